@@ -1,0 +1,24 @@
+// The typed errors that Limelight throws. Every message says what was wrong, where, and what to do.
+
+/** Base of all errors that Limelight throws on purpose; anything else is a bug. */
+export class LimelightError extends Error {
+  override name = new.target.name;
+}
+
+/** No WebGPU device could be opened; the message lists every adapter tried and why it failed. */
+export class NoDeviceError extends LimelightError {}
+
+/** The device went away (driver reset, `destroy`); everything on it is gone. */
+export class DeviceLostError extends LimelightError {}
+
+/** WebGPU refused a shader or a command; the message names the kernel. */
+export class KernelError extends LimelightError {}
+
+/** An operation was called with shapes or attributes that do not fit together. */
+export class ShapeError extends LimelightError {}
+
+/** An allocation would exceed the memory budget of the device. */
+export class MemoryBudgetError extends LimelightError {}
+
+/** A disposed tensor was used. */
+export class DisposedError extends LimelightError {}

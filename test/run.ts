@@ -1,0 +1,42 @@
+// Runs the test files named on the command line, or every *.test.ts under test/, in one process:
+// a software adapter must not be opened by two processes' worth of threads at once. Prints TAP, then the
+// failures again, then one closing line.
+
+import { readdirSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import test from 'tape';
+
+const here = dirname(fileURLToPath(import.meta.url));
+const named = process.argv.slice(2).map((file) => resolve(file));
+const all = readdirSync(here, { recursive: true, encoding: 'utf8' })
+  .filter((file) => file.endsWith('.test.ts'))
+  .sort()
+  .map((file) => join(here, file));
+
+let passed = 0;
+let skipped = 0;
+const failures: string[] = [];
+let title = '';
+test.createStream().on('data', (chunk: unknown) => {
+  const text = String(chunk);
+  process.stdout.write(text);
+  for (const line of text.split('\n')) {
+    if (line.startsWith('# SKIP')) skipped++;
+    else if (line.startsWith('# ')) title = line.slice(2);
+    else if (/^ok .*# SKIP/.test(line)) skipped++;
+    else if (line.startsWith('ok ')) passed++;
+    else if (line.startsWith('not ok ')) failures.push(`${title}: ${line}`);
+  }
+});
+test.onFinish(() => {
+  for (const failure of failures) console.log(`FAILED ${failure}`);
+  // Written after tape's own summary, which it prints once this handler has returned.
+  setImmediate(() => console.log(`\n${passed} passed, ${failures.length} failed, ${skipped} skipped`));
+  if (failures.length > 0) process.exitCode = 1;
+});
+
+// tape starts when the first file has registered its tests, unless told to wait for all of them.
+test.wait?.();
+for (const file of named.length > 0 ? named : all) await import(pathToFileURL(file).href);
+test.run?.();
