@@ -1,0 +1,50 @@
+// The platform in a browser: fetch, and the browser's own WebGPU.
+
+import { type Candidate, chooseAdapter } from './choose.ts';
+import { FileError, messageOf } from './errors.ts';
+import type { Platform } from './interface.ts';
+
+async function get(url: URL): Promise<Response> {
+  const response = await fetch(url).catch((error: unknown) => {
+    throw new FileError(`cannot read ${url.href}: ${messageOf(error)}`, { cause: error });
+  });
+  if (!response.ok) {
+    throw new FileError(
+      `cannot read ${url.href}: the server answered ${response.status} ${response.statusText}`,
+    );
+  }
+  return response;
+}
+
+async function read<T>(url: URL, body: (response: Response) => Promise<T>): Promise<T> {
+  return body(await get(url)).catch((error: unknown) => {
+    if (error instanceof FileError) throw error;
+    throw new FileError(`cannot read ${url.href}: ${messageOf(error)}`, { cause: error });
+  });
+}
+
+export const text: Platform['text'] = (url) => read(url, (response) => response.text());
+
+export const bytes: Platform['bytes'] = (url) =>
+  read(url, async (response) => new Uint8Array(await response.arrayBuffer()));
+
+const browser: Candidate = {
+  kind: 'browser',
+  absent: 'no WebGPU in this browser',
+  describe: () => 'the WebGPU of this browser',
+  async open() {
+    // Typed as always there, which is true of new browsers in secure contexts only.
+    const gpu: GPU | undefined = navigator.gpu;
+    if (!gpu)
+      throw new Error('navigator.gpu is missing, so the browser is too old or the page is not secure');
+    const adapter =
+      (await gpu.requestAdapter({ powerPreference: 'high-performance' })) ??
+      (await gpu.requestAdapter({ featureLevel: 'compatibility' }));
+    return adapter && { gpu, adapter };
+  },
+};
+
+const remedy = () =>
+  'open the page over https or from localhost in a browser with WebGPU, and let it use hardware acceleration';
+
+export const openAdapter: Platform['openAdapter'] = (choice) => chooseAdapter([browser], choice, remedy);

@@ -1,0 +1,52 @@
+// The platform under Node: files, and WebGPU by Dawn from the package `webgpu`.
+
+import { readFile } from 'node:fs/promises';
+import { NoDeviceError } from '../errors.ts';
+import { chooseAdapter } from './choose.ts';
+import { FileError, messageOf } from './errors.ts';
+import type { OpenAdapter, Platform } from './interface.ts';
+import { type Create, nodeCandidates, remedy } from './node/candidates.ts';
+
+export const bytes: Platform['bytes'] = async (url) => {
+  try {
+    return await readFile(url);
+  } catch (error) {
+    throw new FileError(`cannot read ${url.href}: ${messageOf(error)}`, { cause: error });
+  }
+};
+
+export const text: Platform['text'] = async (url) => new TextDecoder().decode(await bytes(url));
+
+let turn: Promise<unknown> = Promise.resolve();
+
+/**
+ * Tries, in this order, `native` (a GPU by Vulkan, Metal or Direct3D 12), `gles` (OpenGL ES, as a rule Mesa's
+ * llvmpipe) and `swiftshader`; `choice`, or else the environment variable `LIMELIGHT_DEVICE`, picks one of them.
+ * `native:GeForce` picks the GPU with that text in its name, in a case-sensitive way.
+ * Call it on the main thread: the drivers do not see the environment of a worker.
+ */
+export const openAdapter: Platform['openAdapter'] = (choice) => {
+  // One after the other, since drivers are led by environment variables, which the whole process shares.
+  const opened = turn.then(() => open(choice ?? process.env.LIMELIGHT_DEVICE));
+  turn = opened.catch(() => {});
+  return opened;
+};
+
+async function open(choice: string | undefined): Promise<OpenAdapter> {
+  return chooseAdapter(nodeCandidates(await loadDawn()), choice, remedy);
+}
+
+async function loadDawn(): Promise<Create> {
+  try {
+    const { create, globals } = await import('webgpu');
+    for (const [name, value] of Object.entries(globals))
+      if (!(name in globalThis)) Reflect.set(globalThis, name, value);
+    return create;
+  } catch (error) {
+    throw new NoDeviceError(
+      `the package webgpu, which brings WebGPU to Node, cannot be loaded: ${messageOf(error)}\n` +
+        'To mend it: npm install webgpu; on Linux it needs glibc 2.34 and the libstdc++ of GCC 12 (Debian 12, Ubuntu 22.04) or newer',
+      { cause: error },
+    );
+  }
+}
