@@ -1,0 +1,8 @@
+// The picture type that every layer above the engine shares.
+
+/** An 8-bit sRGB picture: `rgb` holds `height` rows of `width` interleaved R, G, B triples. */
+export interface Pixels {
+  readonly width: number;
+  readonly height: number;
+  readonly rgb: Uint8Array;
+}
