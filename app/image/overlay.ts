@@ -1,0 +1,68 @@
+// One picture with one heat map: title, lines of text, the panel, and a colour bar in raw values.
+
+import type { Pixels } from '../../models/pixels.ts';
+import { colourBar, type HeatMap, panel } from './panel.ts';
+import { FAINT_INK, group, renderPng, text, textWidth } from './svg.ts';
+
+export interface OverlayOptions {
+  readonly pixels: Pixels;
+  /** Values 0 to 1 or, where signed, -1 to 1; upsampled to the picture, or not. */
+  readonly map: HeatMap;
+  /** The raw values of the map at the ends of the colour bar. */
+  readonly low: number;
+  readonly high: number;
+  /** The method. */
+  readonly title: string;
+  /** Further lines: class with probability and logit; layer and model. */
+  readonly lines: readonly string[];
+  readonly signed?: boolean;
+}
+
+const MARGIN = 24;
+const GAP = 16;
+/** Text may widen the canvas up to here, beyond that it is shortened. */
+const MAX_TEXT_WIDTH = 560;
+const MIN_BAR_HEIGHT = 96;
+const LINE_HEIGHT = 21;
+const TITLE = { size: 20, bold: true };
+const LINE = { size: 14, fill: FAINT_INK };
+
+/**
+ * Renders a heat map over its picture, as a PNG file. Pictures of less than 320 pixels are enlarged by a whole
+ * factor, ones of more than 1024 shrunk.
+ *
+ * @throws ShapeError, LimelightError as `panel` does.
+ */
+export function renderOverlay(options: OverlayOptions): Uint8Array {
+  const { pixels, map, low, high, title, lines, signed } = options;
+  const picture = panel({ pixels, map, signed, minSide: 320, maxSide: 1024 });
+  const bar = colourBar({
+    width: 14,
+    height: Math.max(picture.height, MIN_BAR_HEIGHT),
+    signed,
+    ticks: rawTicks(low, high),
+  });
+  const words = [
+    { content: title, y: 18, style: TITLE },
+    ...lines.map((line, i) => ({ content: line, y: 44 + LINE_HEIGHT * i, style: LINE })),
+  ];
+  const widest = Math.max(...words.map(({ content, style }) => Math.ceil(textWidth(content, style))));
+  const width = Math.max(picture.width + GAP + bar.width, Math.min(widest, MAX_TEXT_WIDTH));
+  const header = words.map(({ content, y, style }) => text(content, 0, y, style, width)).join('');
+  const top = 20 + LINE_HEIGHT * lines.length + GAP;
+  const content = header + group(0, top, picture.svg) + group(picture.width + GAP, top, bar.svg);
+  return renderPng(width + 2 * MARGIN, top + bar.height + 2 * MARGIN, group(MARGIN, MARGIN, content));
+}
+
+/** Ends and middle of a colour bar; only the low end where there is no range. */
+function rawTicks(low: number, high: number): { at: number; label: string }[] {
+  const at = high === low ? [0] : [0, 0.5, 1];
+  return at.map((position) => ({ at: position, label: formatValue(low + (high - low) * position) }));
+}
+
+/** A raw map value with three significant digits. */
+export function formatValue(value: number): string {
+  const size = Math.abs(value);
+  const plain = size === 0 || (size >= 1e-3 && size < 1e5);
+  return (plain ? String(Number(value.toPrecision(3))) : value.toExponential(2)).replaceAll('-', '−');
+}
