@@ -1,0 +1,53 @@
+// Writes a file whole or not at all.
+
+import { randomUUID } from 'node:crypto';
+import { mkdir, open, realpath, rename, rm, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { OutputError } from './errors.ts';
+
+export { OutputError } from './errors.ts';
+
+/** What the system's error codes mean to someone who asked for a file. */
+const reasons: Record<string, string> = {
+  EACCES: 'no permission to write there',
+  EPERM: 'no permission to write there',
+  EROFS: 'the file system is read-only',
+  ENOSPC: 'no space is left on the disk',
+  EDQUOT: 'the disk quota is used up',
+  EISDIR: 'it is a folder; give the name of a file',
+  ENOTDIR: 'a part of its path is a file, not a folder',
+  EEXIST: 'a part of its path is a file, not a folder',
+  ENAMETOOLONG: 'the name is too long',
+  ELOOP: 'its path goes round in a circle of links',
+};
+
+/**
+ * Writes `bytes` to `path`, creating its folder. The bytes go to a temporary file beside it that is then
+ * renamed, so that nobody ever sees half a file and a failure leaves an older file as it was.
+ *
+ * @throws OutputError that says why the file could not be written.
+ */
+export async function writeWhole(path: string, bytes: Uint8Array): Promise<void> {
+  let temporary: string | undefined;
+  try {
+    // Renaming onto a link would replace the link, so the file it leads to is the target.
+    const target = await realpath(path).catch(() => path);
+    const present = await stat(target).catch(() => undefined);
+    if (present?.isDirectory()) throw new OutputError(reasons.EISDIR);
+    if (present && !present.isFile()) throw new OutputError('it is a device or pipe, not a file');
+    await mkdir(dirname(target), { recursive: true });
+    temporary = join(dirname(target), `.limelight-${randomUUID()}.part`);
+    const file = await open(temporary, 'wx');
+    try {
+      await file.writeFile(bytes);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, target);
+  } catch (cause) {
+    if (temporary) await rm(temporary, { force: true });
+    const { code, message } = cause as NodeJS.ErrnoException;
+    throw new OutputError(`cannot write ${path}: ${reasons[code ?? ''] ?? message}`, { cause });
+  }
+}
