@@ -2,7 +2,10 @@
 
 /** Base of all errors that Limelight throws on purpose; anything else is a bug. */
 export class LimelightError extends Error {
-  override name = new.target.name;
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = new.target.name;
+  }
 }
 
 /** No WebGPU device could be opened; the message lists every adapter tried and why it failed. */

@@ -14,6 +14,9 @@ const all = readdirSync(here, { recursive: true, encoding: 'utf8' })
   .sort()
   .map((file) => join(here, file));
 
+// tape starts at once, unless told to wait until every file has registered its tests.
+test.wait?.();
+
 let passed = 0;
 let skipped = 0;
 const failures: string[] = [];
@@ -36,7 +39,5 @@ test.onFinish(() => {
   if (failures.length > 0) process.exitCode = 1;
 });
 
-// tape starts when the first file has registered its tests, unless told to wait for all of them.
-test.wait?.();
 for (const file of named.length > 0 ? named : all) await import(pathToFileURL(file).href);
 test.run?.();

@@ -1,0 +1,15 @@
+// The engine's surface: devices, tensors, derivatives and the table of operations.
+
+export { grad, stopGradient, type Vjp, valueAndGrad, vjp } from './autograd.ts';
+export { closeDevice, type Device, type DeviceOptions, flush, openDevice } from './device.ts';
+export * from './errors.ts';
+export * from './ops/conv.ts';
+export * from './ops/elementwise.ts';
+export * from './ops/layout.ts';
+export * from './ops/matmul.ts';
+export * from './ops/normalise.ts';
+export * from './ops/pool.ts';
+export { argmax, max, mean, min, select, sum, sumTo } from './ops/reduce.ts';
+export * from './ops/resample.ts';
+export * from './ops/softmax.ts';
+export { indexTensor, type Shape, scope, Tensor, tensor } from './tensor.ts';

@@ -1,0 +1,84 @@
+// GPU memory: reference-counted storage, a pool of free buffers, a budget.
+// A storage lives while a tensor refers to it (the tape refers through tensors too); then its buffer goes to the
+// pool and serves the next allocation of its size. Commands run in order, so a buffer may be reused while commands
+// that read it are still waiting.
+
+import { MemoryBudgetError } from './errors.ts';
+
+/** What a tensor's numbers lie in; may be shared by several tensors (reshape). */
+export interface Storage {
+  readonly memory: Memory;
+  readonly buffer: GPUBuffer;
+  references: number;
+}
+
+export interface Memory {
+  readonly gpu: GPUDevice;
+  /** Most bytes that live and pooled buffers may take together. */
+  readonly budget: number;
+  /** Submits what is recorded; a buffer may only be destroyed when no waiting command uses it. */
+  readonly settle: () => void;
+  readonly free: Map<number, GPUBuffer[]>;
+  liveBytes: number;
+  pooledBytes: number;
+}
+
+export function createMemory(gpu: GPUDevice, budget: number, settle: () => void): Memory {
+  return { gpu, budget, settle, free: new Map(), liveBytes: 0, pooledBytes: 0 };
+}
+
+/** Sizes are rounded up to quarter powers of two, so that buffers of similar shapes are exchangeable. */
+function bucket(bytes: number): number {
+  const size = 2 ** (Math.ceil(4 * Math.log2(Math.max(256, bytes))) / 4);
+  return Math.ceil(size / 256) * 256;
+}
+
+const megabytes = (bytes: number) => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+
+/** Storage for at least `bytes`; its contents are whatever was there. `purpose` names the caller in errors. */
+export function allocate(memory: Memory, bytes: number, purpose: string): Storage {
+  const { gpu, free, budget } = memory;
+  const limit = Math.min(gpu.limits.maxStorageBufferBindingSize, gpu.limits.maxBufferSize);
+  if (bytes > limit) {
+    throw new MemoryBudgetError(
+      `${purpose}: one tensor of ${megabytes(bytes)} is more than this device binds at once ` +
+        `(${megabytes(limit)}); use smaller batches or images`,
+    );
+  }
+  const size = Math.min(bucket(bytes), Math.floor(limit / 256) * 256);
+  const pooled = free.get(size)?.pop();
+  if (pooled !== undefined) memory.pooledBytes -= size;
+  else if (memory.liveBytes + memory.pooledBytes + size > budget) trim(memory);
+  if (memory.liveBytes + size > budget) {
+    throw new MemoryBudgetError(
+      `${purpose}: ${megabytes(bytes)} more would exceed the memory budget of ${megabytes(budget)} ` +
+        `(${megabytes(memory.liveBytes)} in use); use smaller batches or open the device with a larger memoryBudget`,
+    );
+  }
+  memory.liveBytes += size;
+  const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
+  return { memory, buffer: pooled ?? gpu.createBuffer({ size, usage }), references: 0 };
+}
+
+export function retain(storage: Storage): void {
+  storage.references++;
+}
+
+/** Gives up one reference; the last one returns the buffer to the pool. */
+export function release(storage: Storage): void {
+  if (--storage.references > 0) return;
+  const { memory, buffer } = storage;
+  memory.liveBytes -= buffer.size;
+  memory.pooledBytes += buffer.size;
+  const list = memory.free.get(buffer.size);
+  if (list) list.push(buffer);
+  else memory.free.set(buffer.size, [buffer]);
+}
+
+/** Destroys every pooled buffer. */
+export function trim(memory: Memory): void {
+  memory.settle();
+  for (const buffer of [...memory.free.values()].flat()) buffer.destroy();
+  memory.free.clear();
+  memory.pooledBytes = 0;
+}

@@ -1,0 +1,67 @@
+// What an operation is, and how one is applied: shape checked, kernels launched, and recorded on the tape when a
+// derivative is being taken.
+
+import { createNode } from './tape.ts';
+import { alias, type DataType, empty, type Shape, type Tensor, unowned } from './tensor.ts';
+
+/** What a derivative rule is given. */
+export interface VjpContext<Attributes> {
+  readonly inputs: readonly Tensor[];
+  readonly output: Tensor;
+  readonly attributes: Attributes;
+  /** Which inputs' cotangents are asked for; the others may be left undefined. */
+  readonly needs: readonly boolean[];
+}
+
+/** One row of the engine's table of operations. */
+export interface Operation<Attributes> {
+  readonly name: string;
+  /** Result shape, or a ShapeError naming the operation and the shapes. */
+  readonly shape: (inputs: readonly Tensor[], attributes: Attributes) => Shape;
+  /** Element type of the result; f32 when left out. */
+  readonly type?: DataType;
+  /** Launches the kernels that fill `output`. Left out when the result is the first input under another shape. */
+  readonly forward?: (inputs: readonly Tensor[], output: Tensor, attributes: Attributes) => void;
+  /** Cotangents of the inputs from that of the output. Left out where the derivative is zero everywhere. */
+  readonly vjp?: (cotangent: Tensor, context: VjpContext<Attributes>) => readonly (Tensor | undefined)[];
+}
+
+/** How many derivatives are being taken around the current call; operations are recorded only inside one. */
+let depth = 0;
+
+/** Whether operations are recorded at present. */
+export const isRecording = (): boolean => depth > 0;
+
+/** Runs `f` with recording on. */
+export function recording<T>(f: () => T): T {
+  depth++;
+  try {
+    return f();
+  } finally {
+    depth--;
+  }
+}
+
+/** Applies an operation, and records it if a derivative is being taken with respect to something it depends on. */
+export function apply<A>(operation: Operation<A>, inputs: readonly Tensor[], attributes: A): Tensor {
+  const shape = operation.shape(inputs, attributes);
+  const first = inputs[0]!;
+  const recorded = depth > 0 && operation.vjp !== undefined && inputs.some((input) => input.node);
+  const make = (): Tensor => {
+    if (operation.forward === undefined) return alias(first, shape);
+    const output = empty(first.device, shape, operation.type ?? 'f32', operation.name);
+    try {
+      operation.forward(inputs, output, attributes);
+    } catch (error) {
+      output.dispose();
+      throw error;
+    }
+    return output;
+  };
+  if (!recorded) return make();
+  const result = unowned(make);
+  const kept = inputs.map((input) => unowned(() => alias(input, input.shape, input.node)));
+  const node = createNode(operation as Operation<unknown>, attributes, kept);
+  node.result = result;
+  return alias(result, shape, node);
+}

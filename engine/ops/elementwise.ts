@@ -1,0 +1,157 @@
+// Elementwise operations: one row each, with its derivative beside it. Two-operand ones broadcast as NumPy does.
+
+import * as kernels from '../../kernels/elementwise/elementwise.ts';
+import { type Device, run } from '../device.ts';
+import { ShapeError } from '../errors.ts';
+import { apply, type Operation } from '../operation.ts';
+import { type Shape, sameShape, show, sizeOf, type Tensor, tensor } from '../tensor.ts';
+import { sumTo } from './reduce.ts';
+
+interface Parameters {
+  readonly a: number;
+  readonly b: number;
+}
+
+type UnaryVjp = (d: Tensor, x: Tensor, y: Tensor, p: Parameters) => Tensor;
+
+function unary(name: kernels.UnaryFunction, vjp?: UnaryVjp) {
+  const operation: Operation<Parameters> = {
+    name,
+    shape: ([x]) => x!.shape,
+    forward: ([x], y, { a, b }) => run(y.device, kernels.unary(name, y.size, a, b), [x!.storage], y.storage),
+    ...(vjp && { vjp: (d, { inputs, output, attributes }) => [vjp(d, inputs[0]!, output, attributes)] }),
+  };
+  return (x: Tensor, a = 0, b = 0): Tensor => apply(operation, [x], { a, b });
+}
+
+type BinaryVjp = (d: Tensor, a: Tensor, b: Tensor) => readonly [() => Tensor, () => Tensor];
+
+function binary(name: kernels.BinaryFunction, vjp?: BinaryVjp) {
+  const operation: Operation<undefined> = {
+    name,
+    shape: ([a, b]) => broadcastShape(name, a!.shape, b!.shape),
+    forward: ([a, b], y) => {
+      const elementwise = (x: Tensor) => x.size === 1 || sameShape(x.shape, y.shape);
+      const launch =
+        elementwise(a!) && elementwise(b!)
+          ? kernels.binary(name, y.size, a!.size === 1, b!.size === 1)
+          : kernels.broadcastBinary(name, broadcastDims(a!.shape, b!.shape, y.shape));
+      run(y.device, launch, [a!.storage, b!.storage], y.storage);
+    },
+    ...(vjp && {
+      vjp: (d, { inputs, needs }) => {
+        const [a, b] = inputs as [Tensor, Tensor];
+        const parts = vjp(d, a, b);
+        return [a, b].map((input, i) => (needs[i] ? sumTo(parts[i]!(), input.shape) : undefined));
+      },
+    }),
+  };
+  return (a: Tensor, b: Tensor): Tensor => apply(operation, [a, b], undefined);
+}
+
+/** NumPy's broadcasting: shapes aligned at the right, sizes equal or 1. */
+export function broadcastShape(name: string, a: Shape, b: Shape): Shape {
+  const rank = Math.max(a.length, b.length);
+  return Array.from({ length: rank }, (_, i) => {
+    const m = a[a.length - rank + i] ?? 1;
+    const n = b[b.length - rank + i] ?? 1;
+    if (m !== n && m !== 1 && n !== 1) {
+      throw new ShapeError(`${name}: ${show(a)} and ${show(b)} do not broadcast (axis ${i}: ${m} and ${n})`);
+    }
+    return m === 1 ? n : m;
+  });
+}
+
+/** Strides for broadcasting, neighbouring axes that behave alike merged into one. */
+function broadcastDims(a: Shape, b: Shape, shape: Shape): kernels.BroadcastDim[] {
+  const dims: { size: number; a: number; b: number }[] = [];
+  let strideA = 1;
+  let strideB = 1;
+  for (let axis = 1; axis <= shape.length; axis++) {
+    const size = shape[shape.length - axis]!;
+    const m = a[a.length - axis] ?? 1;
+    const n = b[b.length - axis] ?? 1;
+    if (size !== 1) {
+      const dim = { size, a: m === 1 ? 0 : strideA, b: n === 1 ? 0 : strideB };
+      const inner = dims[0];
+      const merges = inner && dim.a === inner.a * inner.size && dim.b === inner.b * inner.size;
+      if (merges) inner.size *= size;
+      else dims.unshift(dim);
+    }
+    strideA *= m;
+    strideB *= n;
+  }
+  if (dims.length > 8) throw new ShapeError(`broadcasting to ${show(shape)} needs more than 8 axes`);
+  return dims;
+}
+
+/** A tensor of one value. */
+export function full(device: Device, shape: Shape, value: number): Tensor {
+  return tensor(device, new Float32Array(sizeOf(shape)).fill(value), shape);
+}
+
+export const neg = unary('neg', (d) => neg(d));
+export const exp = unary('exp', (d, _x, y) => mul(d, y));
+export const log = unary('log', (d, x) => div(d, x));
+export const sqrt = unary('sqrt', (d, _x, y) => div(scale(d, 0.5), y));
+export const abs = unary('abs', (d, x) => mul(d, sign(x)));
+export const tanh = unary('tanh', (d, _x, y) => mul(d, affine(mul(y, y), -1, 1)));
+export const sigmoid = unary('sigmoid', (d, _x, y) => mul(d, mul(y, affine(y, -1, 1))));
+/** 1 where x > 0, else 0; derivative 0. */
+export const step = unary('step');
+export const sign = unary('sign');
+export const relu = unary('relu', (d, x) => mul(d, step(x)));
+export const reciprocal = unary('reciprocal', (d, _x, y) => neg(mul(d, mul(y, y))));
+export const erf = unary('erf', (d, x) => mul(d, scale(exp(neg(mul(x, x))), 2 / Math.sqrt(Math.PI))));
+/** a x + b, with numbers a and b. */
+export const affine = unary('affine', (d, _x, _y, { a }) => scale(d, a));
+/** k x. */
+export const scale = (x: Tensor, k: number): Tensor => affine(x, k, 0);
+/** min(max(x, low), high); derivative 1 strictly inside. */
+export const clamp = unary('clamp', (d, x, _y, { a, b }) => mul(d, inside(x, a, b)));
+const inside = unary('inside');
+/** 1 where x > 0, else `slope`; derivative 0. */
+const leakyStep = unary('leakyStep');
+/** x where x > 0, else slope x. */
+export const leakyRelu = unary('leakyRelu', (d, x, _y, { a }) => mul(d, leakyStep(x, a)));
+/** |x|^a, with the sign of x where b = 1; see `powScalar`. */
+const power = unary('power', (d, x, _y, { a, b }) => mul(d, scale(power(x, a - 1, 1 - b), a)));
+
+/** x^k for a number k. For x < 0 the exponent must be a whole number; otherwise the result is |x|^k. */
+export function powScalar(x: Tensor, k: number): Tensor {
+  if (k === 0) return affine(x, 0, 1);
+  if (k === 1) return scale(x, 1);
+  // Small whole powers are products: exact, and with derivatives that stay finite at 0.
+  if (k === 2) return mul(x, x);
+  if (k === 3) return mul(mul(x, x), x);
+  return power(x, k, Math.abs(k % 2) === 1 ? 1 : 0);
+}
+
+export const add = binary('add', (d) => [() => d, () => d]);
+export const sub = binary('sub', (d) => [() => d, () => neg(d)]);
+export const mul = binary('mul', (d, a, b) => [() => mul(d, b), () => mul(d, a)]);
+export const div = binary('div', (d, a, b) => [() => div(d, b), () => neg(div(mul(d, a), mul(b, b)))]);
+/** The larger of two; of equals the first takes the derivative. */
+export const maximum = binary('max', (d, a, b) => [() => mul(d, atLeast(a, b)), () => mul(d, greater(b, a))]);
+/** The smaller of two; of equals the first takes the derivative. */
+export const minimum = binary('min', (d, a, b) => [() => mul(d, atLeast(b, a)), () => mul(d, greater(a, b))]);
+/** a^b for a > 0. */
+export const pow = binary('pow', (d, a, b) => [
+  () => mul(d, mul(b, pow(a, affine(b, 1, -1)))),
+  () => mul(d, mul(pow(a, b), log(a))),
+]);
+/** 1 where a > b, else 0; derivative 0. */
+export const greater = binary('greater');
+const atLeast = binary('atLeast');
+/** 1 where a = b, else 0; derivative 0. */
+export const equal = binary('equal');
+
+export const relu6 = (x: Tensor): Tensor => clamp(x, 0, 6);
+/** clamp(x / 6 + 1/2, 0, 1). */
+export const hardSigmoid = (x: Tensor): Tensor => clamp(affine(x, 1 / 6, 0.5), 0, 1);
+/** x hardSigmoid(x) (Howard 2019). */
+export const hardSwish = (x: Tensor): Tensor => mul(x, hardSigmoid(x));
+/** x sigmoid(x). */
+export const silu = (x: Tensor): Tensor => mul(x, sigmoid(x));
+/** x Phi(x) with the normal distribution's Phi, by erf (Hendrycks 2016). */
+export const gelu = (x: Tensor): Tensor => scale(mul(x, affine(erf(scale(x, Math.SQRT1_2)), 1, 1)), 0.5);

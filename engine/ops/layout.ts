@@ -1,0 +1,241 @@
+// Operations that move elements without computing: views, index maps, concatenation, gathering. Adjoints in pairs.
+
+import * as kernels from '../../kernels/layout/layout.ts';
+import { run } from '../device.ts';
+import { ShapeError } from '../errors.ts';
+import { apply, type Operation } from '../operation.ts';
+import { type Shape, show, sizeOf, type Tensor } from '../tensor.ts';
+import { scale } from './elementwise.ts';
+import { around, axisOf, sumTo } from './reduce.ts';
+
+const view: Operation<{ shape: Shape }> = {
+  name: 'reshape',
+  shape: ([x], { shape }) => {
+    if (sizeOf(shape) !== x!.size) {
+      throw new ShapeError(
+        `reshape: ${show(x!.shape)} has ${x!.size} elements, ${show(shape)} ${sizeOf(shape)}`,
+      );
+    }
+    return shape;
+  },
+  vjp: (d, { inputs }) => [reshape(d, inputs[0]!.shape)],
+};
+
+/** The same elements in another shape, without a copy; one size may be -1. */
+export function reshape(x: Tensor, shape: Shape): Tensor {
+  const known = shape.reduce((product, n) => (n === -1 ? product : product * n), 1);
+  return apply(view, [x], { shape: shape.map((n) => (n === -1 ? x.size / known : n)) });
+}
+
+/** Everything from axis `from` on in one. */
+export const flatten = (x: Tensor, from = 1): Tensor =>
+  reshape(x, [...x.shape.slice(0, from), sizeOf(x.shape.slice(from))]);
+
+/** Output axis k is a window onto input axis `axis`: coordinate (o * mul + add) / div. */
+interface AxisMap {
+  readonly axis: number;
+  readonly size: number;
+  readonly mul: number;
+  readonly add: number;
+  readonly div: number;
+}
+
+interface StridedAttributes {
+  readonly maps: readonly AxisMap[];
+  readonly fill: number;
+  readonly vjp: (d: Tensor, x: Tensor) => Tensor;
+}
+
+const whole = (axis: number, size: number): AxisMap => ({ axis, size, mul: 1, add: 0, div: 1 });
+
+/** One operation for every index map; the caller supplies the adjoint, which is another. */
+const strided: Operation<StridedAttributes> = {
+  name: 'strided copy',
+  shape: (_, { maps }) => maps.map((map) => map.size),
+  forward: ([x], y, { maps, fill }) => {
+    const strides = x!.shape.map((_, i) => sizeOf(x!.shape.slice(i + 1)));
+    const dims = maps
+      .filter(({ size, axis }) => size !== 1 || x!.shape[axis] !== 1)
+      .map(({ axis, size, mul, add, div }) => ({
+        outputSize: size,
+        inputSize: x!.shape[axis]!,
+        inputStride: strides[axis]!,
+        mul,
+        add,
+        div,
+      }));
+    if (dims.length > 8) throw new ShapeError(`${y.shape.length} axes are more than an index map takes (8)`);
+    run(y.device, kernels.strided(dims, fill), [x!.storage], y.storage);
+  },
+  vjp: (d, { inputs, attributes }) => [attributes.vjp(d, inputs[0]!)],
+};
+
+/** Axes in another order: output axis i is input axis order[i]. */
+export function transpose(x: Tensor, order: readonly number[]): Tensor {
+  if (order.length !== x.shape.length || [...order].sort((a, b) => a - b).some((axis, i) => axis !== i)) {
+    throw new ShapeError(`transpose: [${order.join(', ')}] is no order of the axes of ${show(x.shape)}`);
+  }
+  const back = order.map((_, i) => order.indexOf(i));
+  const maps = order.map((axis) => whole(axis, x.shape[axis]!));
+  return apply(strided, [x], { maps, fill: 0, vjp: (d) => transpose(d, back) });
+}
+
+/** Repeats axes of size 1, and adds leading ones, up to `shape`; `factor` multiplies on the way. */
+export function broadcastTo(x: Tensor, shape: Shape, factor = 1): Tensor {
+  const lead = shape.length - x.shape.length;
+  const fits = lead >= 0 && x.shape.every((n, i) => n === 1 || n === shape[i + lead]);
+  if (!fits) throw new ShapeError(`broadcast: ${show(x.shape)} does not broadcast to ${show(shape)}`);
+  const scaled = factor === 1 ? x : scale(x, factor);
+  const wide = lead > 0 ? reshape(scaled, [...Array<number>(lead).fill(1), ...x.shape]) : scaled;
+  const maps = shape.map((size, axis) => ({ ...whole(axis, size), mul: wide.shape[axis] === 1 ? 0 : 1 }));
+  return apply(strided, [wide], { maps, fill: 0, vjp: (d, input) => sumTo(d, input.shape) });
+}
+
+/** Elements start, start + step, … of every axis, `counts` of them. */
+function window(
+  x: Tensor,
+  starts: readonly number[],
+  steps: readonly number[],
+  counts: readonly number[],
+): Tensor {
+  const maps = counts.map((size, axis) => ({ axis, size, mul: steps[axis]!, add: starts[axis]!, div: 1 }));
+  return apply(strided, [x], {
+    maps,
+    fill: 0,
+    vjp: (d, input) => unwindow(d, starts, steps, input.shape),
+  });
+}
+
+/** Adjoint of `window`: the elements back in their places, zeros elsewhere. */
+function unwindow(d: Tensor, starts: readonly number[], steps: readonly number[], shape: Shape): Tensor {
+  // A negative step is a reversed map: coordinate (start - o) / |step|.
+  const maps = shape.map((size, axis) => {
+    const direction = Math.sign(steps[axis]!);
+    return { axis, size, mul: direction, add: -starts[axis]! * direction, div: Math.abs(steps[axis]!) };
+  });
+  return apply(strided, [d], {
+    maps,
+    fill: 0,
+    vjp: (dd, input) => window(dd, starts, steps, input.shape),
+  });
+}
+
+/** x[starts:ends:steps] with one entry per axis; negative positions count from the end, ends are clamped (NumPy). */
+export function slice(
+  x: Tensor,
+  starts: readonly number[],
+  ends: readonly number[],
+  steps: readonly number[] = x.shape.map(() => 1),
+): Tensor {
+  const rank = x.shape.length;
+  if (starts.length !== rank || ends.length !== rank || steps.length !== rank || steps.includes(0)) {
+    throw new ShapeError(`slice: ${show(x.shape)} needs ${rank} starts, ends and non-zero steps`);
+  }
+  const place = (position: number, n: number, low: number, high: number) =>
+    Math.min(Math.max(position < 0 ? position + n : position, low), high);
+  const first = x.shape.map((n, i) =>
+    steps[i]! > 0 ? place(starts[i]!, n, 0, n) : place(starts[i]!, n, -1, n - 1),
+  );
+  const counts = x.shape.map((n, i) => {
+    const end = steps[i]! > 0 ? place(ends[i]!, n, 0, n) : place(ends[i]!, n, -1, n - 1);
+    return Math.max(0, Math.ceil((end - first[i]!) / steps[i]!));
+  });
+  return window(x, first, steps, counts);
+}
+
+/** One range of one axis. */
+export function narrow(x: Tensor, axis: number, start: number, length: number): Tensor {
+  const at = axisOf('narrow', x.shape, axis);
+  if (start < 0 || length < 0 || start + length > x.shape[at]!) {
+    throw new ShapeError(`narrow: ${start}..${start + length} is outside axis ${axis} of ${show(x.shape)}`);
+  }
+  const starts = x.shape.map((_, i) => (i === at ? start : 0));
+  const counts = x.shape.map((n, i) => (i === at ? length : n));
+  return window(
+    x,
+    starts,
+    x.shape.map(() => 1),
+    counts,
+  );
+}
+
+/** Puts `before[i]` and `after[i]` elements of `value` around axis i; negative counts crop. */
+export function pad(x: Tensor, before: readonly number[], after: readonly number[], value = 0): Tensor {
+  if (before.length !== x.shape.length || after.length !== x.shape.length) {
+    throw new ShapeError(`pad: ${show(x.shape)} needs ${x.shape.length} counts before and after`);
+  }
+  const shape = x.shape.map((n, i) => n + before[i]! + after[i]!);
+  if (shape.some((n) => n < 0)) throw new ShapeError(`pad: ${show(x.shape)} would become ${show(shape)}`);
+  const maps = shape.map((size, axis) => ({ ...whole(axis, size), add: -before[axis]! }));
+  const fill = new Uint32Array(new Float32Array([value]).buffer)[0]!;
+  const negative = (counts: readonly number[]) => counts.map((n) => -n);
+  return apply(strided, [x], { maps, fill, vjp: (d) => pad(d, negative(before), negative(after)) });
+}
+
+const joined: Operation<{ axis: number }> = {
+  name: 'concat',
+  shape: (inputs, { axis }) => {
+    const [first] = inputs as [Tensor];
+    const fits = inputs.every(
+      (x) =>
+        x.shape.length === first.shape.length && x.shape.every((n, i) => i === axis || n === first.shape[i]),
+    );
+    if (!fits) {
+      throw new ShapeError(
+        `concat: ${inputs.map((x) => show(x.shape)).join(', ')} differ beside axis ${axis}`,
+      );
+    }
+    const total = inputs.reduce((n, x) => n + x.shape[axis]!, 0);
+    return first.shape.map((n, i) => (i === axis ? total : n));
+  },
+  forward: (inputs, y, { axis }) => {
+    let offset = 0;
+    for (const x of inputs) {
+      const { outer, n, inner } = around(x.shape, axis);
+      run(y.device, kernels.place(outer, n, inner, y.shape[axis]!, offset), [x.storage], y.storage);
+      offset += n;
+    }
+  },
+  vjp: (d, { inputs, needs, attributes: { axis } }) => {
+    let offset = 0;
+    return inputs.map((x, i) => {
+      const start = offset;
+      offset += x.shape[axis]!;
+      return needs[i] ? narrow(d, axis, start, x.shape[axis]!) : undefined;
+    });
+  },
+};
+
+/** Tensors one after the other along an axis; all other sizes must agree. */
+export function concat(parts: readonly Tensor[], axis: number): Tensor {
+  const [first] = parts;
+  if (first === undefined) throw new ShapeError('concat: nothing to put together');
+  return apply(joined, parts, { axis: axisOf('concat', first.shape, axis) });
+}
+
+const taken: Operation<{ axis: number }> = {
+  name: 'gather',
+  shape: ([x, indices], { axis }) => [...x!.shape.slice(0, axis), indices!.size, ...x!.shape.slice(axis + 1)],
+  forward: ([x, indices], y, { axis }) => {
+    const { outer, n, inner } = around(x!.shape, axis);
+    run(y.device, kernels.take(outer, n, inner, indices!.size), [x!.storage, indices!.storage], y.storage);
+  },
+  vjp: (d, { inputs: [x, indices], attributes: { axis } }) => [
+    apply(untaken, [d, indices!], { axis, n: x!.shape[axis]! }),
+  ],
+};
+
+/** Adjoint of `taken`. */
+const untaken: Operation<{ axis: number; n: number }> = {
+  name: 'scatter',
+  shape: ([d], { axis, n }) => d!.shape.map((size, i) => (i === axis ? n : size)),
+  forward: ([d, indices], y, { axis }) => {
+    const { outer, n, inner } = around(y.shape, axis);
+    run(y.device, kernels.put(outer, n, inner, indices!.size), [d!.storage, indices!.storage], y.storage);
+  },
+  vjp: (d, { inputs: [, indices], attributes: { axis } }) => [apply(taken, [d, indices!], { axis })],
+};
+
+/** The slices of `axis` named by a list of u32 indices, which must be below that axis's size. */
+export const gather = (x: Tensor, indices: Tensor, axis: number): Tensor =>
+  apply(taken, [x, indices], { axis: axisOf('gather', x.shape, axis) });

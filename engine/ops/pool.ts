@@ -1,0 +1,119 @@
+// Pooling over windows and over whole planes. A maximum is an index and a gather; gather and scatter, average and its
+// adjoint, are each other's vjp.
+
+import * as kernels from '../../kernels/pool/pool.ts';
+import { run } from '../device.ts';
+import { ShapeError } from '../errors.ts';
+import { apply, type Operation } from '../operation.ts';
+import { show, type Tensor } from '../tensor.ts';
+import { max, mean } from './reduce.ts';
+
+/** Pixels along y and x; padding as [top, left, bottom, right]; the stride is the kernel when left out. */
+export interface PoolOptions {
+  readonly kernel: readonly [y: number, x: number];
+  readonly stride?: readonly [y: number, x: number];
+  readonly padding?: readonly [top: number, left: number, bottom: number, right: number];
+  /** Spread of a max pooling's window. */
+  readonly dilation?: readonly [y: number, x: number];
+  /** Round the output size up: a last window may hang over the padded input, if it starts inside it. */
+  readonly ceilMode?: boolean;
+  /** Whether an average counts padding in its divisor; default true, as in PyTorch. */
+  readonly countIncludePad?: boolean;
+}
+
+type Geometry = kernels.PoolGeometry;
+
+function geometryOf(name: string, x: Tensor, options: PoolOptions): Geometry {
+  const {
+    kernel,
+    padding = [0, 0, 0, 0],
+    dilation = [1, 1],
+    ceilMode = false,
+    countIncludePad = true,
+  } = options;
+  const stride = options.stride ?? kernel;
+  const where = `${name}: input ${show(x.shape)}, kernel ${show(kernel)}`;
+  if (x.shape.length !== 4) throw new ShapeError(`${where}: the input must have four axes`);
+  if (![...kernel, ...stride, ...dilation].every((n) => Number.isInteger(n) && n > 0)) {
+    throw new ShapeError(`${where}: kernel, stride and dilation must be whole numbers from 1`);
+  }
+  const output = [0, 1].map((axis) => {
+    const size = x.shape[2 + axis]!;
+    const [before, after] = [padding[axis]!, padding[2 + axis]!];
+    const reach = dilation[axis]! * (kernel[axis]! - 1) + 1;
+    if (before >= reach || after >= reach || before < 0 || after < 0) {
+      throw new ShapeError(`${where}: padding ${show(padding)} must be smaller than the window`);
+    }
+    const steps = (size + before + after - reach) / stride[axis]!;
+    const count = (ceilMode ? Math.ceil(steps) : Math.floor(steps)) + 1;
+    // PyTorch's rule: a window must start inside the input or its left padding.
+    return ceilMode && (count - 1) * stride[axis]! >= size + before ? count - 1 : count;
+  });
+  if (output.some((n) => n < 1)) throw new ShapeError(`${where}: the window is larger than the padded input`);
+  return {
+    planes: x.shape[0]! * x.shape[1]!,
+    input: [x.shape[2]!, x.shape[3]!],
+    output: [output[0]!, output[1]!],
+    kernel,
+    stride,
+    padding,
+    dilation,
+    countIncludePad,
+  };
+}
+
+const windows: Operation<Geometry> = {
+  name: 'max pooling',
+  type: 'u32',
+  shape: ([x], g) => [x!.shape[0]!, x!.shape[1]!, ...g.output],
+  forward: ([x], y, g) => run(y.device, kernels.maxPoolIndices(g), [x!.storage], y.storage),
+};
+
+const gathered: Operation<Geometry> = {
+  name: 'max pooling',
+  shape: ([, indices]) => indices!.shape,
+  forward: ([x, indices], y, { planes, input, output }) => {
+    const launch = kernels.planeGather(planes, input[0] * input[1], output[0] * output[1]);
+    run(y.device, launch, [x!.storage, indices!.storage], y.storage);
+  },
+  vjp: (d, { inputs: [, indices], attributes }) => [apply(scattered, [d, indices!], attributes)],
+};
+
+const scattered: Operation<Geometry> = {
+  name: 'max pooling adjoint',
+  shape: ([d], g) => [d!.shape[0]!, d!.shape[1]!, ...g.input],
+  forward: ([d, indices], y, g) =>
+    run(y.device, kernels.planeScatter(g), [d!.storage, indices!.storage], y.storage),
+  vjp: (d, { inputs: [, indices], attributes }) => [apply(gathered, [d, indices!], attributes)],
+};
+
+/** Largest element of each window; of equals the first takes the derivative. Padding never wins. */
+export function maxPool2d(x: Tensor, options: PoolOptions): Tensor {
+  const g = geometryOf('maxPool2d', x, options);
+  return apply(gathered, [x, apply(windows, [x], g)], g);
+}
+
+const averaged: Operation<Geometry> = {
+  name: 'average pooling',
+  shape: ([x], g) => [x!.shape[0]!, x!.shape[1]!, ...g.output],
+  forward: ([x], y, g) => run(y.device, kernels.avgPool(g, false), [x!.storage], y.storage),
+  vjp: (d, { attributes }) => [apply(unaveraged, [d], attributes)],
+};
+
+const unaveraged: Operation<Geometry> = {
+  name: 'average pooling adjoint',
+  shape: ([d], g) => [d!.shape[0]!, d!.shape[1]!, ...g.input],
+  forward: ([d], y, g) => run(y.device, kernels.avgPool(g, true), [d!.storage], y.storage),
+  vjp: (d, { attributes }) => [apply(averaged, [d], attributes)],
+};
+
+/** Mean of each window. */
+export function avgPool2d(x: Tensor, options: PoolOptions): Tensor {
+  return apply(averaged, [x], geometryOf('avgPool2d', x, options));
+}
+
+/** Mean over each plane: [N, C, H, W] -> [N, C]. */
+export const globalAvgPool = (x: Tensor): Tensor => mean(x, [2, 3]);
+
+/** Maximum over each plane: [N, C, H, W] -> [N, C]. */
+export const globalMaxPool = (x: Tensor): Tensor => max(x, [2, 3]);

@@ -1,0 +1,173 @@
+// Reductions: sums and means, maxima and minima, and what they need to go back: broadcasting and spreading.
+
+import * as layout from '../../kernels/layout/layout.ts';
+import * as kernels from '../../kernels/reduce/reduce.ts';
+import { run } from '../device.ts';
+import { ShapeError } from '../errors.ts';
+import { apply, type Operation } from '../operation.ts';
+import { empty, type Shape, sameShape, show, sizeOf, type Tensor } from '../tensor.ts';
+import { broadcastTo, reshape } from './layout.ts';
+
+/** A tensor seen as [outer, n, inner] around an axis (or a run of axes). */
+export function around(shape: Shape, axis: number, axes = 1): { outer: number; n: number; inner: number } {
+  return {
+    outer: sizeOf(shape.slice(0, axis)),
+    n: sizeOf(shape.slice(axis, axis + axes)),
+    inner: sizeOf(shape.slice(axis + axes)),
+  };
+}
+
+/** A checked axis; negative ones count from the end. */
+export function axisOf(name: string, shape: Shape, axis: number): number {
+  const found = axis < 0 ? axis + shape.length : axis;
+  if (!Number.isInteger(axis) || found < 0 || found >= shape.length) {
+    throw new ShapeError(`${name}: ${show(shape)} has no axis ${axis}`);
+  }
+  return found;
+}
+
+interface SumAttributes {
+  /** First axis and how many neighbours are summed. */
+  readonly axis: number;
+  readonly axes: number;
+  readonly scale: number;
+}
+
+/** scale * sum over a run of neighbouring axes, kept with size 1. */
+const sumRun: Operation<SumAttributes> = {
+  name: 'sum',
+  shape: ([x], { axis, axes }) => x!.shape.map((n, i) => (i >= axis && i < axis + axes ? 1 : n)),
+  forward: ([x], y, { axis, axes, scale }) => {
+    const { outer, n, inner } = around(x!.shape, axis, axes);
+    const parts = kernels.sumParts(outer * inner, n);
+    if (parts === 1) return run(y.device, kernels.sum(outer, n, inner, 1, scale), [x!.storage], y.storage);
+    const partial = empty(y.device, [outer, parts, inner], 'f32', 'sum');
+    run(y.device, kernels.sum(outer, n, inner, parts, 1), [x!.storage], partial.storage);
+    run(y.device, kernels.sum(outer, parts, inner, 1, scale), [partial.storage], y.storage);
+    partial.dispose();
+  },
+  vjp: (d, { inputs, attributes }) => [broadcastTo(d, inputs[0]!.shape, attributes.scale)],
+};
+
+/** scale * sum over `axes`, kept with size 1: one pass for each run of neighbouring axes. */
+function sumAxes(x: Tensor, axes: readonly number[], scale: number): Tensor {
+  let y = x;
+  let factor = scale;
+  for (let i = 0; i < axes.length; ) {
+    let run = 1;
+    while (axes[i + run] === axes[i]! + run) run++;
+    y = apply(sumRun, [y], { axis: axes[i]!, axes: run, scale: factor });
+    factor = 1;
+    i += run;
+  }
+  return y;
+}
+
+const sortedAxes = (name: string, shape: Shape, axes: readonly number[] | undefined): number[] =>
+  axes === undefined
+    ? shape.map((_, i) => i)
+    : [...new Set(axes.map((axis) => axisOf(name, shape, axis)))].sort((a, b) => a - b);
+
+const without = (shape: Shape, axes: readonly number[]): Shape => shape.filter((_, i) => !axes.includes(i));
+
+function scaledSum(
+  name: string,
+  x: Tensor,
+  axes: readonly number[] | undefined,
+  keep: boolean,
+  mean: boolean,
+): Tensor {
+  const list = sortedAxes(name, x.shape, axes);
+  const count = list.reduce((product, axis) => product * x.shape[axis]!, 1);
+  const y = sumAxes(x, list, mean ? 1 / count : 1);
+  return keep || list.length === 0 ? y : reshape(y, without(x.shape, list));
+}
+
+/** Sum over `axes` (all when left out), which disappear unless `keepDims`. */
+export const sum = (x: Tensor, axes?: readonly number[], keepDims = false): Tensor =>
+  scaledSum('sum', x, axes, keepDims, false);
+
+/** Mean, likewise. */
+export const mean = (x: Tensor, axes?: readonly number[], keepDims = false): Tensor =>
+  scaledSum('mean', x, axes, keepDims, true);
+
+/** Adjoint of broadcasting: sums `x` down to `shape`. */
+export function sumTo(x: Tensor, shape: Shape): Tensor {
+  if (sameShape(x.shape, shape)) return x;
+  const lead = x.shape.length - shape.length;
+  const axes = x.shape.flatMap((n, i) => (i < lead || (shape[i - lead] === 1 && n !== 1) ? [i] : []));
+  return reshape(sumAxes(x, axes, 1), shape);
+}
+
+const argAlong: Operation<{ axis: number; smallest: boolean }> = {
+  name: 'argmax',
+  type: 'u32',
+  shape: ([x], { axis }) => {
+    if (x!.shape[axis] === 0) throw new ShapeError(`argmax: axis ${axis} of ${show(x!.shape)} is empty`);
+    return x!.shape.filter((_, i) => i !== axis);
+  },
+  forward: ([x], y, { axis, smallest }) => {
+    const { outer, n, inner } = around(x!.shape, axis);
+    run(y.device, kernels.argmax(outer, n, inner, smallest), [x!.storage], y.storage);
+  },
+};
+
+/** Index of the largest element along an axis, u32, the axis removed; the first of equals. */
+export const argmax = (x: Tensor, axis: number): Tensor =>
+  apply(argAlong, [x], { axis: axisOf('argmax', x.shape, axis), smallest: false });
+
+/** x [.., n, ..] and indices [.., ..] -> the chosen element of each line, the axis removed. */
+const selectAlong: Operation<{ axis: number }> = {
+  name: 'select',
+  shape: ([, indices]) => indices!.shape,
+  forward: ([x, indices], y, { axis }) => {
+    const { outer, n, inner } = around(x!.shape, axis);
+    run(y.device, layout.selectAlong(outer, n, inner), [x!.storage, indices!.storage], y.storage);
+  },
+  vjp: (d, { inputs: [x, indices], attributes: { axis } }) => [
+    apply(spreadAlong, [d, indices!], { axis, n: x!.shape[axis]! }),
+  ],
+};
+
+/** Adjoint of `selectAlong`. */
+const spreadAlong: Operation<{ axis: number; n: number }> = {
+  name: 'spread',
+  shape: ([d], { axis, n }) => [...d!.shape.slice(0, axis), n, ...d!.shape.slice(axis)],
+  forward: ([d, indices], y, { axis }) => {
+    const { outer, n, inner } = around(y.shape, axis);
+    run(y.device, layout.spreadAlong(outer, n, inner), [d!.storage, indices!.storage], y.storage);
+  },
+  vjp: (d, { inputs: [, indices], attributes: { axis } }) => [apply(selectAlong, [d, indices!], { axis })],
+};
+
+/** The chosen element of each line along `axis`: x [.., n, ..], u32 indices without that axis. */
+export const select = (x: Tensor, indices: Tensor, axis: number): Tensor =>
+  apply(selectAlong, [x, indices], { axis: axisOf('select', x.shape, axis) });
+
+function extremum(
+  name: string,
+  x: Tensor,
+  axes: readonly number[] | undefined,
+  keep: boolean,
+  smallest: boolean,
+) {
+  const list = sortedAxes(name, x.shape, axes);
+  let y = x;
+  for (const axis of [...list].reverse()) {
+    y = apply(selectAlong, [y, apply(argAlong, [y], { axis, smallest })], { axis });
+  }
+  return keep
+    ? reshape(
+        y,
+        x.shape.map((n, i) => (list.includes(i) ? 1 : n)),
+      )
+    : y;
+}
+
+/** Maximum over `axes` (all when left out); of equals the first takes the derivative. */
+export const max = (x: Tensor, axes?: readonly number[], keepDims = false): Tensor =>
+  extremum('max', x, axes, keepDims, false);
+
+/** Minimum, likewise. */
+export const min = (x: Tensor, axes?: readonly number[], keepDims = false): Tensor =>
+  extremum('min', x, axes, keepDims, true);

@@ -1,0 +1,56 @@
+// Bilinear resampling and its adjoint, each other's vjp, and Score-CAM's mask.
+
+import { mask } from '../../kernels/mask/mask.ts';
+import { bilinear, type ResampleGeometry } from '../../kernels/upsample/upsample.ts';
+import { run } from '../device.ts';
+import { ShapeError } from '../errors.ts';
+import { apply, type Operation } from '../operation.ts';
+import { show, type Tensor } from '../tensor.ts';
+
+const resampled: Operation<ResampleGeometry> = {
+  name: 'upsample',
+  shape: ([x], g) => [x!.shape[0]!, x!.shape[1]!, ...g.output],
+  forward: ([x], y, g) => run(y.device, bilinear(g, false), [x!.storage], y.storage),
+  vjp: (d, { attributes }) => [apply(unresampled, [d], attributes)],
+};
+
+const unresampled: Operation<ResampleGeometry> = {
+  name: 'upsample adjoint',
+  shape: ([d], g) => [d!.shape[0]!, d!.shape[1]!, ...g.input],
+  forward: ([d], y, g) => run(y.device, bilinear(g, true), [d!.storage], y.storage),
+  vjp: (d, { attributes }) => [apply(resampled, [d], attributes)],
+};
+
+/** x [N, C, H, W] resampled to [N, C, height, width], bilinear without anti-aliasing, as PyTorch's interpolate. */
+export function upsample(
+  x: Tensor,
+  size: readonly [height: number, width: number],
+  options: { readonly alignCorners?: boolean } = {},
+): Tensor {
+  const positive = [...size, ...x.shape.slice(2)].every((n) => Number.isInteger(n) && n > 0);
+  if (x.shape.length !== 4 || !positive) {
+    throw new ShapeError(
+      `upsample: ${show(x.shape)} to ${show(size)}: four axes and sizes from 1 are needed`,
+    );
+  }
+  const planes = x.shape[0]! * x.shape[1]!;
+  const input = [x.shape[2]!, x.shape[3]!] as const;
+  return apply(resampled, [x], { planes, input, output: size, alignCorners: options.alignCorners ?? false });
+}
+
+const masked: Operation<undefined> = {
+  name: 'mask',
+  shape: ([x, u]) => [u!.shape[0]!, ...x!.shape.slice(1)],
+  forward: ([x, u, low, high], y) => {
+    const [masks, channels, height, width] = y.shape as [number, number, number, number];
+    const inputs = [x!, u!, low!, high!].map((t) => t.storage);
+    run(y.device, mask(masks, channels, height * width), inputs, y.storage);
+  },
+};
+
+/**
+ * One image x [1, C, H, W] under K masks u [K, 1, H, W], each brought to 0..1 by its range low, high [K]:
+ * [K, C, H, W]. A mask without a range gives zeros. Not differentiable: Score-CAM takes no gradient.
+ */
+export const maskImages = (x: Tensor, u: Tensor, low: Tensor, high: Tensor): Tensor =>
+  apply(masked, [x, u, low, high], undefined);

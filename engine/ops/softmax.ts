@@ -1,0 +1,72 @@
+// Softmax, log-softmax and the losses on them.
+
+import { softmax as kernel } from '../../kernels/softmax/softmax.ts';
+import { run } from '../device.ts';
+import { ShapeError } from '../errors.ts';
+import { apply, type Operation } from '../operation.ts';
+import { show, type Tensor, tensor } from '../tensor.ts';
+import { abs, add, affine, exp, log, mul, neg, relu, sub } from './elementwise.ts';
+import { around, axisOf, mean, sum } from './reduce.ts';
+
+interface Axis {
+  readonly axis: number;
+}
+
+const normalised: Operation<Axis> = {
+  name: 'softmax',
+  shape: ([x]) => x!.shape,
+  forward: ([x], y, { axis }) => {
+    const { outer, n, inner } = around(x!.shape, axis);
+    run(y.device, kernel(outer, n, inner, false), [x!.storage], y.storage);
+  },
+  // dx = y (d - sum(d y))
+  vjp: (d, { output: y, attributes: { axis } }) => [mul(y, sub(d, sum(mul(d, y), [axis], true)))],
+};
+
+const logNormalised: Operation<Axis> = {
+  name: 'log-softmax',
+  shape: ([x]) => x!.shape,
+  forward: ([x], y, { axis }) => {
+    const { outer, n, inner } = around(x!.shape, axis);
+    run(y.device, kernel(outer, n, inner, true), [x!.storage], y.storage);
+  },
+  // dx = d - softmax(x) sum(d)
+  vjp: (d, { output: y, attributes: { axis } }) => [sub(d, mul(exp(y), sum(d, [axis], true)))],
+};
+
+/** exp(x) / sum(exp(x)) along an axis. */
+export const softmax = (x: Tensor, axis: number): Tensor =>
+  apply(normalised, [x], { axis: axisOf('softmax', x.shape, axis) });
+
+/** log(softmax(x)) along an axis, without overflow. */
+export const logSoftmax = (x: Tensor, axis: number): Tensor =>
+  apply(logNormalised, [x], { axis: axisOf('logSoftmax', x.shape, axis) });
+
+/** Rows of 0 with a 1 at each label: [labels.length, classes]. */
+export function oneHot(like: Tensor, labels: ArrayLike<number>, classes: number): Tensor {
+  const rows = new Float32Array(labels.length * classes);
+  for (let i = 0; i < labels.length; i++) {
+    const label = labels[i]!;
+    if (!Number.isInteger(label) || label < 0 || label >= classes) {
+      throw new ShapeError(`oneHot: label ${label} is not one of ${classes} classes`);
+    }
+    rows[i * classes + label] = 1;
+  }
+  return tensor(like.device, rows, [labels.length, classes]);
+}
+
+/** Mean over the batch of -sum(targets * log-softmax(logits)); both [N, classes], each row of targets sums to 1. */
+export function crossEntropy(logits: Tensor, targets: Tensor): Tensor {
+  if (show(logits.shape) !== show(targets.shape) || logits.shape.length !== 2) {
+    throw new ShapeError(
+      `crossEntropy: logits ${show(logits.shape)} and targets ${show(targets.shape)} must both be [N, classes]`,
+    );
+  }
+  return affine(sum(mul(logSoftmax(logits, 1), targets)), -1 / logits.shape[0]!, 0);
+}
+
+/** Mean of max(x, 0) - x t + log(1 + exp(-|x|)): cross-entropy of independent yes/no labels t in 0..1. */
+export function binaryCrossEntropy(logits: Tensor, targets: Tensor): Tensor {
+  const softplus = add(relu(logits), log(affine(exp(neg(abs(logits))), 1, 1)));
+  return mean(sub(softplus, mul(logits, targets)));
+}

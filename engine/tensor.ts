@@ -1,0 +1,175 @@
+// The value that everything passes around: a shape, numbers on the device, and, while derivatives are taken, the node
+// of the tape that made it.
+//
+// The lifetime rule. A tensor belongs to the innermost `scope` that was open when it was made, and dies when that
+// scope ends, unless the scope returns it; then it belongs to the scope outside. Outside every scope a tensor lives
+// until `dispose`. That is all: the tape keeps what it needs by itself.
+
+import { type Device, read, write } from './device.ts';
+import { DisposedError, ShapeError } from './errors.ts';
+import { allocate, release, retain, type Storage } from './memory.ts';
+import type { TapeNode } from './tape.ts';
+import { releaseNode, retainNode } from './tape.ts';
+
+export type Shape = readonly number[];
+export type DataType = 'f32' | 'u32';
+
+export const sizeOf = (shape: Shape): number => shape.reduce((product, n) => product * n, 1);
+export const sameShape = (a: Shape, b: Shape): boolean =>
+  a.length === b.length && a.every((n, i) => n === b[i]);
+export const show = (shape: Shape): string => `[${shape.join(', ')}]`;
+
+let current: Set<Tensor> | undefined;
+
+export class Tensor {
+  readonly device: Device;
+  readonly shape: Shape;
+  readonly type: DataType;
+  /** The tape's node that made this tensor; undefined when no derivative is being taken. */
+  readonly node: TapeNode | undefined;
+  #storage: Storage | undefined;
+
+  constructor(device: Device, shape: Shape, storage: Storage, type: DataType = 'f32', node?: TapeNode) {
+    this.device = device;
+    this.shape = shape;
+    this.type = type;
+    this.node = node;
+    this.#storage = storage;
+    retain(storage);
+    if (node) retainNode(node);
+    current?.add(this);
+  }
+
+  get storage(): Storage {
+    if (this.#storage) return this.#storage;
+    throw new DisposedError(
+      `a tensor of shape ${show(this.shape)} was used after it was disposed; return it from its scope to keep it`,
+    );
+  }
+
+  /** Number of elements. */
+  get size(): number {
+    return sizeOf(this.shape);
+  }
+
+  /** Gives the memory back. Calling it twice does nothing. */
+  dispose(): void {
+    const storage = this.#storage;
+    if (!storage) return;
+    this.#storage = undefined;
+    current?.delete(this);
+    release(storage);
+    if (this.node) releaseNode(this.node);
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  /** The numbers, row-major, once the device has computed them. */
+  async data(): Promise<Float32Array<ArrayBuffer>> {
+    if (this.type !== 'f32')
+      throw new ShapeError(`data: the tensor holds ${this.type} indices; use indices()`);
+    return new Float32Array(await read(this.device, this.storage, this.size * 4));
+  }
+
+  /** The indices of a u32 tensor, row-major. */
+  async indices(): Promise<Uint32Array<ArrayBuffer>> {
+    if (this.type !== 'u32')
+      throw new ShapeError(`indices: the tensor holds ${this.type} numbers; use data()`);
+    return new Uint32Array(await read(this.device, this.storage, this.size * 4));
+  }
+}
+
+/** A tensor with the given row-major numbers. */
+export function tensor(device: Device, data: ArrayLike<number>, shape: Shape): Tensor {
+  return upload(device, Float32Array.from(data), shape, 'f32');
+}
+
+/** A tensor of indices. */
+export function indexTensor(device: Device, data: ArrayLike<number>, shape: Shape): Tensor {
+  return upload(device, Uint32Array.from(data), shape, 'u32');
+}
+
+function upload(
+  device: Device,
+  data: Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>,
+  shape: Shape,
+  type: DataType,
+): Tensor {
+  if (!shape.every((n) => Number.isSafeInteger(n) && n >= 0)) {
+    throw new ShapeError(`tensor: ${show(shape)} is no shape; sizes are whole numbers from 0`);
+  }
+  if (data.length !== sizeOf(shape)) {
+    throw new ShapeError(
+      `tensor: ${data.length} numbers do not fill the shape ${show(shape)} (${sizeOf(shape)})`,
+    );
+  }
+  const storage = allocate(device.memory, data.byteLength, 'tensor');
+  write(device, storage, data);
+  return new Tensor(device, shape, storage, type);
+}
+
+/** A tensor not yet filled; for operations that write it. */
+export function empty(device: Device, shape: Shape, type: DataType, purpose: string): Tensor {
+  return new Tensor(device, shape, allocate(device.memory, sizeOf(shape) * 4, purpose), type);
+}
+
+/** The same numbers under another shape or node; shares storage. */
+export function alias(x: Tensor, shape: Shape = x.shape, node?: TapeNode): Tensor {
+  return new Tensor(x.device, shape, x.storage, x.type, node);
+}
+
+/** A handle that no scope owns; for the tape. */
+export function unowned(make: () => Tensor): Tensor {
+  const outer = current;
+  current = undefined;
+  try {
+    return make();
+  } finally {
+    current = outer;
+  }
+}
+
+/**
+ * Runs `body` and disposes every tensor made in it except those it returns (alone, in arrays, maps or plain
+ * objects), which then belong to the scope outside. `body` must not be asynchronous: read data outside.
+ */
+export function scope<T>(body: () => T): T {
+  const outer = current;
+  const mine = new Set<Tensor>();
+  current = mine;
+  let result: T | undefined;
+  try {
+    result = body();
+    if (result instanceof Promise) {
+      throw new TypeError('scope: the body returned a promise; return tensors and await their data outside');
+    }
+  } catch (error) {
+    result = undefined;
+    throw error;
+  } finally {
+    current = outer;
+    const kept = new Set<Tensor>();
+    collect(result, kept);
+    for (const made of mine) {
+      if (!kept.has(made)) made.dispose();
+      else outer?.add(made);
+    }
+  }
+  return result;
+}
+
+function collect(value: unknown, into: Set<Tensor>): void {
+  if (value instanceof Tensor) into.add(value);
+  else if (Array.isArray(value)) for (const item of value) collect(item, into);
+  else if (value instanceof Map) for (const item of value.values()) collect(item, into);
+  else if (value !== null && typeof value === 'object' && Object.getPrototypeOf(value) === Object.prototype) {
+    for (const item of Object.values(value)) collect(item, into);
+  }
+}
+
+/** Makes the current scope responsible for tensors that came from elsewhere, such as an asynchronous step. */
+export function disposeAll(tensors: Iterable<Tensor>): void {
+  for (const item of tensors) item.dispose();
+}

@@ -1,0 +1,15 @@
+// One element per line along an axis: x [outer, n, inner], indices [outer, inner] -> y [outer, inner],
+// y[o, i] = x[o, indices[o, i], i]. With an argmax this is the maximum along the axis.
+// Threads: one an output element; reads an index and an element, writes one.
+struct Params { count: u32, n: u32, inner: u32 }
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read> indices: array<u32>;
+@group(0) @binding(3) var<storage, read_write> y: array<f32>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) g: vec3u) {
+  let t = g.x + g.y * 4194240u;
+  if (t >= p.count) { return; }
+  y[t] = x[(t / p.inner * p.n + indices[t]) * p.inner + t % p.inner];
+}

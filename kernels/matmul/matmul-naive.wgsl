@@ -1,0 +1,29 @@
+// Batched matrix product by the definition: y[b, i, j] = sum over k of a[b, i, k] * b[b, k, j], with any strides, so
+// that either factor may be transposed or shared by the whole batch (batch stride 0).
+// Threads: one an element of y [batch, M, N]; reads a row of a and a column of b.
+struct Params {
+  count: u32, m: u32, n: u32, k: u32,
+  aBatch: u32, aRow: u32, aColumn: u32, bBatch: u32, bRow: u32, bColumn: u32,
+}
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> a: array<f32>;
+@group(0) @binding(2) var<storage, read> b: array<f32>;
+@group(0) @binding(3) var<storage, read_write> y: array<f32>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) g: vec3u) {
+  let t = g.x + g.y * 4194240u;
+  if (t >= p.count) { return; }
+  let j = t % p.n;
+  let i = t / p.n % p.m;
+  let batch = t / (p.n * p.m);
+  var ia = batch * p.aBatch + i * p.aRow;
+  var ib = batch * p.bBatch + j * p.bColumn;
+  var sum = 0.0;
+  for (var k = 0u; k < p.k; k++) {
+    sum = fma(a[ia], b[ib], sum);
+    ia += p.aColumn;
+    ib += p.bRow;
+  }
+  y[t] = sum;
+}

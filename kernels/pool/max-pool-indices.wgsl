@@ -1,0 +1,38 @@
+// Which input pixel each window of a max pooling chooses: x [planes, H, W] -> indices [planes, OH, OW], an index
+// into the plane (y * W + x), the first of equals. Padding never wins: windows only look inside the input.
+// Threads: one an output pixel; reads its window, writes one index.
+struct Params {
+  count: u32, height: u32, width: u32, outHeight: u32, outWidth: u32,
+  kernelY: u32, kernelX: u32, strideY: i32, strideX: i32, top: i32, left: i32, dilationY: i32, dilationX: i32,
+}
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read_write> indices: array<u32>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) g: vec3u) {
+  let t = g.x + g.y * 4194240u;
+  if (t >= p.count) { return; }
+  let ox = i32(t % p.outWidth);
+  let oy = i32((t / p.outWidth) % p.outHeight);
+  let plane = t / (p.outWidth * p.outHeight) * p.height * p.width;
+  var best = 0.0;
+  var index = 0u;
+  var found = false;
+  for (var ky = 0u; ky < p.kernelY; ky++) {
+    let y = oy * p.strideY - p.top + i32(ky) * p.dilationY;
+    if (y < 0 || y >= i32(p.height)) { continue; }
+    for (var kx = 0u; kx < p.kernelX; kx++) {
+      let xx = ox * p.strideX - p.left + i32(kx) * p.dilationX;
+      if (xx < 0 || xx >= i32(p.width)) { continue; }
+      let at = u32(y) * p.width + u32(xx);
+      let value = x[plane + at];
+      if (!found || value > best) {
+        best = value;
+        index = at;
+        found = true;
+      }
+    }
+  }
+  indices[t] = index;
+}

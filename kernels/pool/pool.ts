@@ -1,0 +1,55 @@
+// Launches of the pooling kernels.
+
+import { type Launch, launch, signed } from '../kernel.ts';
+
+/** A pooling over planes of height x width; padding as [top, left, bottom, right]. All in pixels. */
+export interface PoolGeometry {
+  readonly planes: number;
+  readonly input: readonly [height: number, width: number];
+  readonly output: readonly [height: number, width: number];
+  readonly kernel: readonly [y: number, x: number];
+  readonly stride: readonly [y: number, x: number];
+  readonly padding: readonly [top: number, left: number, bottom: number, right: number];
+  readonly dilation: readonly [y: number, x: number];
+  readonly countIncludePad: boolean;
+}
+
+const inputCount = (g: PoolGeometry) => g.planes * g.input[0] * g.input[1];
+const outputCount = (g: PoolGeometry) => g.planes * g.output[0] * g.output[1];
+
+/** Index of each window's maximum: [planes, H, W] -> u32 [planes, OH, OW]. */
+export function maxPoolIndices(g: PoolGeometry): Launch {
+  const count = outputCount(g);
+  const words = [
+    ...g.input,
+    ...g.output,
+    ...g.kernel,
+    ...g.stride,
+    g.padding[0],
+    g.padding[1],
+    ...g.dilation,
+  ];
+  return launch('maxPoolIndices', count, [count, ...words.map(signed)]);
+}
+
+/** [planes, n] by indices [planes, m] -> [planes, m]. */
+export function planeGather(planes: number, n: number, m: number): Launch {
+  return launch('planeGather', planes * m, [planes * m, n, m]);
+}
+
+/** Adjoint of `planeGather` for the indices of a max pooling: [planes, OH, OW] -> [planes, H, W]. */
+export function planeScatter(g: PoolGeometry): Launch {
+  const count = inputCount(g);
+  const reach = [(g.kernel[0] - 1) * g.dilation[0] + 1, (g.kernel[1] - 1) * g.dilation[1] + 1];
+  return launch('planeScatter', count, [
+    count,
+    ...[...g.input, ...g.output, ...reach, ...g.stride, g.padding[0], g.padding[1]].map(signed),
+  ]);
+}
+
+/** Average pooling, or its adjoint. */
+export function avgPool(g: PoolGeometry, adjoint: boolean): Launch {
+  const count = adjoint ? inputCount(g) : outputCount(g);
+  const words = [...g.input, ...g.output, ...g.kernel, ...g.stride, ...g.padding, Number(g.countIncludePad)];
+  return launch('avgPool', count, [count, ...words.map(signed)], { ADJOINT: Number(adjoint) });
+}

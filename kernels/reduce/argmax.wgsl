@@ -1,0 +1,27 @@
+// Index of the largest element along the middle axis (of the smallest with SIGN_NEGATIVE): x [outer, n, inner] ->
+// indices [outer, inner]; the first one where several are equal.
+// Threads: one an output element; each reads its line, writes one index.
+const SIGN_NEGATIVE = 0u;
+
+struct Params { count: u32, n: u32, inner: u32 }
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read_write> indices: array<u32>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) g: vec3u) {
+  let t = g.x + g.y * 4194240u;
+  if (t >= p.count) { return; }
+  let start = t / p.inner * p.n * p.inner + t % p.inner;
+  let direction = select(1.0, -1.0, SIGN_NEGATIVE == 1u);
+  var best = x[start] * direction;
+  var index = 0u;
+  for (var k = 1u; k < p.n; k++) {
+    let value = x[start + k * p.inner] * direction;
+    if (value > best) {
+      best = value;
+      index = k;
+    }
+  }
+  indices[t] = index;
+}

@@ -1,0 +1,71 @@
+// Bilinear resampling of planes and its adjoint. Forward (ADJOINT = 0): x [planes, H, W] -> y [planes, OH, OW].
+// Output pixel o reads input position (o + 0.5) * H / OH - 0.5, clamped at 0, or o * (H - 1) / (OH - 1) when corners
+// are aligned; the neighbour beyond the edge is the edge itself. Adjoint: d [planes, OH, OW] -> y [planes, H, W].
+// Threads: one an output element of either. Forward reads four elements; the adjoint reads the outputs in reach,
+// with the same weights computed by the same function.
+const ADJOINT = 0u;
+const ALIGN_CORNERS = 0u;
+
+struct Params {
+  count: u32, height: i32, width: i32, outHeight: i32, outWidth: i32,
+  ratioY: f32, ratioX: f32, // input pixels per output pixel
+}
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+
+struct Tap { low: i32, high: i32, weight: f32 } // value = x[low] * (1 - weight) + x[high] * weight
+
+fn tap(o: i32, ratio: f32, size: i32) -> Tap {
+  var position = f32(o) * ratio;
+  if (ALIGN_CORNERS == 0u) { position = max((f32(o) + 0.5) * ratio - 0.5, 0.0); }
+  let low = min(i32(floor(position)), size - 1);
+  return Tap(low, min(low + 1, size - 1), clamp(position - f32(low), 0.0, 1.0));
+}
+
+// The share of input pixel i in output pixel o.
+fn share(o: i32, i: i32, ratio: f32, size: i32) -> f32 {
+  let t = tap(o, ratio, size);
+  return select(0.0, 1.0 - t.weight, t.low == i) + select(0.0, t.weight, t.high == i);
+}
+
+// The outputs that may read input pixel i: everything within one input pixel, one more for rounding, and
+// everything beyond at an edge.
+fn reach(i: i32, ratio: f32, size: i32, outSize: i32) -> vec2i {
+  let shift = select(0.5, 0.0, ALIGN_CORNERS == 1u);
+  let scale = 1.0 / max(ratio, 1e-6);
+  var first = i32(floor((f32(i) - 1.0 + shift) * scale - shift)) - 1;
+  var last = i32(ceil((f32(i) + 1.0 + shift) * scale - shift)) + 1;
+  if (i == 0) { first = 0; }
+  if (i == size - 1 || ratio == 0.0) { last = outSize - 1; }
+  return vec2i(clamp(first, 0, outSize - 1), clamp(last, 0, outSize - 1));
+}
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) g: vec3u) {
+  let t = g.x + g.y * 4194240u;
+  if (t >= p.count) { return; }
+  if (ADJOINT == 0u) {
+    let v = tap(i32(t) / p.outWidth % p.outHeight, p.ratioY, p.height);
+    let h = tap(i32(t) % p.outWidth, p.ratioX, p.width);
+    let plane = i32(t) / (p.outWidth * p.outHeight) * p.height * p.width;
+    let upper = mix(x[plane + v.low * p.width + h.low], x[plane + v.low * p.width + h.high], h.weight);
+    let lower = mix(x[plane + v.high * p.width + h.low], x[plane + v.high * p.width + h.high], h.weight);
+    y[t] = mix(upper, lower, v.weight);
+  } else {
+    let j = i32(t) % p.width;
+    let i = i32(t) / p.width % p.height;
+    let plane = i32(t) / (p.width * p.height) * p.outHeight * p.outWidth;
+    let rows = reach(i, p.ratioY, p.height, p.outHeight);
+    let columns = reach(j, p.ratioX, p.width, p.outWidth);
+    var sum = 0.0;
+    for (var oy = rows.x; oy <= rows.y; oy++) {
+      let wy = share(oy, i, p.ratioY, p.height);
+      if (wy == 0.0) { continue; }
+      for (var ox = columns.x; ox <= columns.y; ox++) {
+        sum += wy * share(ox, j, p.ratioX, p.width) * x[plane + oy * p.outWidth + ox];
+      }
+    }
+    y[t] = sum;
+  }
+}
