@@ -68,7 +68,10 @@ export function runMatmul(
   b: Storage,
   y: Storage,
 ): void {
-  if (!kernels.isTiledMatmul(g)) return run(device, kernels.matmulNaive(g), [a, b], y);
+  if (!kernels.isTiledMatmul(g)) {
+    run(device, kernels.matmulNaive(g), [a, b], y);
+    return;
+  }
   const paddedM = Math.ceil(g.m / kernels.TILE_ROWS) * kernels.TILE_ROWS;
   const packedA = pack(device, a, g.a, { batch: g.batch, rows: g.k, columns: g.m, width: paddedM }, true);
   const bRow = kernels.isVectorRows(g) ? g.b.row : Math.ceil(g.n / 4) * 4;

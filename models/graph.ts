@@ -1,0 +1,115 @@
+// A network is a graph of named nodes. One function evaluates it: from the values that are known to the nodes that are
+// wanted, computing only what lies between. Running the network, stopping at a layer, and running again from a layer
+// with another value (or N versions of it at once) are all that one function with other known values.
+
+import { broadcastTo, LimelightError, type Tensor } from '../engine/index.ts';
+
+/** A parameter of a node: its key in the state dict and its shape. */
+export interface Parameter {
+  readonly key: string;
+  readonly shape: readonly number[];
+}
+
+/** What a layer sees beside its inputs. */
+export interface LayerContext {
+  /** Parameters by their short name (weight, bias, ...). */
+  readonly parameters: Readonly<Record<string, Tensor>>;
+  /** Set while training: layers that behave differently then report their batch statistics. */
+  readonly statistics?: Map<string, { readonly mean: Tensor; readonly variance: Tensor }>;
+}
+
+export interface GraphNode {
+  readonly name: string;
+  /** What it computes; the names of `layers.ts`. */
+  readonly kind: string;
+  readonly inputs: readonly string[];
+  readonly parameters: Readonly<Record<string, Parameter>>;
+  /** What a reader wants to see of it: kernel, stride, ... */
+  readonly attributes: Readonly<Record<string, unknown>>;
+  readonly run: (inputs: readonly Tensor[], context: LayerContext) => Tensor;
+}
+
+/** Name under which the network's input is known. */
+export const INPUT = 'input';
+
+export interface Graph {
+  /** In an order in which inputs come before their users. */
+  readonly nodes: readonly GraphNode[];
+  /** Node that gives the logits [N, classes]. */
+  readonly output: string;
+}
+
+/** A graph's node by name; throws with the nodes that there are. */
+export function nodeOf(graph: Graph, name: string): GraphNode {
+  const node = graph.nodes.find((candidate) => candidate.name === name);
+  if (node) return node;
+  throw new LimelightError(
+    `the network has no node "${name}"; its nodes are ${graph.nodes.map((candidate) => candidate.name).join(', ')}`,
+  );
+}
+
+/** The nodes on which `wanted` depend, given values for `known`; in order. */
+function needed(graph: Graph, known: ReadonlySet<string>, wanted: readonly string[]): GraphNode[] {
+  const open = new Set(wanted.filter((name) => !known.has(name)));
+  const found: GraphNode[] = [];
+  for (const node of [...graph.nodes].reverse()) {
+    if (!open.delete(node.name)) continue;
+    found.unshift(node);
+    for (const input of node.inputs) if (!known.has(input)) open.add(input);
+  }
+  if (open.size > 0) {
+    throw new LimelightError(`the network cannot be evaluated: nothing gives ${[...open].join(', ')}`);
+  }
+  return found;
+}
+
+/**
+ * Values of the `wanted` nodes from those of the `known` ones. Intermediate values are disposed as soon as nothing
+ * needs them; a tape, if one is being recorded, keeps what it needs. A value of batch 1 beside one of batch N is
+ * repeated, so that N versions of one feature map meet the one version of everything upstream.
+ */
+export function evaluate(
+  graph: Graph,
+  parameters: ReadonlyMap<string, Tensor>,
+  known: ReadonlyMap<string, Tensor>,
+  wanted: readonly string[],
+  statistics?: LayerContext['statistics'],
+): Map<string, Tensor> {
+  const nodes = needed(graph, new Set(known.keys()), wanted);
+  const values = new Map(known);
+  const uses = new Map<string, number>();
+  for (const node of nodes) for (const input of node.inputs) uses.set(input, (uses.get(input) ?? 0) + 1);
+  for (const name of wanted) uses.set(name, Number.POSITIVE_INFINITY);
+  for (const name of known.keys()) uses.set(name, Number.POSITIVE_INFINITY);
+  for (const node of nodes) {
+    const inputs = sameBatch(node.inputs.map((name) => values.get(name)!));
+    const own = Object.entries(node.parameters).map(
+      ([short, { key }]) => [short, parameters.get(key)!] as const,
+    );
+    const context = { parameters: Object.fromEntries(own), ...(statistics && { statistics }) };
+    values.set(node.name, node.run(inputs, context));
+    for (const name of node.inputs) {
+      const left = uses.get(name)! - 1;
+      uses.set(name, left);
+      if (left === 0) values.get(name)!.dispose();
+    }
+  }
+  return new Map(wanted.map((name) => [name, values.get(name)!]));
+}
+
+function sameBatch(inputs: readonly Tensor[]): readonly Tensor[] {
+  const batch = Math.max(...inputs.map((x) => x.shape[0]!));
+  return inputs.map((x) => (x.shape[0] === batch ? x : broadcastTo(x, [batch, ...x.shape.slice(1)])));
+}
+
+/** Nodes beside `from` whose values are needed to go from it to the output: what skips past it. */
+export function boundary(graph: Graph, from: string): string[] {
+  const dependent = new Set([from]);
+  for (const node of graph.nodes)
+    if (node.inputs.some((input) => dependent.has(input))) dependent.add(node.name);
+  if (!dependent.has(graph.output)) {
+    throw new LimelightError(`the output does not depend on "${from}"`);
+  }
+  const tail = needed(graph, new Set([from]), [graph.output]).filter((node) => dependent.has(node.name));
+  return [...new Set(tail.flatMap((node) => node.inputs).filter((name) => !dependent.has(name)))];
+}

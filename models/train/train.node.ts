@@ -1,0 +1,197 @@
+// Trains the shipped networks on Limelight's own engine:
+//   LIMELIGHT_DATA=folder npm run train -- cifar10-gap [--epochs 20] [--limit N]
+// Progress on standard error, a checkpoint after every epoch (resumed from when present), and at the end the weights
+// (f16 safetensors) and the figures for the model card.
+
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import progress from 'cli-progress';
+import {
+  add,
+  binaryCrossEntropy,
+  crossEntropy,
+  full,
+  openDevice,
+  scale,
+  scope,
+  stopGradient,
+  type Tensor,
+  tensor,
+  vjp,
+} from '../../engine/index.ts';
+import type { HostTensor } from '../formats/host-tensor.ts';
+import { readSafetensors, writeSafetensors } from '../formats/safetensors.ts';
+import { evaluate, INPUT } from '../graph.ts';
+import { normal, permutation, type Random, random } from './data/random.ts';
+import { learningRate, sgdStep } from './optimiser.ts';
+import { type Recipe, recipes } from './recipes.node.ts';
+
+const { values: options, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { epochs: { type: 'string' }, limit: { type: 'string' }, out: { type: 'string' } },
+});
+const name = positionals[0] ?? '';
+const makeRecipe = recipes[name];
+const data = process.env.LIMELIGHT_DATA;
+if (makeRecipe === undefined || data === undefined) {
+  console.error(
+    `usage: LIMELIGHT_DATA=folder npm run train -- ${Object.keys(recipes).join('|')} [--epochs N]`,
+  );
+  process.exit(2);
+}
+
+const recipe = await makeRecipe(data);
+const epochs = Number(options.epochs ?? recipe.epochs);
+const perEpoch = Math.min(recipe.trainCount, Number(options.limit ?? Number.POSITIVE_INFINITY));
+const folder = options.out ?? 'limelight-out/train';
+mkdirSync(folder, { recursive: true });
+const checkpoint = `${folder}/${name}.checkpoint.safetensors`;
+const device = await openDevice();
+console.error(`${name} on ${device.name}: ${epochs} epochs of ${perEpoch}`);
+
+const BATCH = 128;
+const RUNNING_MOMENTUM = 0.1;
+const parameters = new Map<string, Tensor>();
+const velocities = new Map<string, Tensor>();
+const trained = recipe.graph.nodes.flatMap((node) =>
+  Object.entries(node.parameters)
+    .filter(([short]) => short !== 'mean' && short !== 'variance')
+    .map(([, { key }]) => key),
+);
+let epoch = 0;
+if (existsSync(checkpoint)) {
+  const saved = readSafetensors(readFileSync(checkpoint), checkpoint);
+  for (const [key, value] of saved.tensors) {
+    const target = key.startsWith('velocity/') ? velocities : parameters;
+    target.set(key.replace('velocity/', ''), tensor(device, value.data, value.shape));
+  }
+  epoch = Number(saved.metadata.get('epoch'));
+  console.error(`resumed after epoch ${epoch}`);
+} else {
+  initialise(recipe, random(recipe.seed));
+}
+
+/** He's initialisation (2015) for weights; ones and zeros for the rest. */
+function initialise({ graph }: Recipe, next: Random): void {
+  for (const node of graph.nodes) {
+    for (const [short, { key, shape }] of Object.entries(node.parameters)) {
+      const size = shape.reduce((product, n) => product * n, 1);
+      const deviation = Math.sqrt(2 / (size / shape[0]!));
+      const ones = short === 'variance' || (short === 'weight' && node.kind === 'batchNorm');
+      const fill = shape.length > 1 ? () => normal(next) * deviation : () => (ones ? 1 : 0);
+      parameters.set(key, tensor(device, Float32Array.from({ length: size }, fill), shape));
+    }
+  }
+}
+
+/** One step: gradients of the loss, then the parameters' next values. Returns the loss. */
+function step(pixels: Float32Array, targets: Float32Array, count: number, rate: number): Tensor {
+  return scope(() => {
+    const x = tensor(device, pixels, [count, ...recipe.inputShape]);
+    const t = tensor(device, targets, [count, recipe.classes]);
+    const statistics = new Map<string, { mean: Tensor; variance: Tensor }>();
+    const loss = (...values: Tensor[]): Tensor => {
+      const all = new Map(parameters);
+      trained.forEach((key, i) => {
+        all.set(key, values[i]!);
+      });
+      const { output } = recipe.graph;
+      const logits = evaluate(recipe.graph, all, new Map([[INPUT, x]]), [output], statistics).get(output)!;
+      return recipe.multiLabel ? binaryCrossEntropy(logits, t) : crossEntropy(logits, t);
+    };
+    // Not valueAndGrad: its scope would end the statistics with the forward pass.
+    const { value, pullback } = vjp(
+      loss,
+      trained.map((key) => parameters.get(key)!),
+    );
+    const gradients = pullback(full(device, value.shape, 1));
+    sgdStep(parameters, velocities, new Map(trained.map((key, i) => [key, gradients[i]!])), rate, recipe);
+    const kept: Tensor[] = trained.flatMap((key) => [parameters.get(key)!, velocities.get(key)!]);
+    for (const [node, { mean, variance }] of statistics) {
+      for (const [short, batch] of [
+        ['running_mean', mean],
+        ['running_var', variance],
+      ] as const) {
+        const key = `${node}.${short}`;
+        const old = parameters.get(key)!;
+        const mixed = mix(old, batch);
+        old.dispose();
+        parameters.set(key, mixed);
+        kept.push(mixed);
+      }
+    }
+    return [stopGradient(value), kept] as const;
+  })[0];
+}
+
+function mix(old: Tensor, batch: Tensor): Tensor {
+  return add(scale(old, 1 - RUNNING_MOMENTUM), scale(batch, RUNNING_MOMENTUM));
+}
+
+/** Logits of the whole test set, batch by batch, scored by the recipe. */
+async function accuracy(): Promise<Record<string, number>> {
+  const score = recipe.scorer();
+  for (let start = 0; start < recipe.testCount; start += BATCH) {
+    const count = Math.min(BATCH, recipe.testCount - start);
+    const { pixels, targets } = recipe.testBatch(start, count);
+    const logits = scope(() => {
+      const x = tensor(device, pixels, [count, ...recipe.inputShape]);
+      const { output } = recipe.graph;
+      return evaluate(recipe.graph, parameters, new Map([[INPUT, x]]), [output]).get(output)!;
+    });
+    score.add(await logits.data(), targets);
+    logits.dispose();
+  }
+  return score.result();
+}
+
+async function hostTensors(from: ReadonlyMap<string, Tensor>, prefix = ''): Promise<[string, HostTensor][]> {
+  const out: [string, HostTensor][] = [];
+  for (const [key, value] of from) out.push([prefix + key, { shape: value.shape, data: await value.data() }]);
+  return out;
+}
+
+function save(file: string, bytes: Uint8Array): void {
+  writeFileSync(`${file}.part`, bytes);
+  renameSync(`${file}.part`, file);
+}
+
+const stepsPerEpoch = Math.floor(perEpoch / BATCH);
+for (; epoch < epochs; epoch++) {
+  const next = random(recipe.seed + 1 + epoch);
+  const order = permutation(recipe.trainCount, next);
+  const bar = new progress.SingleBar({
+    format: `epoch ${epoch + 1}/${epochs} {bar} {value}/{total} loss {loss} eta {eta_formatted}`,
+    stream: process.stderr,
+    noTTYOutput: true,
+    notTTYSchedule: 20_000,
+  });
+  bar.start(stepsPerEpoch, 0, { loss: '-' });
+  for (let i = 0; i < stepsPerEpoch; i++) {
+    const { pixels, targets } = recipe.trainBatch(order.subarray(i * BATCH, (i + 1) * BATCH), next);
+    const rate = learningRate(recipe.rate, (epoch + i / stepsPerEpoch) / epochs);
+    const loss = step(pixels, targets, BATCH, rate);
+    // Reading now and then keeps the queue short and shows the loss.
+    if (i % 10 === 0) bar.update(i, { loss: (await loss.data())[0]!.toFixed(3) });
+    loss.dispose();
+  }
+  bar.stop();
+  const tensors = [...(await hostTensors(parameters)), ...(await hostTensors(velocities, 'velocity/'))];
+  save(
+    checkpoint,
+    writeSafetensors(tensors, { dtype: 'F32', metadata: new Map([['epoch', String(epoch + 1)]]) }),
+  );
+  if (epoch % 4 === 3) console.error(`after epoch ${epoch + 1}:`, await accuracy());
+}
+
+const result = await accuracy();
+const weights = writeSafetensors(await hostTensors(parameters), {
+  dtype: 'F16',
+  metadata: new Map([
+    ['network', name],
+    ['epochs', String(epochs)],
+    ['seed', String(recipe.seed)],
+  ]),
+});
+save(`${folder}/${name}.safetensors`, weights);
+console.log(JSON.stringify({ name, epochs, bytes: weights.length, ...result }));
