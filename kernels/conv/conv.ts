@@ -183,8 +183,8 @@ export function conv2dWeightGradient(g: ConvGeometry): SizedLaunch & { readonly 
   const rows = g.batch * g.output[0];
   const threads = (kernelY / tapRows) * g.inChannels * Math.ceil(channelVectors / 2);
   const wanted = Math.max(1, Math.min(Math.ceil(ENOUGH_THREADS / threads), rows));
-  const chunk = Math.ceil(rows / wanted);
-  const parts = Math.ceil(rows / chunk);
+  const chunk = Math.max(1, Math.ceil(rows / wanted));
+  const parts = Math.max(1, Math.ceil(rows / chunk)); // one part of no rows for an empty batch
   const params = [
     g.outChannels,
     g.inChannels,
