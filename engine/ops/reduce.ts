@@ -80,7 +80,8 @@ function scaledSum(
   const list = sortedAxes(name, x.shape, axes);
   const count = list.reduce((product, axis) => product * x.shape[axis]!, 1);
   const y = sumAxes(x, list, mean ? 1 / count : 1);
-  return keep || list.length === 0 ? y : reshape(y, without(x.shape, list));
+  // Over no axis at all y is x itself; a view of it can be disposed without harm to x.
+  return keep && list.length > 0 ? y : reshape(y, without(x.shape, list));
 }
 
 /** Sum over `axes` (all when left out), which disappear unless `keepDims`. */
@@ -156,12 +157,7 @@ function extremum(
   for (const axis of [...list].reverse()) {
     y = apply(selectAlong, [y, apply(argAlong, [y], { axis, smallest })], { axis });
   }
-  return keep
-    ? reshape(
-        y,
-        x.shape.map((n, i) => (list.includes(i) ? 1 : n)),
-      )
-    : y;
+  return reshape(y, keep ? x.shape.map((n, i) => (list.includes(i) ? 1 : n)) : without(x.shape, list));
 }
 
 /** Maximum over `axes` (all when left out); of equals the first takes the derivative. */
