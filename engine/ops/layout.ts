@@ -55,7 +55,7 @@ const strided: Operation<StridedAttributes> = {
   forward: ([x], y, { maps, fill }) => {
     const strides = x!.shape.map((_, i) => sizeOf(x!.shape.slice(i + 1)));
     const dims = maps
-      .filter(({ size, axis }) => size !== 1 || x!.shape[axis] !== 1)
+      .filter(({ size, axis, add }) => size !== 1 || x!.shape[axis] !== 1 || add !== 0)
       .map(({ axis, size, mul, add, div }) => ({
         outputSize: size,
         inputSize: x!.shape[axis]!,
