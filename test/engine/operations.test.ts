@@ -1,0 +1,820 @@
+// Every operation of the engine, forward and derivatives to the third order, against the float64 reference and its
+// finite differences: one table, one checker.
+
+import test, { type Test } from 'tape';
+import * as engine from '../../engine/index.ts';
+import {
+  add,
+  type Device,
+  exp,
+  indexTensor,
+  mul,
+  scope,
+  sum,
+  type Tensor,
+  tensor,
+} from '../../engine/index.ts';
+import { device } from '../device.ts';
+import type { Array64 } from '../reference/index.ts';
+import * as ref from '../reference/index.ts';
+
+// f32 carries 6e-8 an operation. Sums of some hundred terms, and exp, log and pow at the few ulp that WGSL allows
+// drivers, reach 1e-6 to 1e-5 of the largest value; each derivative multiplies the chain's length.
+const FORWARD = 2e-5;
+const FIRST = 5e-5;
+const HIGHER = [FIRST, 2e-4, 5e-4] as const;
+
+type Input = readonly [shape: readonly number[], low?: number, high?: number];
+
+interface Row {
+  readonly name: string;
+  readonly engine: (...xs: Tensor[]) => Tensor;
+  readonly reference: (...xs: Array64[]) => Array64;
+  readonly inputs: readonly Input[];
+  /** Highest derivative checked; 1 where the function has kinks, 0 where it has no derivative. */
+  readonly order: 0 | 1 | 3;
+}
+
+/**
+ * Evenly spaced values in random order: no two are equal and none lies on a kink at 0 or a whole number, so that
+ * finite differences do not straddle kinks of max, relu or clamp.
+ */
+function values([shape, low = -1, high = 1]: Input, next: () => number): Array64 {
+  const x = ref.filled(shape, 0);
+  const n = x.data.length;
+  for (let i = 0; i < n; i++) {
+    const j = Math.floor(next() * (i + 1));
+    x.data[i] = x.data[j]!;
+    x.data[j] = Math.fround(low + ((i + 0.37) / n) * (high - low));
+  }
+  return x;
+}
+
+const inner = (a: Array64, b: Array64) => a.data.reduce((total, value, i) => total + value * b.data[i]!, 0);
+
+/** Several arrays as one vector, and back. */
+const join = (xs: readonly Array64[]) => {
+  const data = xs.flatMap((x) => [...x.data]);
+  return ref.array([data.length], data);
+};
+const split = (v: Array64, like: readonly Array64[]) => {
+  let end = 0;
+  return like.map(({ shape, data }) => {
+    const start = end;
+    end += data.length;
+    return ref.array(shape, v.data.subarray(start, end));
+  });
+};
+
+const upload = (on: Device, x: Array64) => tensor(on, x.data, x.shape);
+
+/** The derivative of a scalar function along a direction, again a scalar function. */
+const along =
+  (f: (...xs: Tensor[]) => Tensor, v: readonly Tensor[]) =>
+  (...xs: Tensor[]) =>
+    engine
+      .valueAndGrad(f, xs)
+      .gradients.map((g, i) => sum(mul(g, v[i]!)))
+      .reduce(add);
+
+async function close(t: Test, actual: Tensor, expected: Array64, tolerance: number, about: string) {
+  t.deepEqual(actual.shape, expected.shape, `${about}: shape`);
+  const error = ref.relativeError(await actual.data(), expected.data);
+  t.ok(error <= tolerance, `${about}: error ${error.toExponential(1)}`);
+}
+
+async function checkRow(t: Test, on: Device, row: Row) {
+  const next = ref.seededRandom(row.name.length * 7919 + row.inputs.length);
+  const inputs = row.inputs.map((input) => values(input, next));
+  const expected = row.reference(...inputs);
+  const xs = inputs.map((x) => upload(on, x));
+  const y = scope(() => row.engine(...xs));
+  await close(t, y, expected, FORWARD, 'forward');
+  y.dispose();
+  if (row.order > 0) {
+    const weights = ref.randomArray(expected.shape, next);
+    const w = upload(on, weights);
+    const gradients = scope(() => engine.valueAndGrad((...a) => sum(mul(row.engine(...a), w)), xs).gradients);
+    const f = (v: Array64) => inner(row.reference(...split(v, inputs)), weights);
+    const wanted = split(ref.gradient(f, join(inputs)), inputs);
+    for (const [i, g] of gradients.entries()) await close(t, g, wanted[i]!, FIRST, `gradient ${i}`);
+    for (const g of gradients) g.dispose();
+    if (row.order > 1) await checkHigher(t, on, row, inputs, xs, weights, w);
+    w.dispose();
+  }
+  for (const x of xs) x.dispose();
+}
+
+/** Derivatives along one direction of sum(w exp(y / max|y|)), which has all of them even where y is linear. */
+async function checkHigher(
+  t: Test,
+  on: Device,
+  row: Row,
+  inputs: readonly Array64[],
+  xs: readonly Tensor[],
+  weights: Array64,
+  w: Tensor,
+) {
+  const expected = row.reference(...inputs);
+  const k = 1 / Math.max(1, ...expected.data.map(Math.abs));
+  const random = ref.randomArray([join(inputs).data.length], ref.seededRandom(5));
+  const norm = Math.sqrt(inner(random, random));
+  const direction = ref.map(random, (value) => Math.fround(value / norm));
+  const v = split(direction, inputs).map((part) => upload(on, part));
+  const readOut = (x: Array64) => {
+    const y = row.reference(...split(x, inputs));
+    return inner(
+      ref.map(y, (value) => Math.exp(k * value)),
+      weights,
+    );
+  };
+  let f = (...a: Tensor[]) => sum(mul(exp(engine.scale(row.engine(...a), k)), w));
+  for (const order of [1, 2, 3] as const) {
+    f = along(f, v);
+    const g = f;
+    const found = scope(() => g(...xs));
+    const wanted = ref.directionalDerivative(readOut, join(inputs), direction, order);
+    const [actual] = await found.data();
+    const error = Math.abs(actual! - wanted) / Math.max(1, Math.abs(wanted));
+    t.ok(error <= HIGHER[order - 1]!, `derivative ${order} of a direction: ${actual}, wanted ${wanted}`);
+    found.dispose();
+  }
+  for (const part of v) part.dispose();
+}
+
+const row = (
+  name: string,
+  run: Row['engine'],
+  reference: Row['reference'],
+  inputs: readonly Input[],
+  order: Row['order'] = 3,
+): Row => ({ name, engine: run, reference, inputs, order });
+
+// ---- Convolution
+
+interface Conv {
+  readonly x: readonly number[];
+  readonly w: readonly number[];
+  readonly options?: engine.ConvOptions;
+  readonly bias?: boolean;
+}
+
+const convolutions: Conv[] = [
+  { x: [1, 1, 1, 1], w: [1, 1, 1, 1] },
+  { x: [2, 3, 5, 7], w: [5, 3, 1, 1], bias: true },
+  { x: [1, 16, 7, 11], w: [17, 16, 1, 1] },
+  { x: [2, 3, 4, 5], w: [2, 3, 1, 1], options: { stride: [2, 3] } },
+  { x: [2, 3, 4, 5], w: [2, 3, 1, 1], options: { padding: [1, 0, 2, 1] } },
+  { x: [2, 3, 7, 5], w: [5, 3, 3, 3], options: { padding: [1, 1, 1, 1] }, bias: true },
+  { x: [1, 2, 9, 6], w: [9, 2, 3, 3], options: { padding: [0, 1, 2, 0], stride: [2, 2] } },
+  { x: [1, 2, 11, 8], w: [3, 2, 3, 2], options: { stride: [3, 3], padding: [1, 1, 0, 2] } },
+  { x: [1, 2, 13, 9], w: [3, 2, 2, 3], options: { stride: [1, 4] } },
+  { x: [1, 1, 6, 13], w: [2, 1, 2, 2], options: { stride: [2, 5] } },
+  { x: [2, 1, 5, 5], w: [1, 1, 2, 2], options: { padding: [3, 3, 3, 3] } },
+  { x: [1, 2, 6, 7], w: [2, 2, 3, 3], options: { padding: [-1, 0, 0, -2] } },
+  { x: [1, 2, 9, 8], w: [3, 2, 5, 5], options: { padding: [2, 2, 2, 2] } },
+  { x: [1, 1, 13, 11], w: [5, 1, 7, 7], options: { stride: [2, 2], padding: [3, 3, 3, 3] }, bias: true },
+  { x: [1, 1, 12, 11], w: [2, 1, 11, 11], options: { stride: [4, 4], padding: [2, 2, 2, 2] } },
+  { x: [1, 1, 3, 14], w: [2, 1, 2, 12] },
+  { x: [1, 2, 9, 9], w: [3, 2, 3, 3], options: { dilation: [2, 3], padding: [2, 1, 0, 3] } },
+  { x: [2, 4, 5, 6], w: [6, 2, 3, 3], options: { groups: 2, stride: [2, 1], padding: [1, 1, 1, 1] } },
+  { x: [1, 5, 6, 5], w: [5, 1, 3, 3], options: { groups: 5, padding: [1, 1, 1, 1] }, bias: true },
+  { x: [1, 3, 7, 7], w: [6, 1, 3, 3], options: { groups: 3, stride: [2, 2], dilation: [2, 2] } },
+  { x: [0, 3, 7, 5], w: [5, 3, 3, 3] },
+  { x: [0, 3, 7, 5], w: [5, 3, 1, 1] },
+  { x: [0, 4, 7, 5], w: [4, 1, 3, 3], options: { groups: 4 } },
+];
+
+const convRows = convolutions.flatMap(({ x, w, options = {}, bias }): Row[] => {
+  const about = `[${x}] by [${w}] ${JSON.stringify(options)}`;
+  const y = ref.conv2d(ref.filled(x, 0), ref.filled(w, 0), options).shape;
+  const size = [x[2]!, x[3]!] as const;
+  return [
+    row(
+      `conv2d ${about}${bias ? ' with bias' : ''}`,
+      (a, b, c) => engine.conv2d(a!, b!, options, c),
+      (a, b, c) => ref.conv2d(a!, b!, options, c),
+      [[x], [w], ...(bias ? [[[w[0]!]] as const] : [])],
+    ),
+    row(
+      `convTranspose2d to ${about}`,
+      (a, b) => engine.convTranspose2d(a!, b!, size, options),
+      (a, b) => ref.convTranspose2d(a!, b!, size, options),
+      [[y], [w]],
+    ),
+  ];
+});
+
+// ---- Matrix products
+
+const swapped = (x: Array64, swap: boolean) => {
+  const axes = x.shape.map((_, axis) => axis);
+  return swap ? ref.transpose(x, [...axes.slice(0, -2), axes.length - 1, axes.length - 2]) : x;
+};
+const matmulRow = (a: readonly number[], b: readonly number[], ta = false, tb = false, order: 1 | 3 = 3) =>
+  row(
+    `matmul [${a}]${ta ? "'" : ''} [${b}]${tb ? "'" : ''}`,
+    (x, y) => engine.matmul(x!, y!, ta, tb),
+    (x, y) => ref.matmul(swapped(x!, ta), swapped(y!, tb)),
+    [[a], [b]],
+    order,
+  );
+
+const matmulRows = [
+  matmulRow([1, 1], [1, 1]),
+  matmulRow([3, 5], [5, 7]),
+  matmulRow([5, 3], [5, 7], true),
+  matmulRow([3, 5], [7, 5], false, true),
+  matmulRow([5, 3], [7, 5], true, true),
+  matmulRow([2, 3, 5], [2, 5, 4]),
+  matmulRow([2, 3, 5], [5, 4]),
+  matmulRow([3, 5], [2, 5, 4]),
+  matmulRow([2, 5, 3], [4, 5], true, true),
+  matmulRow([2, 1, 3, 5], [2, 1, 4, 5], false, true),
+  matmulRow([0, 5], [5, 3]),
+  matmulRow([3, 0], [0, 4]),
+  matmulRow([0, 3, 5], [0, 5, 2]),
+  // Large enough for the tiled kernel, with whole and ragged tiles.
+  matmulRow([13, 29], [29, 44]),
+  matmulRow([29, 13], [45, 29], true, true, 1),
+  matmulRow([3, 9, 41], [41, 46], false, false, 1),
+  matmulRow([9, 41], [2, 46, 41], false, true, 1),
+  row(
+    'linear',
+    (x, w) => engine.linear(x!, w!),
+    (x, w) => ref.matmul(x!, swapped(w!, true)),
+    [[[4, 7]], [[3, 7]]],
+  ),
+];
+
+// ---- Elementwise
+
+const shapePairs: [readonly number[], readonly number[]][] = [
+  [[7], [7]],
+  [[1], [13]],
+  [[2, 3], []],
+  [[], []],
+  [
+    [3, 1, 5],
+    [1, 4, 1],
+  ],
+  [[3], [2, 1, 3]],
+  [
+    [2, 5, 3],
+    [5, 1],
+  ],
+  [
+    [2, 1, 2, 1, 2, 1, 2, 1],
+    [1, 2, 1, 2, 1, 2, 1, 2],
+  ],
+  [
+    [0, 3],
+    [1, 3],
+  ],
+];
+
+const binaries = [
+  ['add', engine.add, ref.binary.add, [-1, 1], [-1, 1], 3],
+  ['sub', engine.sub, ref.binary.sub, [-1, 1], [-1, 1], 3],
+  ['mul', engine.mul, ref.binary.mul, [-1, 1], [-1, 1], 3],
+  ['div', engine.div, ref.binary.div, [-1, 1], [0.5, 2], 3],
+  ['pow', engine.pow, ref.binary.pow, [0.5, 2], [-2, 2], 3],
+  ['maximum', engine.maximum, ref.binary.max, [-1, 1], [-1.3, 1.2], 1],
+  ['minimum', engine.minimum, ref.binary.min, [-1, 1], [-1.3, 1.2], 1],
+] as const;
+
+const binaryRows = binaries.flatMap(([name, run, reference, a, b, order]) =>
+  shapePairs.map(([left, right]) =>
+    row(
+      `${name} [${left}] [${right}]`,
+      (x, y) => run(x!, y!),
+      (x, y) => reference(x!, y!),
+      [
+        [left, ...a],
+        [right, ...b],
+      ],
+      order,
+    ),
+  ),
+);
+
+const one =
+  (f: (x: Tensor) => Tensor): Row['engine'] =>
+  (x) =>
+    f(x!);
+const one64 =
+  (f: (x: Array64) => Array64): Row['reference'] =>
+  (x) =>
+    f(x!);
+const map64 =
+  (f: (value: number) => number): Row['reference'] =>
+  (x) =>
+    ref.map(x!, f);
+
+const unaries: [string, (x: Tensor) => Tensor, Row['reference'], number, number, Row['order']][] = [
+  ['neg', engine.neg, one64(ref.unary.neg), -2, 2, 3],
+  ['exp', engine.exp, one64(ref.unary.exp), -2, 2, 3],
+  ['log', engine.log, one64(ref.unary.log), 0.5, 3, 3],
+  ['sqrt', engine.sqrt, one64(ref.unary.sqrt), 0.5, 3, 3],
+  ['abs', engine.abs, one64(ref.unary.abs), -2, 2, 1],
+  ['tanh', engine.tanh, one64(ref.unary.tanh), -2, 2, 3],
+  ['sigmoid', engine.sigmoid, one64(ref.unary.sigmoid), -4, 4, 3],
+  ['step', engine.step, one64(ref.unary.step), -2, 2, 1],
+  ['sign', engine.sign, one64(ref.unary.sign), -2, 2, 1],
+  ['relu', engine.relu, one64(ref.unary.relu), -2, 2, 1],
+  ['reciprocal', engine.reciprocal, one64(ref.unary.reciprocal), 0.5, 2, 3],
+  ['erf', engine.erf, one64(ref.unary.erf), -3, 3, 3],
+  ['gelu', engine.gelu, one64(ref.unary.gelu), -3, 3, 3],
+  ['silu', engine.silu, one64(ref.unary.silu), -3, 3, 3],
+  ['relu6', engine.relu6, one64(ref.unary.relu6), -3, 9, 1],
+  ['hardSigmoid', engine.hardSigmoid, one64((x) => ref.hardSigmoid(x)), -5, 5, 1],
+  ['hardSwish', engine.hardSwish, one64(ref.unary.hardSwish), -5, 5, 1],
+  ['clamp', (x) => engine.clamp(x, -0.5, 0.7), one64((x) => ref.clamp(x, -0.5, 0.7)), -1, 1, 1],
+  ['leakyRelu', (x) => engine.leakyRelu(x, 0.1), one64((x) => ref.leakyRelu(x, 0.1)), -1, 1, 1],
+  ['affine', (x) => engine.affine(x, -1.5, 0.25), map64((v) => -1.5 * v + 0.25), -1, 1, 3],
+  ['scale', (x) => engine.scale(x, 3), map64((v) => 3 * v), -1, 1, 3],
+  ...[-1, 0, 1, 2, 3].map(
+    (k) =>
+      [`powScalar ${k}`, (x: Tensor) => engine.powScalar(x, k), map64((v) => v ** k), 0.5, 2, 3] as [
+        string,
+        (x: Tensor) => Tensor,
+        Row['reference'],
+        number,
+        number,
+        3,
+      ],
+  ),
+  ['powScalar 0.5', (x) => engine.powScalar(x, 0.5), map64((v) => v ** 0.5), 0.5, 2, 3],
+  ['powScalar -2.5', (x) => engine.powScalar(x, -2.5), map64((v) => v ** -2.5), 0.7, 2, 3],
+  ['powScalar 4 of negatives', (x) => engine.powScalar(x, 4), map64((v) => v ** 4), -2, -0.5, 3],
+  ['powScalar 5 of negatives', (x) => engine.powScalar(x, 5), map64((v) => v ** 5), -2, -0.5, 3],
+  ['powScalar -3 of negatives', (x) => engine.powScalar(x, -3), map64((v) => v ** -3), -2, -0.7, 3],
+  // Far out, where a naive formula overflows.
+  ['tanh far out', engine.tanh, one64(ref.unary.tanh), -200, 200, 0],
+  ['sigmoid far out', engine.sigmoid, one64(ref.unary.sigmoid), -200, 200, 0],
+  ['gelu far out', engine.gelu, one64(ref.unary.gelu), -200, 200, 0],
+  ['erf far out', engine.erf, one64(ref.unary.erf), -20, 20, 0],
+];
+
+const unaryRows = unaries.flatMap(([name, run, reference, low, high, order]) => [
+  row(name, one(run), reference, [[[3, 13], low, high]], order),
+  row(`${name}, one element`, one(run), reference, [[[], low, high]], Math.min(order, 1) as 0 | 1),
+  row(`${name}, empty`, one(run), reference, [[[0, 3], low, high]], Math.min(order, 1) as 0 | 1),
+]);
+
+const comparisons = (
+  [
+    ['greater', engine.greater, (a: number, b: number) => a > b],
+    ['equal', engine.equal, (a: number, b: number) => a === b],
+  ] as const
+).map(([name, run, holds]) =>
+  row(
+    name,
+    (x) => run(x!, engine.full(x!.device, [], 0.25)),
+    map64((v) => Number(holds(v, 0.25))),
+    [[[5, 3], -0.5475, 1.6225]],
+    0,
+  ),
+);
+
+// ---- Pooling
+
+const pools: [readonly number[], engine.PoolOptions][] = [
+  [[1, 1, 1, 1], { kernel: [1, 1] }],
+  [[2, 3, 6, 4], { kernel: [2, 2] }],
+  [[1, 2, 7, 5], { kernel: [3, 2], stride: [2, 1], padding: [1, 0, 1, 1] }],
+  [[1, 2, 7, 5], { kernel: [3, 3], stride: [2, 2], padding: [0, 0, 1, 1] }],
+  [[1, 1, 7, 6], { kernel: [3, 3], stride: [2, 2], ceilMode: true }],
+  [[1, 2, 5, 8], { kernel: [2, 3], stride: [3, 2], padding: [1, 1, 1, 1], ceilMode: true }],
+  [[1, 1, 5, 5], { kernel: [2, 2], stride: [3, 3] }],
+  [[0, 2, 5, 5], { kernel: [2, 2] }],
+];
+const poolRows = [
+  ...pools.map(([x, options]) =>
+    row(
+      `maxPool2d [${x}] ${JSON.stringify(options)}`,
+      one((a) => engine.maxPool2d(a, options)),
+      one64((a) => ref.maxPool2d(a, options)),
+      [[x]],
+      1,
+    ),
+  ),
+  row(
+    'maxPool2d, dilated',
+    one((x) =>
+      engine.maxPool2d(x, { kernel: [2, 3], stride: [2, 1], padding: [1, 1, 0, 1], dilation: [3, 2] }),
+    ),
+    one64((x) =>
+      ref.maxPool2d(x, { kernel: [2, 3], stride: [2, 1], padding: [1, 1, 0, 1], dilation: [3, 2] }),
+    ),
+    [[[1, 2, 8, 7]]],
+    1,
+  ),
+  ...pools.flatMap(([x, options]) =>
+    [true, false].map((countIncludePad) =>
+      row(
+        `avgPool2d [${x}] ${JSON.stringify({ ...options, countIncludePad })}`,
+        one((a) => engine.avgPool2d(a, { ...options, countIncludePad })),
+        one64((a) => ref.avgPool2d(a, { ...options, countIncludePad })),
+        [[x]],
+      ),
+    ),
+  ),
+  row(
+    'globalAvgPool',
+    one(engine.globalAvgPool),
+    one64((x) => ref.mean(x, [2, 3])),
+    [[[2, 3, 5, 7]]],
+  ),
+  row(
+    'globalMaxPool',
+    one(engine.globalMaxPool),
+    one64((x) => ref.max(x, [2, 3])),
+    [[[2, 3, 5, 7]]],
+    1,
+  ),
+];
+
+// ---- Softmax, reductions, normalisation, losses
+
+const axisRows = [0, 1, 2, -1].flatMap((axis) => [
+  row(
+    `softmax ${axis}`,
+    one((x) => engine.softmax(x, axis)),
+    one64((x) => ref.softmax(x, axis)),
+    [[[3, 5, 4], -3, 3]],
+  ),
+  row(
+    `logSoftmax ${axis}`,
+    one((x) => engine.logSoftmax(x, axis)),
+    one64((x) => ref.logSoftmax(x, axis)),
+    [[[3, 5, 4], -3, 3]],
+  ),
+]);
+
+const reductions: [readonly number[], readonly number[] | undefined][] = [
+  [[], undefined],
+  [[1], undefined],
+  [[2, 3, 5], undefined],
+  [[2, 3, 5], [0]],
+  [[2, 3, 5], [1]],
+  [[2, 3, 5], [-1]],
+  [
+    [2, 3, 5],
+    [0, 2],
+  ],
+  [
+    [2, 3, 2, 3],
+    [2, 1],
+  ],
+  [[0, 3], [1]],
+];
+const reductionRows = reductions.flatMap(([shape, axes]) =>
+  [false, true].flatMap((keep) =>
+    (
+      [
+        ['sum', engine.sum, ref.sum, 3],
+        ['mean', engine.mean, ref.mean, 3],
+        ['max', engine.max, ref.max, 1],
+        ['min', engine.min, ref.min, 1],
+      ] as const
+    )
+      .filter(([name]) => shape[0] !== 0 || name === 'sum' || name === 'mean')
+      .map(([name, run, reference, order]) =>
+        row(
+          `${name} [${shape}] over ${axes ? `[${axes}]` : 'all'}${keep ? ', kept' : ''}`,
+          one((x) => run(x, axes, keep)),
+          one64((x) => reference(x, axes, keep)),
+          [[shape]],
+          order,
+        ),
+      ),
+  ),
+);
+
+const labels = [2, 0, 4];
+const targets = ref.randomArray([3, 5], ref.seededRandom(1), { low: 0, high: 1 });
+const scalar = (value: number) => ref.array([], [value]);
+
+const layerRows = [
+  ...axisRows,
+  row(
+    'softmax far out',
+    one((x) => engine.softmax(x, 1)),
+    one64((x) => ref.softmax(x, 1)),
+    [[[2, 7], -1000, 1000]],
+    0,
+  ),
+  row(
+    'logSoftmax far out',
+    one((x) => engine.logSoftmax(x, 1)),
+    one64((x) => ref.logSoftmax(x, 1)),
+    [[[2, 7], -1000, 1000]],
+    0,
+  ),
+  ...reductionRows,
+  row(
+    'sum over an empty axis',
+    one((x) => engine.sum(x, [1])),
+    one64((x) => ref.sum(x, [1])),
+    [[[3, 0]]],
+  ),
+  row(
+    'sum of many, in parts',
+    one((x) => engine.sum(x)),
+    one64((x) => ref.sum(x)),
+    [[[4999], 0, 1]],
+    0,
+  ),
+  row(
+    'batchNorm',
+    (x, weight, bias, mean, variance) =>
+      engine.batchNorm(x!, { weight: weight!, bias: bias!, mean: mean!, variance: variance! }),
+    (x, weight, bias, mean, variance) => ref.batchNorm(x!, mean!, variance!, weight!, bias!),
+    [[[2, 3, 5, 2]], [[3], 0.5, 1.5], [[3]], [[3]], [[3], 0.5, 2]],
+  ),
+  row(
+    'batchNorm of [N, C]',
+    (x, weight, bias, mean, variance) =>
+      engine.batchNorm(x!, { weight: weight!, bias: bias!, mean: mean!, variance: variance! }, 0.1),
+    (x, weight, bias, mean, variance) => ref.batchNorm(x!, mean!, variance!, weight!, bias!, 0.1),
+    [[[7, 3]], [[3], 0.5, 1.5], [[3]], [[3]], [[3], 0.5, 2]],
+  ),
+  row(
+    'batchNormTraining',
+    (x, weight, bias) => engine.batchNormTraining(x!, weight!, bias!).output,
+    (x, weight, bias) => ref.batchNormTraining(x!, weight!, bias!).output,
+    [[[2, 3, 5, 2]], [[3], 0.5, 1.5], [[3]]],
+  ),
+  row(
+    'batchNormTraining, mean',
+    one(
+      (x) => engine.batchNormTraining(x, engine.full(x.device, [3], 1), engine.full(x.device, [3], 0)).mean,
+    ),
+    one64((x) => ref.batchNormTraining(x, ref.filled([3], 1), ref.filled([3], 0)).mean),
+    [[[2, 3, 5, 2]]],
+  ),
+  row(
+    'batchNormTraining, variance',
+    one(
+      (x) =>
+        engine.batchNormTraining(x, engine.full(x.device, [3], 1), engine.full(x.device, [3], 0)).variance,
+    ),
+    one64((x) => ref.batchNormTraining(x, ref.filled([3], 1), ref.filled([3], 0)).variance),
+    [[[2, 3, 5, 2]]],
+  ),
+  row(
+    'layerNorm',
+    (x, w, b) => engine.layerNorm(x!, w!, b!),
+    (x, w, b) => ref.layerNorm(x!, w!, b!),
+    [[[2, 3, 7]], [[7]], [[7]]],
+  ),
+  row(
+    'crossEntropy',
+    one((x) => engine.crossEntropy(x, engine.oneHot(x, labels, 5))),
+    one64((x) => scalar(ref.crossEntropy(x, labels))),
+    [[[3, 5], -3, 3]],
+  ),
+  row(
+    'binaryCrossEntropy',
+    one((x) => engine.binaryCrossEntropy(x, upload(x.device, targets))),
+    one64((x) => scalar(ref.binaryCrossEntropyWithLogits(x, targets.data))),
+    [[[3, 5], -3, 3]],
+    1,
+  ),
+];
+
+// ---- Layout and resampling
+
+const picks = [4, 0, 4, 2];
+const gatherRow = (axis: number) =>
+  row(
+    `gather ${axis}`,
+    one((x) => engine.gather(x, indexTensor(x.device, picks, [4]), axis)),
+    one64((x) => ref.gather(x, ref.array([4], picks), axis)),
+    [[[5, 5, 5]]],
+  );
+const sliceRow = (
+  shape: readonly number[],
+  starts: readonly number[],
+  ends: readonly number[],
+  steps?: readonly number[],
+) =>
+  row(
+    `slice [${shape}] from [${starts}] to [${ends}]${steps ? ` by [${steps}]` : ''}`,
+    one((x) => engine.slice(x, starts, ends, steps)),
+    one64((x) => ref.slice(x, starts, ends, steps)),
+    [[shape]],
+  );
+const upsampleRow = (from: readonly number[], to: readonly [number, number], alignCorners: boolean) =>
+  row(
+    `upsample [${from}] to [${to}]${alignCorners ? ', corners aligned' : ''}`,
+    one((x) => engine.upsample(x, to, { alignCorners })),
+    one64((x) => ref.resizeBilinear(x, to, alignCorners)),
+    [[from]],
+  );
+
+const layoutRows = [
+  row(
+    'reshape',
+    one((x) => engine.reshape(x, [5, -1])),
+    one64((x) => ref.reshape(x, [5, 6])),
+    [[[2, 3, 5]]],
+  ),
+  row(
+    'reshape, empty',
+    one((x) => engine.reshape(x, [3, 0, 2])),
+    one64((x) => ref.reshape(x, [3, 0, 2])),
+    [[[0, 7]]],
+    1,
+  ),
+  row(
+    'flatten',
+    one((x) => engine.flatten(x)),
+    one64((x) => ref.reshape(x, [2, 15])),
+    [[[2, 3, 5]]],
+  ),
+  ...[
+    [0, 1, 2],
+    [2, 0, 1],
+    [1, 0, 2],
+    [2, 1, 0],
+  ].map((order) =>
+    row(
+      `transpose [${order}]`,
+      one((x) => engine.transpose(x, order)),
+      one64((x) => ref.transpose(x, order)),
+      [[[2, 3, 5]]],
+    ),
+  ),
+  row(
+    'transpose of eight axes',
+    one((x) => engine.transpose(x, [7, 6, 5, 4, 3, 2, 1, 0])),
+    one64((x) => ref.transpose(x, [7, 6, 5, 4, 3, 2, 1, 0])),
+    [[[2, 1, 2, 3, 2, 2, 1, 2]]],
+    1,
+  ),
+  row(
+    'transpose of a scalar',
+    one((x) => engine.transpose(x, [])),
+    one64((x) => x),
+    [[[]]],
+  ),
+  sliceRow([5, 7], [1, 2], [4, 6]),
+  sliceRow([5, 7], [0, -5], [-1, 100], [2, 3]),
+  sliceRow([5, 7], [4, 6], [Number.NEGATIVE_INFINITY, 0], [-1, -2]),
+  sliceRow([5, 7], [-1, 5], [-100, 1], [-3, -1]),
+  sliceRow([5, 7], [3, 0], [1, 7]),
+  sliceRow([1, 1], [0, 0], [1, 1], [-1, 1]),
+  row(
+    'narrow',
+    one((x) => engine.narrow(x, -1, 2, 3)),
+    one64((x) => ref.slice(x, [0, 2], [3, 5])),
+    [[[3, 7]]],
+  ),
+  row(
+    'pad',
+    one((x) => engine.pad(x, [1, 0], [2, 3], 0.5)),
+    one64((x) => ref.pad(x, [1, 0], [2, 3], 'constant', 0.5)),
+    [[[3, 5]]],
+  ),
+  row(
+    'pad, cropping',
+    one((x) => engine.pad(x, [-1, 2], [1, -3])),
+    one64((x) => ref.pad(ref.slice(x, [1, 0], [3, 2]), [0, 2], [1, 0])),
+    [[[3, 5]]],
+  ),
+  row(
+    'pad, shifting one element out',
+    one((x) => engine.pad(x, [1, 0], [-1, 0], 2)),
+    one64(() => ref.filled([1, 3], 2)),
+    [[[1, 3]]],
+    1,
+  ),
+  row(
+    'pad of nothing',
+    one((x) => engine.pad(x, [1, 0], [1, 0], 3)),
+    one64((x) => ref.pad(x, [1, 0], [1, 0], 'constant', 3)),
+    [[[0, 2]]],
+    1,
+  ),
+  ...[0, 1, -1].map((axis) =>
+    row(
+      `concat ${axis}`,
+      (...xs) => engine.concat(xs, axis),
+      (...xs) => ref.concat(xs, axis),
+      axis === 0 ? [[[2, 3]], [[1, 3]], [[0, 3]]] : [[[2, 3]], [[2, 1]], [[2, 0]]],
+    ),
+  ),
+  gatherRow(0),
+  gatherRow(1),
+  gatherRow(-1),
+  ...(
+    [
+      [[], [2, 3]],
+      [[3], [2, 3]],
+      [
+        [2, 1, 3],
+        [2, 4, 3],
+      ],
+      [
+        [2, 3],
+        [2, 3],
+      ],
+      [
+        [1, 3],
+        [0, 3],
+      ],
+    ] as const
+  ).map(([from, to]) =>
+    row(
+      `broadcastTo [${from}] to [${to}]`,
+      one((x) => engine.broadcastTo(x, to)),
+      one64((x) => ref.broadcastTo(x, to)),
+      [[from]],
+    ),
+  ),
+  ...[false, true].flatMap((align) => [
+    upsampleRow([1, 2, 3, 5], [7, 11], align),
+    upsampleRow([2, 1, 7, 7], [29, 28], align),
+    upsampleRow([1, 1, 9, 7], [4, 3], align),
+    upsampleRow([1, 1, 13, 5], [2, 1], align),
+    upsampleRow([1, 1, 1, 1], [3, 2], align),
+    upsampleRow([1, 2, 4, 1], [4, 1], align),
+  ]),
+];
+
+const maskRow = row(
+  'maskImages',
+  (x, u) => engine.maskImages(x!, u!, engine.min(u!, [1, 2, 3]), engine.max(u!, [1, 2, 3])),
+  (x, u) => {
+    const low = ref.min(u!, [1, 2, 3], true);
+    const range = ref.binary.sub(ref.max(u!, [1, 2, 3], true), low);
+    return ref.binary.mul(x!, ref.binary.div(ref.binary.sub(u!, low), range));
+  },
+  [[[1, 3, 5, 7]], [[4, 1, 5, 7]]],
+  0,
+);
+
+// ---- Compositions: second and third derivatives that pass through every adjoint of convolution and pooling
+
+const square64 = (x: Array64) => ref.binary.mul(x, x);
+const square = (x: Tensor) => engine.mul(x, x);
+
+const compositions = [
+  ...convolutions
+    .filter(({ x }) => x[0] !== 0)
+    .map(({ x, w, options = {} }) =>
+      row(
+        `squares of conv2d of exp, [${x}] by [${w}] ${JSON.stringify(options)}`,
+        (a, b) => square(engine.conv2d(exp(a!), engine.tanh(b!), options)),
+        (a, b) => square64(ref.conv2d(ref.unary.exp(a!), ref.unary.tanh(b!), options)),
+        [
+          [x, -0.5, 0.5],
+          [w, -0.5, 0.5],
+        ],
+      ),
+    ),
+  // Some sixty values lie further apart than the stencils reach.
+  row(
+    'squares of maxPool2d of exp',
+    one((x) => square(engine.maxPool2d(exp(x), { kernel: [3, 2], stride: [2, 2], padding: [1, 0, 1, 0] }))),
+    one64((x) =>
+      square64(ref.maxPool2d(ref.unary.exp(x), { kernel: [3, 2], stride: [2, 2], padding: [1, 0, 1, 0] })),
+    ),
+    [[[1, 2, 5, 6], -2, 2]],
+  ),
+  row(
+    'squares of avgPool2d of exp',
+    one((x) => square(engine.avgPool2d(exp(x), { kernel: [3, 2], stride: [2, 1], ceilMode: true }))),
+    one64((x) =>
+      square64(ref.avgPool2d(ref.unary.exp(x), { kernel: [3, 2], stride: [2, 1], ceilMode: true })),
+    ),
+    [[[1, 2, 6, 5]]],
+  ),
+  row(
+    'squares of max over an axis of exp',
+    one((x) => square(engine.max(exp(x), [1]))),
+    one64((x) => square64(ref.max(ref.unary.exp(x), [1]))),
+    [[[3, 7, 2], -2, 2]],
+  ),
+];
+
+const rows = [
+  ...convRows,
+  ...matmulRows,
+  ...binaryRows,
+  ...unaryRows,
+  ...comparisons,
+  ...poolRows,
+  ...layerRows,
+  ...layoutRows,
+  maskRow,
+  ...compositions,
+];
+
+for (const entry of rows) {
+  test(`operations: ${entry.name}`, async (t) => {
+    await checkRow(t, await device(), entry);
+  });
+}
