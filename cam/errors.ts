@@ -1,0 +1,9 @@
+// The typed errors of the CAM layer.
+
+import { LimelightError } from '../engine/index.ts';
+
+/** The target layer is not one that can be explained, or not by this method. */
+export class LayerError extends LimelightError {}
+
+/** No method has that name. */
+export class MethodError extends LimelightError {}

@@ -1,0 +1,174 @@
+// The front door: an image's input tensor, some methods, some classes -> explanations.
+
+import { argmax, narrow, relu, reshape, scope, type Tensor } from '../engine/index.ts';
+import { classIndex as findClass, type Network } from '../models/network.ts';
+import { MethodError } from './errors.ts';
+import { normaliseMap, upsampleMap } from './map.ts';
+import type { Method } from './method.ts';
+import { ablationCam } from './methods/ablation-cam.ts';
+import { cam } from './methods/cam.ts';
+import { gradCam } from './methods/grad-cam.ts';
+import { gradCamPlusPlus, gradCamPlusPlusTrue } from './methods/grad-cam-plus-plus.ts';
+import { scoreCam } from './methods/score-cam.ts';
+import { logitTarget, type Observation, observe, probabilities, type Target } from './observe.ts';
+
+/** Every method by its name. */
+export const methods: ReadonlyMap<string, Method> = new Map(
+  [cam, gradCam, gradCamPlusPlus, gradCamPlusPlusTrue, ablationCam, scoreCam].map((method) => [
+    method.name,
+    method,
+  ]),
+);
+
+/** The five that are shown when none is named. */
+export const defaultMethods: readonly string[] = [
+  'cam',
+  'grad-cam',
+  'grad-cam++',
+  'ablation-cam',
+  'score-cam',
+];
+
+/** A method by name; throws with the names that there are. */
+export function methodOf(name: string): Method {
+  const method = methods.get(name);
+  if (method) return method;
+  throw new MethodError(`there is no method "${name}"; the methods are ${[...methods.keys()].join(', ')}`);
+}
+
+export interface ExplainOptions {
+  /** Names of methods; the five when left out. */
+  readonly methods?: readonly string[];
+  /** Classes by index or name; the predicted one when left out. */
+  readonly classes?: readonly (number | string)[];
+  /** Target layer; the network's own when left out. */
+  readonly layer?: string;
+  /** What is explained, given the class; its logit when left out. */
+  readonly target?: (classIndex: number) => Target;
+  /** Keep negative evidence: no ReLU. */
+  readonly signed?: boolean;
+  /** Called as slow methods go on. */
+  readonly progress?: (method: string, share: number) => void;
+}
+
+/** One method's answer for one class. The caller disposes the tensors (`disposeExplanation`). */
+export interface Explanation {
+  readonly method: string;
+  readonly layer: string;
+  readonly classIndex: number;
+  readonly className: string;
+  /** The class's logit and probability. */
+  readonly logit: number;
+  readonly probability: number;
+  /** At layer resolution [h, w], after the method's ReLU, in the method's own units. */
+  readonly map: Tensor;
+  /** At the input's size [H, W], divided by its maximum. */
+  readonly upsampled: Tensor;
+  /** One weight a channel [K]. */
+  readonly weights: Tensor | undefined;
+  readonly notes: readonly string[];
+  /** Wall time of the method, the device's work included. */
+  readonly milliseconds: number;
+}
+
+/** Explains one image [1, C, H, W]; all methods and classes share its forward pass. */
+export async function explain(
+  network: Network,
+  input: Tensor,
+  options: ExplainOptions = {},
+): Promise<Explanation[]> {
+  const chosen = (options.methods ?? defaultMethods).map(methodOf);
+  const observation = observe(network, input, options.layer);
+  try {
+    const classes = options.classes?.map((wanted) => findClass(network, wanted)) ?? [
+      await predicted(observation),
+    ];
+    const out: Explanation[] = [];
+    try {
+      for (const index of classes) {
+        for (const method of chosen) out.push(await explainOne(observation, method, index, options));
+      }
+    } catch (error) {
+      for (const explanation of out) disposeExplanation(explanation);
+      throw error;
+    }
+    return out;
+  } finally {
+    observation.dispose();
+  }
+}
+
+/** Explains each image of a batch [N, C, H, W] in turn. */
+export async function explainBatch(
+  network: Network,
+  inputs: Tensor,
+  options: ExplainOptions = {},
+): Promise<Explanation[][]> {
+  const out: Explanation[][] = [];
+  for (let i = 0; i < inputs.shape[0]!; i++) {
+    const one = narrow(inputs, 0, i, 1);
+    out.push(await explain(network, one, options));
+    one.dispose();
+  }
+  return out;
+}
+
+/** Frees an explanation's tensors. */
+export function disposeExplanation({ map, upsampled, weights }: Explanation): void {
+  for (const made of [map, upsampled, weights]) made?.dispose();
+}
+
+async function predicted({ logits }: Observation): Promise<number> {
+  const best = argmax(logits, 1);
+  const [index] = await best.indices();
+  best.dispose();
+  return index!;
+}
+
+async function explainOne(
+  observation: Observation,
+  method: Method,
+  classIndex: number,
+  options: ExplainOptions,
+): Promise<Explanation> {
+  const { network, input, logits, layer } = observation;
+  const target = (options.target ?? logitTarget)(classIndex);
+  const report = options.progress;
+  const started = performance.now();
+  const context = {
+    target,
+    classIndex,
+    ...(report && { progress: (share: number) => report(method.name, share) }),
+  };
+  const { weights, map: raw, caveat } = scope(() => method.explain(observation, context));
+  const shown = scope(() => {
+    const map = method.relu && !options.signed ? relu(raw) : reshape(raw, raw.shape);
+    const size = [input.shape[2]!, input.shape[3]!] as const;
+    const upsampled = normaliseMap(upsampleMap(relu(map), size));
+    const signedUpsampled = options.signed ? normaliseMap(upsampleMap(map, size)) : upsampled;
+    const row = scope(() => [
+      narrow(logits, 1, classIndex, 1),
+      narrow(probabilities(network, logits), 1, classIndex, 1),
+    ]);
+    return { map, upsampled: signedUpsampled, logit: row[0]!, probability: row[1]! };
+  });
+  raw.dispose();
+  const [logit, probability] = await Promise.all([shown.logit.data(), shown.probability.data()]);
+  shown.logit.dispose();
+  shown.probability.dispose();
+  const count = caveat ? (await caveat.count.data())[0]! : 0;
+  caveat?.count.dispose();
+  return {
+    method: method.name,
+    layer,
+    classIndex,
+    className: network.classes[classIndex]!,
+    logit: logit[0]!,
+    probability: probability[0]!,
+    map: shown.map,
+    upsampled: shown.upsampled,
+    weights,
+    notes: caveat && count > 0 ? [caveat.say(count)] : [],
+    milliseconds: performance.now() - started,
+  };
+}

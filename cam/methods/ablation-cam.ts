@@ -1,0 +1,37 @@
+// Ablation-CAM (Ramaswamy, Desai: Ablation-CAM, WACV 2020).
+//
+//   w_k = (S - S^k) / |S|                                              equation (1)
+//   M   = ReLU(sum_k w_k A_k)                                          equation (2)
+//
+// S^k is the target with channel k of the feature map set to zero. The paper divides by S; where S < 0 that turns every
+// sign, so that channels that speak for the class count against it: divided by |S| the weight is the drop.
+// Behind global average pooling and a linear layer, S - S^k = w_k^CAM mean(A_k).
+
+import { abs, affine, concat, div, mul, reshape, scope, sub, type Tensor } from '../../engine/index.ts';
+import { weightedSum } from '../map.ts';
+import { chunkSize, type Method } from '../method.ts';
+import { oneHotRows } from '../observe.ts';
+
+export const ablationCam: Method = {
+  name: 'ablation-cam',
+  title: 'Ablation-CAM',
+  relu: true,
+  explain({ featureMap, logits, tail }, { target, progress }) {
+    const channels = featureMap.shape[1]!;
+    const chunk = chunkSize(featureMap);
+    const ablated: Tensor[] = []; // S^k, a chunk of channels at a time
+    for (let start = 0; start < channels; start += chunk) {
+      const count = Math.min(chunk, channels - start);
+      ablated.push(
+        scope(() => {
+          const keep = affine(oneHotRows(featureMap, start, count, [channels, 1, 1]), -1, 1);
+          return target(tail(mul(featureMap, keep)));
+        }),
+      );
+      progress?.((start + count) / channels);
+    }
+    const score = target(logits); // S, [1]
+    const weights = reshape(div(sub(score, concat(ablated, 0)), abs(score)), [-1]);
+    return { weights, map: weightedSum(weights, featureMap) };
+  },
+};

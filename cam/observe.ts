@@ -1,0 +1,114 @@
+// One forward pass, seen from a target layer: the feature map A there, and the rest of the network, the tail, as a
+// function of A. Every method works on this; several methods, classes and targets of one image share it.
+
+import {
+  logSoftmax,
+  narrow,
+  reshape,
+  scope,
+  sigmoid,
+  softmax,
+  stopGradient,
+  sum,
+  type Tensor,
+  tensor,
+  valueAndGrad,
+  vjp,
+} from '../engine/index.ts';
+import { boundary, evaluate, INPUT, nodeOf } from '../models/graph.ts';
+import type { Network } from '../models/network.ts';
+import { LayerError } from './errors.ts';
+
+export interface Observation {
+  readonly network: Network;
+  /** Name of the target layer. */
+  readonly layer: string;
+  /** The network's input [1, C, H, W]. */
+  readonly input: Tensor;
+  /** The target layer's output [1, K, h, w]. */
+  readonly featureMap: Tensor;
+  /** [1, classes] */
+  readonly logits: Tensor;
+  /** Logits [N, classes] from N versions of the feature map [N, K, h, w]; only the tail is run. */
+  readonly tail: (featureMap: Tensor) => Tensor;
+  /** Logits [N, classes] from N inputs [N, C, H, W]. */
+  readonly forward: (input: Tensor) => Tensor;
+  /** Gradient [1, K, h, w] at the feature map of a scalar whose gradient at the logits is given [1, classes]. */
+  readonly pullback: (cotangent: Tensor) => Tensor;
+  readonly dispose: () => void;
+}
+
+/** Runs the network once on an input [1, C, H, W], keeping what explaining `layer` needs. */
+export function observe(network: Network, input: Tensor, layer: string = network.targetLayer): Observation {
+  const { graph, parameters } = network;
+  nodeOf(graph, layer);
+  if (input.shape[0] !== 1) {
+    throw new LayerError(`observe: the input holds ${input.shape[0]} images; observe one image at a time`);
+  }
+  const beside = boundary(graph, layer);
+  const logitsOf = (known: ReadonlyMap<string, Tensor>) =>
+    evaluate(graph, parameters, known, [graph.output]).get(graph.output)!;
+  const kept = scope(() => {
+    const values = evaluate(graph, parameters, new Map([[INPUT, input]]), [layer, ...beside]);
+    const featureMap = values.get(layer)!;
+    if (featureMap.shape.length !== 4 || featureMap.shape[2]! * featureMap.shape[3]! < 2) {
+      throw new LayerError(
+        `layer "${layer}" gives [${featureMap.shape.join(', ')}], not a feature map of several pixels; ` +
+          `choose a layer before pooling and flattening, such as "${network.targetLayer}"`,
+      );
+    }
+    const tail = (a: Tensor) => logitsOf(new Map([...values, [layer, a]]));
+    const { value, pullback } = vjp(tail, [featureMap]);
+    return { values, featureMap, logits: value, tail, pullback };
+  });
+  return {
+    network,
+    layer,
+    input,
+    featureMap: kept.featureMap,
+    logits: kept.logits,
+    tail: kept.tail,
+    forward: (x) => logitsOf(new Map([[INPUT, x]])),
+    pullback: (cotangent) => kept.pullback(cotangent)[0]!,
+    dispose() {
+      kept.logits.dispose();
+      for (const [name, value] of kept.values) if (name !== INPUT) value.dispose();
+    },
+  };
+}
+
+/** What is explained: a scalar for each row of logits [N, classes] -> [N], made of differentiable operations. */
+export type Target = (logits: Tensor) => Tensor;
+
+/** The logit of a class; the default of every method. */
+export const logitTarget =
+  (index: number): Target =>
+  (logits) =>
+    reshape(narrow(logits, 1, index, 1), [-1]);
+
+/** The log-probability of a class under softmax. */
+export const logProbabilityTarget =
+  (index: number): Target =>
+  (logits) =>
+    reshape(narrow(logSoftmax(logits, 1), 1, index, 1), [-1]);
+
+/** Probabilities [N, classes]: softmax, or sigmoid where classes are independent. */
+export const probabilities = (network: Network, logits: Tensor): Tensor =>
+  network.probabilities === 'softmax' ? softmax(logits, 1) : sigmoid(logits);
+
+/** dS/dA [1, K, h, w] of a target S at the observed feature map. */
+export function gradientOf(observation: Observation, target: Target): Tensor {
+  return scope(() => {
+    const at = stopGradient(observation.logits);
+    const { gradients } = valueAndGrad((logits) => sum(target(logits)), [at]);
+    return observation.pullback(gradients[0]!);
+  });
+}
+
+/** Rows `start` to `start + count` of an identity matrix, as a tensor of the given trailing shape. */
+export function oneHotRows(like: Tensor, start: number, count: number, shape: readonly number[]): Tensor {
+  const size = shape.reduce((product, n) => product * n, 1);
+  const rows = new Float32Array(count * size);
+  for (let i = 0; i < count; i++) rows[i * size + start + i] = 1;
+  return tensor(like.device, rows, [count, ...shape]);
+}
