@@ -1,0 +1,124 @@
+// Compiles the kernels without a driver, by Dawn's null backend. Run as a script (`npm run shaders`) it prints what
+// the compiler says as file:line:column and exits with 1 if it said anything.
+
+import { readFileSync } from 'node:fs';
+import { relative } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { create, globals } from 'webgpu';
+import { binaryFunctions, unaryFunctions } from '../../kernels/elementwise/elementwise.ts';
+import { sources } from '../../kernels/index.ts';
+import type { Constants } from '../../kernels/kernel.ts';
+import { specialise } from '../../kernels/source.ts';
+
+/** A kernel and the constants of one of its variants; none for the file as it stands. */
+export interface Variant {
+  readonly kernel: string;
+  readonly constants: Constants;
+}
+
+const range = (first: number, last: number): number[] =>
+  Array.from({ length: last - first + 1 }, (_, i) => first + i);
+const each = (constant: string, values: readonly number[]): Constants[] =>
+  values.map((value) => ({ [constant]: value }));
+const cross = (...lists: readonly (readonly Constants[])[]): Constants[] =>
+  lists.reduce<Constants[]>((found, list) => found.flatMap((a) => list.map((b) => ({ ...a, ...b }))), [{}]);
+
+const flag = [0, 1];
+const operations = binaryFunctions.map((_, op) => op);
+
+/** Constants that follow from a kernel's width and stride; see conv.ts. */
+function row(kernelX: number, strideX: number): Constants {
+  const vectors = Math.ceil((3 * strideX + kernelX) / 4);
+  return { KERNEL_X: kernelX, STRIDE_X: strideX, ROW_VECTORS: vectors, ROW_ELEMENTS: 4 * vectors };
+}
+
+const small = range(1, 3).flatMap((kernel) => range(1, 2).map((stride) => [kernel, stride] as const));
+
+/** The variants that are checked: all of the few constants, and of the convolutions those that networks use. */
+const variants: Readonly<Record<string, readonly Constants[]>> = {
+  unary: each(
+    'OP',
+    unaryFunctions.map((_, op) => op),
+  ),
+  binary: cross(each('OP', operations), each('A_ONE', flag), each('B_ONE', flag)),
+  broadcast: cross(each('OP', operations), each('RANK', range(0, 8))),
+  strided: each('RANK', range(0, 8)),
+  argmax: each('SIGN_NEGATIVE', flag),
+  softmax: each('LOG', flag),
+  avgPool: each('ADJOINT', flag),
+  bilinear: cross(each('ADJOINT', flag), each('ALIGN_CORNERS', flag)),
+  packWeights: each('ADJOINT', flag),
+  conv2dDirect: small.map(([kernel, stride]) => ({
+    ...row(kernel, stride),
+    KERNEL_Y: kernel,
+    STRIDE_Y: stride,
+    TAPS: kernel * kernel,
+    ROWS: 3 * stride + kernel,
+  })),
+  conv2dRows: [5, 7, 11].flatMap((kernel) =>
+    [1, 2, 4].map((stride) => ({ ...row(kernel, stride), STRIDE_Y: stride })),
+  ),
+  conv2dWeightGradient: [...small, [5, 1] as const, [7, 2] as const, [11, 4] as const].map(
+    ([kernel, stride]) => {
+      const tapRows = kernel <= 3 ? kernel : 1;
+      return { ...row(kernel, stride), STRIDE_Y: stride, TAP_ROWS: tapRows, SUMS: tapRows * kernel };
+    },
+  ),
+  matmulTiled: [2, 4].map((vectors) => ({ COLUMN_VECTORS: vectors, SUMS: 8 * vectors })),
+};
+
+/** Every kernel as it stands, then its variants. */
+export const checked: readonly Variant[] = Object.keys(sources).flatMap((kernel) =>
+  [{}, ...(variants[kernel] ?? [])].map((constants) => ({ kernel, constants })),
+);
+
+/** Opens the null backend; `compile` gives the compiler's messages on one text, none if it is good. */
+export async function openCompiler(): Promise<(file: string, code: string) => Promise<string[]>> {
+  for (const [name, value] of Object.entries(globals))
+    if (!(name in globalThis)) Reflect.set(globalThis, name, value);
+  const gpu = create(['backend=null']);
+  const adapter = await gpu.requestAdapter();
+  if (adapter === null) throw new Error("Dawn's null backend offers no adapter");
+  const device = await adapter.requestDevice();
+  device.addEventListener('uncapturederror', (event) => event.preventDefault());
+  kept.push(gpu, adapter, device);
+  return async (file, code) => {
+    device.pushErrorScope('validation');
+    const module = device.createShaderModule({ code });
+    // A pipeline too: some rules (sizes of arrays, workgroups, bindings) are only checked there.
+    device.createComputePipeline({ layout: 'auto', compute: { module, entryPoint: 'main' } });
+    const [{ messages }, error] = await Promise.all([module.getCompilationInfo(), device.popErrorScope()]);
+    const found = messages.map((m) => `${file}:${m.lineNum}:${m.linePos}: ${m.type}: ${m.message}`);
+    return found.length === 0 && error !== null ? [`${file}: error: ${error.message}`] : found;
+  };
+}
+
+/** A GPU object that is collected while its device lives takes the process with it: keep them all. */
+const kept: unknown[] = [];
+
+/** Compiles every kernel in every checked variant. Lines are those of the file where nothing was unrolled. */
+export async function checkKernels(): Promise<{ compiled: number; messages: string[] }> {
+  const compile = await openCompiler();
+  const messages: string[] = [];
+  for (const { kernel, constants } of checked) {
+    const path = fileURLToPath(sources[kernel]!);
+    const file = relative(process.cwd(), path);
+    const wgsl = readFileSync(path, 'utf8');
+    const isPlain = Object.keys(constants).length === 0;
+    // The plain file is compiled as it lies, so that its lines are the editor's.
+    const found = isPlain ? await compile(file, wgsl) : [];
+    if (found.length === 0) {
+      const about = isPlain ? `${file}, unrolled` : `${file} ${JSON.stringify(constants)}`;
+      found.push(...(await compile(about, specialise(wgsl, constants))));
+    }
+    messages.push(...found);
+  }
+  return { compiled: checked.length, messages };
+}
+
+if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
+  const { compiled, messages } = await checkKernels();
+  for (const message of messages) console.log(message);
+  console.log(`${compiled} variants, ${messages.length} messages`);
+  if (messages.length > 0) process.exitCode = 1;
+}
