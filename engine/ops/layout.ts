@@ -11,7 +11,7 @@ import { around, axisOf, sumTo } from './reduce.ts';
 const view: Operation<{ shape: Shape }> = {
   name: 'reshape',
   shape: ([x], { shape }) => {
-    if (sizeOf(shape) !== x!.size) {
+    if (sizeOf(shape) !== x!.size || !shape.every((n) => Number.isInteger(n) && n >= 0)) {
       throw new ShapeError(
         `reshape: ${show(x!.shape)} has ${x!.size} elements, ${show(shape)} ${sizeOf(shape)}`,
       );
