@@ -120,7 +120,15 @@ export const argmax = (x: Tensor, axis: number): Tensor =>
 /** x [.., n, ..] and indices [.., ..] -> the chosen element of each line, the axis removed. */
 const selectAlong: Operation<{ axis: number }> = {
   name: 'select',
-  shape: ([, indices]) => indices!.shape,
+  shape: ([x, indices], { axis }) => {
+    const lines = without(x!.shape, [axis]);
+    if (!sameShape(indices!.shape, lines)) {
+      throw new ShapeError(
+        `select: indices ${show(indices!.shape)} for axis ${axis} of ${show(x!.shape)}; they must be ${show(lines)}`,
+      );
+    }
+    return lines;
+  },
   forward: ([x, indices], y, { axis }) => {
     const { outer, n, inner } = around(x!.shape, axis);
     run(y.device, layout.selectAlong(outer, n, inner), [x!.storage, indices!.storage], y.storage);
