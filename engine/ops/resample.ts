@@ -5,7 +5,7 @@ import { bilinear, type ResampleGeometry } from '../../kernels/upsample/upsample
 import { run } from '../device.ts';
 import { ShapeError } from '../errors.ts';
 import { apply, type Operation } from '../operation.ts';
-import { show, type Tensor } from '../tensor.ts';
+import { sameShape, show, type Tensor } from '../tensor.ts';
 
 const resampled: Operation<ResampleGeometry> = {
   name: 'upsample',
@@ -40,7 +40,22 @@ export function upsample(
 
 const masked: Operation<undefined> = {
   name: 'mask',
-  shape: ([x, u]) => [u!.shape[0]!, ...x!.shape.slice(1)],
+  shape: ([x, u, low, high]) => {
+    const [one, channels, ...size] = x!.shape;
+    const [masks] = u!.shape;
+    const fits =
+      one === 1 &&
+      x!.shape.length === 4 &&
+      sameShape(u!.shape, [masks!, 1, ...size]) &&
+      [low, high].every((range) => sameShape(range!.shape, [masks!]));
+    if (!fits) {
+      const [images, ...rest] = [x, u, low, high].map((t) => show(t!.shape));
+      throw new ShapeError(
+        `mask: image ${images} under ${rest.join(', ')}; [1, C, H, W] under [K, 1, H, W], [K] and [K] is needed`,
+      );
+    }
+    return [masks!, channels!, ...size];
+  },
   forward: ([x, u, low, high], y) => {
     const [masks, channels, height, width] = y.shape as [number, number, number, number];
     const inputs = [x!, u!, low!, high!].map((t) => t.storage);
