@@ -1,6 +1,6 @@
 // What a CAM method is: from an observation and a target to a map, usually through one weight a channel.
 
-import type { Tensor } from '../engine/index.ts';
+import { MemoryBudgetError, scope, type Tensor } from '../engine/index.ts';
 import type { Observation, Target } from './observe.ts';
 
 /** What a method is given beside the observation. */
@@ -31,8 +31,31 @@ export interface Method {
   readonly explain: (observation: Observation, context: MethodContext) => MethodResult;
 }
 
-/** Versions of a feature map or an input evaluated at once: as many as fit in about 64 MiB, from 1 to 64. */
-export function chunkSize(x: Tensor): number {
-  const bytes = 4 * x.size;
-  return Math.max(1, Math.min(64, Math.floor((64 * 2 ** 20) / bytes)));
+/** Versions of a feature map or an input that are evaluated at once, where memory allows. */
+const LARGEST_CHUNK = 64;
+
+/**
+ * `body` over 0 .. total in chunks, each in a scope of its own; results in order. A chunk that exceeds what the device
+ * or the budget allows is tried again at half its size, down to one.
+ */
+export function inChunks<T>(
+  total: number,
+  progress: MethodContext['progress'],
+  body: (start: number, count: number) => T,
+): T[] {
+  const results: T[] = [];
+  let chunk = Math.min(LARGEST_CHUNK, total);
+  for (let start = 0; start < total; ) {
+    const count = Math.min(chunk, total - start);
+    try {
+      results.push(scope(() => body(start, count)));
+    } catch (error) {
+      if (!(error instanceof MemoryBudgetError) || count === 1) throw error;
+      chunk = Math.ceil(count / 2);
+      continue;
+    }
+    start += count;
+    progress?.(start / total);
+  }
+  return results;
 }

@@ -7,9 +7,9 @@
 // sign, so that channels that speak for the class count against it: divided by |S| the weight is the drop.
 // Behind global average pooling and a linear layer, S - S^k = w_k^CAM mean(A_k).
 
-import { abs, affine, concat, div, mul, reshape, scope, sub, type Tensor } from '../../engine/index.ts';
+import { abs, affine, concat, div, mul, reshape, sub } from '../../engine/index.ts';
 import { weightedSum } from '../map.ts';
-import { chunkSize, type Method } from '../method.ts';
+import { inChunks, type Method } from '../method.ts';
 import { oneHotRows } from '../observe.ts';
 
 export const ablationCam: Method = {
@@ -18,18 +18,10 @@ export const ablationCam: Method = {
   relu: true,
   explain({ featureMap, logits, tail }, { target, progress }) {
     const channels = featureMap.shape[1]!;
-    const chunk = chunkSize(featureMap);
-    const ablated: Tensor[] = []; // S^k, a chunk of channels at a time
-    for (let start = 0; start < channels; start += chunk) {
-      const count = Math.min(chunk, channels - start);
-      ablated.push(
-        scope(() => {
-          const keep = affine(oneHotRows(featureMap, start, count, [channels, 1, 1]), -1, 1);
-          return target(tail(mul(featureMap, keep)));
-        }),
-      );
-      progress?.((start + count) / channels);
-    }
+    const ablated = inChunks(channels, progress, (start, count) => {
+      const keep = affine(oneHotRows(featureMap, start, count, [channels, 1, 1]), -1, 1);
+      return target(tail(mul(featureMap, keep))); // S^k, [count]
+    });
     const score = target(logits); // S, [1]
     const weights = reshape(div(sub(score, concat(ablated, 0)), abs(score)), [-1]);
     return { weights, map: weightedSum(weights, featureMap) };

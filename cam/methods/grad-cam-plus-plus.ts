@@ -32,7 +32,7 @@ import {
   type Tensor,
 } from '../../engine/index.ts';
 import { weightedSum } from '../map.ts';
-import { chunkSize, type Method, type MethodContext } from '../method.ts';
+import { inChunks, type Method, type MethodContext } from '../method.ts';
 import { gradientOf, type Observation, oneHotRows } from '../observe.ts';
 
 /** alpha [1, K, h, w] in closed form; the sums over a and b are [1, K, 1, 1]. */
@@ -70,27 +70,21 @@ function diagonal(
   elements: readonly number[],
 ): Diagonal {
   const { featureMap, tail } = observation;
-  const chunk = chunkSize(featureMap);
-  const parts: Diagonal[] = [];
-  for (let start = 0; start < elements.length; start += chunk) {
-    const some = elements.slice(start, start + chunk);
-    parts.push(
-      scope(() => {
-        const directions = concat(
-          some.map((element) => oneHotRows(featureMap, element, 1, featureMap.shape.slice(1))),
-          0,
-        );
-        const copies = broadcastTo(featureMap, directions.shape);
-        const phi = (t: Tensor) => sum(target(tail(add(copies, mul(directions, reshape(t, [-1, 1, 1, 1]))))));
-        const zero = full(featureMap.device, [some.length], 0);
-        const d1 = grad(phi);
-        const d2 = grad((t) => sum(d1(t)));
-        const d3 = grad((t) => sum(d2(t)));
-        return { first: d1(zero), second: d2(zero), third: d3(zero) };
-      }),
+  const parts = inChunks(elements.length, progress, (start, count): Diagonal => {
+    const directions = concat(
+      elements
+        .slice(start, start + count)
+        .map((element) => oneHotRows(featureMap, element, 1, featureMap.shape.slice(1))),
+      0,
     );
-    progress?.(Math.min(1, (start + chunk) / elements.length));
-  }
+    const copies = broadcastTo(featureMap, directions.shape);
+    const phi = (t: Tensor) => sum(target(tail(add(copies, mul(directions, reshape(t, [-1, 1, 1, 1]))))));
+    const zero = full(featureMap.device, [count], 0);
+    const d1 = grad(phi);
+    const d2 = grad((t) => sum(d1(t)));
+    const d3 = grad((t) => sum(d2(t)));
+    return { first: d1(zero), second: d2(zero), third: d3(zero) };
+  });
   const joined = (part: keyof Diagonal) =>
     concat(
       parts.map((p) => p[part]),

@@ -18,14 +18,13 @@ import {
   mul,
   narrow,
   reshape,
-  scope,
   softmax,
   sub,
   type Tensor,
   upsample,
 } from '../../engine/index.ts';
 import { weightedSum } from '../map.ts';
-import { chunkSize, type Method } from '../method.ts';
+import { inChunks, type Method } from '../method.ts';
 import { probabilities } from '../observe.ts';
 
 export const scoreCam: Method = {
@@ -37,25 +36,23 @@ export const scoreCam: Method = {
     const size = [input.shape[2]!, input.shape[3]!] as const;
     const planes = reshape(featureMap, [channels, 1, h, w]);
     const f = (x: Tensor) => reshape(narrow(probabilities(network, forward(x)), 1, classIndex, 1), [-1]);
-    const chunk = Math.max(1, Math.min(32, chunkSize(input)));
-    const scores: Tensor[] = []; // f(X * H_k)
-    const varying: Tensor[] = []; // 1 where channel k is not constant
-    for (let start = 0; start < channels; start += chunk) {
-      const count = Math.min(chunk, channels - start);
-      const [score, varies] = scope(() => {
-        const u = upsample(narrow(planes, 0, start, count), size);
-        const [low, high] = [min(u, [1, 2, 3]), max(u, [1, 2, 3])];
-        return [f(maskImages(input, u, low, high)), greater(high, low)] as const;
-      });
-      scores.push(score);
-      varying.push(varies);
-      progress?.((start + count) / channels);
-    }
+    const parts = inChunks(channels, progress, (start, count) => {
+      const u = upsample(narrow(planes, 0, start, count), size);
+      const [low, high] = [min(u, [1, 2, 3]), max(u, [1, 2, 3])];
+      return { score: f(maskImages(input, u, low, high)), varies: greater(high, low) };
+    });
     const baseline = f(affine(input, 0, 0)); // f(X_b)
-    const varies = concat(varying, 0);
+    const varies = concat(
+      parts.map((part) => part.varies), // 1 where channel k is not constant
+      0,
+    );
+    const scores = concat(
+      parts.map((part) => part.score), // f(X * H_k)
+      0,
+    );
     // A large negative number, not -infinity: software adapters do not compute with infinities.
     const shut = affine(varies, 1e30, -1e30);
-    const c = sub(concat(scores, 0), baseline);
+    const c = sub(scores, baseline);
     const weights = mul(softmax(add(mul(c, varies), shut), 0), varies);
     return { weights, map: weightedSum(weights, featureMap) };
   },
