@@ -100,6 +100,8 @@ export const sigmoid = unary('sigmoid', (d, _x, y) => mul(d, mul(y, affine(y, -1
 /** 1 where x > 0, else 0; derivative 0. */
 export const step = unary('step');
 export const sign = unary('sign');
+/** log(1 + exp(x)). */
+export const softplus = unary('softplus', (d, x) => mul(d, sigmoid(x)));
 export const relu = unary('relu', (d, x) => mul(d, step(x)));
 export const reciprocal = unary('reciprocal', (d, _x, y) => neg(mul(d, mul(y, y))));
 export const erf = unary('erf', (d, x) => mul(d, scale(exp(neg(mul(x, x))), 2 / Math.sqrt(Math.PI))));

@@ -5,7 +5,7 @@ import { run } from '../device.ts';
 import { ShapeError } from '../errors.ts';
 import { apply, type Operation } from '../operation.ts';
 import { show, type Tensor, tensor } from '../tensor.ts';
-import { abs, add, affine, exp, log, mul, neg, relu, sub } from './elementwise.ts';
+import { affine, exp, mul, softplus, sub } from './elementwise.ts';
 import { around, axisOf, mean, sum } from './reduce.ts';
 
 interface Axis {
@@ -65,8 +65,7 @@ export function crossEntropy(logits: Tensor, targets: Tensor): Tensor {
   return affine(sum(mul(logSoftmax(logits, 1), targets)), -1 / logits.shape[0]!, 0);
 }
 
-/** Mean of max(x, 0) - x t + log(1 + exp(-|x|)): cross-entropy of independent yes/no labels t in 0..1. */
+/** Mean of softplus(x) - x t: cross-entropy of independent yes/no labels t in 0..1. */
 export function binaryCrossEntropy(logits: Tensor, targets: Tensor): Tensor {
-  const softplus = add(relu(logits), log(affine(exp(neg(abs(logits))), 1, 1)));
-  return mean(sub(softplus, mul(logits, targets)));
+  return mean(sub(softplus(logits), mul(logits, targets)));
 }

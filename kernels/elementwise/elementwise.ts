@@ -22,6 +22,7 @@ export const unaryFunctions = [
   'power',
   'leakyRelu',
   'leakyStep',
+  'softplus',
 ] as const;
 export type UnaryFunction = (typeof unaryFunctions)[number];
 

@@ -53,6 +53,8 @@ fn f(v: vec4f) -> vec4f {
     case 16u: { return select(p.a * v, v, v > vec4f(0.0)); }
     // 1 where positive, else a: the derivative of leaky ReLU.
     case 17u: { return select(vec4f(p.a), vec4f(1.0), v > vec4f(0.0)); }
+    // log(1 + exp(v)) with the larger of the two taken out, so that exp cannot overflow.
+    case 18u: { return max(v, vec4f(0.0)) + log(1.0 + exp(-abs(v))); }
     default: { return v; }
   }
 }

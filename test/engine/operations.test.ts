@@ -321,6 +321,7 @@ const unaries: [string, (x: Tensor) => Tensor, Row['reference'], number, number,
   ['sigmoid', engine.sigmoid, one64(ref.unary.sigmoid), -4, 4, 3],
   ['step', engine.step, one64(ref.unary.step), -2, 2, 1],
   ['sign', engine.sign, one64(ref.unary.sign), -2, 2, 1],
+  ['softplus', engine.softplus, one64(ref.unary.softplus), -4, 4, 3],
   ['relu', engine.relu, one64(ref.unary.relu), -2, 2, 1],
   ['reciprocal', engine.reciprocal, one64(ref.unary.reciprocal), 0.5, 2, 3],
   ['erf', engine.erf, one64(ref.unary.erf), -3, 3, 3],
@@ -352,6 +353,7 @@ const unaries: [string, (x: Tensor) => Tensor, Row['reference'], number, number,
   // Far out, where a naive formula overflows.
   ['tanh far out', engine.tanh, one64(ref.unary.tanh), -200, 200, 0],
   ['sigmoid far out', engine.sigmoid, one64(ref.unary.sigmoid), -200, 200, 0],
+  ['softplus far out', engine.softplus, one64(ref.unary.softplus), -200, 600, 0],
   ['gelu far out', engine.gelu, one64(ref.unary.gelu), -200, 200, 0],
   ['erf far out', engine.erf, one64(ref.unary.erf), -20, 20, 0],
 ];
@@ -580,7 +582,13 @@ const layerRows = [
     one((x) => engine.binaryCrossEntropy(x, upload(x.device, targets))),
     one64((x) => scalar(ref.binaryCrossEntropyWithLogits(x, targets.data))),
     [[[3, 5], -3, 3]],
-    1,
+  ),
+  // A last layer that starts at zero gives logits of exactly 0.
+  row(
+    'binaryCrossEntropy of logits at 0',
+    one((x) => engine.binaryCrossEntropy(x, upload(x.device, targets))),
+    one64((x) => scalar(ref.binaryCrossEntropyWithLogits(x, targets.data))),
+    [[[3, 5], 0, 0]],
   ),
 ];
 
@@ -818,3 +826,96 @@ for (const entry of rows) {
     await checkRow(t, await device(), entry);
   });
 }
+
+// ---- What the table cannot say
+
+const gradient = async (on: Device, f: (x: Tensor) => Tensor, x: readonly number[], shape = [x.length]) => {
+  const g = scope(() => engine.grad((y) => sum(f(y)))(tensor(on, x, shape)));
+  const data = [...(await g.data())];
+  g.dispose();
+  return data;
+};
+
+test('operations: of equals the first takes the derivative', async (t) => {
+  const on = await device();
+  t.deepEqual(await gradient(on, (x) => engine.max(x), [1, 2, 2]), [0, 1, 0], 'max');
+  t.deepEqual(await gradient(on, (x) => engine.min(x), [2, 1, 1]), [0, 1, 0], 'min');
+  const two = (x: Tensor) => engine.full(x.device, [1], 2);
+  t.deepEqual(await gradient(on, (x) => engine.maximum(x, two(x)), [1, 2, 3]), [0, 1, 1], 'maximum, first');
+  t.deepEqual(await gradient(on, (x) => engine.maximum(two(x), x), [1, 2, 3]), [0, 0, 1], 'maximum, second');
+  t.deepEqual(await gradient(on, (x) => engine.minimum(x, two(x)), [1, 2, 3]), [1, 1, 0], 'minimum, first');
+  const pool = (x: Tensor) => engine.maxPool2d(x, { kernel: [2, 2] });
+  t.deepEqual(await gradient(on, pool, [3, 5, 5, 5], [1, 1, 2, 2]), [0, 1, 0, 0], 'maxPool2d');
+});
+
+test('operations: derivatives at the kinks', async (t) => {
+  const on = await device();
+  for (const [f, expected] of [
+    [engine.relu, 0],
+    [engine.abs, 0],
+    [engine.relu6, 0],
+    [(x: Tensor) => engine.leakyRelu(x, 0.25), 0.25],
+    [(x: Tensor) => engine.powScalar(x, 2), 0],
+    [(x: Tensor) => engine.powScalar(x, 4), 0],
+  ] as const) {
+    t.deepEqual(await gradient(on, f, [0]), [expected], String(f));
+  }
+});
+
+test('operations: argmax', async (t) => {
+  const on = await device();
+  const x = ref.array([2, 3, 2], [1, 4, 3, 4, 3, 2, -1, -9, -2, -7, -1, -8]);
+  for (const axis of [0, 1, 2, -1]) {
+    const found = scope(() => engine.argmax(upload(on, x), axis));
+    const expected = ref.argmax(x, axis);
+    t.deepEqual(found.shape, expected.shape);
+    t.deepEqual([...(await found.indices())], [...expected.data], `axis ${axis}`);
+    found.dispose();
+  }
+});
+
+test('operations: select and its derivative', async (t) => {
+  const on = await device();
+  const select = (x: Tensor) => engine.select(x, indexTensor(x.device, [2, 0], [2]), 1);
+  const chosen = scope(() => select(tensor(on, [1, 2, 3, 4, 5, 6], [2, 3])));
+  t.deepEqual([...(await chosen.data())], [3, 4]);
+  chosen.dispose();
+  t.deepEqual(await gradient(on, select, [1, 2, 3, 4, 5, 6], [2, 3]), [0, 0, 1, 1, 0, 0]);
+});
+
+test('operations: stopGradient', async (t) => {
+  const on = await device();
+  t.deepEqual(await gradient(on, (x) => mul(x, engine.stopGradient(x)), [3, -2]), [3, -2]);
+});
+
+test('operations: a mask without a range gives zeros', async (t) => {
+  const on = await device();
+  const y = scope(() => {
+    const flat = engine.full(on, [1], 0.5);
+    return engine.maskImages(
+      engine.full(on, [1, 2, 1, 2], 3),
+      engine.full(on, [1, 1, 1, 2], 0.5),
+      flat,
+      flat,
+    );
+  });
+  t.deepEqual([...(await y.data())], [0, 0, 0, 0]);
+  y.dispose();
+});
+
+test('operations: more elements than one dimension of workgroups covers', async (t) => {
+  const on = await device();
+  // 65,535 workgroups of 64 threads are 4,194,240; the launch folds into a second dimension there.
+  const [rows, columns] = [2049, 2053];
+  const left = Float32Array.from({ length: rows }, (_, i) => i);
+  const right = Float32Array.from({ length: columns }, (_, i) => i / 4096);
+  const y = scope(() => add(tensor(on, left, [rows, 1]), tensor(on, right, [columns])));
+  const data = await y.data();
+  t.equal(data.length, rows * columns);
+  t.equal(
+    data.findIndex((value, i) => value !== Math.fround(left[Math.floor(i / columns)]! + right[i % columns]!)),
+    -1,
+    'every element is right',
+  );
+  y.dispose();
+});
