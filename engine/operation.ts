@@ -1,8 +1,9 @@
 // What an operation is, and how one is applied: shape checked, kernels launched, and recorded on the tape when a
 // derivative is being taken.
 
+import { ShapeError } from './errors.ts';
 import { createNode } from './tape.ts';
-import { alias, type DataType, empty, type Shape, type Tensor, unowned } from './tensor.ts';
+import { alias, type DataType, empty, type Shape, show, type Tensor, unowned } from './tensor.ts';
 
 /** What a derivative rule is given. */
 export interface VjpContext<Attributes> {
@@ -20,6 +21,8 @@ export interface Operation<Attributes> {
   readonly shape: (inputs: readonly Tensor[], attributes: Attributes) => Shape;
   /** Element type of the result; f32 when left out. */
   readonly type?: DataType;
+  /** Position of the input that holds u32 indices, where there is one; all others hold f32 numbers. */
+  readonly indices?: number;
   /** Launches the kernels that fill `output`. Left out when the result is the first input under another shape. */
   readonly forward?: (inputs: readonly Tensor[], output: Tensor, attributes: Attributes) => void;
   /** Cotangents of the inputs from that of the output. Left out where the derivative is zero everywhere. */
@@ -42,9 +45,21 @@ export function recording<T>(f: () => T): T {
   }
 }
 
+/** Kernels read bits: indices taken for numbers would give nonsense in silence. */
+function checkTypes({ name, indices }: Operation<never>, inputs: readonly Tensor[]): void {
+  inputs.forEach((input, i) => {
+    const expected = i === indices ? 'u32' : 'f32';
+    if (input.type === expected) return;
+    throw new ShapeError(
+      `${name}: input ${i} of shape ${show(input.shape)} holds ${input.type}; ${expected} is needed`,
+    );
+  });
+}
+
 /** Applies an operation, and records it if a derivative is being taken with respect to something it depends on. */
 export function apply<A>(operation: Operation<A>, inputs: readonly Tensor[], attributes: A): Tensor {
   const shape = operation.shape(inputs, attributes);
+  if (operation.forward !== undefined) checkTypes(operation, inputs);
   const first = inputs[0]!;
   const recorded = depth > 0 && operation.vjp !== undefined && inputs.some((input) => input.node);
   const make = (): Tensor => {

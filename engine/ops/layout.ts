@@ -215,6 +215,7 @@ export function concat(parts: readonly Tensor[], axis: number): Tensor {
 
 const taken: Operation<{ axis: number }> = {
   name: 'gather',
+  indices: 1,
   shape: ([x, indices], { axis }) => [...x!.shape.slice(0, axis), indices!.size, ...x!.shape.slice(axis + 1)],
   forward: ([x, indices], y, { axis }) => {
     const { outer, n, inner } = around(x!.shape, axis);
@@ -228,6 +229,7 @@ const taken: Operation<{ axis: number }> = {
 /** Adjoint of `taken`. */
 const untaken: Operation<{ axis: number; n: number }> = {
   name: 'scatter',
+  indices: 1,
   shape: ([d], { axis, n }) => d!.shape.map((size, i) => (i === axis ? n : size)),
   forward: ([d, indices], y, { axis }) => {
     const { outer, n, inner } = around(y.shape, axis);

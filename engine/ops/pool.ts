@@ -71,6 +71,7 @@ const windows: Operation<Geometry> = {
 
 const gathered: Operation<Geometry> = {
   name: 'max pooling',
+  indices: 1,
   shape: ([, indices]) => indices!.shape,
   forward: ([x, indices], y, { planes, input, output }) => {
     const launch = kernels.planeGather(planes, input[0] * input[1], output[0] * output[1]);
@@ -81,6 +82,7 @@ const gathered: Operation<Geometry> = {
 
 const scattered: Operation<Geometry> = {
   name: 'max pooling adjoint',
+  indices: 1,
   shape: ([d], g) => [d!.shape[0]!, d!.shape[1]!, ...g.input],
   forward: ([d, indices], y, g) =>
     run(y.device, kernels.planeScatter(g), [d!.storage, indices!.storage], y.storage),

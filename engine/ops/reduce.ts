@@ -120,6 +120,7 @@ export const argmax = (x: Tensor, axis: number): Tensor =>
 /** x [.., n, ..] and indices [.., ..] -> the chosen element of each line, the axis removed. */
 const selectAlong: Operation<{ axis: number }> = {
   name: 'select',
+  indices: 1,
   shape: ([x, indices], { axis }) => {
     const lines = without(x!.shape, [axis]);
     if (!sameShape(indices!.shape, lines)) {
@@ -141,6 +142,7 @@ const selectAlong: Operation<{ axis: number }> = {
 /** Adjoint of `selectAlong`. */
 const spreadAlong: Operation<{ axis: number; n: number }> = {
   name: 'spread',
+  indices: 1,
   shape: ([d], { axis, n }) => [...d!.shape.slice(0, axis), n, ...d!.shape.slice(axis)],
   forward: ([d, indices], y, { axis }) => {
     const { outer, n, inner } = around(y.shape, axis);
