@@ -79,14 +79,14 @@ function pathTo(from: TapeNode | undefined, wanted: ReadonlySet<TapeNode>): Set<
 
 /** A function's value at some tensors, and the map from cotangents of the value to cotangents of the tensors. */
 export interface Vjp {
-  /** The value; it holds the tape, so disposing it (or leaving the scope) frees that. */
+  /** The value; it holds the tape, so leaving the scope (or disposing it and all that `f` made) frees that. */
   readonly value: Tensor;
   /** Vector-Jacobian product, as often as wanted; `cotangent` has the value's shape. */
   readonly pullback: (cotangent: Tensor) => Tensor[];
 }
 
 /**
- * Runs `f` at `xs` and keeps what its derivative needs. Call it inside a `scope`, or dispose `value` afterwards.
+ * Runs `f` at `xs` and keeps what its derivative needs. Call it inside a `scope`, which frees what `f` made.
  * Inputs on which the value does not depend get zeros.
  */
 export function vjp(f: (...xs: Tensor[]) => Tensor, xs: readonly Tensor[]): Vjp {
