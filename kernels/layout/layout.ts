@@ -12,13 +12,44 @@ export interface StridedDim {
   readonly div: number;
 }
 
+/** Whether every output coordinate maps to an input coordinate without division or bounds. */
+function isPlain({ outputSize, inputSize, mul, add, div }: StridedDim): boolean {
+  const [first, last] = [add, (outputSize - 1) * mul + add];
+  return div === 1 && Math.min(first, last) >= 0 && Math.max(first, last) < inputSize;
+}
+
+/** Neighbouring axes that together are one: both repeated, or both whole and contiguous. */
+function merge(dims: readonly StridedDim[]): StridedDim[] {
+  const merged: StridedDim[] = [];
+  const isWhole = (d: StridedDim) =>
+    d.mul === 1 && d.add === 0 && d.div === 1 && d.outputSize === d.inputSize;
+  for (const dim of dims) {
+    const outer = merged.at(-1);
+    const repeated = outer?.mul === 0 && dim.mul === 0 && outer.add === 0 && dim.add === 0;
+    const whole =
+      outer && isWhole(outer) && isWhole(dim) && outer.inputStride === dim.inputSize * dim.inputStride;
+    if (outer && (repeated || whole)) {
+      merged[merged.length - 1] = {
+        ...dim,
+        outputSize: outer.outputSize * dim.outputSize,
+        inputSize: outer.inputSize * dim.inputSize,
+      };
+    } else merged.push(dim);
+  }
+  return merged;
+}
+
 /** Copy through an index map of at most 8 dimensions, outermost first; `fill` is the bits of what lies outside. */
-export function strided(dims: readonly StridedDim[], fill = 0): Launch {
+export function strided(axes: readonly StridedDim[], fill = 0): Launch {
+  const dims = merge(axes);
   const count = dims.reduce((product, dim) => product * dim.outputSize, 1);
   const table = dims.flatMap((dim) =>
     [dim.outputSize, dim.inputSize, dim.inputStride, 0, dim.mul, dim.add, dim.div, 0].map(signed),
   );
-  return launch('strided', count, [count, fill, 0, 0, ...table], { RANK: dims.length });
+  return launch('strided', count, [count, fill, 0, 0, ...table], {
+    RANK: dims.length,
+    PLAIN: Number(dims.every(isPlain)),
+  });
 }
 
 /** [outer, n, inner] into [outer, total, inner] at `offset`. */

@@ -3,7 +3,9 @@
 // In each dimension the input coordinate of output coordinate o is (o * mul + add) / div where that divides
 // exactly and lies inside the input; elsewhere the output is `fill`.
 // Threads: one an output element; reads at most one element, writes one. Works on bits, so on any 4-byte type.
+// PLAIN = 1 leaves the division and the bounds out, for maps that need neither (transposition, repetition).
 const RANK = 4u;
+const PLAIN = 0u;
 
 // Per dimension: geometry (output size, input size, input stride, 0) and map (mul, add, div, 0).
 struct Dim { geometry: vec4i, map: vec4i }
@@ -22,11 +24,16 @@ fn main(@builtin(global_invocation_id) g: vec3u) {
   for (var k = 0u; k < RANK; k++) { // unroll
     let dim = p.dims[RANK - 1u - k];
     let size = u32(dim.geometry.x);
-    let numerator = i32(rest % size) * dim.map.x + dim.map.y;
-    rest = rest / size;
-    let coordinate = numerator / dim.map.z;
-    inside = inside && numerator >= 0 && coordinate * dim.map.z == numerator && coordinate < dim.geometry.y;
-    at += coordinate * dim.geometry.z;
+    let next = rest / size;
+    let numerator = i32(rest - next * size) * dim.map.x + dim.map.y;
+    rest = next;
+    if (PLAIN == 1u) {
+      at += numerator * dim.geometry.z;
+    } else {
+      let coordinate = numerator / dim.map.z;
+      inside = inside && numerator >= 0 && coordinate * dim.map.z == numerator && coordinate < dim.geometry.y;
+      at += coordinate * dim.geometry.z;
+    }
   }
   var value = p.fill;
   if (inside) { value = x[at]; }

@@ -4,8 +4,15 @@ import type { Graph } from '../graph.ts';
 import { add, batchNorm, conv, flatten, globalAvgPool, linear, maxPool, relu } from '../layers.ts';
 
 /** conv 3x3, batch norm, ReLU. */
-const block = (name: string, input: string, channels: readonly [from: number, to: number]) => [
-  conv(`${name}.conv`, input, { in: channels[0], out: channels[1], kernel: 3, padding: 1, bias: false }),
+const block = (name: string, input: string, channels: readonly [from: number, to: number], stride = 1) => [
+  conv(`${name}.conv`, input, {
+    in: channels[0],
+    out: channels[1],
+    kernel: 3,
+    stride,
+    padding: 1,
+    bias: false,
+  }),
   batchNorm(`${name}.norm`, `${name}.conv`, channels[1]),
   relu(name, `${name}.norm`),
 ];
@@ -35,11 +42,10 @@ export function cifarGap(): Graph {
 export function digitScenes(): Graph {
   return {
     nodes: [
-      ...block('stem', 'input', [1, 16]),
-      maxPool('pool1', 'stem', { kernel: 2, stride: 2 }),
-      ...block('stage1', 'pool1', [16, 32]),
-      maxPool('pool2', 'stage1', { kernel: 2, stride: 2 }),
-      ...block('stage2', 'pool2', [32, 48]),
+      ...block('stem', 'input', [1, 16], 2),
+      ...block('stage1', 'stem', [16, 32]),
+      maxPool('pool', 'stage1', { kernel: 2, stride: 2 }),
+      ...block('stage2', 'pool', [32, 48]),
       ...block('features', 'stage2', [48, 48]),
       globalAvgPool('gap', 'features'),
       linear('classifier', 'gap', { in: 48, out: 10 }),
