@@ -42,7 +42,7 @@ const variants: Readonly<Record<string, readonly Constants[]>> = {
   ),
   binary: cross(each('OP', operations), each('A_ONE', flag), each('B_ONE', flag)),
   broadcast: cross(each('OP', operations), each('RANK', range(0, 8))),
-  strided: each('RANK', range(0, 8)),
+  strided: cross(each('RANK', range(0, 8)), each('PLAIN', flag)),
   argmax: each('SIGN_NEGATIVE', flag),
   softmax: each('LOG', flag),
   avgPool: each('ADJOINT', flag),
