@@ -1,0 +1,13 @@
+// The models layer's surface.
+
+export { resnetCifar } from './architectures/resnet-cifar.ts';
+export { cifarGap, digitDense, digitScenes } from './architectures/shipped.ts';
+export { squeezenet1_0, squeezenet1_1 } from './architectures/squeezenet.ts';
+export { FormatError } from './formats/errors.ts';
+export type { HostTensor, StateDict } from './formats/host-tensor.ts';
+export { readNpy, writeNpy } from './formats/npy.ts';
+export { readSafetensors, type Safetensors, writeSafetensors } from './formats/safetensors.ts';
+export { boundary, evaluate, type Graph, type GraphNode, INPUT, nodeOf } from './graph.ts';
+export * as layers from './layers.ts';
+export * from './network.ts';
+export type { Pixels } from './pixels.ts';
