@@ -1,56 +1,49 @@
-// limelight inspect and models: what there is to explain.
+// limelight inspect: the nodes of a network, and which methods apply to it.
 
-import Table from 'cli-table3';
-import { LayerError, methods, recogniseHead } from '../../cam/index.ts';
-import { scope, type Tensor, tensor } from '../../engine/index.ts';
-import { catalog } from '../../models/catalog.ts';
+import { defaultMethods } from '../../cam/index.ts';
+import { closeDevice, openDevice, tensor } from '../../engine/index.ts';
 import { evaluate, INPUT } from '../../models/graph.ts';
-import { loadModel, openAnnounced, parseModel } from './load.ts';
-import { UsageError } from './usage.ts';
+import { camRefusal, chooseModel } from './load.ts';
+import { table } from './report.ts';
 
-/** Smallest side at which a network without a size of its own is shown. */
-const SHOWN_SIDE = 64;
+/** What a network that takes any size is shown for. */
+const EXAMPLE_SIZE = [64, 64] as const;
 
-export function listModels(): void {
-  const table = new Table({ head: ['model', 'shipped', 'classes', 'what it is'], style: { head: [] } });
-  for (const { name, weights, classes, summary } of catalog.values()) {
-    table.push([name, weights ? 'yes' : 'bring weights', classes.length, summary]);
-  }
-  process.stdout.write(`${table.toString()}\n`);
-}
-
-export async function inspect(model: string, adapter: string | undefined): Promise<void> {
+export async function inspectCommand(model: string, asked: { readonly device?: string }): Promise<void> {
+  const { graph, preprocessing, name, summary, targetLayer } = (await chooseModel(model)).description;
+  const [height, width] = preprocessing.size ?? EXAMPLE_SIZE;
+  const inputShape = [1, preprocessing.channels, height, width];
+  const sizes = (shape: readonly number[]) => shape.reduce((product, n) => product * n, 1);
+  const device = await openDevice(asked.device === undefined ? {} : { adapter: asked.device });
   try {
-    parseModel(model);
-  } catch (error) {
-    throw new UsageError((error as Error).message, { cause: error });
+    // Shapes do not depend on the numbers, so weights need not be at hand.
+    const zeros = (shape: readonly number[]) => tensor(device, new Float32Array(sizes(shape)), shape);
+    const parameters = new Map(
+      graph.nodes.flatMap((node) =>
+        Object.values(node.parameters).map(({ key, shape }) => [key, zeros(shape)]),
+      ),
+    );
+    const names = graph.nodes.map((node) => node.name);
+    const values = evaluate(graph, parameters, new Map([[INPUT, zeros(inputShape)]]), names);
+    const count = (node: (typeof graph.nodes)[number]) =>
+      Object.values(node.parameters).reduce((sum, { shape }) => sum + sizes(shape), 0);
+    const rows = graph.nodes.map((node) => [
+      node.name + (node.name === targetLayer ? '  <- target layer' : ''),
+      node.kind,
+      node.inputs.join(', '),
+      `[${values.get(node.name)!.shape.join(', ')}]`,
+      count(node) > 0 ? String(count(node)) : '',
+    ]);
+    const total = graph.nodes.reduce((sum, node) => sum + count(node), 0);
+    const anySize = preprocessing.size ? '' : ', as an example: any size is taken';
+    const refusal = camRefusal(graph, targetLayer);
+    const others = defaultMethods.filter((method) => method !== 'cam').join(', ');
+    process.stdout.write(
+      `${name}: ${summary}\ninput [${inputShape.join(', ')}]${anySize}; ${total} parameters\n` +
+        `${table(['node', 'kind', 'inputs', 'output shape', 'parameters'], rows)}\n` +
+        `methods: ${refusal === undefined ? defaultMethods.join(', ') : `${others}; not cam: ${refusal}`}\n`,
+    );
+  } finally {
+    closeDevice(device);
   }
-  const device = await openAnnounced(adapter);
-  const network = await loadModel(device, model);
-  const { graph, parameters, preprocessing, targetLayer } = network;
-  const [height, width] = preprocessing.size ?? [SHOWN_SIDE, SHOWN_SIDE];
-  const names = graph.nodes.map((node) => node.name);
-  const shapes = scope(() => {
-    const zeros = new Float32Array(preprocessing.channels * height * width);
-    const x = tensor(device, zeros, [1, preprocessing.channels, height, width]);
-    const values: Map<string, Tensor> = evaluate(graph, parameters, new Map([[INPUT, x]]), names);
-    return Object.fromEntries([...values].map(([name, value]) => [name, value.shape] as const));
-  });
-  const table = new Table({ head: ['node', 'kind', 'inputs', 'output', 'parameters'], style: { head: [] } });
-  let total = 0;
-  for (const { name, kind, inputs, parameters: own } of graph.nodes) {
-    const count = Object.values(own).reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
-    total += count;
-    const shown = name === targetLayer ? `${name}  <- target layer` : name;
-    table.push([shown, kind, inputs.join(', '), shapes[name]!.join(' x '), count || '']);
-  }
-  process.stdout.write(`${network.name}: ${network.summary}\n${table.toString()}\n${total} parameters\n`);
-  const others = [...methods.keys()].filter((name) => name !== 'cam').join(', ');
-  try {
-    process.stdout.write(`cam: at "${recogniseHead(graph).featureMap}"\n`);
-  } catch (error) {
-    if (!(error instanceof LayerError)) throw error;
-    process.stdout.write(`cam: does not apply. ${error.message}\n`);
-  }
-  process.stdout.write(`${others}: at any layer that gives a feature map\n`);
 }

@@ -1,66 +1,94 @@
-// From what was typed to what the library takes: a model, a picture, a device.
+// From what the command line names to what the library takes: models with their weights, pictures, methods.
 
 import { readFile } from 'node:fs/promises';
-import { fileURLToPath } from 'node:url';
-import { type Device, LimelightError, openDevice } from '../../engine/index.ts';
-import { type CatalogEntry, catalogEntry, ModelError } from '../../models/catalog.ts';
+import { pathToFileURL } from 'node:url';
+import { bytes } from '#platform';
+import { defaultMethods, LayerError, recogniseHead } from '../../cam/index.ts';
+import { type Device, LimelightError } from '../../engine/index.ts';
+import { catalogEntry } from '../../models/catalog.ts';
 import { readSafetensors } from '../../models/formats/safetensors.ts';
-import { loadNetwork, type Network } from '../../models/network.ts';
+import { loadNetwork, type Network, type NetworkDescription } from '../../models/network.ts';
 import type { Pixels } from '../../models/pixels.ts';
-import { decodeImage } from '../image/decode.ts';
+import { decodeImage, ImageError } from '../image/decode.ts';
+import { asUsage, UsageError } from './errors.ts';
 
-/** A file that was named and cannot be read. */
-export class InputError extends LimelightError {}
-
-async function readInput(path: string, what: string): Promise<Uint8Array> {
-  try {
-    return await readFile(path);
-  } catch (cause) {
-    throw new InputError(`${what} ${path} cannot be read: ${(cause as Error).message}`, { cause });
-  }
+/** A model as the command line names it. */
+export interface ModelChoice {
+  readonly description: NetworkDescription;
+  readonly weights: URL | undefined;
 }
 
-/** `name`, or `name=weights.safetensors`: the entry and where its weights are. */
-export function parseModel(text: string): { entry: CatalogEntry; weights: string } {
-  const [name = '', ...rest] = text.split('=');
-  const entry = catalogEntry(name);
-  if (rest.length > 0) return { entry, weights: rest.join('=') };
-  if (entry.weights) return { entry, weights: fileURLToPath(entry.weights) };
-  throw new ModelError(`${name} is not shipped: give its weights as --model ${name}=weights.safetensors`);
+/** Finds `NAME` or `NAME=WEIGHTS`, with class names from a file. */
+export async function chooseModel(argument: string, labels?: string): Promise<ModelChoice> {
+  const equals = argument.indexOf('=');
+  const name = equals < 0 ? argument : argument.slice(0, equals);
+  const path = equals < 0 ? undefined : argument.slice(equals + 1);
+  const { description, weights } = asUsage(() => catalogEntry(name));
+  if (path === '') throw new UsageError(`--model ${argument}: the name of a .safetensors file is missing`);
+  const classes = labels === undefined ? description.classes : await readLabels(labels, description);
+  return {
+    description: { ...description, classes },
+    weights: path === undefined ? weights : pathToFileURL(path),
+  };
 }
 
-export async function loadModel(device: Device, text: string, labels?: string): Promise<Network> {
-  const { entry, weights } = parseModel(text);
-  const classes = labels === undefined ? entry.classes : await readLabels(labels, entry);
-  const { tensors } = readSafetensors(await readInput(weights, 'the weights'), weights);
-  return loadNetwork(device, { ...entry, classes }, tensors);
+/** Reads the weights of a chosen model onto a device. */
+export async function openModel(device: Device, { description, weights }: ModelChoice): Promise<Network> {
+  const source = weightsOf({ description, weights });
+  const { tensors } = readSafetensors(await bytes(source), source.pathname);
+  return loadNetwork(device, description, tensors);
 }
 
-async function readLabels(path: string, entry: CatalogEntry): Promise<string[]> {
-  const text = new TextDecoder().decode(await readInput(path, 'the labels'));
+/** Where a model's weights are; bad usage if the user must bring them and did not. */
+export function weightsOf({ description: { name }, weights }: ModelChoice): URL {
+  if (weights) return weights;
+  throw new UsageError(`the weights of ${name} are not shipped; give them with ${name}=WEIGHTS.safetensors`);
+}
+
+async function readLabels(path: string, { name, classes }: NetworkDescription): Promise<string[]> {
+  const text = new TextDecoder().decode(await bytes(pathToFileURL(path)));
+  const expected = `${path}: expected a JSON array of ${classes.length} strings, the class names of ${name}`;
   let labels: unknown;
   try {
     labels = JSON.parse(text);
   } catch (cause) {
-    throw new InputError(`${path} is not JSON: ${(cause as Error).message}`, { cause });
+    throw new LimelightError(`${expected}; it is not JSON`, { cause });
   }
-  const count = entry.classes.length;
-  if (
-    !Array.isArray(labels) ||
-    labels.length !== count ||
-    !labels.every((label) => typeof label === 'string')
-  ) {
-    throw new InputError(`${path} must hold a JSON list of ${count} class names for ${entry.name}`);
+  if (!Array.isArray(labels) || !labels.every((label) => typeof label === 'string')) {
+    throw new LimelightError(expected);
   }
+  if (labels.length !== classes.length) throw new LimelightError(`${expected}; it has ${labels.length}`);
   return labels;
 }
 
-export const loadPicture = async (path: string): Promise<Pixels> =>
-  decodeImage(await readInput(path, 'the picture'), path);
+/** Reads and decodes a picture. */
+export async function openImage(path: string): Promise<Pixels> {
+  const file = await readFile(path).catch((cause: NodeJS.ErrnoException) => {
+    const reasons: Record<string, string> = { ENOENT: 'there is no such file', EISDIR: 'it is a folder' };
+    throw new ImageError(`cannot read ${path}: ${reasons[cause.code ?? ''] ?? cause.message}`, { cause });
+  });
+  return decodeImage(file, path);
+}
 
-/** Opens the device and says on standard error which one and why. */
-export async function openAnnounced(adapter: string | undefined): Promise<Device> {
-  const device = await openDevice(adapter === undefined ? {} : { adapter });
-  process.stderr.write(`Device: ${device.name} [${device.kind}]: ${device.why}\n`);
-  return device;
+/** The five methods, without CAM where the network or the layer rules it out; `note` then says why. */
+export function applicableMethods(
+  { graph, targetLayer }: NetworkDescription,
+  layer: string = targetLayer,
+): { methods: readonly string[]; note?: string } {
+  const reason = camRefusal(graph, layer);
+  if (reason === undefined) return { methods: defaultMethods };
+  return { methods: defaultMethods.filter((name) => name !== 'cam'), note: `CAM is left out: ${reason}` };
+}
+
+/** Why CAM cannot explain a layer; undefined where it can. */
+export function camRefusal(graph: NetworkDescription['graph'], layer: string): string | undefined {
+  try {
+    const { featureMap } = recogniseHead(graph);
+    return featureMap === layer
+      ? undefined
+      : `CAM explains the layer before the head, "${featureMap}", not "${layer}"`;
+  } catch (error) {
+    if (error instanceof LayerError) return error.message;
+    throw error;
+  }
 }

@@ -1,79 +1,82 @@
 #!/usr/bin/env node
-// The command line: arguments in, exit code out (0: done, 1: failed, 2: wrong usage).
+// The command line: parses, runs one command, and turns errors into messages and exit codes (0 done, 1 failed, 2 bad
+// usage).
 
-import { Command, CommanderError, Option } from 'commander';
-import { methods } from '../../cam/index.ts';
-import { LimelightError } from '../../engine/errors.ts';
-import { demo, type ExplainFlags, explainPictures } from './explain.ts';
-import { inspect, listModels } from './inspect.ts';
-import { UsageError } from './usage.ts';
+import { Command, CommanderError } from 'commander';
+import { compareCommand } from './compare.ts';
+import { demoCommand } from './demo.ts';
+import { describeError, UsageError } from './errors.ts';
+import { explainCommand } from './explain.ts';
+import { inspectCommand } from './inspect.ts';
+import { modelsCommand } from './models.ts';
 
-const device = () => new Option('--device <name>', 'native, gles or swiftshader; by itself when left out');
-const out = () => new Option('--out <folder>', 'where pictures and arrays go').default('limelight-out');
+const examples = `
+Examples:
+  limelight demo
+  limelight explain photo.png --model cifar10-gap --method grad-cam,score-cam
+  limelight explain scene.png --model digit-scenes --class 3,7 --raw --json
+  limelight compare dog.jpg --model squeezenet1_0=weights.safetensors --labels labels.json
+  limelight inspect digit-dense`;
 
-function withExplainOptions(command: Command): Command {
-  return command
-    .option(
-      '--model <name[=weights]>',
-      'a model, with a safetensors file where it is not shipped',
-      'digit-scenes',
-    )
-    .option('--method <a,b>', `of ${[...methods.keys()].join(', ')}`)
-    .option('--class <c,d>', 'classes by name or index; the predicted one when left out')
-    .option('--layer <name>', 'target layer; see inspect')
-    .option('--labels <file>', 'JSON list of class names')
-    .option('--signed', 'keep negative evidence: no ReLU')
-    .option('--raw', 'also write map and weights as .npy')
-    .option('--json', 'one JSON object an explanation on standard output')
-    .addOption(device())
-    .addOption(out());
+const list = (value: string): string[] => value.split(',').map((item) => item.trim());
+
+/** Options of the commands that explain pictures. */
+const explaining = (command: Command): Command =>
+  device(command)
+    .option('--model <model>', 'NAME, or NAME=WEIGHTS.safetensors', 'digit-scenes')
+    .option('--class <classes>', 'indices or names, separated by commas (default: the predicted class)', list)
+    .option('--layer <layer>', "target layer (default: the model's own; see inspect)")
+    .option('--labels <file>', 'class names, a JSON array of strings')
+    .option('--signed', 'keep evidence against the class');
+
+const device = (command: Command): Command =>
+  command.option('--device <device>', 'native, gles or swiftshader (default: the first that opens)');
+
+const out = (command: Command): Command =>
+  command.option('--out <dir>', 'folder for the files', './limelight-out');
+
+function program(): Command {
+  const root = new Command('limelight')
+    .description('Class activation maps of image classifiers, computed on WebGPU')
+    .exitOverride()
+    .configureOutput({
+      outputError: (text, write) => write(text.replace(/^error: /, 'limelight: ')),
+    })
+    .addHelpText('after', examples);
+  out(explaining(root.command('explain')))
+    .description('explain pictures, an overlay for each method and class')
+    .argument('<image...>', 'PNG or JPEG files')
+    .option('--method <methods>', 'separated by commas (default: the five that apply)', list)
+    .option('--raw', 'also write the map and the weights as float32 .npy')
+    .option('--json', 'print one JSON object for each explanation')
+    .action(explainCommand);
+  out(explaining(root.command('compare')))
+    .description('explain one picture by every method, on one sheet')
+    .argument('<image>', 'a PNG or JPEG file')
+    .action(compareCommand);
+  device(root.command('inspect'))
+    .description('show the nodes of a model, and which methods apply')
+    .argument('<model>', 'see models')
+    .action(inspectCommand);
+  root.command('models').description('list the models').action(modelsCommand);
+  device(out(root.command('demo')))
+    .description('explain a shipped picture by every method')
+    .action(demoCommand);
+  return root;
 }
 
-const program = new Command('limelight')
-  .description('Class activation maps: where a network looks when it predicts a class')
-  .exitOverride()
-  .addHelpText(
-    'after',
-    `
-Examples:
-  limelight explain scene.png --method grad-cam,cam --class 7
-  limelight explain photo.jpg --model squeezenet1_0=squeezenet1_0.safetensors --labels imagenet.json --json
-  limelight compare scene.png --out pictures
-  limelight inspect digit-dense`,
-  );
-
-withExplainOptions(program.command('explain <image...>').description('explain PNG or JPEG pictures')).action(
-  (images: string[], flags: ExplainFlags) => explainPictures(images, flags, false),
-);
-withExplainOptions(program.command('compare <image>').description('all methods on one sheet')).action(
-  (image: string, flags: ExplainFlags) => explainPictures([image], flags, true),
-);
-program
-  .command('inspect <model>')
-  .description('nodes, shapes and parameters of a model, and which methods apply')
-  .addOption(device())
-  .action((model: string, flags: { device?: string }) => inspect(model, flags.device));
-program.command('models').description('the models known by name').action(listModels);
-program
-  .command('demo')
-  .description('explain a shipped picture with a shipped network by all methods')
-  .addOption(device())
-  .addOption(out())
-  .action((flags: { device?: string; out: string }) => demo(flags));
-
-// A reader that goes away (limelight … | head) is no failure.
+// A reader that has seen enough, such as `head`, is no failure: what is left is written nowhere.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE') process.exit(0);
-  throw error;
+  if (error.code !== 'EPIPE') throw error;
 });
 
 try {
-  await program.parseAsync();
+  await program().parseAsync();
 } catch (error) {
-  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : 2;
-  else if (error instanceof LimelightError) {
-    process.stderr.write(`limelight: ${error.message}\n`);
-    if (process.env.LIMELIGHT_DEBUG) process.stderr.write(`${error.stack}\n`);
+  if (error instanceof CommanderError) {
+    process.exitCode = error.exitCode === 0 ? 0 : 2;
+  } else {
+    process.stderr.write(describeError(error));
     process.exitCode = error instanceof UsageError ? 2 : 1;
-  } else throw error;
+  }
 }

@@ -1,0 +1,39 @@
+// limelight demo: a shipped network, a shipped picture, all methods.
+
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { LimelightError } from '../../engine/index.ts';
+import { catalogEntry } from '../../models/catalog.ts';
+import { applicableMethods } from './load.ts';
+import { deviceLine, explainImage, lookUp, stems, withNetwork, writeFiles, writeSheet } from './pipeline.ts';
+import { explanationTable } from './report.ts';
+
+/** In order of preference; the classes are what the picture shows (models/images/scenes.json). */
+const shows: readonly { model: string; image: string; classes?: readonly string[] }[] = [
+  { model: 'digit-scenes', image: 'scene-2.png', classes: ['3', '0', '7'] },
+  { model: 'cifar10-gap', image: 'mosaic-2x2.png' },
+  { model: 'digit-dense', image: 'scene-1.png' },
+];
+
+export async function demoCommand(asked: { readonly out: string; readonly device?: string }): Promise<void> {
+  const show = shows.find(({ model }) => existsSync(catalogEntry(model).weights!));
+  if (!show) throw new LimelightError('no shipped weights are installed; install the package again');
+  const choice = catalogEntry(show.model);
+  const image = fileURLToPath(new URL(`../../models/images/${show.image}`, import.meta.url));
+  const { methods, note } = applicableMethods(choice.description);
+  if (note) process.stderr.write(`${note}\n`);
+  await withNetwork(choice, asked.device, async (network) => {
+    process.stdout.write(`${deviceLine(network.device)}\n`);
+    const explained = await explainImage(network, image, {
+      ...lookUp(choice, { classes: show.classes }),
+      methods,
+    });
+    const [stem] = stems([image]);
+    const first = explained.slice(0, methods.length);
+    await writeFiles(first, stem!, asked.out, false);
+    const files = [await writeSheet(explained, stem!, asked.out), ...first.map((one) => one.files.overlay)];
+    process.stdout.write(
+      `${explanationTable(explained)}\n${files.map((file) => `wrote ${file}\n`).join('')}`,
+    );
+  });
+}

@@ -1,0 +1,209 @@
+// What explain, compare and demo share: pictures in, explanations with their files out.
+
+import { basename, extname, join } from 'node:path';
+import { Presets, SingleBar } from 'cli-progress';
+import { disposeExplanation, type Explanation, explain, methods } from '../../cam/index.ts';
+import { closeDevice, type Device, openDevice } from '../../engine/index.ts';
+import type { HostTensor } from '../../models/formats/host-tensor.ts';
+import { writeNpy } from '../../models/formats/npy.ts';
+import { nodeOf } from '../../models/graph.ts';
+import { classIndex, type Network, preprocess, visiblePixels } from '../../models/network.ts';
+import type { Pixels } from '../../models/pixels.ts';
+import { renderOverlay } from '../image/overlay.ts';
+import type { HeatMap } from '../image/panel.ts';
+import { renderSheet } from '../image/sheet.ts';
+import { writeWhole } from '../image/write.ts';
+import { asUsage } from './errors.ts';
+import { type ModelChoice, openImage, openModel, weightsOf } from './load.ts';
+import { largest, least, score } from './report.ts';
+
+/** What is to be explained, names already looked up. */
+export interface Request {
+  readonly methods: readonly string[];
+  /** The predicted class when left out. */
+  readonly classes?: readonly number[];
+  readonly layer?: string;
+  readonly signed?: boolean;
+}
+
+/** An explanation read back from the device, and the files made of it. */
+export interface Explained {
+  readonly image: string;
+  readonly model: string;
+  readonly device: string;
+  readonly explanation: Explanation;
+  /** What the network saw, to draw over. */
+  readonly pixels: Pixels;
+  /** At layer resolution. */
+  readonly map: HostTensor;
+  readonly weights: HostTensor | undefined;
+  /** Position of the largest value, in pixels of the network's input. */
+  readonly peak: readonly [x: number, y: number];
+  readonly signed: boolean;
+  files: { readonly overlay?: string; readonly map?: string; readonly weights?: string };
+}
+
+/** Looks up the classes and the layer of the command line, before any device is opened. */
+export function lookUp(
+  { description }: ModelChoice,
+  { classes, layer }: { classes?: readonly string[] | undefined; layer?: string | undefined },
+): Pick<Request, 'classes' | 'layer'> {
+  if (layer !== undefined) asUsage(() => nodeOf(description.graph, layer));
+  const indices = classes?.map((name) => asUsage(() => classIndex(description, name)));
+  return { ...(indices && { classes: indices }), ...(layer !== undefined && { layer }) };
+}
+
+/** Opens a device and a model on it for the length of `use`. */
+export async function withNetwork<T>(
+  choice: ModelChoice,
+  deviceName: string | undefined,
+  use: (network: Network) => Promise<T>,
+): Promise<T> {
+  weightsOf(choice);
+  const device = await openDevice(deviceName === undefined ? {} : { adapter: deviceName });
+  try {
+    return await use(await openModel(device, choice));
+  } finally {
+    closeDevice(device);
+  }
+}
+
+/** The device in one line. */
+export const deviceLine = ({ kind, name, why }: Device): string => `device: ${kind}, ${name} (${why})`;
+
+/** Explains one picture, with a progress bar on a terminal's stderr. */
+export async function explainImage(network: Network, path: string, request: Request): Promise<Explained[]> {
+  const pixels = await openImage(path);
+  const input = preprocess(network, pixels);
+  const bar = new SingleBar(
+    { stream: process.stderr, clearOnComplete: true, format: '{method} {bar} {percentage} %' },
+    Presets.shades_classic,
+  );
+  bar.start(100, 0, { method: 'forward pass' });
+  try {
+    const explanations = await explain(network, input, {
+      ...request,
+      progress: (method, share) => bar.update(100 * share, { method }),
+    });
+    const seen = visiblePixels(network, pixels);
+    const out: Explained[] = [];
+    for (const explanation of explanations) {
+      out.push(await readBack(network, path, explanation, seen, request.signed ?? false));
+    }
+    return out;
+  } finally {
+    bar.stop();
+    input.dispose();
+  }
+}
+
+async function readBack(
+  network: Network,
+  image: string,
+  explanation: Explanation,
+  pixels: Pixels,
+  signed: boolean,
+): Promise<Explained> {
+  const { map, upsampled, weights } = explanation;
+  const [mapData, upsampledData, weightData] = await Promise.all([
+    map.data(),
+    upsampled.data(),
+    weights?.data(),
+  ]);
+  disposeExplanation(explanation);
+  const at = upsampledData.indexOf(largest(upsampledData));
+  const width = upsampled.shape[1]!;
+  return {
+    image,
+    model: network.name,
+    device: `${network.device.kind}: ${network.device.name}`,
+    explanation,
+    pixels,
+    map: { shape: map.shape, data: mapData },
+    weights: weights && weightData && { shape: weights.shape, data: weightData },
+    peak: [at % width, Math.floor(at / width)],
+    signed,
+    files: {},
+  };
+}
+
+/** The map as it is drawn, divided by `high`, its largest value or, where signed, magnitude. */
+function drawn({ map, signed }: Explained): { map: HeatMap; low: number; high: number } {
+  const [height, width] = map.shape as [number, number];
+  const high = Math.max(0, largest(map.data), signed ? -least(map.data) : 0);
+  const scaled = map.data.map((value) => (high === 0 ? 0 : (signed ? value : Math.max(0, value)) / high));
+  return { map: { width, height, data: scaled }, low: signed ? -high : 0, high };
+}
+
+const titleOf = (method: string): string => methods.get(method)!.title;
+
+const classLine = ({ className, probability, logit }: Explanation): string =>
+  `class ${className}: ${score(probability)}, logit ${logit.toFixed(2)}`;
+
+/** Name of a picture's files: the picture's own name, numbered where two pictures share one. */
+export function stems(paths: readonly string[]): string[] {
+  const taken = new Map<string, number>();
+  return paths.map((path) => {
+    const stem = basename(path, extname(path));
+    const count = (taken.get(stem) ?? 0) + 1;
+    taken.set(stem, count);
+    return count === 1 ? stem : `${stem}~${count}`;
+  });
+}
+
+/** Writes the overlay of each explanation and, if asked, its numbers as npy. */
+export async function writeFiles(
+  explained: readonly Explained[],
+  stem: string,
+  out: string,
+  raw: boolean,
+): Promise<void> {
+  for (const one of explained) {
+    const { explanation, map, weights, model, pixels, signed } = one;
+    const { method, layer, className, classIndex: index } = explanation;
+    const label = className.replace(/[^\p{L}\p{N}]+/gu, '-').slice(0, 40);
+    const path = join(out, `${stem}.${method}.${label === String(index) ? index : `${index}-${label}`}`);
+    const png = renderOverlay({
+      ...drawn(one),
+      pixels,
+      title: titleOf(method),
+      lines: [classLine(explanation), `layer ${layer} of ${model}`],
+      signed,
+    });
+    const contents: (readonly [kind: 'overlay' | 'map' | 'weights', path: string, bytes: Uint8Array])[] = [
+      ['overlay', `${path}.png`, png],
+    ];
+    if (raw) contents.push(['map', `${path}.map.npy`, writeNpy(map.shape, map.data)]);
+    if (raw && weights) {
+      contents.push(['weights', `${path}.weights.npy`, writeNpy(weights.shape, weights.data)]);
+    }
+    for (const [, file, bytes] of contents) await writeWhole(file, bytes);
+    one.files = Object.fromEntries(contents.map(([kind, file]) => [kind, file]));
+  }
+}
+
+/** Writes all explanations of one picture on one sheet, a row for each class; returns its path. */
+export async function writeSheet(
+  explained: readonly Explained[],
+  stem: string,
+  out: string,
+): Promise<string> {
+  const { model, device, pixels, image, explanation } = explained[0]!;
+  const classes = [...new Set(explained.map((one) => one.explanation.classIndex))];
+  const rows = classes.map((index) => {
+    const row = explained.filter((one) => one.explanation.classIndex === index);
+    const cells = row.map((one) => ({
+      title: titleOf(one.explanation.method),
+      caption: `${one.explanation.milliseconds.toFixed(0)} ms`,
+      pixels,
+      map: drawn(one).map,
+      signed: one.signed,
+    }));
+    const picture = { title: 'input', caption: `${pixels.width} × ${pixels.height}`, pixels };
+    return { label: classLine(row[0]!.explanation), cells: [picture, ...cells] };
+  });
+  const path = join(out, `${stem}.sheet.png`);
+  const lines = [`layer ${explanation.layer} of ${model}`, device];
+  await writeWhole(path, renderSheet({ title: basename(image), lines, rows }));
+  return path;
+}

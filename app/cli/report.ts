@@ -1,0 +1,52 @@
+// What is said of explanations: one row of a table, or one JSON object.
+
+import Table from 'cli-table3';
+import { formatValue } from '../image/overlay.ts';
+import type { Explained } from './pipeline.ts';
+
+/** A plain table: a bold head is all it has, since colours belong to terminals only. */
+export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const drawn = new Table({ head: [...head], style: { head: [], border: [], compact: true } });
+  for (const row of rows) drawn.push([...row]);
+  return drawn.toString();
+}
+
+/** Explanations as a table; the score is the probability with the logit. */
+export function explanationTable(explained: readonly Explained[]): string {
+  return table(
+    ['method', 'class', 'score', 'milliseconds'],
+    explained.map(({ explanation }) => [
+      explanation.method,
+      explanation.className,
+      `${score(explanation.probability)} (logit ${formatValue(explanation.logit)})`,
+      explanation.milliseconds.toFixed(0),
+    ]),
+  );
+}
+
+/** A probability in per cent. */
+export const score = (probability: number): string => `${(100 * probability).toFixed(1)} %`;
+
+/** One explanation on one line of JSON. */
+export function explanationJson(explained: Explained): string {
+  const { image, model, device, explanation, map, peak, weights, files } = explained;
+  const { method, layer, classIndex, className, logit, probability, milliseconds } = explanation;
+  return JSON.stringify({
+    image,
+    model,
+    device,
+    method,
+    layer,
+    class: classIndex,
+    className,
+    logit,
+    probability,
+    map: { shape: map.shape, min: least(map.data), max: largest(map.data), peak },
+    weights: weights ? { shape: weights.shape } : null,
+    milliseconds,
+    files,
+  });
+}
+
+export const least = (values: Float32Array): number => values.reduce((a, b) => Math.min(a, b));
+export const largest = (values: Float32Array): number => values.reduce((a, b) => Math.max(a, b));
