@@ -1,0 +1,104 @@
+// Evaluating graphs: stopping at a node, running again from one, what skips past it; loading weights.
+
+import test from 'tape';
+import { broadcastTo, mul, scope, type Tensor, tensor } from '../../engine/index.ts';
+import { boundary, evaluate, type Graph, INPUT } from '../../models/graph.ts';
+import { loadNetwork, type NetworkDescription } from '../../models/network.ts';
+import { graphs, randomNetwork, randomTensors } from '../cam/networks.ts';
+import { device } from '../device.ts';
+import { relativeError, seededRandom } from '../reference/index.ts';
+
+async function input(): Promise<Tensor> {
+  const next = seededRandom(3);
+  return tensor(
+    await device(),
+    Float32Array.from({ length: 3 * 8 * 6 }, () => next() * 2 - 1),
+    [1, 3, 8, 6],
+  );
+}
+
+test('boundary: what skips past a layer', (t) => {
+  t.deepEqual(boundary(graphs.gapLinear, 'features'), [], 'nothing skips past the last map');
+  t.deepEqual(boundary(graphs.gapLinear, 'relu2'), ['pool'], 'the residual branch does');
+  t.deepEqual(boundary(graphs.gapLinear, 'pool'), [], 'both branches start there');
+  t.throws(() => boundary({ ...graphs.gapLinear, output: 'relu1' }, 'conv2'), /does not depend on "conv2"/);
+  t.end();
+});
+
+test('running again from any node gives the output of the whole run', async (t) => {
+  const network = randomNetwork(await device(), graphs.gapLinear);
+  const { graph, parameters } = network;
+  const known = new Map([[INPUT, await input()]]);
+  const whole = evaluate(graph, parameters, known, ['classifier']).get('classifier')!;
+  for (const { name } of graph.nodes) {
+    const again = scope(() => {
+      const values = evaluate(graph, parameters, known, [...new Set([name, ...boundary(graph, name)])]);
+      return evaluate(graph, parameters, values, ['classifier']).get('classifier')!;
+    });
+    t.deepEqual(await again.data(), await whole.data(), name);
+  }
+});
+
+test('N versions of one feature map in a batch are N single runs, past a residual branch too', async (t) => {
+  const network = randomNetwork(await device(), graphs.gapLinear);
+  const { graph, parameters } = network;
+  const factors = [0, 0.5, 1, 2, -1];
+  const values = evaluate(graph, parameters, new Map([[INPUT, await input()]]), ['relu2', 'pool']);
+  const from = (a: Tensor) =>
+    evaluate(graph, parameters, new Map([...values, ['relu2', a]]), ['classifier']).get('classifier')!;
+  const base = values.get('relu2')!;
+  const batch = scope(() => {
+    const scales = tensor(base.device, factors, [factors.length, 1, 1, 1]);
+    return from(mul(broadcastTo(base, [factors.length, ...base.shape.slice(1)]), scales));
+  });
+  t.deepEqual(batch.shape, [factors.length, 5]);
+  const rows = await batch.data();
+  for (const [i, factor] of factors.entries()) {
+    const one = scope(() => from(mul(base, tensor(base.device, [factor], [1]))));
+    t.ok(relativeError(rows.slice(5 * i, 5 * i + 5), await one.data()) < 1e-6, `factor ${factor}`);
+  }
+});
+
+test('evaluate refuses what nothing gives', async (t) => {
+  const { graph, parameters } = randomNetwork(await device(), graphs.dense);
+  t.throws(() => evaluate(graph, parameters, new Map(), ['fc2']), /nothing gives input/);
+  t.end();
+});
+
+test('weights that do not fit are listed together; NaN is refused', async (t) => {
+  const gpu = await device();
+  const graph: Graph = graphs.convGap;
+  const description: NetworkDescription = {
+    name: 'net',
+    summary: '',
+    graph,
+    preprocessing: { channels: 3, scale: 1, mean: [0, 0, 0], std: [1, 1, 1] },
+    classes: [],
+    probabilities: 'softmax',
+    targetLayer: 'features',
+  };
+  const good = randomTensors(graph, 1);
+  const bad = new Map(good);
+  bad.delete('conv1.bias');
+  bad.set('scores.weight', { shape: [4, 5, 1, 1], data: new Float32Array(20) });
+  bad.set('surplus', { shape: [], data: new Float32Array(1) });
+  const before = gpu.memory.liveBytes;
+  try {
+    loadNetwork(gpu, description, bad);
+    t.fail('must refuse');
+  } catch (error) {
+    const text = String(error);
+    t.match(text, /missing conv1\.bias \[6\]/);
+    t.match(text, /scores\.weight is \[4, 5, 1, 1\], expected \[4, 6, 1, 1\]/);
+    t.match(text, /unexpected surplus/);
+  }
+  const poisoned = new Map(good);
+  const weight = good.get('conv1.weight')!;
+  poisoned.set('conv1.weight', {
+    shape: weight.shape,
+    data: weight.data.map((v, i) => (i === 5 ? Number.NaN : v)),
+  });
+  t.throws(() => loadNetwork(gpu, description, poisoned), /conv1\.weight/);
+  t.equal(gpu.memory.liveBytes, before, 'nothing was left on the device');
+  t.end();
+});
