@@ -110,6 +110,8 @@ export function boundary(graph: Graph, from: string): string[] {
   if (!dependent.has(graph.output)) {
     throw new LimelightError(`the output does not depend on "${from}"`);
   }
-  const tail = needed(graph, new Set([from]), [graph.output]).filter((node) => dependent.has(node.name));
+  const tail = needed(graph, new Set([from, INPUT]), [graph.output]).filter((node) =>
+    dependent.has(node.name),
+  );
   return [...new Set(tail.flatMap((node) => node.inputs).filter((name) => !dependent.has(name)))];
 }
