@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { LimelightError } from '../../engine/index.ts';
 import { catalogEntry } from '../../models/catalog.ts';
-import { applicableMethods } from './load.ts';
+import { applicableMethods, chooseModel } from './load.ts';
 import { deviceLine, explainImage, lookUp, stems, withNetwork, writeFiles, writeSheet } from './pipeline.ts';
 import { explanationTable } from './report.ts';
 
@@ -18,7 +18,7 @@ const shows: readonly { model: string; image: string; classes?: readonly string[
 export async function demoCommand(asked: { readonly out: string; readonly device?: string }): Promise<void> {
   const show = shows.find(({ model }) => existsSync(catalogEntry(model).weights!));
   if (!show) throw new LimelightError('no shipped weights are installed; install the package again');
-  const choice = catalogEntry(show.model);
+  const choice = await chooseModel(show.model);
   const image = fileURLToPath(new URL(`../../models/images/${show.image}`, import.meta.url));
   const { methods, note } = applicableMethods(choice.description);
   if (note) process.stderr.write(`${note}\n`);

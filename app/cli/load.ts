@@ -23,12 +23,12 @@ export async function chooseModel(argument: string, labels?: string): Promise<Mo
   const equals = argument.indexOf('=');
   const name = equals < 0 ? argument : argument.slice(0, equals);
   const path = equals < 0 ? undefined : argument.slice(equals + 1);
-  const { description, weights } = asUsage(() => catalogEntry(name));
+  const description = asUsage(() => catalogEntry(name));
   if (path === '') throw new UsageError(`--model ${argument}: the name of a .safetensors file is missing`);
   const classes = labels === undefined ? description.classes : await readLabels(labels, description);
   return {
     description: { ...description, classes },
-    weights: path === undefined ? weights : pathToFileURL(path),
+    weights: path === undefined ? description.weights : pathToFileURL(path),
   };
 }
 

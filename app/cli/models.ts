@@ -5,12 +5,12 @@ import { catalog } from '../../models/catalog.ts';
 import { table } from './report.ts';
 
 export function modelsCommand(): void {
-  const rows = [...catalog.values()].map(({ description, weights }) => [
-    description.name,
-    weights ? (existsSync(weights) ? 'shipped' : 'missing') : `bring ${description.name}=FILE`,
-    String(description.classes.length),
-    description.targetLayer,
-    description.summary,
+  const rows = [...catalog.values()].map((entry) => [
+    entry.name,
+    entry.weights ? (existsSync(entry.weights) ? 'shipped' : 'missing') : `bring ${entry.name}=FILE`,
+    String(entry.classes.length),
+    entry.targetLayer,
+    entry.summary,
   ]);
   process.stdout.write(`${table(['model', 'weights', 'classes', 'target layer', 'what'], rows)}\n`);
 }
