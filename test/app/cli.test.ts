@@ -1,0 +1,124 @@
+// The command line as a user meets it: a process with arguments, two streams and an exit code.
+
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import test from 'tape';
+import { decodeImage } from '../../app/image/decode.ts';
+import { readNpy } from '../../models/formats/npy.ts';
+
+const main = fileURLToPath(new URL('../../app/cli/main.ts', import.meta.url));
+const scene = fileURLToPath(new URL('../../models/images/scene-1.png', import.meta.url));
+const flags = ['--conditions=source', '--import', 'tsx', main];
+const model = ['--model', 'digit-dense'];
+
+function limelight(...args: string[]) {
+  return spawnSync(process.execPath, [...flags, ...args], { encoding: 'utf8', timeout: 120_000 });
+}
+
+test('--help shows examples and succeeds', (t) => {
+  const { status, stdout } = limelight('--help');
+  t.equal(status, 0);
+  t.match(stdout, /limelight explain photo\.png/);
+  t.end();
+});
+
+const misuse: readonly (readonly [title: string, args: readonly string[], message: RegExp])[] = [
+  ['an unknown option', ['explain', scene, '--nonsense'], /^limelight: unknown option '--nonsense'/],
+  ['no picture', ['explain'], /^limelight: missing required argument/],
+  ['an unknown method', ['explain', scene, ...model, '--method', 'grad-ham'], /no method "grad-ham"/],
+  ['an unknown model', ['inspect', 'alexnet'], /^limelight: there is no model "alexnet"/],
+  ['an unknown class', ['explain', scene, ...model, '--class', '10'], /no class "10"/],
+  ['an unknown layer', ['explain', scene, ...model, '--layer', 'fc9'], /no node "fc9"/],
+  ['weights that are not shipped', ['explain', scene, '--model', 'squeezenet1_0'], /are not shipped/],
+];
+for (const [title, args, message] of misuse) {
+  test(`${title} is bad usage`, (t) => {
+    const { status, stdout, stderr } = limelight(...args);
+    t.equal(status, 2);
+    t.match(stderr, message);
+    t.notOk(stderr.includes('    at '), 'no stack');
+    t.equal(stdout, '');
+    t.end();
+  });
+}
+
+test('explain writes a picture and arrays, and says so in JSON', (t) => {
+  const out = mkdtempSync(join(tmpdir(), 'limelight-'));
+  const { status, stdout } = limelight(
+    ...[
+      'explain',
+      scene,
+      ...model,
+      '--method',
+      'grad-cam',
+      '--class',
+      '2,5',
+      '--raw',
+      '--json',
+      '--out',
+      out,
+    ],
+  );
+  t.equal(status, 0);
+  const lines = stdout.trimEnd().split('\n');
+  t.equal(lines.length, 2, 'a line for each class');
+  for (const [i, line] of lines.entries()) {
+    const said = JSON.parse(line);
+    t.equal(said.image, scene);
+    t.equal(said.model, 'digit-dense');
+    t.equal(said.method, 'grad-cam');
+    t.equal(said.layer, 'features');
+    t.equal(said.class, [2, 5][i]);
+    t.ok(Number.isFinite(said.logit) && said.probability >= 0 && said.probability <= 1);
+    const map = readNpy(readFileSync(said.files.map), 'map');
+    t.deepEqual(map.shape, said.map.shape);
+    t.equal(Math.max(...map.data), said.map.max);
+    t.equal(Math.min(...map.data), said.map.min);
+    t.ok(said.map.peak.every((at: number) => Number.isInteger(at) && at >= 0 && at < 28));
+    t.deepEqual(readNpy(readFileSync(said.files.weights), 'weights').shape, said.weights.shape);
+    t.ok(decodeImage(readFileSync(said.files.overlay), 'overlay').width >= 320);
+  }
+  rmSync(out, { recursive: true });
+  t.end();
+});
+
+const failures: readonly (readonly [title: string, args: readonly string[], message: RegExp])[] = [
+  ['a missing picture', ['no-such.png', ...model], /no-such\.png: there is no such file/],
+  ['CAM where it does not apply', [scene, ...model, '--method', 'cam'], /CAM needs a head/],
+];
+for (const [title, args, message] of failures) {
+  test(`${title} is a failure of one line`, (t) => {
+    const out = join(tmpdir(), `limelight-unwritten-${process.pid}`);
+    const { status, stdout, stderr } = limelight('explain', ...args, '--json', '--out', out);
+    t.equal(status, 1);
+    t.match(stderr, message);
+    t.notOk(stderr.includes('    at '), 'no stack');
+    t.equal(stdout, '');
+    t.notOk(existsSync(out), 'nothing is written');
+    t.end();
+  });
+}
+
+test('a folder that cannot be made is a failure', (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'limelight-'));
+  const file = join(folder, 'file');
+  writeFileSync(file, 'kept');
+  const { status, stderr } = limelight('explain', scene, ...model, '--method', 'grad-cam', '--out', file);
+  t.equal(status, 1);
+  t.match(stderr, /limelight: cannot write .*is a file, not a folder/);
+  t.equal(readFileSync(file, 'utf8'), 'kept');
+  rmSync(folder, { recursive: true });
+  t.end();
+});
+
+test('a reader that goes away is no failure', (t) => {
+  const quoted = [process.execPath, ...flags, 'models'].map((part) => `'${part}'`).join(' ');
+  const script = `{ ${quoted}; echo "exit $?" >&2; } | true`;
+  const { stderr } = spawnSync('sh', ['-c', script], { encoding: 'utf8', timeout: 60_000 });
+  t.match(stderr, /^exit 0$/m);
+  t.notOk(stderr.includes('EPIPE'));
+  t.end();
+});
