@@ -3,6 +3,7 @@
 export { resnetCifar } from './architectures/resnet-cifar.ts';
 export { cifarGap, digitDense, digitScenes } from './architectures/shipped.ts';
 export { squeezenet1_0, squeezenet1_1 } from './architectures/squeezenet.ts';
+export * from './catalog.ts';
 export { FormatError } from './formats/errors.ts';
 export type { HostTensor, StateDict } from './formats/host-tensor.ts';
 export { readNpy, writeNpy } from './formats/npy.ts';
