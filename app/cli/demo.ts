@@ -1,23 +1,14 @@
 // limelight demo: a shipped network, a shipped picture, all methods.
 
-import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { LimelightError } from '../../engine/index.ts';
-import { catalogEntry } from '../../models/catalog.ts';
 import { applicableMethods, chooseModel } from './load.ts';
 import { deviceLine, explainImage, lookUp, stems, withNetwork, writeFiles, writeSheet } from './pipeline.ts';
 import { explanationTable } from './report.ts';
 
-/** In order of preference; the classes are what the picture shows (models/images/scenes.json). */
-const shows: readonly { model: string; image: string; classes?: readonly string[] }[] = [
-  { model: 'digit-scenes', image: 'scene-2.png', classes: ['3', '0', '7'] },
-  { model: 'cifar10-gap', image: 'mosaic-2x2.png' },
-  { model: 'digit-dense', image: 'scene-1.png' },
-];
+/** The classes are what the picture shows (models/images/scenes.json). */
+const show = { model: 'digit-scenes', image: 'scene-2.png', classes: ['3', '0', '7'] };
 
 export async function demoCommand(asked: { readonly out: string; readonly device?: string }): Promise<void> {
-  const show = shows.find(({ model }) => existsSync(catalogEntry(model).weights!));
-  if (!show) throw new LimelightError('no shipped weights are installed; install the package again');
   const choice = await chooseModel(show.model);
   const image = fileURLToPath(new URL(`../../models/images/${show.image}`, import.meta.url));
   const { methods, note } = applicableMethods(choice.description);
