@@ -11,6 +11,9 @@ export class LimelightError extends Error {
 /** No WebGPU device could be opened; the message lists every adapter tried and why it failed. */
 export class NoDeviceError extends LimelightError {}
 
+/** An adapter was asked for by a name that does not exist; the message lists the names. */
+export class UnknownAdapterError extends LimelightError {}
+
 /** The device went away (driver reset, `destroy`); everything on it is gone. */
 export class DeviceLostError extends LimelightError {}
 

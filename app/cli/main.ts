@@ -3,6 +3,7 @@
 // usage).
 
 import { Command, CommanderError } from 'commander';
+import { UnknownAdapterError } from '../../engine/index.ts';
 import { compareCommand } from './compare.ts';
 import { demoCommand } from './demo.ts';
 import { describeError, UsageError } from './errors.ts';
@@ -77,6 +78,6 @@ try {
     process.exitCode = error.exitCode === 0 ? 0 : 2;
   } else {
     process.stderr.write(describeError(error));
-    process.exitCode = error instanceof UsageError ? 2 : 1;
+    process.exitCode = error instanceof UsageError || error instanceof UnknownAdapterError ? 2 : 1;
   }
 }

@@ -1,8 +1,8 @@
 // Chooses the first adapter of a table that opens, and says why, or why none does.
 
 import { adapterName } from '../adapter-names.ts';
-import { NoDeviceError } from '../errors.ts';
-import { messageOf, UnknownAdapterError } from './errors.ts';
+import { NoDeviceError, UnknownAdapterError } from '../errors.ts';
+import { messageOf } from './errors.ts';
 import type { AdapterKind, OpenAdapter } from './interface.ts';
 
 /** What the user asked for: `native`, or `native:GeForce` with the part after the colon as `which`. */

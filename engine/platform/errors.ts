@@ -5,9 +5,6 @@ import { LimelightError } from '../errors.ts';
 /** A file could not be read; the message names it. */
 export class FileError extends LimelightError {}
 
-/** An adapter was asked for by a name that does not exist; the message lists the names. */
-export class UnknownAdapterError extends LimelightError {}
-
 /** An archive is truncated or lies about its contents. */
 export class ArchiveError extends LimelightError {}
 

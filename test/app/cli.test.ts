@@ -32,6 +32,7 @@ const misuse: readonly (readonly [title: string, args: readonly string[], messag
   ['an unknown model', ['inspect', 'alexnet'], /^limelight: there is no model "alexnet"/],
   ['an unknown class', ['explain', scene, ...model, '--class', '10'], /no class "10"/],
   ['an unknown layer', ['explain', scene, ...model, '--layer', 'fc9'], /no node "fc9"/],
+  ['an unknown device', ['explain', scene, ...model, '--device', 'abacus'], /no adapter called "abacus"/],
   ['weights that are not shipped', ['explain', scene, '--model', 'squeezenet1_0'], /are not shipped/],
 ];
 for (const [title, args, message] of misuse) {
