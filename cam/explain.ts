@@ -144,13 +144,12 @@ async function explainOne(
   const shown = scope(() => {
     const map = method.relu && !options.signed ? relu(raw) : reshape(raw, raw.shape);
     const size = [input.shape[2]!, input.shape[3]!] as const;
-    const upsampled = normaliseMap(upsampleMap(relu(map), size));
-    const signedUpsampled = options.signed ? normaliseMap(upsampleMap(map, size)) : upsampled;
+    const upsampled = normaliseMap(upsampleMap(options.signed ? map : relu(map), size));
     const row = scope(() => [
       narrow(logits, 1, classIndex, 1),
       narrow(probabilities(network, logits), 1, classIndex, 1),
     ]);
-    return { map, upsampled: signedUpsampled, logit: row[0]!, probability: row[1]! };
+    return { map, upsampled, logit: row[0]!, probability: row[1]! };
   });
   raw.dispose();
   const [logit, probability] = await Promise.all([shown.logit.data(), shown.probability.data()]);

@@ -168,8 +168,3 @@ function collect(value: unknown, into: Set<Tensor>): void {
     for (const item of Object.values(value)) collect(item, into);
   }
 }
-
-/** Makes the current scope responsible for tensors that came from elsewhere, such as an asynchronous step. */
-export function disposeAll(tensors: Iterable<Tensor>): void {
-  for (const item of tensors) item.dispose();
-}

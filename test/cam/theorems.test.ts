@@ -7,11 +7,12 @@ import {
   disposeExplanation,
   type Explanation,
   explain,
+  explainBatch,
   gradientOf,
   logitTarget,
   observe,
 } from '../../cam/index.ts';
-import { mean, scope, type Tensor, tensor } from '../../engine/index.ts';
+import { concat, mean, scope, type Tensor, tensor } from '../../engine/index.ts';
 import type { Graph } from '../../models/graph.ts';
 import type { Network } from '../../models/network.ts';
 import { device } from '../device.ts';
@@ -232,4 +233,20 @@ test('an explanation leaves no memory behind, and an unknown method, class or la
     }
   }
   t.equal(network.device.memory.liveBytes, before, 'live bytes after errors');
+});
+
+test('a batch of images is explained as each of them alone', async (t) => {
+  const network = randomNetwork(await device(), graphs.gapLinear);
+  const images = [await image(8, 6, 1), await image(8, 6, 2)];
+  const options = { methods: ['grad-cam', 'score-cam'] };
+  const together = await explainBatch(network, concat(images, 0), options);
+  t.equal(together.length, 2);
+  for (const [i, one] of images.entries()) {
+    const alone = await explain(network, one, options);
+    for (const [k, expected] of alone.entries()) {
+      const found = together[i]![k]!;
+      t.equal(found.classIndex, expected.classIndex);
+      t.deepEqual(await found.map.data(), await expected.map.data(), `image ${i}, ${found.method}`);
+    }
+  }
 });
