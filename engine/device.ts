@@ -10,15 +10,15 @@ import { createMemory, type Memory, type Storage } from './memory.ts';
 
 /** An open device. Made by `openDevice`; everything else takes it from the tensors. */
 export interface Device {
-  readonly gpu: GPUDevice;
-  /** Which route led to it: native, gles, swiftshader or browser. */
+  /** Which route led to it: native, gles, swiftshader or browser; dry: none. */
   readonly kind: string;
   /** Vendor and description of the adapter. */
   readonly name: string;
   /** Why this adapter was chosen, one phrase. */
   readonly why: string;
   readonly memory: Memory;
-  readonly state: CommandState;
+  /** Undefined on a dry device, which computes nothing. */
+  readonly commands: Commands | undefined;
 }
 
 interface Pipeline {
@@ -27,7 +27,8 @@ interface Pipeline {
 }
 
 /** What is recorded and not yet submitted, and what is kept between submits. */
-interface CommandState {
+interface Commands {
+  readonly gpu: GPUDevice;
   readonly wgsl: ReadonlyMap<string, string>;
   readonly pipelines: Map<string, Pipeline>;
   readonly uniform: GPUBuffer;
@@ -70,7 +71,8 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
   const { adapter, kind, name, why } = opened;
   const requiredLimits = Object.fromEntries(WANTED_LIMITS.map((limit) => [limit, adapter.limits[limit]]));
   const gpu = await adapter.requestDevice({ requiredLimits });
-  const state: CommandState = {
+  const commands: Commands = {
+    gpu,
     wgsl: new Map(wgsl),
     pipelines: new Map(),
     uniform: gpu.createBuffer({
@@ -87,15 +89,36 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
   };
   gpu.addEventListener('uncapturederror', (event) => {
     event.preventDefault();
-    state.failure ??= new KernelError(`WebGPU refused a command on ${name}: ${event.error.message}`);
+    commands.failure ??= new KernelError(`WebGPU refused a command on ${name}: ${event.error.message}`);
   });
   gpu.lost.then((info) => {
-    if (!state.closed) state.failure = new DeviceLostError(`the device ${name} was lost: ${info.message}`);
+    if (!commands.closed)
+      commands.failure = new DeviceLostError(`the device ${name} was lost: ${info.message}`);
   });
-  const memory = createMemory(gpu, options.memoryBudget ?? 2 ** 31, () => submit(gpu, state));
-  const device: Device = { gpu, kind, name, why, memory, state };
+  const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
+  const memory = createMemory({
+    budget: options.memoryBudget ?? 2 ** 31,
+    largest: Math.min(gpu.limits.maxStorageBufferBindingSize, gpu.limits.maxBufferSize),
+    create: (size) => gpu.createBuffer({ size, usage }),
+    settle: () => submit(commands),
+  });
+  const device: Device = { kind, name, why, memory, commands };
   opens.push(opened, device);
   return device;
+}
+
+/**
+ * A device that computes nothing: operations on its tensors check their arguments and give shapes alone. For what a
+ * network's shapes are before anything is run, at any size, anywhere. Its tensors have no numbers to read.
+ */
+export function dryDevice(): Device {
+  const memory = createMemory({
+    budget: Number.POSITIVE_INFINITY,
+    largest: Number.POSITIVE_INFINITY,
+    create: () => undefined,
+    settle: () => {},
+  });
+  return { kind: 'dry', name: 'no device', why: 'shapes alone', memory, commands: undefined };
 }
 
 /** A GPU object that is collected while its device lives takes the process with it: keep them all. */
@@ -103,54 +126,58 @@ const opens: unknown[] = [];
 
 /** Ends the device; every tensor on it becomes unusable. */
 export function closeDevice(device: Device): void {
-  device.state.closed = true;
-  device.state.failure = new DeviceLostError(`the device ${device.name} was closed`);
-  device.gpu.destroy();
+  const { commands, name } = device;
+  if (commands === undefined) return;
+  commands.closed = true;
+  commands.failure = new DeviceLostError(`the device ${name} was closed`);
+  commands.gpu.destroy();
 }
 
 /** Throws what went wrong since the last call: a lost device, a refused command. */
-export function check(device: Device): void {
-  const { failure } = device.state;
+function check(commands: Commands): void {
+  const { failure } = commands;
   if (failure === undefined) return;
-  if (!(failure instanceof DeviceLostError)) device.state.failure = undefined;
+  if (!(failure instanceof DeviceLostError)) commands.failure = undefined;
   throw failure;
 }
 
 /** Records one launch: `inputs` and then `output` are the kernel's storage bindings in order. */
 export function run(device: Device, launch: Launch, inputs: readonly Storage[], output: Storage): void {
-  check(device);
-  const { gpu, state } = device;
+  const { commands } = device;
+  if (commands === undefined) return;
+  check(commands);
   const [x, y] = launch.workgroups;
   if (x === 0 || y === 0) return; // empty output: nothing to compute
+  const { gpu } = commands;
   const alignment = gpu.limits.minUniformBufferOffsetAlignment;
   const bytes = Math.ceil((launch.params.length * 4) / alignment) * alignment;
-  if (state.used + bytes > UNIFORM_BYTES || state.dispatches >= DISPATCHES_PER_SUBMIT) submit(gpu, state);
-  const { pipeline, layout } = pipelineOf(device, launch);
-  state.encoder ??= gpu.createCommandEncoder({ label: 'limelight' });
-  state.pass ??= state.encoder.beginComputePass();
-  state.staging.set(launch.params, state.used / 4);
+  if (commands.used + bytes > UNIFORM_BYTES || commands.dispatches >= DISPATCHES_PER_SUBMIT) submit(commands);
+  const { pipeline, layout } = pipelineOf(commands, launch);
+  commands.encoder ??= gpu.createCommandEncoder({ label: 'limelight' });
+  commands.pass ??= commands.encoder.beginComputePass();
+  commands.staging.set(launch.params, commands.used / 4);
   const storages = [...inputs, output].map((storage, i) => ({
     binding: i + 1,
-    resource: { buffer: storage.buffer },
+    resource: { buffer: storage.buffer! },
   }));
   const group = gpu.createBindGroup({
     label: launch.kernel,
     layout,
-    entries: [{ binding: 0, resource: { buffer: state.uniform, size: UNIFORM_BINDING } }, ...storages],
+    entries: [{ binding: 0, resource: { buffer: commands.uniform, size: UNIFORM_BINDING } }, ...storages],
   });
-  state.pass.setPipeline(pipeline);
-  state.pass.setBindGroup(0, group, [state.used]);
-  state.pass.dispatchWorkgroups(x, y);
-  state.used += bytes;
-  state.dispatches++;
+  commands.pass.setPipeline(pipeline);
+  commands.pass.setBindGroup(0, group, [commands.used]);
+  commands.pass.dispatchWorkgroups(x, y);
+  commands.used += bytes;
+  commands.dispatches++;
 }
 
-function pipelineOf(device: Device, { kernel, constants }: Launch): Pipeline {
-  const { gpu, state } = device;
+function pipelineOf(commands: Commands, { kernel, constants }: Launch): Pipeline {
+  const { gpu, wgsl: sourceTexts, pipelines } = commands;
   const key = `${kernel} ${JSON.stringify(constants)}`;
-  const known = state.pipelines.get(key);
+  const known = pipelines.get(key);
   if (known) return known;
-  const wgsl = state.wgsl.get(kernel);
+  const wgsl = sourceTexts.get(kernel);
   if (wgsl === undefined) throw new KernelError(`no kernel is named ${kernel}`);
   const code = specialise(wgsl, constants);
   const layout = gpu.createBindGroupLayout({
@@ -171,25 +198,26 @@ function pipelineOf(device: Device, { kernel, constants }: Launch): Pipeline {
     compute: { module, entryPoint: 'main' },
   });
   const made = { pipeline, layout };
-  state.pipelines.set(key, made);
+  pipelines.set(key, made);
   return made;
 }
 
 /** Sends what is recorded. */
 export function flush(device: Device): void {
-  submit(device.gpu, device.state);
+  if (device.commands) submit(device.commands);
 }
 
-function submit(gpu: GPUDevice, state: CommandState): void {
-  if (state.encoder === undefined) return;
-  state.pass?.end();
+function submit(commands: Commands): void {
+  const { gpu } = commands;
+  if (commands.encoder === undefined) return;
+  commands.pass?.end();
   // Written once a submit, before it: writes are ordered with submits, not with recording.
-  if (state.used > 0) gpu.queue.writeBuffer(state.uniform, 0, state.staging, 0, state.used / 4);
-  gpu.queue.submit([state.encoder.finish()]);
-  state.encoder = undefined;
-  state.pass = undefined;
-  state.used = 0;
-  state.dispatches = 0;
+  if (commands.used > 0) gpu.queue.writeBuffer(commands.uniform, 0, commands.staging, 0, commands.used / 4);
+  gpu.queue.submit([commands.encoder.finish()]);
+  commands.encoder = undefined;
+  commands.pass = undefined;
+  commands.used = 0;
+  commands.dispatches = 0;
 }
 
 /** Copies host data into a storage. */
@@ -198,29 +226,34 @@ export function write(
   storage: Storage,
   data: Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>,
 ): void {
-  check(device);
+  const { commands } = device;
+  if (commands === undefined) return;
+  check(commands);
   // A pooled buffer may still be read by recorded commands, and a write would overtake them.
-  flush(device);
-  if (data.byteLength > 0) device.gpu.queue.writeBuffer(storage.buffer, 0, data);
+  submit(commands);
+  if (data.byteLength > 0) commands.gpu.queue.writeBuffer(storage.buffer!, 0, data);
 }
 
 /** The first `bytes` of a storage, once everything recorded before has run. */
 export async function read(device: Device, storage: Storage, bytes: number): Promise<ArrayBuffer> {
-  check(device);
+  const { commands, name } = device;
+  if (commands === undefined)
+    throw new DeviceLostError('a tensor of a dry device has a shape and no numbers');
+  check(commands);
   if (bytes === 0) return new ArrayBuffer(0);
-  const { gpu, state } = device;
+  const { gpu } = commands;
   const target = gpu.createBuffer({ size: bytes, usage: GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ });
   try {
-    state.pass?.end();
-    state.pass = undefined;
-    state.encoder ??= gpu.createCommandEncoder({ label: 'limelight' });
-    state.encoder.copyBufferToBuffer(storage.buffer, 0, target, 0, bytes);
-    flush(device);
+    commands.pass?.end();
+    commands.pass = undefined;
+    commands.encoder ??= gpu.createCommandEncoder({ label: 'limelight' });
+    commands.encoder.copyBufferToBuffer(storage.buffer!, 0, target, 0, bytes);
+    submit(commands);
     await target.mapAsync(GPUMapMode.READ).catch((cause: unknown) => {
-      check(device);
-      throw new KernelError(`reading from ${device.name} failed: ${String(cause)}`, { cause });
+      check(commands);
+      throw new KernelError(`reading from ${name} failed: ${String(cause)}`, { cause });
     });
-    check(device);
+    check(commands);
     return target.getMappedRange().slice(0);
   } finally {
     target.destroy();

@@ -1,7 +1,7 @@
 // The engine's surface: devices, tensors, derivatives and the table of operations.
 
 export { grad, stopGradient, type Vjp, valueAndGrad, vjp } from './autograd.ts';
-export { closeDevice, type Device, type DeviceOptions, flush, openDevice } from './device.ts';
+export { closeDevice, type Device, type DeviceOptions, dryDevice, flush, openDevice } from './device.ts';
 export * from './errors.ts';
 export * from './ops/conv.ts';
 export * from './ops/elementwise.ts';
@@ -12,4 +12,4 @@ export * from './ops/pool.ts';
 export { argmax, max, mean, min, select, sum, sumTo } from './ops/reduce.ts';
 export * from './ops/resample.ts';
 export * from './ops/softmax.ts';
-export { indexTensor, type Shape, scope, Tensor, tensor } from './tensor.ts';
+export { indexTensor, placeholder, type Shape, scope, sizeOf, Tensor, tensor } from './tensor.ts';

@@ -8,24 +8,37 @@ import { MemoryBudgetError } from './errors.ts';
 /** What a tensor's numbers lie in; may be shared by several tensors (reshape). */
 export interface Storage {
   readonly memory: Memory;
-  readonly buffer: GPUBuffer;
+  /** Bytes of the buffer. */
+  readonly size: number;
+  /** Undefined on a dry device. */
+  readonly buffer: GPUBuffer | undefined;
   references: number;
 }
 
-export interface Memory {
-  readonly gpu: GPUDevice;
+/** Where buffers come from. */
+interface Source {
   /** Most bytes that live and pooled buffers may take together. */
   readonly budget: number;
+  /** Most bytes of one buffer. */
+  readonly largest: number;
+  readonly create: (bytes: number) => GPUBuffer | undefined;
   /** Submits what is recorded; a buffer may only be destroyed when no waiting command uses it. */
   readonly settle: () => void;
-  readonly free: Map<number, GPUBuffer[]>;
+}
+
+export interface Memory extends Source {
+  /** Buffers in no use, by their size. */
+  readonly free: Map<number, Storage['buffer'][]>;
   liveBytes: number;
   pooledBytes: number;
 }
 
-export function createMemory(gpu: GPUDevice, budget: number, settle: () => void): Memory {
-  return { gpu, budget, settle, free: new Map(), liveBytes: 0, pooledBytes: 0 };
-}
+export const createMemory = (source: Source): Memory => ({
+  ...source,
+  free: new Map(),
+  liveBytes: 0,
+  pooledBytes: 0,
+});
 
 /** Sizes are rounded up to quarter powers of two, so that buffers of similar shapes are exchangeable. */
 function bucket(bytes: number): number {
@@ -37,17 +50,17 @@ const megabytes = (bytes: number) => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 
 /** Storage for at least `bytes`; its contents are whatever was there. `purpose` names the caller in errors. */
 export function allocate(memory: Memory, bytes: number, purpose: string): Storage {
-  const { gpu, free, budget } = memory;
-  const limit = Math.min(gpu.limits.maxStorageBufferBindingSize, gpu.limits.maxBufferSize);
-  if (bytes > limit) {
+  const { free, budget, largest } = memory;
+  if (bytes > largest) {
     throw new MemoryBudgetError(
       `${purpose}: one tensor of ${megabytes(bytes)} is more than this device binds at once ` +
-        `(${megabytes(limit)}); use smaller batches or images`,
+        `(${megabytes(largest)}); use smaller batches or images`,
     );
   }
-  const size = Math.min(bucket(bytes), Math.floor(limit / 256) * 256);
-  const pooled = free.get(size)?.pop();
-  if (pooled !== undefined) memory.pooledBytes -= size;
+  const size = Math.min(bucket(bytes), Math.floor(largest / 256) * 256);
+  const list = free.get(size);
+  const reused = list !== undefined && list.length > 0;
+  if (reused) memory.pooledBytes -= size;
   else if (memory.liveBytes + memory.pooledBytes + size > budget) trim(memory);
   if (memory.liveBytes + size > budget) {
     throw new MemoryBudgetError(
@@ -56,8 +69,7 @@ export function allocate(memory: Memory, bytes: number, purpose: string): Storag
     );
   }
   memory.liveBytes += size;
-  const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
-  return { memory, buffer: pooled ?? gpu.createBuffer({ size, usage }), references: 0 };
+  return { memory, size, buffer: reused ? list.pop() : memory.create(size), references: 0 };
 }
 
 export function retain(storage: Storage): void {
@@ -67,18 +79,18 @@ export function retain(storage: Storage): void {
 /** Gives up one reference; the last one returns the buffer to the pool. */
 export function release(storage: Storage): void {
   if (--storage.references > 0) return;
-  const { memory, buffer } = storage;
-  memory.liveBytes -= buffer.size;
-  memory.pooledBytes += buffer.size;
-  const list = memory.free.get(buffer.size);
+  const { memory, buffer, size } = storage;
+  memory.liveBytes -= size;
+  memory.pooledBytes += size;
+  const list = memory.free.get(size);
   if (list) list.push(buffer);
-  else memory.free.set(buffer.size, [buffer]);
+  else memory.free.set(size, [buffer]);
 }
 
 /** Destroys every pooled buffer. */
 export function trim(memory: Memory): void {
   memory.settle();
-  for (const buffer of [...memory.free.values()].flat()) buffer.destroy();
+  for (const buffer of [...memory.free.values()].flat()) buffer?.destroy();
   memory.free.clear();
   memory.pooledBytes = 0;
 }

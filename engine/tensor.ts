@@ -115,6 +115,9 @@ export function empty(device: Device, shape: Shape, type: DataType, purpose: str
   return new Tensor(device, shape, allocate(device.memory, sizeOf(shape) * 4, purpose), type);
 }
 
+/** A tensor of a shape alone; for a dry device. */
+export const placeholder = (device: Device, shape: Shape): Tensor => empty(device, shape, 'f32', 'shape');
+
 /** The same numbers under another shape or node; shares storage. */
 export function alias(x: Tensor, shape: Shape = x.shape, node?: TapeNode): Tensor {
   return new Tensor(x.device, shape, x.storage, x.type, node);

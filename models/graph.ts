@@ -2,7 +2,15 @@
 // wanted, computing only what lies between. Running the network, stopping at a layer, and running again from a layer
 // with another value (or N versions of it at once) are all that one function with other known values.
 
-import { broadcastTo, LimelightError, type Tensor } from '../engine/index.ts';
+import {
+  broadcastTo,
+  dryDevice,
+  LimelightError,
+  placeholder,
+  type Shape,
+  scope,
+  type Tensor,
+} from '../engine/index.ts';
 
 /** A parameter of a node: its key in the state dict and its shape. */
 export interface Parameter {
@@ -98,8 +106,10 @@ export function evaluate(
 }
 
 function sameBatch(inputs: readonly Tensor[]): readonly Tensor[] {
-  const batch = Math.max(...inputs.map((x) => x.shape[0]!));
-  return inputs.map((x) => (x.shape[0] === batch ? x : broadcastTo(x, [batch, ...x.shape.slice(1)])));
+  const batch = Math.max(...inputs.map((x) => x.shape[0] ?? 1));
+  return inputs.map((x) =>
+    x.shape[0] === 1 && batch > 1 ? broadcastTo(x, [batch, ...x.shape.slice(1)]) : x,
+  );
 }
 
 /** Nodes beside `from` whose values are needed to go from it to the output: what skips past it. */
@@ -114,4 +124,20 @@ export function boundary(graph: Graph, from: string): string[] {
     dependent.has(node.name),
   );
   return [...new Set(tail.flatMap((node) => node.inputs).filter((name) => !dependent.has(name)))];
+}
+
+/** The shape of every node's output for an input of a given shape; nothing is computed. */
+export function shapesOf(graph: Graph, inputShape: Shape): Map<string, Shape> {
+  const device = dryDevice();
+  return scope(() => {
+    const parameters = new Map(
+      graph.nodes.flatMap((node) =>
+        Object.values(node.parameters).map(({ key, shape }) => [key, placeholder(device, shape)] as const),
+      ),
+    );
+    const known = new Map([[INPUT, placeholder(device, inputShape)]]);
+    const names = graph.nodes.map((node) => node.name);
+    const values = evaluate(graph, parameters, known, names);
+    return new Map(names.map((name) => [name, values.get(name)!.shape]));
+  });
 }

@@ -8,8 +8,16 @@ import type { GraphNode, Parameter } from './graph.ts';
 type Pair = readonly [number, number];
 type Sides = readonly [top: number, left: number, bottom: number, right: number];
 
-const pair = (n: number): Pair => [n, n];
-const sides = (n: number): Sides => [n, n, n, n];
+/** One number for both axes, or one for each. */
+export type Size = number | Pair;
+/** One number for all four sides, one for each axis, or one for each side. */
+export type Padding = number | Pair | Sides;
+
+const pair = (n: Size): Pair => (typeof n === 'number' ? [n, n] : n);
+const sides = (n: Padding): Sides => {
+  if (typeof n === 'number') return [n, n, n, n];
+  return n.length === 4 ? n : [n[0], n[1], n[0], n[1]];
+};
 const parameter = (name: string, short: string, shape: readonly number[]): Parameter => ({
   key: `${name}.${short}`,
   shape,
@@ -18,42 +26,52 @@ const parameter = (name: string, short: string, shape: readonly number[]): Param
 export interface ConvSpec {
   readonly in: number;
   readonly out: number;
-  readonly kernel: number;
-  readonly stride?: number;
-  readonly padding?: number;
+  readonly kernel: Size;
+  readonly stride?: Size;
+  readonly padding?: Padding;
+  readonly dilation?: Size;
   readonly groups?: number;
   readonly bias?: boolean;
 }
 
 /** Convolution [N, in, H, W] -> [N, out, H', W']. */
 export function conv(name: string, input: string, spec: ConvSpec): GraphNode {
-  const { kernel, stride = 1, padding = 0, groups = 1, bias = true } = spec;
-  const options = { stride: pair(stride), padding: sides(padding), groups };
+  const { stride = 1, padding = 0, dilation = 1, groups = 1, bias = true } = spec;
+  const kernel = pair(spec.kernel);
+  const options = { stride: pair(stride), padding: sides(padding), dilation: pair(dilation), groups };
   return {
     name,
     kind: 'conv',
     inputs: [input],
     parameters: {
-      weight: parameter(name, 'weight', [spec.out, spec.in / groups, kernel, kernel]),
+      weight: parameter(name, 'weight', [spec.out, spec.in / groups, ...kernel]),
       ...(bias && { bias: parameter(name, 'bias', [spec.out]) }),
     },
-    attributes: { kernel, stride, padding, groups },
+    attributes: { kernel, ...options },
     run: ([x], { parameters }) => ops.conv2d(x!, parameters.weight!, options, parameters.bias),
   };
 }
 
 /** Fully connected layer [N, in] -> [N, out]. */
-export function linear(name: string, input: string, spec: { in: number; out: number }): GraphNode {
+export function linear(
+  name: string,
+  input: string,
+  spec: { in: number; out: number; bias?: boolean },
+): GraphNode {
+  const { bias = true } = spec;
   return {
     name,
     kind: 'linear',
     inputs: [input],
     parameters: {
       weight: parameter(name, 'weight', [spec.out, spec.in]),
-      bias: parameter(name, 'bias', [spec.out]),
+      ...(bias && { bias: parameter(name, 'bias', [spec.out]) }),
     },
     attributes: {},
-    run: ([x], { parameters }) => ops.addBias(ops.linear(x!, parameters.weight!), parameters.bias!),
+    run: ([x], { parameters: p }) => {
+      const y = ops.linear(x!, p.weight!);
+      return p.bias === undefined ? y : ops.add(y, p.bias);
+    },
   };
 }
 
@@ -87,7 +105,7 @@ export function batchNorm(name: string, input: string, channels: number, epsilon
 }
 
 /** A node without parameters. */
-function plain(
+export function plain(
   name: string,
   kind: string,
   inputs: readonly string[],
@@ -108,16 +126,11 @@ export const dropout = (name: string, input: string) =>
 export function maxPool(
   name: string,
   input: string,
-  spec: { kernel: number; stride: number; padding?: number; ceilMode?: boolean },
+  spec: { kernel: Size; stride: Size; padding?: Padding; ceilMode?: boolean },
 ): GraphNode {
   const { kernel, stride, padding = 0, ceilMode = false } = spec;
   const options = { kernel: pair(kernel), stride: pair(stride), padding: sides(padding), ceilMode };
-  return plain(name, 'maxPool', [input], (x) => ops.maxPool2d(x, options), {
-    kernel,
-    stride,
-    padding,
-    ceilMode,
-  });
+  return plain(name, 'maxPool', [input], (x) => ops.maxPool2d(x, options), options);
 }
 
 /** Mean over each plane: [N, C, H, W] -> [N, C]. */

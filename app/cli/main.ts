@@ -55,7 +55,8 @@ function program(): Command {
     .description('explain one picture by every method, on one sheet')
     .argument('<image>', 'a PNG or JPEG file')
     .action(compareCommand);
-  device(root.command('inspect'))
+  root
+    .command('inspect')
     .description('show the nodes of a model, and which methods apply')
     .argument('<model>', 'see models')
     .action(inspectCommand);

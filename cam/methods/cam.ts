@@ -51,14 +51,18 @@ export function recogniseHead(graph: Graph): Head {
   if (output.kind !== 'globalAvgPool') refuse(output, 'a linear layer or global average pooling');
   const last = nodeOf(graph, output.inputs[0]!);
   const classifier = last.kind === 'relu' ? before(last) : last;
-  if (classifier.kind !== 'conv' || classifier.attributes.kernel !== 1)
-    refuse(classifier, 'a 1x1 convolution');
+  if (!isPointwise(classifier)) refuse(classifier, 'a 1x1 convolution');
   return {
     featureMap: skipTransparent(graph, classifier.inputs[0]!),
     kind: 'conv',
     node: last.name,
     weight: classifier.parameters.weight!.key,
   };
+}
+
+function isPointwise({ kind, parameters }: GraphNode): boolean {
+  const [, , height, width] = parameters.weight?.shape ?? [];
+  return kind === 'conv' && height === 1 && width === 1;
 }
 
 function skipTransparent(graph: Graph, name: string): string {

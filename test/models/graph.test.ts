@@ -2,7 +2,7 @@
 
 import test from 'tape';
 import { broadcastTo, mul, scope, type Tensor, tensor } from '../../engine/index.ts';
-import { boundary, evaluate, type Graph, INPUT } from '../../models/graph.ts';
+import { boundary, evaluate, type Graph, INPUT, shapesOf } from '../../models/graph.ts';
 import { loadNetwork, type NetworkDescription } from '../../models/network.ts';
 import { graphs, randomNetwork, randomTensors } from '../cam/networks.ts';
 import { device } from '../device.ts';
@@ -101,4 +101,13 @@ test('weights that do not fit are listed together; NaN is refused', async (t) =>
   t.throws(() => loadNetwork(gpu, description, poisoned), /conv1\.weight/);
   t.equal(gpu.memory.liveBytes, before, 'nothing was left on the device');
   t.end();
+});
+
+test('shapes are known without a device, and are those of a run', async (t) => {
+  const network = randomNetwork(await device(), graphs.gapLinear);
+  const names = network.graph.nodes.map((node) => node.name);
+  const values = evaluate(network.graph, network.parameters, new Map([[INPUT, await input()]]), names);
+  const shapes = shapesOf(network.graph, [1, 3, 8, 6]);
+  for (const name of names) t.deepEqual(shapes.get(name), values.get(name)!.shape, name);
+  t.throws(() => shapesOf(network.graph, [1, 4, 8, 6]), /conv2d: input \[1, 4, 8, 6\]/, 'misfits are errors');
 });
