@@ -3,7 +3,7 @@
 import test from 'tape';
 import { broadcastTo, mul, scope, type Tensor, tensor } from '../../engine/index.ts';
 import { boundary, evaluate, type Graph, INPUT, shapesOf } from '../../models/graph.ts';
-import { loadNetwork, type NetworkDescription } from '../../models/network.ts';
+import { disposeNetwork, loadNetwork, type NetworkDescription } from '../../models/network.ts';
 import { graphs, randomNetwork, randomTensors } from '../cam/networks.ts';
 import { device } from '../device.ts';
 import { relativeError, seededRandom } from '../reference/index.ts';
@@ -110,4 +110,13 @@ test('shapes are known without a device, and are those of a run', async (t) => {
   const shapes = shapesOf(network.graph, [1, 3, 8, 6]);
   for (const name of names) t.deepEqual(shapes.get(name), values.get(name)!.shape, name);
   t.throws(() => shapesOf(network.graph, [1, 4, 8, 6]), /conv2d: input \[1, 4, 8, 6\]/, 'misfits are errors');
+});
+
+test('a disposed network gives its memory back', async (t) => {
+  const on = await device();
+  const before = on.memory.liveBytes;
+  const network = randomNetwork(on, graphs.gapLinear);
+  t.ok(on.memory.liveBytes > before);
+  disposeNetwork(network);
+  t.equal(on.memory.liveBytes, before);
 });
