@@ -27,6 +27,8 @@ export interface Observation {
   readonly input: Tensor;
   /** The target layer's output [1, K, h, w]. */
   readonly featureMap: Tensor;
+  /** The feature map, and what skips past it on the way to the logits, by name. */
+  readonly values: ReadonlyMap<string, Tensor>;
   /** [1, classes] */
   readonly logits: Tensor;
   /** Logits [N, classes] from N versions of the feature map [N, K, h, w]; only the tail is run. */
@@ -66,6 +68,7 @@ export function observe(network: Network, input: Tensor, layer: string = network
     layer,
     input,
     featureMap: kept.featureMap,
+    values: kept.values,
     logits: kept.logits,
     tail: kept.tail,
     forward: (x) => logitsOf(new Map([[INPUT, x]])),

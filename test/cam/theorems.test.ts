@@ -11,6 +11,7 @@ import {
   explainBatch,
   gradientOf,
   logitTarget,
+  logProbabilityTarget,
   observe,
 } from '../../cam/index.ts';
 import { concat, type Device, mean, scope, type Tensor, tensor } from '../../engine/index.ts';
@@ -114,6 +115,46 @@ test('Ablation-CAM behind GAP + linear: w_k mean(A_k) / |S|', async (t) => {
       worst < 2e-6 * Math.max(1, ...expected.map(Math.abs)),
       `seed ${seed}, S ${logit.toFixed(3)}: ${worst}`,
     );
+  }
+});
+
+test('Ablation-CAM: subtracting contributions is removing channels, at any layer', async (t) => {
+  const on = await device();
+  for (const [name, layer] of [
+    ['gapLinear', 'features'],
+    ['gapLinear', 'pool'], // two users: a convolution, and a sum that skips it
+    ['gapLinear', 'relu1'], // through max pooling
+    ['gapLinear', 'conv2'],
+    ['convGap', 'features'],
+    ['dense', 'features'], // through pooling and flattening into a fully connected layer
+    ['smooth', 'features'],
+  ] as const) {
+    const network = randomNetwork(on, graphs[name], 5);
+    const observation = observe(network, await image(6, 8), layer);
+    const [, channels, h, w] = observation.featureMap.shape as [number, number, number, number];
+    const a = await observation.featureMap.data();
+    const versions = Array.from({ length: channels }, (_, k) =>
+      a.map((v, i) => (Math.floor(i / (h * w)) === k ? 0 : v)),
+    );
+    const flat = Float32Array.from(versions.flatMap((v) => [...v]));
+    const logits = observation.tail(tensor(on, flat, [channels, channels, h, w]));
+    for (const [target, scores] of [
+      [undefined, logitTarget(1)(logits)],
+      [logProbabilityTarget, logProbabilityTarget(1)(logits)],
+    ] as const) {
+      const [found] = await explain(network, await image(6, 8), {
+        methods: ['ablation-cam'],
+        classes: [1],
+        layer,
+        ...(target && { target }),
+      });
+      const s = (await (target ?? logitTarget)(1)(observation.logits).data())[0]!;
+      const expected = [...(await scores.data())].map((without) => (s - without) / Math.abs(s));
+      const worst = Math.max(...(await numbers(found, 'weights')).map((v, k) => Math.abs(v - expected[k]!)));
+      const largest = Math.max(1, ...expected.map(Math.abs));
+      // Differences of logits, divided by one: absolute error some f32 roundings of the logits.
+      t.ok(worst < (4e-6 * largest) / Math.min(1, Math.abs(s)), `${name} at ${layer}: ${worst}`);
+    }
   }
 });
 
