@@ -15,6 +15,7 @@ import {
   read,
 } from '../models/graph.ts';
 import { type Observation, oneHotRows } from './observe.ts';
+import { itself } from './view.ts';
 
 /** Layers that treat each channel alone, and give zeros for zeros. */
 const CHANNELWISE = new Set([
@@ -60,14 +61,15 @@ export type AblatedLogits = (range: ChannelRange) => Tensor;
  * network's last layer does not allow that.
  */
 export function ablation(
-  { network, layer, featureMap, values }: Observation,
+  { network, layer, featureMap, values, view }: Observation,
   index?: number,
 ): AblatedLogits | undefined {
   const { graph } = network;
   const parameters = index === undefined ? network.parameters : oneClass(graph, network.parameters, index);
   if (parameters === undefined) return undefined;
   const { carriers, ends } = behind(graph, layer);
-  const linear = ends.filter((node) => node.contributions);
+  // Among tokens a channel is no channel of the graph's: those are masked.
+  const linear = view === itself ? ends.filter((node) => node.contributions) : [];
   const names = [...carriers, ...linear.map((node) => node.name)];
   const whole = evaluate(graph, parameters, values, names);
   const known = new Set([...values.keys(), ...linear.map((node) => node.name)]);
@@ -81,7 +83,7 @@ export function ablation(
     }
     if (masks) {
       const keep = affine(oneHotRows(featureMap, range.start, range.count, [range.total, 1, 1]), -1, 1);
-      versions.set(layer, mul(featureMap, keep));
+      versions.set(layer, view.fromMap(mul(featureMap, keep)));
     } else versions.delete(layer);
     return evaluate(graph, parameters, versions, [graph.output]).get(graph.output)!;
   };
