@@ -15,8 +15,9 @@ import {
   valueAndGrad,
   vjp,
 } from '../engine/index.ts';
-import { boundary, evaluate, INPUT, nodeOf } from '../models/graph.ts';
+import { boundary, INPUT, nodeOf } from '../models/graph.ts';
 import type { Network } from '../models/network.ts';
+import { run } from '../models/run.ts';
 import { LayerError } from './errors.ts';
 import { type FeatureMapView, viewOf } from './view.ts';
 
@@ -45,16 +46,16 @@ export interface Observation {
 
 /** Runs the network once on an input [1, C, H, W], keeping what explaining `layer` needs. */
 export function observe(network: Network, input: Tensor, layer: string = network.targetLayer): Observation {
-  const { graph, parameters } = network;
+  const { graph } = network;
   nodeOf(graph, layer);
   if (input.shape[0] !== 1) {
     throw new LayerError(`observe: the input holds ${input.shape[0]} images; observe one image at a time`);
   }
   const beside = boundary(graph, layer);
   const logitsOf = (known: ReadonlyMap<string, Tensor>) =>
-    evaluate(graph, parameters, known, [graph.output]).get(graph.output)!;
+    run(network, known, [graph.output]).get(graph.output)!;
   const kept = scope(() => {
-    const values = evaluate(graph, parameters, new Map([[INPUT, input]]), [layer, ...beside]);
+    const values = run(network, new Map([[INPUT, input]]), [layer, ...beside]);
     const own = values.get(layer)!;
     const view = viewOf(own, input.shape);
     if (view === undefined) {

@@ -22,6 +22,8 @@ export interface Parameter {
 export interface LayerContext {
   /** Parameters by their short name (weight, bias, ...). */
   readonly parameters: Readonly<Record<string, Tensor>>;
+  /** To be applied to the output; only layers that are folded with what follows them are given one. */
+  readonly activation?: 'relu';
   /** Set while training: layers that behave differently then report their batch statistics. */
   readonly statistics?: Map<string, { readonly mean: Tensor; readonly variance: Tensor }>;
 }
@@ -57,6 +59,12 @@ export interface Graph {
   readonly nodes: readonly GraphNode[];
   /** Node that gives the logits [N, classes]. */
   readonly output: string;
+}
+
+/** A graph and its parameters by their keys. */
+export interface Runnable {
+  readonly graph: Graph;
+  readonly parameters: ReadonlyMap<string, Tensor>;
 }
 
 /** A graph's node by name; throws with the nodes that there are. */
