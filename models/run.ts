@@ -24,7 +24,7 @@ export function run(
   const key = [...kept].join('\n');
   const graph = folds.graphs.get(key) ?? fold(network, folds.parameters, kept);
   folds.graphs.set(key, graph);
-  return evaluate(graph, folds.parameters, known, wanted);
+  return scope(() => evaluate(graph, folds.parameters, known, wanted));
 }
 
 /** Frees what folding made; to be called before the network's own parameters are freed. */
