@@ -48,3 +48,23 @@ const remedy = () =>
   'open the page over https or from localhost in a browser with WebGPU, and let it use hardware acceleration';
 
 export const openAdapter: Platform['openAdapter'] = (choice) => chooseAdapter([browser], choice, remedy);
+
+export const apart: Platform['apart'] = async (module, message, limit) => {
+  const worker = new Worker(module, { type: 'module' });
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  try {
+    return await new Promise((resolve, reject) => {
+      timer = setTimeout(() => reject(new Error(`no answer within ${limit} ms`)), limit);
+      worker.onmessage = ({ data }) => resolve(data);
+      worker.onerror = (event) => reject(new Error(event.message));
+      worker.postMessage(message);
+    });
+  } finally {
+    clearTimeout(timer);
+    worker.terminate();
+  }
+};
+
+export const serve: Platform['serve'] = (answer) => {
+  globalThis.onmessage = async ({ data }: MessageEvent) => globalThis.postMessage(await answer(data));
+};

@@ -1,0 +1,47 @@
+// Keras's .h5 files: HDF5 with the model's configuration as an attribute and the weights as datasets.
+
+import { apart } from '#platform';
+import { FormatError } from '../errors.ts';
+import type { ImportedNetwork } from '../imported.ts';
+import { buildKeras } from './build.ts';
+import type { H5Content, H5File } from './h5-content.ts';
+import { parseObject } from './json.ts';
+
+/** What HDF5 files begin with. */
+const SIGNATURE = [0x89, 0x48, 0x44, 0x46, 0x0d, 0x0a, 0x1a, 0x0a];
+/** How long reading may take, in milliseconds: networks take seconds, circles in damaged files for ever. */
+const TIME_LIMIT = 60_000;
+/** Beside this file, and with its extension: TypeScript or what it is compiled to. */
+const worker = new URL(import.meta.url.replace(/h5(\.[jt]s)/, 'h5-worker$1'));
+
+/**
+ * Reads a Keras model: functional or Sequential, as `model.save('name.h5')` writes it. The HDF5 library runs apart,
+ * since damaged files can crash it or keep it busy for ever; after `timeLimit` milliseconds it is ended.
+ *
+ * @throws {FormatError} if the file is malformed, holds weights alone, or a network that Limelight cannot compute.
+ */
+export async function readKerasH5(
+  bytes: Uint8Array,
+  fileName: string,
+  timeLimit = TIME_LIMIT,
+): Promise<ImportedNetwork> {
+  if (!SIGNATURE.every((byte, i) => bytes[i] === byte)) {
+    const zip = bytes[0] === 0x50 && bytes[1] === 0x4b;
+    const hint = zip
+      ? 'it is a zip archive, as Keras 3 writes: save it with model.save("name.h5")'
+      : 'is it complete?';
+    throw new FormatError(`${fileName} is not an HDF5 file; ${hint}`);
+  }
+  const message: H5File = { bytes, name: fileName };
+  const content = (await apart(worker, message, timeLimit).catch((cause) => {
+    throw new FormatError(`${fileName}: the HDF5 library cannot read it: ${String(cause).slice(0, 200)}`, {
+      cause,
+    });
+  })) as H5Content;
+  if ('problem' in content) throw new FormatError(content.problem);
+  const weights = new Map(
+    content.weights.map(([key, { shape, data }]) => [key, { shape, read: () => data }]),
+  );
+  const config = parseObject(content.config, `${fileName}: model_config`);
+  return buildKeras({ config, kerasVersion: content.kerasVersion, weights }, fileName);
+}
