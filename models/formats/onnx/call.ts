@@ -58,6 +58,10 @@ export interface Call {
   /** An attribute as the file has it. */
   attribute(name: string): AttributeProto | undefined;
   apply(step: Step): Value;
+  /** A known value computed from others. */
+  fold(f: () => Constant, ...from: readonly Constant[]): Constant;
+  /** Counts numbers that are made on the way, so that no file asks for the world. */
+  charge(count: number): void;
   /** A layer of `layers.ts`, with known parameters by their names there. */
   layer(
     x: Computed,

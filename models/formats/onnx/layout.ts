@@ -276,6 +276,7 @@ const gather: Builder = (call) => {
   const axis = axisOf(call.int('axis', 0), x.shape.length);
   const indices = call.known(1);
   if (indices === undefined) throw new FormatError('it has no indices');
+  call.charge(indices.data.length);
   const chosen = host.checkedIndices(indices, x.shape[axis]!);
   return call.apply({
     kind: 'gather',

@@ -56,7 +56,8 @@ function located<T>(name: string, f: () => T): T {
   try {
     return f();
   } catch (cause) {
-    if (!(cause instanceof LimelightError)) throw cause;
+    // A RangeError is an array too long to make: the file asks for one.
+    if (!(cause instanceof LimelightError || cause instanceof RangeError)) throw cause;
     throw new FormatError(`${name}: ${cause.message}`, { cause });
   }
 }
@@ -166,7 +167,9 @@ function finish(file: GraphProto, imported: Imported, inputShape: readonly numbe
       `its output "${name}" is [${shape.join(', ')}] for one picture; [1, classes] is what can be explained`,
     );
   }
-  const tail = flat ? [layers.flatten(`${logits}.flatten`, logits)] : [];
+  let end = `${logits}.flatten`;
+  while (nodes.has(end)) end += '_';
+  const tail = flat ? [layers.flatten(end, logits)] : [];
   const network: Graph = { nodes: [...kept, ...tail], output: tail[0]?.name ?? logits };
   checkBatch(network, inputShape);
   const keys = new Set(network.nodes.flatMap((node) => Object.values(node.parameters).map(({ key }) => key)));
