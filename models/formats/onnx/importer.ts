@@ -12,7 +12,15 @@ import {
 import { type GraphNode, INPUT, type Parameter } from '../../graph.ts';
 import { FormatError } from '../errors.ts';
 import { elementCount, type HostTensor } from '../host-tensor.ts';
-import { attributesOf, type Call, type Computed, isConstant, type Step, type Value } from './call.ts';
+import {
+  attributesOf,
+  batchAxisOf,
+  type Call,
+  type Computed,
+  isConstant,
+  type Step,
+  type Value,
+} from './call.ts';
 import { type Constant, strided, stridesOf } from './constant.ts';
 import type { GraphProto, NodeProto } from './messages.ts';
 import { operators } from './operators.ts';
@@ -78,7 +86,7 @@ export function importNodes(
   const tensors = new Map<string, HostTensor>();
   const parameters = new Map<Constant, Parameter>();
   const values = new Map(given);
-  const computed = new Map<string, Tensor>();
+  const computed = new Map<string, Computed>();
   const nodeNames = naming();
   const keys = naming();
   let allowance = FOLDED;
@@ -86,7 +94,7 @@ export function importNodes(
   nodeNames(INPUT);
   for (const value of given.values()) {
     if (isConstant(value)) continue;
-    computed.set(value.node, placeholder(device, value.shape));
+    computed.set(value.node, value);
     if (value.node !== INPUT) nodeNames(value.node);
   }
 
@@ -120,7 +128,12 @@ export function importNodes(
   type Making = Pick<GraphNode, 'name' | 'inputs' | 'parameters'>;
 
   /** Adds the node that `make` gives for a name, the computed operands and the known ones, and learns its shape. */
-  const compute = (wanted: string, operands: Operands, make: (own: Making) => GraphNode): Computed => {
+  const compute = (
+    wanted: string,
+    operands: Operands,
+    make: (own: Making) => GraphNode,
+    before?: number,
+  ): Computed => {
     const name = nodeNames(wanted);
     const inputs: string[] = [];
     const own: Record<string, Parameter> = {};
@@ -130,19 +143,30 @@ export function importNodes(
       else inputs.push(value.node);
     }
     const node = make({ name, inputs, parameters: own });
-    const shape: Shape = scope(() => {
-      const known = Object.entries(own).map(([role, p]) => [role, placeholder(device, p.shape)]);
-      return node.run(
-        inputs.map((input) => computed.get(input)!),
-        { parameters: Object.fromEntries(known) as Record<string, Tensor> },
-      ).shape;
-    });
-    if (elementCount(shape) === undefined || shape.length > LIMITS.axes)
+    const shapeFor = (batch: 'shape' | 'twice'): Shape =>
+      scope(() => {
+        const known = Object.entries(own).map(([role, p]) => [role, placeholder(device, p.shape)]);
+        return node.run(
+          inputs.map((input) => placeholder(device, computed.get(input)![batch])),
+          { parameters: Object.fromEntries(known) as Record<string, Tensor> },
+        ).shape;
+      });
+    const shape = shapeFor('shape');
+    if (elementCount(shape) === undefined || shape.length > LIMITS.axes) {
       throw new FormatError(`its result would be [${shape.join(', ')}]`);
-    computed.set(name, placeholder(device, shape));
+    }
+    const twice = shapeForTwice(() => shapeFor('twice'));
     nodes.push(node);
-    const first = Object.values(operands).find((value) => value !== undefined);
-    return { type: first?.type ?? 'float', shape, node: name };
+    const values = Object.values(operands).filter((value) => value !== undefined);
+    const made = {
+      type: values[0]?.type ?? 'float',
+      shape,
+      twice,
+      before: before ?? inheritedBefore(values, { shape, twice }),
+      node: name,
+    };
+    computed.set(name, made);
+    return made;
   };
 
   /** Runs a step's operation on its operands in their order. */
@@ -203,12 +227,8 @@ export function importNodes(
         if (step.fold === undefined || !operands.every(isConstant)) {
           const wanted = step.part === undefined ? nameOf(node) : `${nameOf(node)}.${step.part}`;
           const { kind, attributes = {} } = step;
-          const made = compute(wanted, step.operands, (own) => ({
-            ...own,
-            kind,
-            attributes,
-            run: runStep(step),
-          }));
+          const make = (own: Making): GraphNode => ({ ...own, kind, attributes, run: runStep(step) });
+          const made = compute(wanted, step.operands, make, step.before);
           return step.type ? { ...made, type: step.type } : made;
         }
         return fold(() => step.fold!(...operands), operands);
@@ -241,6 +261,30 @@ export function importNodes(
     }
   }
   return { nodes, tensors, values };
+}
+
+/** A shape for twice the batch; what does not run so cannot be explained. */
+function shapeForTwice(shape: () => Shape): Shape {
+  try {
+    return shape();
+  } catch (cause) {
+    if (!(cause instanceof LimelightError)) throw cause;
+    throw new FormatError(
+      `it cannot take several pictures at once, which the methods need: ${cause.message}. Export the network with a ` +
+        `batch that may vary (a dynamic first axis)`,
+      { cause },
+    );
+  }
+}
+
+/** An axis that an operation leaves as it is holds beside the batch what it held before. */
+function inheritedBefore(operands: readonly Value[], result: Pick<Computed, 'shape' | 'twice'>): number {
+  const axis = batchAxisOf(result);
+  const from = operands.find(
+    (value): value is Computed =>
+      !isConstant(value) && value.before > 1 && value.shape[batchAxisOf(value)] === result.shape[axis],
+  );
+  return from?.before ?? 1;
 }
 
 /** Makes names unique by counting on: name, name_2, name_3, … */
