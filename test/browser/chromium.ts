@@ -2,12 +2,12 @@
 // package @sparticuz/chromium.
 
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { brotliDecompressSync } from 'node:zlib';
 import { type Browser, launch } from 'puppeteer-core';
+import { withFolder } from './folder.ts';
 
 /** What the browsers are called in the folders of PATH. */
 const NAMES = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'];
@@ -49,16 +49,15 @@ export async function withChromium(
   { path, packed }: Chromium,
   use: (browser: Browser) => Promise<void>,
 ): Promise<void> {
-  const folder = mkdtempSync(join(tmpdir(), 'limelight-chromium-'));
-  try {
-    const unpacked = packed && unpack(path, folder);
+  await withFolder(async (folder) => {
     const browser = await launch({
-      executablePath: unpacked || path,
+      executablePath: packed ? unpack(path, folder) : path,
       headless: 'shell',
+      userDataDir: join(folder, 'profile'),
       args: ['--no-sandbox', ...SWIFTSHADER, ...OFFLINE],
       env: {
         ...process.env,
-        ...(unpacked && { LD_LIBRARY_PATH: join(folder, 'lib'), FONTCONFIG_PATH: folder }),
+        ...(packed && { LD_LIBRARY_PATH: join(folder, 'lib'), FONTCONFIG_PATH: folder }),
       },
       protocolTimeout: PATIENCE,
     });
@@ -67,9 +66,7 @@ export async function withChromium(
     } finally {
       await browser.close();
     }
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+  });
 }
 
 /** Unpacks browser, drivers, libraries and fonts; returns the path of the browser. */
