@@ -4,7 +4,7 @@
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { ElementHandle, Page } from 'puppeteer-core';
+import type { Browser, ElementHandle, Page } from 'puppeteer-core';
 import test, { type Test } from 'tape';
 import { decodeImage } from '../../app/image/decode.ts';
 import { heatPicture } from '../../app/image/heat.ts';
@@ -12,7 +12,7 @@ import * as limelight from '../../index.ts';
 import { device } from '../device.ts';
 import { relativeError } from '../reference/index.ts';
 import { type Bundle, bundle, installPackage } from './bundle.ts';
-import { type Chromium, findChromium, withChromium } from './chromium.ts';
+import { findChromium, PATIENCE, withChromium } from './chromium.ts';
 import { type Answer, explainAll } from './explain-all.ts';
 import { withFolder } from './folder.ts';
 import { withServer } from './serve.ts';
@@ -23,18 +23,6 @@ declare global {
   /** What user/main.mjs answers. */
   var explain: (model: string, picture: string, methods: readonly string[]) => Promise<Answer>;
   var liveBytes: () => Promise<number>;
-}
-
-/** A test with a browser, and with a folder of its own. */
-function browserTest(
-  title: string,
-  body: (t: Test, chromium: Chromium, folder: string) => Promise<void>,
-): void {
-  test(`browser: ${title}`, async (t) => {
-    const chromium = findChromium();
-    if (!chromium) return t.skip('there is no Chromium; set CHROMIUM to its path');
-    await withFolder((folder) => body(t, chromium, folder));
-  });
 }
 
 function checkBundle(t: Test, { modules, outside, warnings }: Bundle): void {
@@ -55,35 +43,53 @@ function checkBundle(t: Test, { modules, outside, warnings }: Bundle): void {
 }
 
 /**
- * Serves a folder and opens an empty page in Chromium for the length of `use`, then closes all of it. What the page
- * loads must not fail, nor ask anything of another place than where it came from.
+ * Serves a folder and opens an empty page for the length of `use`. What the page loads must not fail, nor ask anything
+ * of another place than where it came from.
  */
 async function withPage(
   t: Test,
-  chromium: Chromium,
+  browser: Browser,
   folder: string,
   use: (page: Page, address: string) => Promise<void>,
 ): Promise<void> {
-  await withServer(folder, (origin) =>
-    withChromium(chromium, async (browser) => {
-      const page = await browser.newPage();
-      const elsewhere: string[] = [];
-      page.on('request', (request) => {
-        if (!/^(?:data|blob):/.test(request.url()) && !request.url().startsWith(`${origin}/`)) {
-          elsewhere.push(request.url());
-        }
-      });
-      page.on('pageerror', (error) => t.fail(`the page failed: ${String(error)}`));
-      page.on('console', (message) => {
-        if (message.type() === 'error') t.fail(`the page complains: ${message.text()}`);
-      });
-      await use(page, `${origin}/`);
-      t.deepEqual(elsewhere, [], 'nothing is asked of another place');
-    }),
-  );
+  await withServer(folder, async (origin) => {
+    const page = await browser.newPage();
+    page.setDefaultTimeout(PATIENCE);
+    const elsewhere: string[] = [];
+    page.on('request', (request) => {
+      if (!/^(?:data|blob):/.test(request.url()) && !request.url().startsWith(`${origin}/`)) {
+        elsewhere.push(request.url());
+      }
+    });
+    page.on('pageerror', (error) => t.fail(`the page failed: ${String(error)}`));
+    page.on('console', (message) => {
+      if (message.type() === 'error') t.fail(`the page complains: ${message.text()}`);
+    });
+    await use(page, `${origin}/`);
+    t.deepEqual(elsewhere, [], 'nothing is asked of another place');
+    await page.close();
+  });
 }
 
-browserTest('the built package explains as Node does', async (t, chromium, folder) => {
+/** What is tried in one browser, each with a folder of its own. */
+const parts: Readonly<Record<string, (t: Test, browser: Browser, folder: string) => Promise<void>>> = {
+  'the built package explains as Node does': packageExplains,
+  'the page explains what is chosen, and draws as the command line does': pageExplains,
+  'a page without WebGPU says what to do': pageWithoutWebGpu,
+};
+
+test('browser', async (t) => {
+  const chromium = findChromium();
+  if (!chromium) return t.skip('there is no Chromium; set CHROMIUM to its path');
+  await withChromium(chromium, async (browser) => {
+    for (const [title, part] of Object.entries(parts)) {
+      t.comment(title);
+      await withFolder((folder) => part(t, browser, folder)).catch((error) => t.error(error, title));
+    }
+  });
+});
+
+async function packageExplains(t: Test, browser: Browser, folder: string): Promise<void> {
   installPackage(folder);
   cpSync(here('./user/'), folder, { recursive: true });
   cpSync(here('./explain-all.ts'), join(folder, 'explain-all.ts'));
@@ -97,7 +103,7 @@ browserTest('the built package explains as Node does', async (t, chromium, folde
     ['digit-scenes', limelight.defaultMethods],
     ['digit-dense', limelight.defaultMethods.filter((method) => method !== 'cam')],
   ] as const;
-  await withPage(t, chromium, built.folder, async (page, address) => {
+  await withPage(t, browser, built.folder, async (page, address) => {
     await page.goto(address);
     for (const [model, methods] of cases) {
       const found = await page.evaluate((...asked) => explain(...asked), model, '/scene-2.png', methods);
@@ -108,7 +114,7 @@ browserTest('the built package explains as Node does', async (t, chromium, folde
     }
     t.equal(await page.evaluate(() => liveBytes()), 0, 'no GPU memory is left taken');
   });
-});
+}
 
 /**
  * The same kernels add in the same order on every adapter; what they may do differently is fuse a product with a sum,
@@ -152,7 +158,7 @@ async function said(page: Page, expected: RegExp): Promise<string> {
       const idle = document.getElementById('result')!.ariaBusy === 'false';
       return idle && new RegExp(source).test(document.getElementById('status')!.textContent!);
     },
-    { timeout: 60_000 },
+    {},
     expected.source,
   );
   return page.$eval('#status', (element) => element.textContent!);
@@ -164,118 +170,96 @@ async function shown(page: Page, selector: string): Promise<limelight.Pixels> {
   return decodeImage(Buffer.from(url.slice(url.indexOf(',') + 1), 'base64'), selector);
 }
 
-browserTest(
-  'the page explains what is chosen, and draws as the command line does',
-  async (t, chromium, folder) => {
-    await bundlePage(t, folder);
-    const file = readFileSync(here('../../models/images/scene-2.png'));
-    const pixels = decodeImage(file, 'scene-2.png');
-    const weights = readFileSync(limelight.catalogEntry('digit-scenes').weights!);
-    const methods = ['grad-cam', 'grad-cam++'];
-    const { explanations } = await explainAll(
-      limelight,
-      await device(),
-      'digit-scenes',
-      weights,
+async function pageExplains(t: Test, browser: Browser, folder: string): Promise<void> {
+  await bundlePage(t, folder);
+  const file = readFileSync(here('../../models/images/scene-2.png'));
+  const pixels = decodeImage(file, 'scene-2.png');
+  const weights = readFileSync(limelight.catalogEntry('digit-scenes').weights!);
+  const methods = ['grad-cam', 'grad-cam++'];
+  const { explanations } = await explainAll(
+    limelight,
+    await device(),
+    'digit-scenes',
+    weights,
+    pixels,
+    methods,
+  );
+
+  /** The greatest difference, in one channel of one pixel, to what the command line would draw. */
+  const difference = ({ width, height, rgb }: limelight.Pixels, { map }: Answer['explanations'][number]) => {
+    const high = Math.max(...map);
+    const data = Float32Array.from(map, (value) => Math.max(0, value) / high);
+    const drawn = heatPicture({
       pixels,
-      methods,
+      map: { width: 16, height: 16, data },
+      minSide: width,
+      maxSide: width,
+    });
+    t.deepEqual([drawn.width, drawn.height], [width, height], 'the canvas has the size of a drawn picture');
+    return drawn.rgb.reduce((most, value, i) => Math.max(most, Math.abs(value - rgb[i]!)), 0);
+  };
+
+  await withPage(t, browser, folder, async (page, address) => {
+    await page.goto(address);
+    const { className } = explanations[0]!;
+    const first = new RegExp(
+      `^digit-scenes, class ${className}: [\\d.]+ %, logit [\\d.]+\\. Grad-CAM took \\d+ ms`,
+    );
+    t.match(await said(page, first), first, 'the predicted class is explained at once');
+    t.match(
+      await page.$eval('#adapter', (element) => element.textContent!),
+      /^Device: \w/,
+      'the adapter is named',
+    );
+    t.ok(difference(await shown(page, '#overlay'), explanations[0]!) <= 1, 'the overlay is that of Grad-CAM');
+    t.ok(difference(await shown(page, '#picture'), explanations[0]!) > 50, 'the picture is not');
+
+    await page.focus('input[value="grad-cam"]');
+    await page.keyboard.press('ArrowDown');
+    await said(page, /Grad-CAM\+\+ took/);
+    t.ok(difference(await shown(page, '#overlay'), explanations[1]!) <= 1, 'an arrow key chooses Grad-CAM++');
+    t.equal(
+      await page.evaluate(() => (document.activeElement as HTMLInputElement).value),
+      'grad-cam++',
+      'and the keyboard stays where it is',
     );
 
-    /** The greatest difference, in one channel of one pixel, to what the command line would draw. */
-    const difference = (
-      { width, height, rgb }: limelight.Pixels,
-      { map }: Answer['explanations'][number],
-    ) => {
-      const high = Math.max(...map);
-      const data = Float32Array.from(map, (value) => Math.max(0, value) / high);
-      const drawn = heatPicture({
-        pixels,
-        map: { width: 16, height: 16, data },
-        minSide: width,
-        maxSide: width,
-      });
-      t.deepEqual([drawn.width, drawn.height], [width, height], 'the canvas has the size of a drawn picture');
-      return drawn.rgb.reduce((most, value, i) => Math.max(most, Math.abs(value - rgb[i]!)), 0);
-    };
+    const second = await page.$eval('#classes label:nth-of-type(2) span', (element) => element.textContent!);
+    await page.click('#classes label:nth-of-type(2)');
+    await said(page, new RegExp(`class ${second}: .* took`));
+    await page.select('#layer', 'stage1');
+    await said(page, / took/);
+    t.equal(
+      (await page.$eval('#overlay-caption', (element) => element.textContent!)).split('.')[0],
+      `Grad-CAM++ of class ${second} at stage1, 32 × 32`,
+      'class and layer are as chosen',
+    );
 
-    await withPage(t, chromium, folder, async (page, address) => {
-      await page.goto(address);
-      const { className } = explanations[0]!;
-      const first = new RegExp(
-        `^digit-scenes, class ${className}: [\\d.]+ %, logit [\\d.]+\\. Grad-CAM took \\d+ ms`,
-      );
-      t.match(await said(page, first), first, 'the predicted class is explained at once');
-      t.match(
-        await page.$eval('#adapter', (element) => element.textContent!),
-        /^Device: \w/,
-        'the adapter is named',
-      );
-      t.ok(
-        difference(await shown(page, '#overlay'), explanations[0]!) <= 1,
-        'the overlay is that of Grad-CAM',
-      );
-      t.ok(difference(await shown(page, '#picture'), explanations[0]!) > 50, 'the picture is not');
+    await page.select('#network', 'digit-dense');
+    await said(page, /^digit-dense, class .* took/);
+    await page.click('input[value="cam"]');
+    t.match(await said(page, /CAM needs/), /"relu3" \(relu\) stands where/, 'CAM says why it does not apply');
+    t.ok(await page.$eval('#explanation', (element) => (element as HTMLElement).hidden), 'no old map stays');
 
-      await page.focus('input[value="grad-cam"]');
-      await page.keyboard.press('ArrowDown');
-      await said(page, /Grad-CAM\+\+ took/);
-      t.ok(
-        difference(await shown(page, '#overlay'), explanations[1]!) <= 1,
-        'an arrow key chooses Grad-CAM++',
-      );
-      t.equal(
-        await page.evaluate(() => (document.activeElement as HTMLInputElement).value),
-        'grad-cam++',
-        'and the keyboard stays where it is',
-      );
+    await page.select('#network', 'digit-scenes');
+    await page.click('input[value="grad-cam"]');
+    await said(page, first);
+    const input = (await page.$('#file')) as ElementHandle<HTMLInputElement>;
+    await input.uploadFile(fileURLToPath(here('../../models/images/scene-1.png')));
+    await said(page, /^digit-scenes, class [25]: .*Grad-CAM took/);
+    const text = join(folder, 'notes.png');
+    writeFileSync(text, 'not a picture');
+    await input.uploadFile(text);
+    await said(page, /^notes\.png: this browser cannot read it as a picture; choose a PNG or JPEG file$/);
+  });
+}
 
-      const second = await page.$eval(
-        '#classes label:nth-of-type(2) span',
-        (element) => element.textContent!,
-      );
-      await page.click('#classes label:nth-of-type(2)');
-      await said(page, new RegExp(`class ${second}: .* took`));
-      await page.select('#layer', 'stage1');
-      await said(page, / took/);
-      t.equal(
-        (await page.$eval('#overlay-caption', (element) => element.textContent!)).split('.')[0],
-        `Grad-CAM++ of class ${second} at stage1, 32 × 32`,
-        'class and layer are as chosen',
-      );
-
-      await page.select('#network', 'digit-dense');
-      await said(page, /^digit-dense, class .* took/);
-      await page.click('input[value="cam"]');
-      t.match(
-        await said(page, /CAM needs/),
-        /"relu3" \(relu\) stands where/,
-        'CAM says why it does not apply',
-      );
-      t.ok(
-        await page.$eval('#explanation', (element) => (element as HTMLElement).hidden),
-        'no old map stays',
-      );
-
-      await page.select('#network', 'digit-scenes');
-      await page.click('input[value="grad-cam"]');
-      await said(page, first);
-      const input = (await page.$('#file')) as ElementHandle<HTMLInputElement>;
-      await input.uploadFile(fileURLToPath(here('../../models/images/scene-1.png')));
-      await said(page, /^digit-scenes, class [25]: .*Grad-CAM took/);
-      const text = join(folder, 'notes.png');
-      writeFileSync(text, 'not a picture');
-      await input.uploadFile(text);
-      await said(page, /^notes\.png: this browser cannot read it as a picture; choose a PNG or JPEG file$/);
-    });
-  },
-);
-
-browserTest('a page without WebGPU says what to do', async (t, chromium, folder) => {
+async function pageWithoutWebGpu(t: Test, browser: Browser, folder: string): Promise<void> {
   await bundlePage(t, folder);
-  await withPage(t, chromium, folder, async (page, address) => {
+  await withPage(t, browser, folder, async (page, address) => {
     await page.evaluateOnNewDocument(() => Object.defineProperty(navigator, 'gpu', { value: undefined }));
     await page.goto(address);
-    await page.waitForSelector('#failure:not([hidden])', { timeout: 60_000 });
+    await page.waitForSelector('#failure:not([hidden])');
     const failure = await page.$eval('#failure', (element) => element.textContent!);
     t.match(
       failure,
@@ -283,4 +267,4 @@ browserTest('a page without WebGPU says what to do', async (t, chromium, folder)
     );
     t.ok(await page.$eval('main', (element) => element.hidden), 'and offers no choices');
   });
-});
+}

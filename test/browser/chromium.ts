@@ -18,8 +18,8 @@ const SWIFTSHADER = [
   '--use-vulkan=swiftshader',
   '--use-angle=swiftshader',
 ];
-/** Milliseconds for a question to the browser; all methods on a slow machine take a fraction of it. */
-const PATIENCE = 300_000;
+/** Milliseconds for anything asked of the browser: for a machine that has much else to do. */
+export const PATIENCE = 300_000;
 /** Only localhost has an address, so nothing can be asked of the network. */
 const OFFLINE = ['--disable-quic', '--no-pings', '--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE localhost'];
 
@@ -59,6 +59,7 @@ export async function withChromium(
         ...process.env,
         ...(packed && { LD_LIBRARY_PATH: join(folder, 'lib'), FONTCONFIG_PATH: folder }),
       },
+      timeout: PATIENCE,
       protocolTimeout: PATIENCE,
     });
     try {
