@@ -72,7 +72,12 @@ export async function bundle(config: InlineConfig, folder: string): Promise<Bund
     ...config,
     logLevel: 'silent',
     customLogger,
-    build: { outDir: folder, emptyOutDir: true },
+    build: {
+      outDir: folder,
+      emptyOutDir: true,
+      // How long it took on a busy machine is no complaint about the bundle.
+      rolldownOptions: { checks: { bundlerTimings: false } },
+    },
   })) as Rolldown.RolldownOutput;
   const chunks = output.filter((part) => part.type === 'chunk');
   const own = new Set(chunks.map(({ fileName }) => fileName));
