@@ -134,6 +134,7 @@ async function start(): Promise<void> {
   element('adapter').textContent = `Device: ${device.name} (${device.why})`;
   showExamples(device);
   listen(device);
+  // The picture of the command line's demo.
   element('examples').querySelectorAll('button')[1]!.click();
 }
 

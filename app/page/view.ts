@@ -36,7 +36,7 @@ function fill(fieldset: HTMLElement, choices: readonly HTMLElement[]): void {
   fieldset.replaceChildren(fieldset.querySelector('legend')!, ...choices);
 }
 
-/** Fills a select; the value of the one chosen is returned. */
+/** Fills a select. */
 export function showOptions(
   select: HTMLSelectElement,
   options: readonly (readonly [value: string, label: string])[],
