@@ -4,13 +4,16 @@ import { type Candidate, chooseAdapter } from './choose.ts';
 import { FileError, messageOf } from './errors.ts';
 import type { Platform } from './interface.ts';
 
+/** How an address is said in errors: bundlers make data: URLs of small files, whole in themselves. */
+const said = ({ href }: URL) => (href.startsWith('data:') ? `${href.slice(0, 60)}…` : href);
+
 async function get(url: URL): Promise<Response> {
   const response = await fetch(url).catch((error: unknown) => {
-    throw new FileError(`cannot read ${url.href}: ${messageOf(error)}`, { cause: error });
+    throw new FileError(`cannot read ${said(url)}: ${messageOf(error)}`, { cause: error });
   });
   if (!response.ok) {
     throw new FileError(
-      `cannot read ${url.href}: the server answered ${response.status} ${response.statusText}`,
+      `cannot read ${said(url)}: the server answered ${response.status} ${response.statusText}`,
     );
   }
   return response;
@@ -19,7 +22,7 @@ async function get(url: URL): Promise<Response> {
 async function read<T>(url: URL, body: (response: Response) => Promise<T>): Promise<T> {
   return body(await get(url)).catch((error: unknown) => {
     if (error instanceof FileError) throw error;
-    throw new FileError(`cannot read ${url.href}: ${messageOf(error)}`, { cause: error });
+    throw new FileError(`cannot read ${said(url)}: ${messageOf(error)}`, { cause: error });
   });
 }
 
