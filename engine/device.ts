@@ -2,11 +2,12 @@
 // Nothing waits for the device until `read`.
 
 import { openAdapter, text } from '#platform';
+import type { ConvVariant } from '../kernels/conv/conv.ts';
 import { sources } from '../kernels/index.ts';
 import type { Launch } from '../kernels/kernel.ts';
 import { bindings, specialise } from '../kernels/source.ts';
 import { DeviceLostError, KernelError, type LimelightError } from './errors.ts';
-import { createMemory, type Memory, type Storage } from './memory.ts';
+import { createMemory, forget, type Memory, type Storage } from './memory.ts';
 
 /** An open device. Made by `openDevice`; everything else takes it from the tensors. */
 export interface Device {
@@ -17,6 +18,8 @@ export interface Device {
   /** Why this adapter was chosen, one phrase. */
   readonly why: string;
   readonly memory: Memory;
+  /** Variants of kernels that are not used; see `DeviceOptions`. */
+  readonly without: ReadonlySet<Variant>;
   /** Undefined on a dry device, which computes nothing. */
   readonly commands: Commands | undefined;
 }
@@ -46,7 +49,12 @@ export interface DeviceOptions {
   readonly adapter?: string;
   /** Bytes of GPU memory that may be taken, pool included. Default 2 GiB. */
   readonly memoryBudget?: number;
+  /** Variants never to be used, to compare others with, or, for winograd, to have the last digit of direct sums. */
+  readonly without?: readonly Variant[];
 }
+
+/** Variants of kernels that can be left out: those of a convolution, and the tiled matrix product. */
+export type Variant = Exclude<ConvVariant, 'naive'> | 'tiled';
 
 /** Bytes of uniforms per submit, and the size bound at each dispatch: no kernel's struct is larger. */
 const UNIFORM_BYTES = 1 << 17;
@@ -102,7 +110,8 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
     create: (size) => gpu.createBuffer({ size, usage }),
     settle: () => submit(commands),
   });
-  const device: Device = { kind, name, why, memory, commands };
+  const without = new Set(options.without);
+  const device: Device = { kind, name, why, memory, without, commands };
   opens.push(opened, device);
   return device;
 }
@@ -118,7 +127,8 @@ export function dryDevice(): Device {
     create: () => undefined,
     settle: () => {},
   });
-  return { kind: 'dry', name: 'no device', why: 'shapes alone', memory, commands: undefined };
+  const about = { kind: 'dry', name: 'no device', why: 'shapes alone' };
+  return { ...about, memory, without: new Set(), commands: undefined };
 }
 
 /** A GPU object that is collected while its device lives takes the process with it: keep them all. */
@@ -147,6 +157,7 @@ export function run(device: Device, launch: Launch, inputs: readonly Storage[], 
   if (commands === undefined) return;
   check(commands);
   const [x, y] = launch.workgroups;
+  forget(output);
   if (x === 0 || y === 0) return; // empty output: nothing to compute
   const { gpu } = commands;
   const alignment = gpu.limits.minUniformBufferOffsetAlignment;
