@@ -7,7 +7,7 @@ import { sum as sumKernel } from '../../kernels/reduce/reduce.ts';
 import { type Device, run } from '../device.ts';
 import { ShapeError } from '../errors.ts';
 import type { Storage } from '../memory.ts';
-import { apply, isRecording, type Operation } from '../operation.ts';
+import { apply, isRecorded, type Operation } from '../operation.ts';
 import { filled, packedOnce } from '../pack.ts';
 import { empty, type Shape, show, type Tensor } from '../tensor.ts';
 import { add, clamp, relu } from './elementwise.ts';
@@ -222,8 +222,7 @@ export function conv2d(
   const g = geometryOf('conv2d', x.shape, w.shape, options);
   if (bias !== undefined) checkBias(bias, outputShape(g));
   const inputs = bias === undefined ? [x, w] : [x, w, bias];
-  const recorded = isRecording() && inputs.some((input) => input.node);
-  if (!recorded && inputs.length + Number(activation !== undefined) > 2)
+  if (!isRecorded(inputs) && inputs.length + Number(activation !== undefined) > 2)
     return apply(fused, inputs, { g, activation });
   const y = apply(forward, [x, w], g);
   const z = bias === undefined ? y : addBias(y, bias);

@@ -4,7 +4,7 @@
 import * as kernels from '../../kernels/pool/pool.ts';
 import { run } from '../device.ts';
 import { ShapeError } from '../errors.ts';
-import { apply, type Operation } from '../operation.ts';
+import { apply, isRecorded, type Operation } from '../operation.ts';
 import { show, type Tensor } from '../tensor.ts';
 import { max, mean } from './reduce.ts';
 
@@ -89,9 +89,17 @@ const scattered: Operation<Geometry> = {
   vjp: (d, { inputs: [, indices], attributes }) => [apply(gathered, [d, indices!], attributes)],
 };
 
+/** The maximum alone, without the indices that its derivative needs. */
+const largest: Operation<Geometry> = {
+  name: 'max pooling',
+  shape: ([x], g) => [x!.shape[0]!, x!.shape[1]!, ...g.output],
+  forward: ([x], y, g) => run(y.device, kernels.maxPool(g), [x!.storage], y.storage),
+};
+
 /** Largest element of each window; of equals the first takes the derivative. Padding never wins. */
 export function maxPool2d(x: Tensor, options: PoolOptions): Tensor {
   const g = geometryOf('maxPool2d', x, options);
+  if (!isRecorded([x]) && kernels.isPlainMaxPool(g)) return apply(largest, [x], g);
   return apply(gathered, [x, apply(windows, [x], g)], g);
 }
 

@@ -97,7 +97,7 @@ const table: readonly { readonly variant: ConvVariant; readonly suits: (g: ConvG
 
 function suitsWinograd(g: ConvGeometry): boolean {
   const tiles = g.batch * ceil4(g.output[0]) * ceil4(g.output[1]);
-  return tiles >= 9 && g.inChannels >= 16 && g.outChannels >= 16;
+  return tiles >= 4 && g.inChannels >= 16 && g.outChannels >= 16;
 }
 
 /** The variant that computes a convolution, when those in `without` are not to be used. */
@@ -133,18 +133,12 @@ export const conv2dInputGradientNaive = (g: ConvGeometry) =>
 export const conv2dWeightGradientNaive = (g: ConvGeometry) =>
   naive('conv2dWeightGradientNaive', weightCount(g), g);
 
-/** Rows of a tile of the register-tiled variants: 7 where 4 would leave more of a map's last tiles empty. */
-function tileRows(variant: 'direct' | 'rows', g: ConvGeometry): number {
-  const rounded = (rows: number) => Math.ceil(g.output[0] / rows) * rows;
-  return variant === 'direct' && g.stride[0] === 1 && rounded(7) < rounded(4) ? 7 : 4;
-}
-
 /** Rows and vec4 columns of the padded copy that the tiled kernels read, whole tiles included. */
-function paddedSize(g: ConvGeometry, rows = 4): { height: number; rowVectors: number; segment: number } {
+function paddedSize(g: ConvGeometry): { height: number; rowVectors: number; segment: number } {
   const segment = ceil4(3 * g.stride[1] + reachX(g));
   const reachY = (g.kernel[0] - 1) * g.dilation[0] + 1;
   return {
-    height: (Math.ceil(g.output[0] / rows) * rows - 1) * g.stride[0] + reachY,
+    height: (ceil4(g.output[0]) * 4 - 1) * g.stride[0] + reachY,
     rowVectors: (ceil4(g.output[1]) - 1) * g.stride[1] + segment,
     segment,
   };
@@ -194,29 +188,30 @@ export function conv2dTiled(
   epilogue: Epilogue,
 ): { x: SizedLaunch; w: SizedLaunch; y: Launch } {
   const { geometry: g, spread, adjoint } = c;
-  const rows = tileRows(variant, g);
-  const size = paddedSize(g, rows);
+  const size = paddedSize(g);
   const { vectors, groupIn, groupOut, words } = packing(c);
   const count = groupIn * taps(g) * g.groups * vectors;
-  const [tilesY, tilesX] = [Math.ceil(g.output[0] / rows), ceil4(g.output[1])];
+  const [tilesY, tilesX] = [ceil4(g.output[0]), ceil4(g.output[1])];
   const tiles = g.batch * tilesY * tilesX;
   const grouped = [g.groups, vectors, groupIn, groupOut];
   const sizes = [size.height, size.rowVectors, ...g.output, g.kernel[0]];
   const params = [tilesX, tilesY, tiles, ...grouped, ...sizes, ...epilogueWords(epilogue)];
-  const constants = variant === 'direct' ? directConstants(g, rows) : rowsConstants(g);
   return {
     x: padded(g, size, spread),
     w: {
       launch: launch('packWeights', count, [count, ...words], { ADJOINT: Number(adjoint) }),
       elements: 4 * count,
     },
-    y: launch(
-      variant === 'direct' ? 'conv2dDirect' : 'conv2dRows',
-      tiles * g.groups * vectors,
-      variant === 'direct' ? params : [...params, g.dilation[0]],
-      constants,
-      TILE_WORKGROUP,
-    ),
+    y:
+      variant === 'direct'
+        ? launch('conv2dDirect', tiles * g.groups * vectors, params, directConstants(g), TILE_WORKGROUP)
+        : launch(
+            'conv2dRows',
+            tiles * g.groups * Math.ceil(vectors / ROWS_CHANNELS),
+            [...params, g.dilation[0]],
+            rowsConstants(g),
+            TILE_WORKGROUP,
+          ),
   };
 }
 
@@ -234,23 +229,27 @@ function rowConstants({ kernel, stride, dilation }: Window): Constants {
 }
 
 /** Constants of conv2d-direct.wgsl. */
-export function directConstants(window: Window, tileY: number): Constants {
+export function directConstants(window: Window): Constants {
   const { kernel, stride } = window;
   return {
     ...rowConstants(window),
     KERNEL_Y: kernel[0],
-    TILE_Y: tileY,
     TAPS: kernel[0] * kernel[1],
-    ROWS: (tileY - 1) * stride[0] + kernel[0],
-    SUMS: 4 * tileY,
-    LATER: 4 * tileY - 4,
+    ROWS: 3 * stride[0] + kernel[0],
   };
 }
+
+/** Vec4 of output channels in a tile of conv2d-rows.wgsl. */
+const ROWS_CHANNELS = 2;
 
 /** Constants of conv2d-rows.wgsl. */
 export const rowsConstants = (window: Window): Constants => ({
   ...rowConstants(window),
   DILATION_X: window.dilation[1],
+  CHANNEL_VECTORS: ROWS_CHANNELS,
+  SUMS: 16 * ROWS_CHANNELS,
+  LATER: 12 * ROWS_CHANNELS,
+  WEIGHTS: ROWS_CHANNELS * window.kernel[1],
 });
 
 /** (x, w, bias) -> y, a channel of the result from one channel of the input. */

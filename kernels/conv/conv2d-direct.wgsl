@@ -1,21 +1,18 @@
 // Convolution of a small kernel, register-tiled: y [N, O, OH, OW] from x padded by pad-rows.wgsl [N, C, HP, WP/4] and
 // weights packed by pack-weights.wgsl [C/groups, KERNEL_Y * KERNEL_X, groups * vectors]. Where `biased`, bias[o] is
 // added; where `clamped`, the result is then brought into [low, high]. No dilation.
-// Threads: one a tile of 4 output channels x TILE_Y x 4 output pixels, in a flat index (tiles fastest, then channels),
+// Threads: one a tile of 4 output channels x 4 x 4 output pixels, in a flat index (tiles fastest, then channels),
 // so that small maps still fill the device. Per input channel a thread reads its KERNEL_Y * KERNEL_X weight vectors and
-// ROWS rows of ROW_VECTORS vec4 once each and keeps 16 * TILE_Y sums in registers: for 3x3, 21 vec4 for 576
+// ROWS rows of ROW_VECTORS vec4 once each and keeps 64 sums in registers: for 3x3, 21 vec4 for 576
 // multiply-adds.
 const KERNEL_Y = 3u;
 const KERNEL_X = 3u;
 const STRIDE_Y = 1u;
 const STRIDE_X = 1u;
-const TILE_Y = 4u;
 const TAPS = 9u; // KERNEL_Y * KERNEL_X
-const ROWS = 6u; // (TILE_Y - 1) * STRIDE_Y + KERNEL_Y
+const ROWS = 6u; // 3 * STRIDE_Y + KERNEL_Y
 const ROW_VECTORS = 2u; // ceil((3 * STRIDE_X + KERNEL_X) / 4)
 const ROW_ELEMENTS = 8u; // 4 * ROW_VECTORS
-const SUMS = 16u; // 4 * TILE_Y
-const LATER = 12u; // SUMS - 4
 const WORKGROUP = 32u;
 
 // `vectors` vec4 hold a group's output channels.
@@ -37,12 +34,12 @@ fn main(@builtin(global_invocation_id) g: vec3u) {
   let o4 = t / p.tiles;
   if (o4 >= p.groups * p.vectors) { return; }
   let x0 = tile % p.tilesX * 4u;
-  let y0 = tile / p.tilesX % p.tilesY * TILE_Y;
+  let y0 = tile / p.tilesX % p.tilesY * 4u;
   let n = tile / (p.tilesX * p.tilesY);
   let group = o4 / p.vectors;
   let first = o4 % p.vectors * 4u;
 
-  var sums: array<vec4f, SUMS>;
+  var sums: array<vec4f, 16>;
   let channel = (n * p.groups + group) * p.groupIn;
   var at = (channel * p.paddedHeight + y0 * STRIDE_Y) * p.rowVectors + x0 * STRIDE_X / 4u;
   var wat = o4;
@@ -62,7 +59,7 @@ fn main(@builtin(global_invocation_id) g: vec3u) {
       }
       for (var ky = 0u; ky < KERNEL_Y; ky++) { // unroll
         let oy = (i - ky) / STRIDE_Y;
-        if (oy * STRIDE_Y + ky == i && oy < TILE_Y) {
+        if (oy * STRIDE_Y + ky == i && oy < 4u) {
           for (var kx = 0u; kx < KERNEL_X; kx++) { // unroll
             for (var ox = 0u; ox < 4u; ox++) { // unroll
               sums[oy * 4u + ox] = fma(weights[ky * KERNEL_X + kx], vec4f(row[ox * STRIDE_X + kx]), sums[oy * 4u + ox]);
@@ -76,7 +73,7 @@ fn main(@builtin(global_invocation_id) g: vec3u) {
   }
 
   // A row at a time, the others moving up, so that the code for writing is there once: it is long to compile.
-  for (var oy = y0; oy < min(y0 + TILE_Y, p.outHeight); oy++) {
+  for (var oy = y0; oy < min(y0 + 4u, p.outHeight); oy++) {
     for (var k = 0u; k < 4u; k++) { // unroll
       if (first + k < p.groupOut) {
         let o = group * p.groupOut + first + k;
@@ -88,7 +85,7 @@ fn main(@builtin(global_invocation_id) g: vec3u) {
         }
       }
     }
-    for (var q = 0u; q < LATER; q++) { // unroll
+    for (var q = 0u; q < 12u; q++) { // unroll
       sums[q] = sums[q + 4u];
     }
   }

@@ -1,7 +1,12 @@
 // Convolution of a large or dilated kernel, register-tiled: the same inputs, output and threads as conv2d-direct.wgsl
-// with TILE_Y = 4, but the kernel's rows are a loop of the shader rather than written out, so that 7x7 or 11x11
-// compile quickly, and may lie apart (dilation).
-// Per input channel and kernel row a thread reads KERNEL_X weight vectors and 4 rows of ROW_VECTORS vec4.
+// but the kernel's rows are a loop of the shader rather than written out, so that 7x7 or 11x11 compile quickly, and may
+// lie apart (dilation), and a tile is of 4 * CHANNEL_VECTORS output channels.
+// Per input channel and kernel row a thread reads CHANNEL_VECTORS * KERNEL_X weight vectors and 4 rows of ROW_VECTORS
+// vec4: for 7x7 and 8 channels, 30 vec4 for 896 multiply-adds.
+const CHANNEL_VECTORS = 2u;
+const SUMS = 32u; // 16 * CHANNEL_VECTORS
+const LATER = 24u; // SUMS - 4 * CHANNEL_VECTORS
+const WEIGHTS = 14u; // CHANNEL_VECTORS * KERNEL_X
 const KERNEL_X = 7u;
 const STRIDE_Y = 2u;
 const STRIDE_X = 2u;
@@ -25,23 +30,26 @@ struct Params {
 fn main(@builtin(global_invocation_id) g: vec3u) {
   let t = g.x + g.y * 65535u * WORKGROUP;
   let tile = t % p.tiles;
-  let o4 = t / p.tiles;
-  if (o4 >= p.groups * p.vectors) { return; }
+  let blocks = (p.vectors + CHANNEL_VECTORS - 1u) / CHANNEL_VECTORS;
+  let group = t / p.tiles / blocks;
+  if (group >= p.groups) { return; }
+  let block = t / p.tiles % blocks * CHANNEL_VECTORS;
   let x0 = tile % p.tilesX * 4u;
   let y0 = tile / p.tilesX % p.tilesY * 4u;
   let n = tile / (p.tilesX * p.tilesY);
-  let group = o4 / p.vectors;
-  let first = o4 % p.vectors * 4u;
 
-  var sums: array<vec4f, 16>;
+  var sums: array<vec4f, SUMS>;
   let channel = (n * p.groups + group) * p.groupIn;
   var at = (channel * p.paddedHeight + y0 * STRIDE_Y) * p.rowVectors + x0 * STRIDE_X / 4u;
-  var wat = o4;
+  // A last block may have vectors beyond its group: what they compute is not written.
+  var wat = group * p.vectors + block;
   for (var c = 0u; c < p.groupIn; c++) {
     for (var ky = 0u; ky < p.kernelY; ky++) {
-      var weights: array<vec4f, KERNEL_X>;
+      var weights: array<vec4f, WEIGHTS>;
       for (var kx = 0u; kx < KERNEL_X; kx++) { // unroll
-        weights[kx] = w[wat + kx * p.groups * p.vectors];
+        for (var v = 0u; v < CHANNEL_VECTORS; v++) { // unroll
+          weights[kx * CHANNEL_VECTORS + v] = w[wat + kx * p.groups * p.vectors + v];
+        }
       }
       for (var oy = 0u; oy < 4u; oy++) { // unroll
         var row: array<f32, ROW_ELEMENTS>;
@@ -54,8 +62,11 @@ fn main(@builtin(global_invocation_id) g: vec3u) {
         }
         for (var kx = 0u; kx < KERNEL_X; kx++) { // unroll
           for (var ox = 0u; ox < 4u; ox++) { // unroll
-            let v = vec4f(row[ox * STRIDE_X + kx * DILATION_X]);
-            sums[oy * 4u + ox] = fma(weights[kx], v, sums[oy * 4u + ox]);
+            let pixel = vec4f(row[ox * STRIDE_X + kx * DILATION_X]);
+            for (var v = 0u; v < CHANNEL_VECTORS; v++) { // unroll
+              let q = (oy * 4u + ox) * CHANNEL_VECTORS + v;
+              sums[q] = fma(weights[kx * CHANNEL_VECTORS + v], pixel, sums[q]);
+            }
           }
         }
       }
@@ -64,20 +75,24 @@ fn main(@builtin(global_invocation_id) g: vec3u) {
     at += p.paddedHeight * p.rowVectors;
   }
 
+  // A row at a time, the others moving up, so that the code for writing is there once: it is long to compile.
   for (var oy = y0; oy < min(y0 + 4u, p.outHeight); oy++) {
-    for (var k = 0u; k < 4u; k++) { // unroll
-      if (first + k < p.groupOut) {
-        let o = group * p.groupOut + first + k;
-        let start = ((n * p.groups * p.groupOut + o) * p.outHeight + oy) * p.outWidth + x0;
-        let shift = select(0.0, bias[o], p.biased == 1u);
-        for (var ox = 0u; ox < 4u; ox++) { // unroll
-          let sum = sums[ox][k] + shift;
-          if (x0 + ox < p.outWidth) { y[start + ox] = select(sum, clamp(sum, p.low, p.high), p.clamped == 1u); }
+    for (var v = 0u; v < CHANNEL_VECTORS; v++) { // unroll
+      for (var k = 0u; k < 4u; k++) { // unroll
+        let first = (block + v) * 4u + k;
+        if (first < p.groupOut) {
+          let o = group * p.groupOut + first;
+          let start = ((n * p.groups * p.groupOut + o) * p.outHeight + oy) * p.outWidth + x0;
+          let shift = select(0.0, bias[o], p.biased == 1u);
+          for (var ox = 0u; ox < 4u; ox++) { // unroll
+            let sum = sums[ox * CHANNEL_VECTORS + v][k] + shift;
+            if (x0 + ox < p.outWidth) { y[start + ox] = select(sum, clamp(sum, p.low, p.high), p.clamped == 1u); }
+          }
         }
       }
     }
-    for (var q = 0u; q < 12u; q++) { // unroll
-      sums[q] = sums[q + 4u];
+    for (var q = 0u; q < LATER; q++) { // unroll
+      sums[q] = sums[q + 4u * CHANNEL_VECTORS];
     }
   }
 }

@@ -1,6 +1,6 @@
 // Launches of the kernels that move elements without computing.
 
-import { type Launch, launch, signed } from '../kernel.ts';
+import { cover, type Launch, launch, signed, WORKGROUP } from '../kernel.ts';
 
 /** One dimension of an index map; see strided.wgsl. Strides and sizes in elements. */
 export interface StridedDim {
@@ -52,8 +52,21 @@ export function strided(axes: readonly StridedDim[], fill = 0): Launch {
   });
 }
 
+/** Vec4 that a thread of place-vectors.wgsl copies. */
+const VECTORS_PER_THREAD = 4;
+
 /** [outer, n, inner] into [outer, total, inner] at `offset`. */
 export function place(outer: number, n: number, inner: number, total: number, offset: number): Launch {
+  const [run, row, start] = [n * inner, total * inner, offset * inner].map((size) => size / 4) as [
+    number,
+    number,
+    number,
+  ];
+  if ([run, row, start].every(Number.isInteger)) {
+    const count = outer * run;
+    const workgroups = cover(count, WORKGROUP * VECTORS_PER_THREAD);
+    return { kernel: 'placeVectors', constants: {}, params: [count, run, row, start], workgroups };
+  }
   return launch('place', outer * n * inner, [outer * n * inner, n, inner, total, offset]);
 }
 

@@ -51,6 +51,7 @@ export const tiles: readonly { readonly rows: number; readonly columns: number; 
   { rows: 16, columns: 16, cost: 1 },
   { rows: 16, columns: 8, cost: 1.25 },
   { rows: 4, columns: 8, cost: 2.1 },
+  { rows: 16, columns: 4, cost: 1.6 },
 ];
 /** Tiles below which a smaller one keeps more of the device busy. */
 const ENOUGH_TILES = 64;

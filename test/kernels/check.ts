@@ -15,6 +15,7 @@ import { binaryFunctions, unaryFunctions } from '../../kernels/elementwise/eleme
 import { sources } from '../../kernels/index.ts';
 import type { Constants } from '../../kernels/kernel.ts';
 import { matmulConstants, tiles } from '../../kernels/matmul/matmul.ts';
+import { maxPoolConstants } from '../../kernels/pool/pool.ts';
 import { specialise } from '../../kernels/source.ts';
 
 /** A kernel and the constants of one of its variants; none for the file as it stands. */
@@ -53,13 +54,12 @@ const variants: Readonly<Record<string, readonly Constants[]>> = {
   strided: cross(each('RANK', range(0, 8)), each('PLAIN', flag)),
   argmax: each('SIGN_NEGATIVE', flag),
   softmax: each('LOG', flag),
+  maxPool: small.map(([kernel, stride]) => maxPoolConstants(window(kernel, stride))),
   avgPool: each('ADJOINT', flag),
   bilinear: cross(each('ADJOINT', flag), each('ALIGN_CORNERS', flag)),
   packWeights: each('ADJOINT', flag),
   winogradWeights: each('ADJOINT', flag),
-  conv2dDirect: [4, 7].flatMap((tileY) =>
-    small.map(([kernel, stride]) => directConstants(window(kernel, stride), tileY)),
-  ),
+  conv2dDirect: small.map(([kernel, stride]) => directConstants(window(kernel, stride))),
   conv2dRows: [3, 5, 7, 11].flatMap((kernel) =>
     [window(kernel), window(kernel, 2), window(kernel, 4), window(kernel, 1, 2)].map(rowsConstants),
   ),
