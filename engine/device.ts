@@ -36,6 +36,8 @@ interface Commands {
   readonly pipelines: Map<string, Pipeline>;
   readonly uniform: GPUBuffer;
   readonly staging: Uint32Array<ArrayBuffer>;
+  /** Buffers that recorded commands use. */
+  readonly touched: Set<GPUBuffer>;
   used: number;
   dispatches: number;
   encoder: GPUCommandEncoder | undefined;
@@ -88,6 +90,7 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
       usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
     }),
     staging: new Uint32Array(UNIFORM_BYTES / 4),
+    touched: new Set(),
     used: 0,
     dispatches: 0,
     encoder: undefined,
@@ -167,10 +170,10 @@ export function run(device: Device, launch: Launch, inputs: readonly Storage[], 
   commands.encoder ??= gpu.createCommandEncoder({ label: 'limelight' });
   commands.pass ??= commands.encoder.beginComputePass();
   commands.staging.set(launch.params, commands.used / 4);
-  const storages = [...inputs, output].map((storage, i) => ({
-    binding: i + 1,
-    resource: { buffer: storage.buffer! },
-  }));
+  const storages = [...inputs, output].map(({ buffer }, i) => {
+    commands.touched.add(buffer!);
+    return { binding: i + 1, resource: { buffer: buffer! } };
+  });
   const group = gpu.createBindGroup({
     label: launch.kernel,
     layout,
@@ -185,7 +188,7 @@ export function run(device: Device, launch: Launch, inputs: readonly Storage[], 
 
 function pipelineOf(commands: Commands, { kernel, constants }: Launch): Pipeline {
   const { gpu, wgsl: sourceTexts, pipelines } = commands;
-  const key = `${kernel} ${JSON.stringify(constants)}`;
+  const key = `${kernel} ${Object.entries(constants).join(' ')}`;
   const known = pipelines.get(key);
   if (known) return known;
   const wgsl = sourceTexts.get(kernel);
@@ -227,6 +230,7 @@ function submit(commands: Commands): void {
   gpu.queue.submit([commands.encoder.finish()]);
   commands.encoder = undefined;
   commands.pass = undefined;
+  commands.touched.clear();
   commands.used = 0;
   commands.dispatches = 0;
 }
@@ -240,8 +244,9 @@ export function write(
   const { commands } = device;
   if (commands === undefined) return;
   check(commands);
+  forget(storage);
   // A pooled buffer may still be read by recorded commands, and a write would overtake them.
-  submit(commands);
+  if (commands.touched.has(storage.buffer!)) submit(commands);
   if (data.byteLength > 0) commands.gpu.queue.writeBuffer(storage.buffer!, 0, data);
 }
 

@@ -9,7 +9,7 @@ import { ShapeError } from '../errors.ts';
 import type { Storage } from '../memory.ts';
 import { apply, isRecorded, type Operation } from '../operation.ts';
 import { filled, packedOnce } from '../pack.ts';
-import { empty, type Shape, show, type Tensor } from '../tensor.ts';
+import { empty, type Shape, show, sizeOf, type Tensor } from '../tensor.ts';
 import { add, clamp, relu } from './elementwise.ts';
 import { reshape } from './layout.ts';
 import { described, type RowEpilogue, runMatmul } from './matmul.ts';
@@ -89,14 +89,23 @@ function runTiled(variant: 'direct' | 'rows', call: Call): void {
 
 /** How each variant but the naive one, which needs the geometry before it was made a convolution, is launched. */
 const variants: Readonly<Record<Exclude<kernels.ConvVariant, 'naive'>, (call: Call) => void>> = {
-  pointwise({ device, convolution: { geometry: g, adjoint }, x, w, y, epilogue }) {
-    const pixels = g.input[0] * g.input[1];
-    const a = adjoint
-      ? { batch: 0, row: 1, column: g.outChannels }
-      : { batch: 0, row: g.inChannels, column: 1 };
-    const b = { batch: g.batch === 1 ? 0 : g.inChannels * pixels, row: pixels, column: 1 };
-    const product = { batch: g.batch, m: g.outChannels, n: pixels, k: g.inChannels, a, b };
-    runMatmul(device, product, w, x, y, epilogue);
+  pointwise({ device, convolution, x, w, y, epilogue }) {
+    const { geometry: g, spread, adjoint } = convolution;
+    // A stride goes before the product and its adjoint after it, so that the product is over the fewest pixels.
+    const [m, k, n] = [g.outChannels, g.inChannels, sizeOf(adjoint ? g.input : g.output)];
+    const a = adjoint ? { batch: 0, row: 1, column: m } : { batch: 0, row: k, column: 1 };
+    const product = { batch: g.batch, m, n, k, a, b: { batch: k * n, row: n, column: 1 } };
+    if ([...g.stride, ...spread].every((step) => step === 1)) runMatmul(device, product, w, x, y, epilogue);
+    else if (adjoint) {
+      const few = empty(device, [g.batch, m, n], 'f32', 'conv2d');
+      runMatmul(device, product, w, x, few.storage);
+      run(device, kernels.respacePixels(g.batch * m, convolution).launch, [few.storage], y);
+      few.dispose();
+    } else {
+      const few = filled(device, kernels.respacePixels(g.batch * k, convolution), x, 'conv2d');
+      runMatmul(device, product, w, few.storage, y, epilogue);
+      few.dispose();
+    }
   },
   depthwise({ device, convolution, x, w, y, epilogue }) {
     run(device, kernels.conv2dDepthwise(convolution, described(epilogue)), [x, w, epilogue.bias ?? w], y);
@@ -112,8 +121,7 @@ const variants: Readonly<Record<Exclude<kernels.ConvVariant, 'naive'>, (call: Ca
       const products = empty(device, [36, m, n], 'f32', 'conv2d');
       const packed = { aBatch: k * width, bRow: n, bBatch: k * n };
       const launch = matmulTiled({ batch: 36, m, n, k }, packed, described({}));
-      const v = pixels.storage;
-      run(device, launch, [factor.storage, v, v, v], products.storage);
+      run(device, launch, [factor.storage, pixels.storage, factor.storage], products.storage);
       pixels.dispose();
       run(device, part.y, [products.storage, epilogue.bias ?? w], y);
       products.dispose();

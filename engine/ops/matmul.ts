@@ -91,15 +91,14 @@ export function runMatmul(
   }
   const width = kernels.packedRows(g);
   const packedA = pack(device, a, g.a, { batch: g.batch, rows: g.k, columns: g.m, width }, true);
-  const plain = kernels.isPlainRows(g);
+  const plain = kernels.isVectorRows(g);
   const bRow = plain ? g.b.row : Math.ceil(g.n / 4) * 4;
   const size = { batch: g.batch, rows: g.k, columns: g.n, width: bRow };
   const packedB = plain ? undefined : pack(device, b, g.b, size, false);
   const aBatch = g.a.batch === 0 ? 0 : g.k * width;
   const bBatch = plain ? g.b.batch : g.b.batch === 0 ? 0 : g.k * bRow;
   const launch = kernels.matmulTiled(g, { aBatch, bRow, bBatch }, epilogue);
-  const second = packedB?.storage ?? b;
-  run(device, launch, [packedA.storage, second, second, bias ?? second], y);
+  run(device, launch, [packedA.storage, packedB?.storage ?? b, bias ?? b], y);
   packedA.dispose();
   packedB?.dispose();
 }

@@ -11,6 +11,7 @@ import {
   signed,
   TILE_WORKGROUP,
 } from '../kernel.ts';
+import { strided } from '../layout/layout.ts';
 
 /** A convolution; padding as [top, left, bottom, right], sizes in pixels. */
 export interface ConvGeometry {
@@ -71,8 +72,7 @@ const taps = ({ kernel }: ConvGeometry) => kernel[0] * kernel[1];
 
 /** Where each variant gives the right result. */
 const allows: Readonly<Record<ConvVariant, (c: Convolution) => boolean>> = {
-  pointwise: ({ geometry: g, spread }) =>
-    g.groups === 1 && [g.kernel, g.stride, spread].every(isOne) && g.padding.every((n) => n === 0),
+  pointwise: ({ geometry: g }) => g.groups === 1 && isOne(g.kernel) && g.padding.every((n) => n === 0),
   depthwise: ({ geometry: g, adjoint }) =>
     g.groups > 1 && g.groups === g.inChannels && (!adjoint || g.outChannels === g.inChannels),
   winograd: ({ geometry: g, spread }) =>
@@ -331,6 +331,24 @@ export function conv2dWinograd(
   const stored = adjoint ? [g.inChannels, g.outChannels] : [g.outChannels, g.inChannels];
   const w = launch('winogradWeights', count, [count, ...stored, width], { ADJOINT: Number(adjoint) });
   return { w: { launch: w, elements: 36 * count }, parts };
+}
+
+/** Planes of `input` -> planes of `output`: every `stride`-th pixel, or `spread` - 1 zeros between pixels. */
+export function respacePixels(planes: number, { geometry: g, spread }: Convolution): SizedLaunch {
+  const [input, output] = [g.input, g.output];
+  const axis = (i: 0 | 1) => ({
+    outputSize: output[i],
+    inputSize: input[i],
+    mul: g.stride[i],
+    add: 0,
+    div: spread[i],
+  });
+  const launch = strided([
+    { outputSize: planes, inputSize: planes, inputStride: input[0] * input[1], mul: 1, add: 0, div: 1 },
+    { ...axis(0), inputStride: input[1] },
+    { ...axis(1), inputStride: 1 },
+  ]);
+  return { launch, elements: planes * output[0] * output[1] };
 }
 
 /** Whether the weight gradient has a register-tiled variant. */

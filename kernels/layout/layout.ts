@@ -39,9 +39,14 @@ function merge(dims: readonly StridedDim[]): StridedDim[] {
   return merged;
 }
 
+/** An axis of one element. Maps of lower rank are filled up with it: fewer variants to compile. */
+const ONE: StridedDim = { outputSize: 1, inputSize: 1, inputStride: 0, mul: 1, add: 0, div: 1 };
+const LOWEST_RANK = 2;
+
 /** Copy through an index map of at most 8 dimensions, outermost first; `fill` is the bits of what lies outside. */
 export function strided(axes: readonly StridedDim[], fill = 0): Launch {
   const dims = merge(axes);
+  while (dims.length < LOWEST_RANK) dims.unshift(ONE);
   const count = dims.reduce((product, dim) => product * dim.outputSize, 1);
   const table = dims.flatMap((dim) =>
     [dim.outputSize, dim.inputSize, dim.inputStride, 0, dim.mul, dim.add, dim.div, 0].map(signed),

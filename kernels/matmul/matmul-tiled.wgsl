@@ -1,34 +1,31 @@
 // Batched matrix product, register-tiled: y [batch, M, N] from a transposed and padded to whole vec4 of rows
-// [batch, K, aVectors] and b [batch, K, N] as it lies. A batch stride of 0 shares a factor. Where `biased`, bias[i] is
-// added to row i; where `clamped`, the result is then brought into [low, high].
+// [batch, K, aVectors] and b [batch, K, bVectors] of vec4 along a row. A batch stride of 0 shares a factor. Where
+// `biased`, bias[i] is added to row i; where `clamped`, the result is then brought into [low, high].
 // Threads: one a tile of 4 * ROW_VECTORS rows x 4 * COLUMN_VECTORS columns, in a flat index (columns fastest). Per k a
 // thread reads ROW_VECTORS + COLUMN_VECTORS vec4 for 16 * ROW_VECTORS * COLUMN_VECTORS multiply-adds; all sums stay in
-// registers. Tiles at the edge read past their row, never past the buffer's meaning: what they compute there is not
-// written. Where rows of b are not whole vec4 (ALIGNED = 0), b is read element by element, by its second binding.
+// registers. Tiles at the edge read past their row; what they compute there is not written.
 const ROW_VECTORS = 4u;
 const COLUMN_VECTORS = 4u;
 const SUMS = 64u; // 4 * ROW_VECTORS * COLUMN_VECTORS
 const LATER = 48u; // SUMS - 4 * COLUMN_VECTORS
 const NEXT = 12u; // 3 * COLUMN_VECTORS
-const ALIGNED = 1u;
 const WORKGROUP = 32u;
 
 struct Params {
-  count: u32, m: u32, n: u32, k: u32, aVectors: u32, bRow: u32, aBatch: u32, bBatch: u32, tilesM: u32, tilesN: u32,
+  count: u32, m: u32, n: u32, k: u32, aVectors: u32, bVectors: u32, aBatch: u32, bBatch: u32, tilesM: u32, tilesN: u32,
   biased: u32, clamped: u32, low: f32, high: f32,
 }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> a: array<vec4f>;
 @group(0) @binding(2) var<storage, read> b: array<vec4f>;
-@group(0) @binding(3) var<storage, read> elements: array<f32>;
-@group(0) @binding(4) var<storage, read> bias: array<f32>;
-@group(0) @binding(5) var<storage, read_write> y: array<f32>;
+@group(0) @binding(3) var<storage, read> bias: array<f32>;
+@group(0) @binding(4) var<storage, read_write> y: array<f32>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) g: vec3u) {
   let t = g.x + g.y * 65535u * WORKGROUP;
   if (t >= p.count) { return; }
-  let column = t % p.tilesN * COLUMN_VECTORS * 4u;
+  let column = t % p.tilesN * COLUMN_VECTORS;
   let row = t / p.tilesN % p.tilesM * ROW_VECTORS;
   let batch = t / (p.tilesN * p.tilesM);
 
@@ -41,13 +38,7 @@ fn main(@builtin(global_invocation_id) g: vec3u) {
       u[r] = a[ia + r];
     }
     for (var j = 0u; j < COLUMN_VECTORS; j++) { // unroll
-      var v: vec4f;
-      if (ALIGNED == 1u) {
-        v = b[ib / 4u + j];
-      } else {
-        let at = ib + 4u * j;
-        v = vec4f(elements[at], elements[at + 1u], elements[at + 2u], elements[at + 3u]);
-      }
+      let v = b[ib + j];
       for (var r = 0u; r < ROW_VECTORS; r++) { // unroll
         for (var i = 0u; i < 4u; i++) { // unroll
           let q = (4u * r + i) * COLUMN_VECTORS + j;
@@ -56,19 +47,19 @@ fn main(@builtin(global_invocation_id) g: vec3u) {
       }
     }
     ia += p.aVectors;
-    ib += p.bRow;
+    ib += p.bVectors;
   }
 
   // One row at a time, the others moving up (four rows at every fourth), so that the code for writing is there once: it
   // is long to compile.
   for (var i = row * 4u; i < min((row + ROW_VECTORS) * 4u, p.m); i++) {
-    let start = (batch * p.m + i) * p.n + column;
+    let start = (batch * p.m + i) * p.n + column * 4u;
     let shift = select(0.0, bias[i], p.biased == 1u);
     for (var j = 0u; j < COLUMN_VECTORS; j++) { // unroll
       let sum = sums[j] + shift;
       let v = select(sum, clamp(sum, vec4f(p.low), vec4f(p.high)), p.clamped == 1u);
       for (var e = 0u; e < 4u; e++) { // unroll
-        if (column + 4u * j + e < p.n) { y[start + 4u * j + e] = v[e]; }
+        if ((column + j) * 4u + e < p.n) { y[start + 4u * j + e] = v[e]; }
       }
     }
     for (var q = 0u; q < NEXT; q++) { // unroll

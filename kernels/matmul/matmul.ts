@@ -61,23 +61,25 @@ function tileOf(g: Size): { rows: number; columns: number } {
     const count = g.batch * Math.ceil(g.m / tile.rows) * Math.ceil(g.n / tile.columns);
     return Math.max(count, ENOUGH_TILES) * tile.rows * tile.columns * tile.cost;
   };
-  return tiles.reduce((best, tile) => (cost(tile) < cost(best) ? tile : best));
-}
-
-/** The first factor is packed [batch, k, m], its rows padded to whole tiles of any kind. */
-export const packedRows = (g: Pick<MatmulGeometry, 'm'>): number => Math.ceil(g.m / 16) * 16;
-
-/** Rows of the result from which reading the second factor as vec4 is worth a copy of it with whole vec4 in a row. */
-const ENOUGH_ROWS = 128;
-
-/** Whether the second factor is read as it lies: its rows one after the other, and of whole vec4 if that matters. */
-export function isPlainRows({ b, m, n }: MatmulGeometry): boolean {
-  return b.column === 1 && ((b.row % 4 === 0 && b.batch % 4 === 0) || m < ENOUGH_ROWS || n < 16);
+  return tiles
+    .filter((tile) => tile.rows <= packedRows(g))
+    .reduce((best, tile) => (cost(tile) < cost(best) ? tile : best));
 }
 
 /**
- * (a as [batch, k, packedRows], b, bias) -> y; strides of the packed factors in elements, those of a batch 0 where
- * shared. b and bias are bound twice and once: see the kernel.
+ * The first factor is packed [batch, k, m] with its rows padded to whole tiles of any kind that may be used: a few rows
+ * get small tiles.
+ */
+export const packedRows = ({ m }: Pick<MatmulGeometry, 'm'>): number => (m <= 4 ? 4 : Math.ceil(m / 16) * 16);
+
+/** Whether the second factor can be read as it lies: rows of whole vec4. */
+export function isVectorRows({ b }: MatmulGeometry): boolean {
+  return b.column === 1 && b.row % 4 === 0 && b.batch % 4 === 0;
+}
+
+/**
+ * (a as [batch, k, packedRows], b in rows of `bRow` elements, bias) -> y. Batch strides of the packed factors are in
+ * elements, 0 where shared.
  */
 export function matmulTiled(
   g: Size,
@@ -87,21 +89,18 @@ export function matmulTiled(
   const { rows, columns } = tileOf(g);
   const [tilesM, tilesN] = [Math.ceil(g.m / rows), Math.ceil(g.n / columns)];
   const count = g.batch * tilesM * tilesN;
-  const { aBatch, bRow, bBatch } = packed;
-  const strides = [packedRows(g) / 4, bRow, aBatch / 4, bBatch];
-  const constants = matmulConstants(rows, columns, bRow % 4 === 0 && bBatch % 4 === 0);
+  const strides = [packedRows(g), packed.bRow, packed.aBatch, packed.bBatch].map((n) => n / 4);
   const params = [count, g.m, g.n, g.k, ...strides, tilesM, tilesN, ...epilogueWords(epilogue)];
-  return launch('matmulTiled', count, params, constants, TILE_WORKGROUP);
+  return launch('matmulTiled', count, params, matmulConstants(rows, columns), TILE_WORKGROUP);
 }
 
 /** Constants of matmul-tiled.wgsl. */
-export function matmulConstants(rows: number, columns: number, aligned: boolean): Constants {
+export function matmulConstants(rows: number, columns: number): Constants {
   return {
     ROW_VECTORS: rows / 4,
     COLUMN_VECTORS: columns / 4,
     SUMS: (rows * columns) / 4,
     LATER: (rows * columns) / 4 - columns,
     NEXT: (3 * columns) / 4,
-    ALIGNED: Number(aligned),
   };
 }

@@ -53,7 +53,7 @@ const variants: Readonly<Record<string, readonly Constants[]>> = {
   broadcast: cross(each('OP', operations), each('RANK', range(0, 8))),
   strided: cross(each('RANK', range(0, 8)), each('PLAIN', flag)),
   argmax: each('SIGN_NEGATIVE', flag),
-  softmax: each('LOG', flag),
+  softmax: cross(each('LOG', flag), each('WORKGROUP', [8, 64])),
   maxPool: small.map(([kernel, stride]) => maxPoolConstants(window(kernel, stride))),
   avgPool: each('ADJOINT', flag),
   bilinear: cross(each('ADJOINT', flag), each('ALIGN_CORNERS', flag)),
@@ -72,9 +72,7 @@ const variants: Readonly<Record<string, readonly Constants[]>> = {
   conv2dWeightGradient: [...small, [5, 1] as const, [7, 2] as const, [11, 4] as const].map(
     ([kernel, stride]) => weightGradientConstants(window(kernel, stride)),
   ),
-  matmulTiled: tiles.flatMap(({ rows, columns }) =>
-    [true, false].map((aligned) => matmulConstants(rows, columns, aligned)),
-  ),
+  matmulTiled: tiles.map(({ rows, columns }) => matmulConstants(rows, columns)),
 };
 
 /** Every kernel as it stands, then its variants. */
