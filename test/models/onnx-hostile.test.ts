@@ -270,6 +270,23 @@ test('constants and attributes that ask for the world', async (t) => {
   }
 });
 
+test('more nodes, inputs or axes than a network has', async (t) => {
+  const flat: NodeSpec = { op: 'Flatten', inputs: ['x'], outputs: ['y'] };
+  const many = Array.from({ length: 60_000 }, (_, i): NodeSpec => ({ op: 'Constant', outputs: [`${i}`] }));
+  await refuses(t, modelBytes({ nodes: [flat, ...many] }), /60001 nodes/, 'nodes');
+  const wide: NodeSpec = { op: 'Concat', inputs: new Array(10_000).fill('x'), outputs: ['m'] };
+  await refuses(t, around(wide), /10000 inputs/, 'inputs');
+  const deep: NodeSpec = { op: 'Reshape', inputs: ['x', 's'], outputs: ['m'] };
+  await refuses(t, around(deep, [ints('s', -1, ...new Array(1000).fill(1))]), /its result would be/, 'axes');
+  const same = Array.from({ length: 200 }, (_, i): NodeSpec => {
+    return { op: 'Relu', name: 'relu', inputs: [i === 0 ? 'x' : `${i}`], outputs: [`${i + 1}`] };
+  });
+  const network = await outcome(modelBytes({ nodes: [...same, { ...flat, inputs: ['200'] }] }));
+  t.ok(network instanceof Object && 'graph' in network, 'nodes of one name');
+  const names = (network as { graph: { nodes: { name: string }[] } }).graph.nodes.map(({ name }) => name);
+  t.equal(new Set(names).size, 201, 'get names of their own');
+});
+
 test('many folded constants together are bounded', async (t) => {
   const nodes = Array.from({ length: 100 }, (_, i): NodeSpec => {
     return { op: 'Expand', inputs: ['c', 's'], outputs: [`m${i}`] };

@@ -451,6 +451,16 @@ test('sizes that the file leaves open', async (t) => {
     inputs,
   });
   t.equal(dense.anySize, false, 'a dense layer takes one');
+  const own = await read({
+    nodes: [conv, { op: 'Flatten', inputs: ['c'], outputs: ['f'] }, gemm('f')],
+    initializers: [...weights.slice(0, 2), random('fc', [4, 5 * 30 * 30]), random('fcb', [4])],
+    inputs,
+  });
+  t.deepEqual(
+    [own.inputShape, own.anySize],
+    [[1, 3, 32, 32], false],
+    'and may take one that is not the usual',
+  );
   const same: NodeSpec = { ...conv, attributes: { auto_pad: 'SAME_UPPER', strides: [2, 2] } };
   const tensorflow = await read({
     nodes: [same, relu, gap, flatten, gemm('f')],
