@@ -3,7 +3,7 @@
 
 import test from 'tape';
 import { recogniseHead } from '../../cam/methods/cam.ts';
-import { concat, scope, type Tensor, tensor } from '../../engine/index.ts';
+import { concat, maxPoolSelect, narrow, ShapeError, scope, type Tensor, tensor } from '../../engine/index.ts';
 import { FormatError } from '../../models/formats/errors.ts';
 import { floatToHalf } from '../../models/formats/half.ts';
 import type { ImportedNetwork } from '../../models/formats/imported.ts';
@@ -316,6 +316,52 @@ test('a file traced for one picture: attention whose sizes are literal follows t
   );
   t.ok(error instanceof FormatError, 'a batch that cannot be followed is refused, not guessed');
   t.match(String(error), /batch that may vary/);
+});
+
+test('arithmetic on masks and shapes is folded; on the picture it is refused', async (t) => {
+  const values = (name: string, ...data: number[]): TensorSpec => ({ name, dims: [data.length], data });
+  const rows: TensorSpec = { name: 'rows', dims: [2, 1], type: 7, data: [2, -4] };
+  const cases: readonly (readonly [NodeSpec, number[]])[] = [
+    [{ op: 'Floor', inputs: ['a'], outputs: ['k'] }, [-2, 0, 1, 3]],
+    [{ op: 'Ceil', inputs: ['a'], outputs: ['k'] }, [-1, 0, 2, 4]],
+    [{ op: 'Mod', inputs: ['i', 'three'], outputs: ['k'] }, [2, 0, 1, 1]],
+    [{ op: 'Mod', inputs: ['i', 'three'], outputs: ['k'], attributes: { fmod: 1 } }, [-1, 0, 1, 1]],
+    [{ op: 'Not', inputs: ['i'], outputs: ['k'] }, [0, 1, 0, 0]],
+    [{ op: 'And', inputs: ['i', 'a'], outputs: ['k'] }, [1, 0, 1, 1]],
+    [{ op: 'Or', inputs: ['i', 'a'], outputs: ['k'] }, [1, 0, 1, 1]],
+    [{ op: 'ScatterND', inputs: ['a', 'rows', 'new'], outputs: ['k'] }, [8, 0, 7, 3.5]],
+  ];
+  const initializers = [
+    values('a', -1.5, 0, 1.25, 3.5),
+    ints('i', -1, 0, 4, 7),
+    ints('three', 3),
+    rows,
+    values('new', 7, 8),
+  ];
+  const after: readonly NodeSpec[] = [
+    { op: 'Cast', inputs: ['k'], outputs: ['f'], attributes: { to: 1 } },
+    { op: 'Mul', inputs: ['x', 'f'], outputs: ['m'] },
+    { op: 'Flatten', inputs: ['m'], outputs: ['y'] },
+  ];
+  for (const [node, expected] of cases) {
+    const network = await read({ nodes: [node, ...after], initializers });
+    t.deepEqual(
+      [...network.tensors.values()].map(({ data }) => [...data]),
+      [expected],
+      node.op,
+    );
+    const computed = { ...node, inputs: ['x', ...node.inputs!.slice(1)] };
+    const error = await read({ nodes: [computed, ...after], initializers }).then(String, String);
+    t.match(error, /depends on the picture/, `${node.op} of the picture`);
+  }
+});
+
+test('the indices of a max pooling', async (t) => {
+  const x = tensor(await device(), [1, 5, 2, 9, 3, 0, 4, 4, 8], [1, 1, 3, 3]);
+  const places = tensor(x.device, [0, 1, 2, 3, 4, 5, 6, 7, 8], x.shape);
+  const found = scope(() => maxPoolSelect(x, places, { kernel: [2, 2], stride: [1, 1] }));
+  t.deepEqual([...(await found.data())], [3, 1, 3, 8], 'the first of equals');
+  t.throws(() => maxPoolSelect(x, narrow(places, 2, 0, 2), { kernel: [2, 2] }), ShapeError);
 });
 
 test('old forms of operators mean what the new ones do', async (t) => {
