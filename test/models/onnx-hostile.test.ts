@@ -239,6 +239,22 @@ test('constants and attributes that ask for the world', async (t) => {
       { op: 'Split', inputs: ['x', 's'], outputs: ['m', 'n'], attributes: { axis: 1 } },
       [ints('s', huge, -huge + 3)],
     ],
+    'a mode that is a word of the language': [
+      { op: 'Pad', inputs: ['x', 's'], outputs: ['m'], attributes: { mode: 'constructor' } },
+      [ints('s', 0, 0, 1, 1, 0, 0, 0, 0)],
+    ],
+    'another one': [
+      { op: 'Resize', inputs: ['x', '', '', 's'], outputs: ['m'], attributes: { mode: '__proto__' } },
+      [ints('s', 1, 3, 8, 8)],
+    ],
+    'and another': [
+      {
+        op: 'MaxPool',
+        inputs: ['x'],
+        outputs: ['m'],
+        attributes: { kernel_shape: [2, 2], auto_pad: 'valueOf' },
+      },
+    ],
     'an axis that is not there': [{ op: 'Softmax', inputs: ['x'], outputs: ['m'], attributes: { axis: 9 } }],
     'groups of 0': [
       { op: 'Conv', inputs: ['x', 'w'], outputs: ['m'], attributes: { group: 0 } },

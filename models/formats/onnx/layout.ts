@@ -10,6 +10,7 @@ import {
   batchAxisOf,
   type Call,
   type Computed,
+  choose,
   isConstant,
   type Value,
 } from './call.ts';
@@ -372,8 +373,7 @@ const pad: Builder = (call) => {
       attributes,
     });
   }
-  const coordinate = PADDING[mode];
-  if (coordinate === undefined) throw new FormatError(`padding mode ${mode} is not supported`);
+  const coordinate = choose(PADDING, 'mode', mode);
   const device = (t: Tensor) =>
     before.reduce(
       (y, first, axis) => {
