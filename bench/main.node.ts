@@ -135,4 +135,4 @@ function terminal({ title, head, rows, note }: Table): string {
   return `\n${title}\n${table.toString()}${note ? `\n${note}` : ''}`;
 }
 
-await command.parseAsync();
+await command.parseAsync().catch((error: Error) => command.error(`bench: ${error.message}`));

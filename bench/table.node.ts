@@ -16,4 +16,9 @@ function read(file: string): Results {
   }
 }
 
-writeFileSync(readme, fillTables(readFileSync(readme, 'utf8'), read));
+try {
+  writeFileSync(readme, fillTables(readFileSync(readme, 'utf8'), read));
+} catch (error) {
+  console.error((error as Error).message);
+  process.exitCode = 1;
+}
