@@ -116,8 +116,8 @@ export const camCaseNames = ({ title, channels }: Explained) => ({
   shared: `${title}, five methods of two classes`,
 });
 
-/** Masked inputs of Score-CAM that are timed as one batch. */
-const MASKED_BATCH = 64;
+/** Masked inputs of Score-CAM that are timed as one batch: what SqueezeNet's first layer may hold where buffers are small. */
+const MASKED_BATCH = 16;
 
 /** Batches of masked inputs that one Score-CAM takes. */
 export const maskedBatches = ({ channels }: Explained): number => channels / Math.min(channels, MASKED_BATCH);

@@ -34,7 +34,8 @@ export interface Listener {
 /** A sample takes at least this long where the fastest contestant's runs may be repeated for it. */
 const SAMPLE_MS = 20;
 const MOST_REPEATS = 64;
-const WARM_UPS = 2;
+/** A second round of warming up is left out where the first took longer than this: all is compiled by then. */
+const LONG_WARM_UP_SECONDS = 5;
 const LEAST_ROUNDS = 2;
 
 /** Measures every case of a plan. */
@@ -150,10 +151,12 @@ async function measureHeat(
     else expectAgreement(known, check);
   });
   const single = new Map<Contestant, number>();
-  for (let i = 0; i < WARM_UPS; i++) await round(1, i, (c, ms) => single.set(c, ms));
+  const warmUp = () => round(1, 0, (c, ms) => single.set(c, ms));
+  await warmUp();
+  if (total(single.values()) < 1000 * LONG_WARM_UP_SECONDS) await warmUp();
   const times = [...single.values()];
   const repeats = heat.some(({ problem }) => 'network' in problem) ? 1 : repeatsOf(Math.min(...times));
-  const roundSeconds = (times.reduce((sum, ms) => sum + ms, 0) * repeats) / 1000;
+  const roundSeconds = (total(times) * repeats) / 1000;
   const affordable = Math.floor((plan.secondsPerCase * heat.length) / roundSeconds);
   const rounds = Math.max(LEAST_ROUNDS, Math.min(plan.rounds, affordable));
   for (let r = 0; r < rounds; r++) {
@@ -169,6 +172,8 @@ async function measureHeat(
     outcome: failed === undefined ? { first, samples, repeats } : { failed },
   }));
 }
+
+const total = (numbers: Iterable<number>): number => [...numbers].reduce((sum, n) => sum + n, 0);
 
 const repeatsOf = (fastest: number): number =>
   Math.max(1, Math.min(MOST_REPEATS, Math.ceil(SAMPLE_MS / fastest)));

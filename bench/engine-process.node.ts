@@ -15,8 +15,8 @@ export interface EngineProcess {
   readonly stop: () => void;
 }
 
-/** Longest wait for one reply: some engines compile a network for half a minute on a software adapter. */
-const PATIENCE_MS = 300_000;
+/** Longest wait for one reply: Score-CAM of a large network takes minutes on a software adapter. */
+const PATIENCE_MS = 600_000;
 
 /** Starts the process and opens the engine in it. */
 export async function openEngine(name: string): Promise<EngineProcess> {

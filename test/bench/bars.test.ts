@@ -78,11 +78,11 @@ test('two of three convolutions are to be faster than WebAssembly', (t) => {
 test('methods are told in forward passes, ten explanations in what is unavoidable', (t) => {
   const e = explained.find(({ network }) => network === 'squeezenet1_0')!;
   const names = camCaseNames(e);
-  t.equal(maskedBatches(e), 8, '512 channels in batches of 64');
+  t.equal(maskedBatches(e), 32, '512 channels in batches of 16');
   const bars = barsOf(
     resultsOf([
       timed(names.forward, 'limelight', [100]),
-      timed(names.masked, 'limelight', [5000]),
+      timed(names.masked, 'limelight', [1250]),
       timed(names.method('grad-cam'), 'limelight', [120]),
       timed(names.method('grad-cam++'), 'limelight', [123]),
       timed(names.method('ablation-cam'), 'limelight', [310]),
