@@ -2,7 +2,10 @@
 // files. Those that are not shipped lie in the folder that LIMELIGHT_ASSETS names.
 
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { recogniseHead } from '../cam/index.ts';
+import { partsIn } from '../models/formats/folder.node.ts';
+import { readOnnx } from '../models/formats/onnx/read.ts';
 import { catalogEntry, type NetworkDescription, readSafetensors } from '../models/index.ts';
 import { Unsupported } from './engines/engine.ts';
 import { type HostTensor, randomTensor } from './problems.ts';
@@ -12,8 +15,9 @@ export interface MeasuredNetwork {
   readonly tensors: ReadonlyMap<string, { readonly shape: readonly number[]; readonly data: Float32Array }>;
 }
 
-/** Files below the folder of the assets, and the size of the input [C, H, W]. */
+/** Where a network comes from: files below the folder of the assets. One that has no `catalogName` is read from ONNX. */
 interface Source {
+  /** [C, H, W] */
   readonly inputShape: readonly [number, number, number];
   readonly catalogName?: string;
   readonly weights?: string;
@@ -47,27 +51,49 @@ function sourceOf(name: string): Source {
   throw new RangeError(`no network is named ${name}`);
 }
 
-function asset(path: string): Promise<Buffer> {
+function assetPath(path: string): string {
   const folder = process.env.LIMELIGHT_ASSETS;
   if (folder === undefined)
     throw new Unsupported(`${path} without LIMELIGHT_ASSETS, the folder of networks,`);
-  return readFile(join(folder, path));
+  return join(folder, path);
 }
 
 /** A network's graph and its weights. */
 export async function loadMeasured(name: string): Promise<MeasuredNetwork> {
   const { catalogName, weights } = sourceOf(name);
-  if (catalogName === undefined) throw new Unsupported(`${name}, which comes as ONNX only,`);
+  if (catalogName === undefined) return importedNetwork(name);
   const description = catalogEntry(catalogName);
-  const bytes = weights === undefined ? await readFile(description.weights!) : await asset(weights);
+  const bytes = await readFile(weights === undefined ? description.weights! : assetPath(weights));
   return { description, tensors: readSafetensors(bytes, name).tensors };
+}
+
+/** The network of an ONNX file, explained at what its head pools. */
+async function importedNetwork(name: string): Promise<MeasuredNetwork> {
+  const { onnx, inputShape } = sourceOf(name);
+  const path = assetPath(onnx!);
+  const { graph, tensors, probabilities } = await readOnnx(
+    await readFile(path),
+    path,
+    partsIn(dirname(path)),
+  );
+  const pixels = { scale: 255, mean: [0, 0, 0], std: [1, 1, 1] };
+  const description: NetworkDescription = {
+    name,
+    summary: '',
+    graph,
+    preprocessing: { channels: inputShape[0] as 1 | 3, ...pixels }, // not used: inputs are random numbers
+    classes: [],
+    probabilities,
+    targetLayer: recogniseHead(graph).featureMap,
+  };
+  return { description, tensors };
 }
 
 /** A network as an ONNX file. */
 export async function onnxFile(name: string): Promise<Uint8Array> {
   const { onnx } = sourceOf(name);
   if (onnx === undefined) throw new Unsupported(`${name}, which has no ONNX file,`);
-  return asset(onnx);
+  return readFile(assetPath(onnx));
 }
 
 /** The same input [batch, C, H, W] for every engine. */

@@ -13,6 +13,8 @@ export interface Attributes {
   readonly ceilMode?: boolean;
   readonly epsilon?: number;
   readonly addedChannels?: number;
+  readonly min?: number;
+  readonly max?: number;
 }
 
 /** A layer of each kind in another library's tensors. */
@@ -44,6 +46,12 @@ export function interpret<T>(
     return value;
   };
   return valueAt(wanted);
+}
+
+/** Flattens what has one number a channel; the order of more depends on where an engine keeps its channels. */
+export function flat<T>(shape: readonly number[], flatten: () => T): T {
+  if (shape.filter((n) => n !== 1).length > 2) throw new Unsupported(`flattening [${shape.join(', ')}]`);
+  return flatten();
 }
 
 /** Pixels that pooling needs after an input of `size` so that its last window is whole, in ceil mode. */

@@ -6,7 +6,7 @@ import { load, versionOf } from '../peers/load.node.ts';
 import { type HostTensor, inputsOf, type KernelProblem, type Problem } from '../problems.ts';
 import { installNavigator } from './dawn.node.ts';
 import { type Engine, type Prepared, Unsupported } from './engine.ts';
-import { interpret, type Layers, poolPadding } from './interpret.ts';
+import { flat, interpret, type Layers, poolPadding } from './interpret.ts';
 
 interface Tensor {
   readonly ref: Tensor;
@@ -33,6 +33,7 @@ interface Jax {
     transpose(x: Tensor): Tensor;
     mean(x: Tensor, axes: number[]): Tensor;
     max(x: Tensor): Tensor;
+    clip(x: Tensor, min: number, max: number): Tensor;
     pad(x: Tensor, widths: [number, number][]): Tensor;
     concatenate(parts: Tensor[], axis: number): Tensor;
     multiply(a: Tensor, b: Tensor | number): Tensor;
@@ -133,7 +134,9 @@ const layersOf = ({ numpy: np, lax, nn }: Jax): Layers<Tensor> => ({
     return np.add(np.multiply(x!.ref, scale.reshape([1, -1, 1, 1])), shift.reshape([1, -1, 1, 1]));
   },
   relu: ([x]) => nn.relu(x!.ref),
+  clip: ([x], _, { min, max }) => np.clip(x!.ref, min!, max!),
   dropout: ([x]) => x!.ref,
+  flatten: ([x]) => flat(x!.shape, () => x!.ref.reshape([x!.shape[0]!, -1])),
   add: ([a, b]) => np.add(a!.ref, b!.ref),
   concat: (parts) =>
     np.concatenate(

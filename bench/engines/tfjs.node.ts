@@ -6,7 +6,7 @@ import { folderOf, load, versionOf } from '../peers/load.node.ts';
 import { type HostTensor, inputsOf, type KernelProblem, type Problem, shapesOfKernel } from '../problems.ts';
 import { installNavigator } from './dawn.node.ts';
 import { type Engine, type Prepared, Unsupported } from './engine.ts';
-import { interpret, type Layers, poolPadding } from './interpret.ts';
+import { flat, interpret, type Layers, poolPadding } from './interpret.ts';
 
 interface Tensor {
   readonly shape: number[];
@@ -40,6 +40,7 @@ interface Tfjs {
   mul(x: Tensor, factor: number): Tensor;
   softmax(x: Tensor): Tensor;
   relu(x: Tensor): Tensor;
+  clipByValue(x: Tensor, min: number, max: number): Tensor;
   add(a: Tensor, b: Tensor): Tensor;
   concat(parts: readonly Tensor[], axis: number): Tensor;
   pad(x: Tensor, widths: [number, number][]): Tensor;
@@ -167,7 +168,9 @@ const layersOf = (tf: Tfjs): Layers<Tensor> => ({
   batchNorm: ([x], { weight, bias, mean, variance }, { epsilon }) =>
     tf.batchNorm(x!, mean!, variance!, bias!, weight!, epsilon!),
   relu: ([x]) => tf.relu(x!),
+  clip: ([x], _, { min, max }) => tf.clipByValue(x!, min!, max!),
   dropout: ([x]) => x!,
+  flatten: ([x]) => flat(x!.shape, () => tf.reshape(x!, [x!.shape[0]!, -1])),
   add: ([a, b]) => tf.add(a!, b!),
   concat: (parts) => tf.concat(parts, 3),
   globalAvgPool: ([x]) => tf.mean(x!, [1, 2]),

@@ -1,7 +1,7 @@
 // What engines are made of that needs no engine: variants of kernels against each other, pads, another library's layers.
 
 import test from 'tape';
-import { interpret, poolPadding } from '../../bench/engines/interpret.ts';
+import { flat, interpret, poolPadding } from '../../bench/engines/interpret.ts';
 import { limelightOn } from '../../bench/engines/limelight.node.ts';
 import type { Problem } from '../../bench/problems.ts';
 import { difference } from '../../bench/protocol.ts';
@@ -65,5 +65,14 @@ test('a graph runs in other tensors, each node once', (t) => {
   t.equal(calls, 1);
   t.equal(interpret(graph, layers, new Map(), new Map([['a', 5]]), 'c'), 15, 'from a layer on');
   t.throws(() => interpret(graph, { add: layers.add }, new Map(), new Map([['input', 2]]), 'c'), /kind relu/);
+  t.end();
+});
+
+test('only what has one number a channel is flattened, whatever the order of axes', (t) => {
+  t.equal(
+    flat([16, 1, 1, 256], () => 'flat'),
+    'flat',
+  );
+  t.throws(() => flat([16, 7, 7, 256], () => 'flat'), /flattening \[16, 7, 7, 256\] is not supported/);
   t.end();
 });
