@@ -20,9 +20,9 @@ export function summary(results: Results): string {
   ].join('\n');
 }
 
-/** The text with every marked table made anew; `read` gives the results in a file. */
-export const fillTables = (text: string, read: (file: string) => Results): string =>
-  text.replace(
-    SECTION,
-    (_, start: string, file: string, end: string) => `${start}\n${summary(read(file))}\n\n${end}`,
-  );
+/** The text with every marked table made anew from the results that `read` gives; without them it stays as it is. */
+export const fillTables = (text: string, read: (file: string) => Results | undefined): string =>
+  text.replace(SECTION, (whole, start: string, file: string, end: string) => {
+    const results = read(file);
+    return results === undefined ? whole : `${start}\n${summary(results)}\n\n${end}`;
+  });

@@ -118,5 +118,10 @@ test("a README's tables are made anew, and nothing else changes", (t) => {
     fillTables('no tables', () => results),
     'no tables',
   );
+  t.equal(
+    fillTables(before, () => undefined),
+    before,
+    'what was not measured stays',
+  );
   t.end();
 });
