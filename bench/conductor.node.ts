@@ -44,14 +44,19 @@ export async function conduct(plan: Plan, listener: Listener): Promise<Run> {
   const peaks: Peaks[] = [];
   const measurements: Measurement[] = [];
   try {
-    for (const name of plan.engines) {
-      listener.progress(0, `opening ${name}`);
+    /** Starts an engine's process; only the first engine is one that nothing can be measured without. */
+    const start = async (name: string) => {
       try {
         open.set(name, await openEngine(name));
       } catch (error) {
         if (name === plan.engines[0]) throw error;
+        open.delete(name);
         listener.warn(`${name} is left out: ${(error as Error).message.split('\n')[0]}`);
       }
+    };
+    for (const name of plan.engines) {
+      listener.progress(0, `opening ${name}`);
+      await start(name);
     }
     const engines = [...open.values()].map(({ name, adapter, version }) => ({ name, adapter, version }));
     const measurePeaks = async () => peaks.push(await open.get(plan.engines[0]!)!.ask('peaks', {}));
@@ -66,7 +71,7 @@ export async function conduct(plan: Plan, listener: Listener): Promise<Run> {
           ? [await measureCold(heat[0]!, plan)]
           : await measureHeat(heat, [...open.values()], plan, progress)),
       );
-      for (const [name, engine] of open) if (!engine.isAlive()) open.set(name, await openEngine(name));
+      for (const [name, engine] of [...open]) if (!engine.isAlive()) await start(name);
     }
     await measurePeaks();
     return {
