@@ -6,7 +6,7 @@ import { type EngineProcess, openEngine } from './engine-process.node.ts';
 import { difference } from './protocol.ts';
 import type { Measurement } from './results.ts';
 import type { Peaks } from './roofline.ts';
-import { median } from './statistics.ts';
+import { median, shuffled } from './statistics.ts';
 
 export interface Plan {
   readonly cases: readonly Case[];
@@ -103,6 +103,7 @@ interface Contestant {
   readonly engine: EngineProcess;
   readonly which: { readonly case: string; readonly variant?: string };
   first: number;
+  difference: number;
   readonly samples: number[];
   failed?: string;
 }
@@ -117,7 +118,7 @@ async function contestantsOf(
     for (const engine of engines) {
       const variants = plan.variants ? await engine.ask('variants', { case: name }) : [];
       const all = [{ case: name }, ...variants.map((variant) => ({ case: name, variant }))];
-      found.push(...all.map((which) => ({ engine, which, first: 0, samples: [] })));
+      found.push(...all.map((which) => ({ engine, which, first: 0, difference: 0, samples: [] })));
     }
   }
   return found;
@@ -141,19 +142,21 @@ async function measureHeat(
     }
   };
   /** One sample of each in turn. */
-  const round = async (times: number, rotation: number, keep: (c: Contestant, ms: number) => void) => {
-    // Another one begins each round, so that nobody always comes after the same neighbour.
-    const order = all.map((_, i) => all[(i + rotation) % all.length]!);
-    await each(order, async (c) => keep(c, await c.engine.ask('run', { ...c.which, times })));
+  const round = async (times: number, seed: number, keep: (c: Contestant, ms: number) => void) => {
+    // In another order each time, so that nobody always comes after the same neighbour.
+    await each(shuffled(all, seed), async (c) => keep(c, await c.engine.ask('run', { ...c.which, times })));
   };
 
   const expected = new Map<string, readonly number[]>();
   await each(all, async (c) => {
     const { first, check } = await c.engine.ask('prepare', c.which);
     c.first = first;
-    const known = expected.get(c.which.case);
-    if (known === undefined) expected.set(c.which.case, check);
-    else expectAgreement(known, check);
+    const known = expected.get(c.which.case) ?? check;
+    expected.set(c.which.case, known);
+    c.difference = difference(known, check);
+    if (c.difference > TOLERANCE) {
+      throw new Error(`its result is wrong: off by ${c.difference.toExponential(1)} of the largest value`);
+    }
   });
   const single = new Map<Contestant, number>();
   const warmUp = () => round(1, 0, (c, ms) => single.set(c, ms));
@@ -171,10 +174,10 @@ async function measureHeat(
   for (const engine of engines) {
     for (const { name } of heat) if (engine.isAlive()) await engine.ask('dispose', { case: name });
   }
-  return all.map(({ engine, which, first, samples, failed }) => ({
+  return all.map(({ engine, which, first, samples, difference, failed }) => ({
     ...which,
     engine: engine.name,
-    outcome: failed === undefined ? { first, samples, repeats } : { failed },
+    outcome: failed === undefined ? { first, samples, repeats, difference } : { failed },
   }));
 }
 
@@ -185,12 +188,6 @@ const repeatsOf = (fastest: number): number =>
 
 /** Relative difference between two engines' results above which one of them is wrong. */
 const TOLERANCE = 2e-3;
-
-function expectAgreement(expected: readonly number[], found: readonly number[]): void {
-  const off = difference(expected, found);
-  if (off > TOLERANCE)
-    throw new Error(`its result is wrong: off by ${off.toExponential(1)} of the largest value`);
-}
 
 /** The first engine from the start of its process; what follows the first run is the second one. */
 async function measureCold({ name }: Case, plan: Plan): Promise<Measurement> {
@@ -211,7 +208,11 @@ async function measureCold({ name }: Case, plan: Plan): Promise<Measurement> {
   } catch (error) {
     return { case: name, engine, outcome: { failed: (error as Error).message } };
   }
-  return { case: name, engine, outcome: { first: median(firsts), samples: seconds, repeats: 1 } };
+  return {
+    case: name,
+    engine,
+    outcome: { first: median(firsts), samples: seconds, repeats: 1, difference: 0 },
+  };
 }
 
 const COLD_ROUNDS = 5;

@@ -83,15 +83,21 @@ export function workOfKernel(p: KernelProblem): Work {
   return { flops: flopsPerOutput(p) * elements(y), bytes: 4 * moved };
 }
 
-/** The same pseudo-random numbers for every engine, in -0.5 .. 0.5. */
-export function randomTensor(shape: readonly number[], seed: number): HostTensor {
-  const data = new Float32Array(elements(shape));
+/** Pseudo-random numbers in 0 .. 1, the same for the same seed: mulberry32. */
+export function randomNumbers(seed: number): () => number {
   let state = seed >>> 0;
-  for (let i = 0; i < data.length; i++) {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0; // Numerical Recipes' generator
-    data[i] = state / 2 ** 32 - 0.5;
-  }
-  return { shape, data };
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let z = Math.imul(state ^ (state >>> 15), state | 1);
+    z ^= z + Math.imul(z ^ (z >>> 7), z | 61);
+    return ((z ^ (z >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** The same numbers for every engine, in -0.5 .. 0.5. */
+export function randomTensor(shape: readonly number[], seed: number): HostTensor {
+  const draw = randomNumbers(seed);
+  return { shape, data: Float32Array.from({ length: elements(shape) }, () => draw() - 0.5) };
 }
 
 /** Inputs of a kernel problem; NCHW, weights OIHW. */

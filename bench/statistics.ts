@@ -1,5 +1,7 @@
 // What is said about repeated timings: the median and the quartiles, which a shared machine's outliers do not move.
 
+import { randomNumbers } from './problems.ts';
+
 export interface Summary {
   readonly count: number;
   readonly q1: number;
@@ -30,4 +32,15 @@ export const median = (numbers: readonly number[]): number => quantile(numbers, 
 export function ratio(a: readonly number[], b: readonly number[]): Summary {
   const rounds = Math.min(a.length, b.length);
   return summarise(Array.from({ length: rounds }, (_, i) => a[i]! / b[i]!));
+}
+
+/** The items in an order drawn by chance (Fisher and Yates), the same for the same seed. */
+export function shuffled<T>(items: readonly T[], seed: number): T[] {
+  const order = [...items];
+  const draws = randomNumbers(seed);
+  for (let i = order.length - 1; i > 0; i--) {
+    const j = Math.floor(draws() * (i + 1));
+    [order[i], order[j]] = [order[j]!, order[i]!];
+  }
+  return order;
 }

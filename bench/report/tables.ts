@@ -38,8 +38,8 @@ export function measurementTable(results: Results): Table {
   const rows = results.measurements.map((m) => {
     const name = m.case === last ? '' : m.case;
     last = m.case;
-    if ('failed' in m.outcome) return [name, labelOf(m), m.outcome.failed, '', '', '', '', '', ''];
-    const { first, samples } = m.outcome;
+    if ('failed' in m.outcome) return [name, labelOf(m), m.outcome.failed, '', '', '', '', '', '', ''];
+    const { first, samples, difference } = m.outcome;
     const summary = summarise(samples);
     return [
       name,
@@ -49,6 +49,7 @@ export function measurementTable(results: Results): Table {
       String(summary.count),
       digits(first),
       ...rateOf(results, m, summary.median),
+      difference === 0 ? '' : difference.toExponential(0),
     ];
   });
   return {
@@ -63,12 +64,14 @@ export function measurementTable(results: Results): Table {
       'GFLOP/s',
       'GB/s',
       'of roofline',
+      'differs by',
     ],
     rows,
     note:
       'A run allocates its result, and the result is read back whole (the last one of a sample, where runs are ' +
       'repeated). First: from host data to the first result, compilation included. FLOPs are those of the direct ' +
-      'algorithm, bytes those of each tensor moved once.',
+      'algorithm, bytes those of each tensor moved once. Differences are from the result of the first engine, relative ' +
+      'to its largest value.',
   };
 }
 

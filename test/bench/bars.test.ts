@@ -9,7 +9,7 @@ import { resultsOf } from './results.ts';
 const timed = (name: string, engine: string, samples: readonly number[], first = 1000): Measurement => ({
   case: name,
   engine,
-  outcome: { first, samples, repeats: 1 },
+  outcome: { first, samples, repeats: 1, difference: 0 },
 });
 
 const find = (bars: readonly Bar[], what: string): Bar | undefined =>

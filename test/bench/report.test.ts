@@ -9,12 +9,16 @@ import type { Measurement } from '../../bench/results.ts';
 import { resultsOf } from './results.ts';
 
 const measurements: Measurement[] = [
-  { case: 'relu 1M', engine: 'limelight', outcome: { first: 30, samples: [1, 2, 3], repeats: 4 } },
+  {
+    case: 'relu 1M',
+    engine: 'limelight',
+    outcome: { first: 30, samples: [1, 2, 3], repeats: 4, difference: 0 },
+  },
   {
     case: 'relu 1M',
     engine: 'limelight',
     variant: 'naive',
-    outcome: { first: 3, samples: [4, 4, 4], repeats: 4 },
+    outcome: { first: 3, samples: [4, 4, 4], repeats: 4, difference: 2e-5 },
   },
   { case: 'relu 1M', engine: 'jax-js', outcome: { failed: 'a <bad> "thing" | broke' } },
 ];
@@ -47,8 +51,10 @@ test('a row tells median, rates and share of the roofline', (t) => {
     '0.500',
     '4.00',
     '40.0 %',
+    '',
   ]);
   t.deepEqual(rows[1]!.slice(0, 3), ['', 'limelight: naive', '4.00'], 'the case is named once');
+  t.equal(rows[1]!.at(-1), '2e-5', 'how far a variant is from what the engine computes');
   t.equal(rows[2]![2], 'a <bad> "thing" | broke', 'what failed is said in its place');
   t.ok(rows.every((row) => row.length === head.length));
   t.end();
@@ -88,8 +94,16 @@ test('plots hold what was measured', (t) => {
   t.equal(speedPlot(resultsOf(measurements.slice(0, 1))), undefined, 'nobody beside Limelight');
   const cost = costPlot(
     resultsOf([
-      { case: 'net, forward', engine: 'limelight', outcome: { first: 1, samples: [2], repeats: 1 } },
-      { case: 'net, cam', engine: 'limelight', outcome: { first: 1, samples: [5], repeats: 1 } },
+      {
+        case: 'net, forward',
+        engine: 'limelight',
+        outcome: { first: 1, samples: [2], repeats: 1, difference: 0 },
+      },
+      {
+        case: 'net, cam',
+        engine: 'limelight',
+        outcome: { first: 1, samples: [5], repeats: 1, difference: 0 },
+      },
     ]),
     [{ title: 'net', forward: 'net, forward', cases: ['net, cam', 'net, not measured'] }],
   );

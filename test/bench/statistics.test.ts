@@ -1,7 +1,7 @@
 // Medians, quartiles and ratios against numbers worked out by hand.
 
 import test from 'tape';
-import { median, quantile, ratio, summarise } from '../../bench/statistics.ts';
+import { median, quantile, ratio, shuffled, summarise } from '../../bench/statistics.ts';
 
 test('quantiles lie between neighbours, in any order of the numbers', (t) => {
   t.equal(quantile([7], 0.25), 7, 'one number is every quantile');
@@ -24,5 +24,16 @@ test('a ratio is taken round by round', (t) => {
   // The machine was ten times slower in the second round: the ratio does not see it.
   t.deepEqual(ratio([2, 20, 2], [1, 10, 1]), { count: 3, q1: 2, median: 2, q3: 2 });
   t.equal(ratio([4, 8], [1, 2, 50]).count, 2, 'rounds that only one of them finished do not count');
+  t.end();
+});
+
+test('a shuffle keeps every item, and follows from its seed', (t) => {
+  const items = [1, 2, 3, 4, 5];
+  t.deepEqual([...shuffled(items, 7)].sort(), items);
+  t.deepEqual(shuffled(items, 7), shuffled(items, 7));
+  t.deepEqual(items, [1, 2, 3, 4, 5], 'the items stay as they were');
+  const first = Array.from({ length: 50 }, (_, seed) => shuffled(items, seed)[0]);
+  t.equal(new Set(first).size, 5, 'over fifty rounds each one comes first');
+  t.deepEqual(shuffled([], 1), []);
   t.end();
 });
