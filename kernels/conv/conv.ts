@@ -252,14 +252,24 @@ export const rowsConstants = (window: Window): Constants => ({
   WEIGHTS: ROWS_CHANNELS * window.kernel[1],
 });
 
+/** Strips of a depthwise convolution below which they are made shorter, to keep more of the device busy. */
+const ENOUGH_STRIPS = 2048;
+const SHORTEST_STRIP = 4;
+
 /** (x, w, bias) -> y, a channel of the result from one channel of the input. */
 export function conv2dDepthwise({ geometry: g, spread, adjoint }: Convolution, epilogue: Epilogue): Launch {
-  const [tilesY, tilesX] = [ceil4(g.output[0]), ceil4(g.output[1])];
-  const count = g.batch * g.outChannels * tilesY * tilesX;
+  const stripsX = ceil4(g.output[1]);
+  const across = g.batch * g.outChannels * stripsX;
+  const wanted = Math.ceil((g.output[0] * across) / ENOUGH_STRIPS);
+  const stripRows = Math.min(Math.max(wanted, SHORTEST_STRIP), g.output[0]);
+  const stripsY = Math.ceil(g.output[0] / stripRows);
+  const count = across * stripsY;
   const sizes = [...g.input, ...g.output, g.padding[0], g.padding[1]].map(signed);
+  const strips = [stripsX, stripsY, stripRows];
   const multiplier = g.outChannels / g.inChannels;
-  const params = [count, tilesX, tilesY, g.outChannels, multiplier, ...sizes, ...epilogueWords(epilogue)];
-  return launch('conv2dDepthwise', count, params, depthwiseConstants(g, spread, adjoint));
+  const params = [count, ...strips, g.outChannels, multiplier, ...sizes, ...epilogueWords(epilogue)];
+  const constants = depthwiseConstants(g, spread, adjoint);
+  return launch('conv2dDepthwise', count, params, constants, TILE_WORKGROUP);
 }
 
 /** Constants of conv2d-depthwise.wgsl. */
@@ -268,6 +278,10 @@ export function depthwiseConstants(
   spread: readonly [number, number],
   adjoint: boolean,
 ): Constants {
+  const columns = 3 * stride[1] + (kernel[1] - 1) * dilation[1] + 1;
+  const span = (kernel[0] - 1) * dilation[0] + 1;
+  const fresh = Math.min(stride[0], span);
+  const kept = span - fresh;
   return {
     KERNEL_Y: kernel[0],
     KERNEL_X: kernel[1],
@@ -278,8 +292,13 @@ export function depthwiseConstants(
     SPREAD_Y: spread[0],
     SPREAD_X: spread[1],
     ADJOINT: Number(adjoint),
-    ROWS: 3 * stride[0] + (kernel[0] - 1) * dilation[0] + 1,
-    COLUMNS: 3 * stride[1] + (kernel[1] - 1) * dilation[1] + 1,
+    COLUMNS: columns,
+    FRESH: fresh,
+    KEPT: kept,
+    WARM_UP: Math.ceil(kept / stride[0]),
+    KEPT_PIXELS: kept * columns,
+    WINDOW: (kept + fresh) * columns,
+    TAPS: kernel[0] * kernel[1],
   };
 }
 

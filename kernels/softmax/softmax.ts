@@ -11,5 +11,7 @@ export function softmax(outer: number, n: number, inner: number, log: boolean): 
   const lines = outer * inner;
   const workgroup = lines < FEW_LINES ? SMALL_WORKGROUP : WORKGROUP;
   const constants = { LOG: Number(log), WORKGROUP: workgroup };
-  return launch('softmax', lines, [lines, n, inner], constants, workgroup);
+  return inner === 1 && n % 4 === 0
+    ? launch('softmaxRows', lines, [lines, n / 4], constants, workgroup)
+    : launch('softmax', lines, [lines, n, inner], constants, workgroup);
 }

@@ -54,6 +54,7 @@ const variants: Readonly<Record<string, readonly Constants[]>> = {
   strided: cross(each('RANK', range(0, 8)), each('PLAIN', flag)),
   argmax: each('SIGN_NEGATIVE', flag),
   softmax: cross(each('LOG', flag), each('WORKGROUP', [8, 64])),
+  softmaxRows: cross(each('LOG', flag), each('WORKGROUP', [8, 64])),
   maxPool: small.map(([kernel, stride]) => maxPoolConstants(window(kernel, stride))),
   avgPool: each('ADJOINT', flag),
   bilinear: cross(each('ADJOINT', flag), each('ALIGN_CORNERS', flag)),
