@@ -6,10 +6,10 @@ import {
   epilogueWords,
   type Launch,
   launch,
+  launchTiles,
   NO_EPILOGUE,
   type SizedLaunch,
   signed,
-  TILE_WORKGROUP,
 } from '../kernel.ts';
 import { strided } from '../layout/layout.ts';
 
@@ -96,8 +96,9 @@ const table: readonly { readonly variant: ConvVariant; readonly suits: (g: ConvG
 ];
 
 function suitsWinograd(g: ConvGeometry): boolean {
-  const tiles = g.batch * ceil4(g.output[0]) * ceil4(g.output[1]);
-  return tiles >= 4 && g.inChannels >= 16 && g.outChannels >= 16;
+  const tiles = g.batch * tilesOf(g);
+  const enough = tiles >= 4 && g.inChannels >= 16 && g.outChannels >= 16;
+  return enough && winogradBytes(g) <= WINOGRAD_LARGEST;
 }
 
 /** The variant that computes a convolution, when those in `without` are not to be used. */
@@ -204,13 +205,12 @@ export function conv2dTiled(
     },
     y:
       variant === 'direct'
-        ? launch('conv2dDirect', tiles * g.groups * vectors, params, directConstants(g), TILE_WORKGROUP)
-        : launch(
+        ? launchTiles('conv2dDirect', tiles * g.groups * vectors, params, directConstants(g))
+        : launchTiles(
             'conv2dRows',
             tiles * g.groups * Math.ceil(vectors / ROWS_CHANNELS),
             [...params, g.dilation[0]],
             rowsConstants(g),
-            TILE_WORKGROUP,
           ),
   };
 }
@@ -269,7 +269,7 @@ export function conv2dDepthwise({ geometry: g, spread, adjoint }: Convolution, e
   const multiplier = g.outChannels / g.inChannels;
   const params = [count, ...strips, g.outChannels, multiplier, ...sizes, ...epilogueWords(epilogue)];
   const constants = depthwiseConstants(g, spread, adjoint);
-  return launch('conv2dDepthwise', count, params, constants, TILE_WORKGROUP);
+  return launchTiles('conv2dDepthwise', count, params, constants);
 }
 
 /** Constants of conv2d-depthwise.wgsl. */
@@ -302,8 +302,16 @@ export function depthwiseConstants(
   };
 }
 
-/** Bytes of each of Winograd's two intermediate results that are made at once; larger batches go in parts. */
+/** Tiles of 4 x 4 pixels in an image of the result. */
+const tilesOf = ({ output }: ConvGeometry) => ceil4(output[0]) * ceil4(output[1]);
+
+/** Bytes of the larger of Winograd's two intermediate results, for one image. */
+const winogradBytes = (g: ConvGeometry) => 36 * 4 * tilesOf(g) * Math.max(g.inChannels, g.outChannels);
+
+/** Bytes of an intermediate result that are made at once; larger batches go in parts. */
 const WINOGRAD_BYTES = 32 * 2 ** 20;
+/** Images whose intermediate results are larger are convolved directly, in less memory. */
+const WINOGRAD_LARGEST = 64 * 2 ** 20;
 
 /** Winograd's convolution of some images of a batch: x -> transformed, products with `factor`, (products, bias) -> y. */
 export interface WinogradPart {
@@ -320,12 +328,10 @@ export function conv2dWinograd(
   epilogue: Epilogue,
 ): { w: SizedLaunch; parts: WinogradPart[] } {
   const [tilesY, tilesX] = [ceil4(g.output[0]), ceil4(g.output[1])];
-  const perImage = tilesY * tilesX;
-  const bytes = 36 * 4 * perImage * Math.max(g.inChannels, g.outChannels);
-  const images = Math.max(1, Math.floor(WINOGRAD_BYTES / bytes));
+  const images = Math.max(1, Math.floor(WINOGRAD_BYTES / winogradBytes(g)));
   const parts: WinogradPart[] = [];
   for (let image = 0; image < g.batch; image += images) {
-    const tiles = Math.min(images, g.batch - image) * perImage;
+    const tiles = Math.min(images, g.batch - image) * tilesOf(g);
     const columns = 4 * ceil4(tiles);
     const words = [tilesX, tilesY, tiles, columns];
     const [from, to] = [tiles * g.inChannels, tiles * g.outChannels];

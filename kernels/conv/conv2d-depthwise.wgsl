@@ -21,7 +21,7 @@ const WARM_UP = 2u; // steps before the window is full: ceil(KEPT / STRIDE_Y)
 const KEPT_PIXELS = 12u; // KEPT * COLUMNS
 const WINDOW = 18u; // SPAN * COLUMNS
 const TAPS = 9u; // KERNEL_Y * KERNEL_X
-const WORKGROUP = 32u;
+const WORKGROUP = 64u;
 
 struct Params {
   count: u32, stripsX: u32, stripsY: u32, stripRows: u32, channels: u32, multiplier: u32, height: i32,
