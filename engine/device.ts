@@ -4,8 +4,9 @@
 import { openAdapter, text } from '#platform';
 import type { ConvVariant } from '../kernels/conv/conv.ts';
 import { sources } from '../kernels/index.ts';
-import type { Launch } from '../kernels/kernel.ts';
+import { inWorkgroupsOf, type Launch, TILE_WORKGROUP } from '../kernels/kernel.ts';
 import { bindings, specialise } from '../kernels/source.ts';
+import { isSoftwareAdapter } from './adapter-names.ts';
 import { DeviceLostError, KernelError, type LimelightError } from './errors.ts';
 import { createMemory, forget, type Memory, type Storage } from './memory.ts';
 
@@ -20,6 +21,8 @@ export interface Device {
   readonly memory: Memory;
   /** Variants of kernels that are not used; see `DeviceOptions`. */
   readonly without: ReadonlySet<Variant>;
+  /** Threads of a workgroup in kernels that compute a tile a thread. */
+  readonly tileWorkgroup: number;
   /** Undefined on a dry device, which computes nothing. */
   readonly commands: Commands | undefined;
 }
@@ -27,6 +30,8 @@ export interface Device {
 interface Pipeline {
   readonly pipeline: GPUComputePipeline;
   readonly layout: GPUBindGroupLayout;
+  /** Bind groups by their buffers. The pool gives a repeated computation the same buffers again. */
+  readonly groups: Map<string, GPUBindGroup>;
 }
 
 /** What is recorded and not yet submitted, and what is kept between submits. */
@@ -39,6 +44,8 @@ interface Commands {
   /** Buffers that recorded commands use. */
   readonly touched: Set<GPUBuffer>;
   used: number;
+  /** Bind groups kept. */
+  groups: number;
   dispatches: number;
   encoder: GPUCommandEncoder | undefined;
   pass: GPUComputePassEncoder | undefined;
@@ -92,6 +99,7 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
     staging: new Uint32Array(UNIFORM_BYTES / 4),
     touched: new Set(),
     used: 0,
+    groups: 0,
     dispatches: 0,
     encoder: undefined,
     pass: undefined,
@@ -111,10 +119,14 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
     budget: options.memoryBudget ?? 2 ** 31,
     largest: Math.min(gpu.limits.maxStorageBufferBindingSize, gpu.limits.maxBufferSize),
     create: (size) => gpu.createBuffer({ size, usage }),
-    settle: () => submit(commands),
+    settle: () => {
+      submit(commands);
+      forgetGroups(commands);
+    },
   });
   const without = new Set(options.without);
-  const device: Device = { kind, name, why, memory, without, commands };
+  const tileWorkgroup = TILE_WORKGROUP[isSoftwareAdapter(name) ? 'software' : 'hardware'];
+  const device: Device = { kind, name, why, memory, without, tileWorkgroup, commands };
   opens.push(opened, device);
   return device;
 }
@@ -131,7 +143,13 @@ export function dryDevice(): Device {
     settle: () => {},
   });
   const about = { kind: 'dry', name: 'no device', why: 'shapes alone' };
-  return { ...about, memory, without: new Set(), commands: undefined };
+  return {
+    ...about,
+    memory,
+    without: new Set(),
+    tileWorkgroup: TILE_WORKGROUP.hardware,
+    commands: undefined,
+  };
 }
 
 /** A GPU object that is collected while its device lives takes the process with it: keep them all. */
@@ -155,10 +173,11 @@ function check(commands: Commands): void {
 }
 
 /** Records one launch: `inputs` and then `output` are the kernel's storage bindings in order. */
-export function run(device: Device, launch: Launch, inputs: readonly Storage[], output: Storage): void {
+export function run(device: Device, work: Launch, inputs: readonly Storage[], output: Storage): void {
   const { commands } = device;
   if (commands === undefined) return;
   check(commands);
+  const launch = inWorkgroupsOf(device.tileWorkgroup, work);
   const [x, y] = launch.workgroups;
   forget(output);
   if (x === 0 || y === 0) return; // empty output: nothing to compute
@@ -166,24 +185,54 @@ export function run(device: Device, launch: Launch, inputs: readonly Storage[], 
   const alignment = gpu.limits.minUniformBufferOffsetAlignment;
   const bytes = Math.ceil((launch.params.length * 4) / alignment) * alignment;
   if (commands.used + bytes > UNIFORM_BYTES || commands.dispatches >= DISPATCHES_PER_SUBMIT) submit(commands);
-  const { pipeline, layout } = pipelineOf(commands, launch);
+  const pipeline = pipelineOf(commands, launch);
   commands.encoder ??= gpu.createCommandEncoder({ label: 'limelight' });
   commands.pass ??= commands.encoder.beginComputePass();
   commands.staging.set(launch.params, commands.used / 4);
-  const storages = [...inputs, output].map(({ buffer }, i) => {
-    commands.touched.add(buffer!);
-    return { binding: i + 1, resource: { buffer: buffer! } };
-  });
-  const group = gpu.createBindGroup({
-    label: launch.kernel,
-    layout,
-    entries: [{ binding: 0, resource: { buffer: commands.uniform, size: UNIFORM_BINDING } }, ...storages],
-  });
-  commands.pass.setPipeline(pipeline);
+  const group = groupOf(commands, pipeline, launch.kernel, [...inputs, output]);
+  commands.pass.setPipeline(pipeline.pipeline);
   commands.pass.setBindGroup(0, group, [commands.used]);
   commands.pass.dispatchWorkgroups(x, y);
   commands.used += bytes;
   commands.dispatches++;
+}
+
+/** Bind groups kept at most: enough for a large network, little beside its buffers. */
+const MOST_GROUPS = 4096;
+
+function groupOf(
+  commands: Commands,
+  { layout, groups }: Pipeline,
+  label: string,
+  storages: readonly Storage[],
+): GPUBindGroup {
+  const buffers = storages.map((storage) => storage.buffer!);
+  for (const buffer of buffers) commands.touched.add(buffer);
+  const key = buffers.map(numberOf).join();
+  const known = groups.get(key);
+  if (known) return known;
+  const uniform = { binding: 0, resource: { buffer: commands.uniform, size: UNIFORM_BINDING } };
+  const entries = buffers.map((buffer, i) => ({ binding: i + 1, resource: { buffer } }));
+  const made = commands.gpu.createBindGroup({ label, layout, entries: [uniform, ...entries] });
+  if (commands.groups++ >= MOST_GROUPS) forgetGroups(commands);
+  groups.set(key, made);
+  return made;
+}
+
+/** Lets go of bind groups, also of those whose buffers were destroyed. */
+function forgetGroups(commands: Commands): void {
+  for (const { groups } of commands.pipelines.values()) groups.clear();
+  commands.groups = 0;
+}
+
+const numbers = new WeakMap<GPUBuffer, number>();
+let numbered = 0;
+
+function numberOf(buffer: GPUBuffer): number {
+  const known = numbers.get(buffer);
+  if (known !== undefined) return known;
+  numbers.set(buffer, ++numbered);
+  return numbered;
 }
 
 function pipelineOf(commands: Commands, { kernel, constants }: Launch): Pipeline {
@@ -211,7 +260,7 @@ function pipelineOf(commands: Commands, { kernel, constants }: Launch): Pipeline
     layout: gpu.createPipelineLayout({ bindGroupLayouts: [layout] }),
     compute: { module, entryPoint: 'main' },
   });
-  const made = { pipeline, layout };
+  const made = { pipeline, layout, groups: new Map() };
   pipelines.set(key, made);
   return made;
 }

@@ -14,6 +14,7 @@ export const sources: Readonly<Record<string, URL>> = {
   sum: new URL('./reduce/sum.wgsl', import.meta.url),
   argmax: new URL('./reduce/argmax.wgsl', import.meta.url),
   softmax: new URL('./softmax/softmax.wgsl', import.meta.url),
+  softmaxRows: new URL('./softmax/softmax-rows.wgsl', import.meta.url),
   maxPool: new URL('./pool/max-pool.wgsl', import.meta.url),
   maxPoolIndices: new URL('./pool/max-pool-indices.wgsl', import.meta.url),
   planeGather: new URL('./pool/plane-gather.wgsl', import.meta.url),

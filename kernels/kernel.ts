@@ -12,6 +12,8 @@ export interface Launch {
   /** The uniform struct as 32-bit words; f32 fields through `bits`. */
   readonly params: readonly number[];
   readonly workgroups: readonly [x: number, y: number];
+  /** Threads, where each computes a tile or a line: the adapter then sets the workgroup's size; see `TILE_WORKGROUP`. */
+  readonly tiles?: number;
 }
 
 /** A launch together with the size, in elements, of the buffer it fills. */
@@ -23,8 +25,11 @@ export interface SizedLaunch {
 /** Threads of a workgroup in every one-dimensional kernel. */
 export const WORKGROUP = 64;
 
-/** The same in kernels whose threads compute a tile each: smaller, so that few tiles still spread evenly. */
-export const TILE_WORKGROUP = 32;
+/**
+ * The same in kernels whose threads compute a tile or a line each, by class of adapter. Hardware has warps to fill;
+ * software spreads few tiles over its cores more evenly in small workgroups.
+ */
+export const TILE_WORKGROUP = { software: 8, hardware: 64 } as const;
 
 /** WebGPU's limit of workgroups per dimension; one-dimensional launches fold into y there. */
 const MAX_WORKGROUPS = 65_535;
@@ -41,9 +46,25 @@ export function launch(
   threads: number,
   params: readonly number[],
   constants: Constants = {},
-  workgroup = WORKGROUP,
 ): Launch {
-  return { kernel, constants, params, workgroups: cover(threads, workgroup) };
+  return { kernel, constants, params, workgroups: cover(threads) };
+}
+
+/** A launch with one thread for each of `tiles` tiles, of a kernel with a constant WORKGROUP. */
+export function launchTiles(
+  kernel: string,
+  tiles: number,
+  params: readonly number[],
+  constants: Constants,
+): Launch {
+  return inWorkgroupsOf(TILE_WORKGROUP.hardware, { kernel, constants, params, workgroups: [0, 0], tiles });
+}
+
+/** A launch of tiles in workgroups of `size` threads; any other launch as it is. */
+export function inWorkgroupsOf(size: number, launch: Launch): Launch {
+  const { tiles, constants } = launch;
+  if (tiles === undefined) return launch;
+  return { ...launch, constants: { ...constants, WORKGROUP: size }, workgroups: cover(tiles, size) };
 }
 
 const word = new DataView(new ArrayBuffer(4));

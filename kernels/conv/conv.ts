@@ -6,10 +6,10 @@ import {
   epilogueWords,
   type Launch,
   launch,
+  launchTiles,
   NO_EPILOGUE,
   type SizedLaunch,
   signed,
-  TILE_WORKGROUP,
 } from '../kernel.ts';
 import { strided } from '../layout/layout.ts';
 
@@ -96,8 +96,9 @@ const table: readonly { readonly variant: ConvVariant; readonly suits: (g: ConvG
 ];
 
 function suitsWinograd(g: ConvGeometry): boolean {
-  const tiles = g.batch * ceil4(g.output[0]) * ceil4(g.output[1]);
-  return tiles >= 4 && g.inChannels >= 16 && g.outChannels >= 16;
+  const tiles = g.batch * tilesOf(g);
+  const enough = tiles >= 4 && g.inChannels >= 16 && g.outChannels >= 16;
+  return enough && winogradBytes(g) <= WINOGRAD_LARGEST;
 }
 
 /** The variant that computes a convolution, when those in `without` are not to be used. */
@@ -204,13 +205,12 @@ export function conv2dTiled(
     },
     y:
       variant === 'direct'
-        ? launch('conv2dDirect', tiles * g.groups * vectors, params, directConstants(g), TILE_WORKGROUP)
-        : launch(
+        ? launchTiles('conv2dDirect', tiles * g.groups * vectors, params, directConstants(g))
+        : launchTiles(
             'conv2dRows',
             tiles * g.groups * Math.ceil(vectors / ROWS_CHANNELS),
             [...params, g.dilation[0]],
             rowsConstants(g),
-            TILE_WORKGROUP,
           ),
   };
 }
@@ -252,14 +252,24 @@ export const rowsConstants = (window: Window): Constants => ({
   WEIGHTS: ROWS_CHANNELS * window.kernel[1],
 });
 
+/** Strips of a depthwise convolution below which they are made shorter, to keep more of the device busy. */
+const ENOUGH_STRIPS = 2048;
+const SHORTEST_STRIP = 4;
+
 /** (x, w, bias) -> y, a channel of the result from one channel of the input. */
 export function conv2dDepthwise({ geometry: g, spread, adjoint }: Convolution, epilogue: Epilogue): Launch {
-  const [tilesY, tilesX] = [ceil4(g.output[0]), ceil4(g.output[1])];
-  const count = g.batch * g.outChannels * tilesY * tilesX;
+  const stripsX = ceil4(g.output[1]);
+  const across = g.batch * g.outChannels * stripsX;
+  const wanted = Math.ceil((g.output[0] * across) / ENOUGH_STRIPS);
+  const stripRows = Math.min(Math.max(wanted, SHORTEST_STRIP), g.output[0]);
+  const stripsY = Math.ceil(g.output[0] / stripRows);
+  const count = across * stripsY;
   const sizes = [...g.input, ...g.output, g.padding[0], g.padding[1]].map(signed);
+  const strips = [stripsX, stripsY, stripRows];
   const multiplier = g.outChannels / g.inChannels;
-  const params = [count, tilesX, tilesY, g.outChannels, multiplier, ...sizes, ...epilogueWords(epilogue)];
-  return launch('conv2dDepthwise', count, params, depthwiseConstants(g, spread, adjoint));
+  const params = [count, ...strips, g.outChannels, multiplier, ...sizes, ...epilogueWords(epilogue)];
+  const constants = depthwiseConstants(g, spread, adjoint);
+  return launchTiles('conv2dDepthwise', count, params, constants);
 }
 
 /** Constants of conv2d-depthwise.wgsl. */
@@ -268,6 +278,10 @@ export function depthwiseConstants(
   spread: readonly [number, number],
   adjoint: boolean,
 ): Constants {
+  const columns = 3 * stride[1] + (kernel[1] - 1) * dilation[1] + 1;
+  const span = (kernel[0] - 1) * dilation[0] + 1;
+  const fresh = Math.min(stride[0], span);
+  const kept = span - fresh;
   return {
     KERNEL_Y: kernel[0],
     KERNEL_X: kernel[1],
@@ -278,13 +292,26 @@ export function depthwiseConstants(
     SPREAD_Y: spread[0],
     SPREAD_X: spread[1],
     ADJOINT: Number(adjoint),
-    ROWS: 3 * stride[0] + (kernel[0] - 1) * dilation[0] + 1,
-    COLUMNS: 3 * stride[1] + (kernel[1] - 1) * dilation[1] + 1,
+    COLUMNS: columns,
+    FRESH: fresh,
+    KEPT: kept,
+    WARM_UP: Math.ceil(kept / stride[0]),
+    KEPT_PIXELS: kept * columns,
+    WINDOW: (kept + fresh) * columns,
+    TAPS: kernel[0] * kernel[1],
   };
 }
 
-/** Bytes of each of Winograd's two intermediate results that are made at once; larger batches go in parts. */
+/** Tiles of 4 x 4 pixels in an image of the result. */
+const tilesOf = ({ output }: ConvGeometry) => ceil4(output[0]) * ceil4(output[1]);
+
+/** Bytes of the larger of Winograd's two intermediate results, for one image. */
+const winogradBytes = (g: ConvGeometry) => 36 * 4 * tilesOf(g) * Math.max(g.inChannels, g.outChannels);
+
+/** Bytes of an intermediate result that are made at once; larger batches go in parts. */
 const WINOGRAD_BYTES = 32 * 2 ** 20;
+/** Images whose intermediate results are larger are convolved directly, in less memory. */
+const WINOGRAD_LARGEST = 64 * 2 ** 20;
 
 /** Winograd's convolution of some images of a batch: x -> transformed, products with `factor`, (products, bias) -> y. */
 export interface WinogradPart {
@@ -301,12 +328,10 @@ export function conv2dWinograd(
   epilogue: Epilogue,
 ): { w: SizedLaunch; parts: WinogradPart[] } {
   const [tilesY, tilesX] = [ceil4(g.output[0]), ceil4(g.output[1])];
-  const perImage = tilesY * tilesX;
-  const bytes = 36 * 4 * perImage * Math.max(g.inChannels, g.outChannels);
-  const images = Math.max(1, Math.floor(WINOGRAD_BYTES / bytes));
+  const images = Math.max(1, Math.floor(WINOGRAD_BYTES / winogradBytes(g)));
   const parts: WinogradPart[] = [];
   for (let image = 0; image < g.batch; image += images) {
-    const tiles = Math.min(images, g.batch - image) * perImage;
+    const tiles = Math.min(images, g.batch - image) * tilesOf(g);
     const columns = 4 * ceil4(tiles);
     const words = [tilesX, tilesY, tiles, columns];
     const [from, to] = [tiles * g.inChannels, tiles * g.outChannels];

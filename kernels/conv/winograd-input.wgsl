@@ -1,5 +1,6 @@
-// Input of Winograd's F(4x4, 3x3) (Lavin and Gray, arXiv:1509.09308): x [N, C, H, W] -> v [36, C, columns], where column t
-// stands for the 6x6 pixels under the t-th tile of 4x4 output pixels, d, and v = B^T d B. Pixels outside x are zero.
+// Input of Winograd's F(4x4, 3x3) (Lavin and Gray, arXiv:1509.09308): x [N, C, H, W] -> v [36, C, columns], where
+// column t stands for the 6x6 pixels d under the t-th tile of 4x4 output pixels, and v = B^T d B. Pixels outside x are
+// zero.
 // Tiles are counted over the rows and columns of one image, then over images from `image` on.
 // Threads: one a tile and channel; reads 36 elements, writes 36.
 struct Params {

@@ -1,6 +1,6 @@
 // Weights of a 3x3 convolution for Winograd's F(4x4, 3x3) (Lavin and Gray, arXiv:1509.09308): w [O, C, 3, 3] ->
-// u [36, C, outWidth], u = G w G^T for each pair of channels, zeros in columns from O on. With ADJOINT = 1 for the adjoint convolution (input
-// and output channels exchanged, kernel turned by 180 degrees): u [36, O, outWidth].
+// u [36, C, width], u = G w G^T for each pair of channels, zeros in columns from O on. With ADJOINT = 1 for the adjoint
+// convolution (input and output channels exchanged, kernel turned by 180 degrees): u [36, O, width].
 // Threads: one a pair of channels; reads 9 weights, writes 36 numbers.
 const ADJOINT = 0u;
 
@@ -23,9 +23,9 @@ fn main(@builtin(global_invocation_id) g: vec3u) {
   let t = g.x + g.y * 4194240u;
   if (t >= p.count) { return; }
   let to = t % p.width;
-  let from_ = t / p.width;
-  let o = select(to, from_, ADJOINT == 1u);
-  let c = select(from_, to, ADJOINT == 1u);
+  let source = t / p.width;
+  let o = select(to, source, ADJOINT == 1u);
+  let c = select(source, to, ADJOINT == 1u);
   var taps: array<f32, 9>;
   for (var k = 0u; k < 9u; k++) { // unroll
     if (o < p.outChannels && c < p.inChannels) {

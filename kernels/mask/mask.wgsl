@@ -1,7 +1,7 @@
 // Score-CAM's masked inputs (Wang 2020, algorithm 1): y[k, c, i] = x[c, i] * (u[k, i] - low[k]) / (high[k] - low[k]),
 // x [C, HW] one normalised image, u [K, HW] upsampled channels, low and high [K] their ranges; 0 where the range is
-// empty. Threads: one for 4 pixels at a stride of 64 in one plane of y [K, C, HW], a workgroup for 256 neighbouring ones;
-// reads an element of x and of u for each, and the mask's range once.
+// empty. Threads: one for 4 pixels at a stride of 64 in one plane of y [K, C, HW], a workgroup for 256 neighbouring
+// ones; reads an element of x and of u for each, and the mask's range once.
 const PER_THREAD = 4u;
 
 struct Params { count: u32, channels: u32, pixels: u32, blocks: u32 }

@@ -9,7 +9,7 @@ const COLUMN_VECTORS = 4u;
 const SUMS = 64u; // 4 * ROW_VECTORS * COLUMN_VECTORS
 const LATER = 48u; // SUMS - 4 * COLUMN_VECTORS
 const NEXT = 12u; // 3 * COLUMN_VECTORS
-const WORKGROUP = 32u;
+const WORKGROUP = 64u;
 
 struct Params {
   count: u32, m: u32, n: u32, k: u32, aVectors: u32, bVectors: u32, aBatch: u32, bBatch: u32, tilesM: u32, tilesN: u32,

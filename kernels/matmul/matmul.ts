@@ -1,13 +1,6 @@
 // Launches of the matrix product kernels.
 
-import {
-  type Constants,
-  type Epilogue,
-  epilogueWords,
-  type Launch,
-  launch,
-  TILE_WORKGROUP,
-} from '../kernel.ts';
+import { type Constants, type Epilogue, epilogueWords, type Launch, launch, launchTiles } from '../kernel.ts';
 
 /** One factor: elements between batches (0: shared), rows and columns. */
 export interface MatrixStrides {
@@ -91,7 +84,7 @@ export function matmulTiled(
   const count = g.batch * tilesM * tilesN;
   const strides = [packedRows(g), packed.bRow, packed.aBatch, packed.bBatch].map((n) => n / 4);
   const params = [count, g.m, g.n, g.k, ...strides, tilesM, tilesN, ...epilogueWords(epilogue)];
-  return launch('matmulTiled', count, params, matmulConstants(rows, columns), TILE_WORKGROUP);
+  return launchTiles('matmulTiled', count, params, matmulConstants(rows, columns));
 }
 
 /** Constants of matmul-tiled.wgsl. */

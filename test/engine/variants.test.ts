@@ -271,6 +271,23 @@ test('max pooling: the same with and without a derivative', async (t) => {
   for (const made of [x, low, padded]) made.dispose();
 });
 
+test('softmax: rows of whole vec4 and others, few and many', async (t) => {
+  const on = await device();
+  for (const shape of [
+    [1, 4],
+    [3, 1000],
+    [5, 7],
+    [1030, 8],
+    [2, 8, 3],
+  ] as const) {
+    const x = ref.randomArray(shape, ref.seededRandom(shape[0]), { low: -60, high: 80 });
+    const xt = upload(on, x);
+    await close(t, engine.softmax(xt, 1), ref.softmax(x, 1), 1e-5, `softmax [${shape}]`);
+    await close(t, engine.logSoftmax(xt, 1), ref.logSoftmax(x, 1), 1e-5, `log-softmax [${shape}]`);
+    xt.dispose();
+  }
+});
+
 test('concat: runs of whole vec4 and others', async (t) => {
   const on = await device();
   const shapes = [

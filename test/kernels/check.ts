@@ -13,7 +13,7 @@ import {
 } from '../../kernels/conv/conv.ts';
 import { binaryFunctions, unaryFunctions } from '../../kernels/elementwise/elementwise.ts';
 import { sources } from '../../kernels/index.ts';
-import type { Constants } from '../../kernels/kernel.ts';
+import { type Constants, TILE_WORKGROUP } from '../../kernels/kernel.ts';
 import { matmulConstants, tiles } from '../../kernels/matmul/matmul.ts';
 import { maxPoolConstants } from '../../kernels/pool/pool.ts';
 import { specialise } from '../../kernels/source.ts';
@@ -53,7 +53,8 @@ const variants: Readonly<Record<string, readonly Constants[]>> = {
   broadcast: cross(each('OP', operations), each('RANK', range(0, 8))),
   strided: cross(each('RANK', range(0, 8)), each('PLAIN', flag)),
   argmax: each('SIGN_NEGATIVE', flag),
-  softmax: cross(each('LOG', flag), each('WORKGROUP', [8, 64])),
+  softmax: cross(each('LOG', flag), each('WORKGROUP', Object.values(TILE_WORKGROUP))),
+  softmaxRows: cross(each('LOG', flag), each('WORKGROUP', Object.values(TILE_WORKGROUP))),
   maxPool: small.map(([kernel, stride]) => maxPoolConstants(window(kernel, stride))),
   avgPool: each('ADJOINT', flag),
   bilinear: cross(each('ADJOINT', flag), each('ALIGN_CORNERS', flag)),

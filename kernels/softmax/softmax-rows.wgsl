@@ -1,0 +1,30 @@
+// softmax.wgsl along the last axis where rows are whole vec4: x [lines, vectors] of vec4.
+// Threads and passes are the same; each step of a pass takes four elements.
+const LOG = 0u;
+const WORKGROUP = 64u;
+
+struct Params { lines: u32, vectors: u32 }
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> x: array<vec4f>;
+@group(0) @binding(2) var<storage, read_write> y: array<vec4f>;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(global_invocation_id) g: vec3u) {
+  let t = g.x + g.y * 65535u * WORKGROUP;
+  if (t >= p.lines) { return; }
+  let start = t * p.vectors;
+  let end = start + p.vectors;
+  var most = x[start];
+  for (var i = start; i < end; i++) { most = max(most, x[i]); }
+  let largest = max(max(most.x, most.y), max(most.z, most.w));
+  var sums = vec4f(0.0);
+  for (var i = start; i < end; i++) { sums += exp(x[i] - largest); }
+  let total = (sums.x + sums.y) + (sums.z + sums.w);
+  if (LOG == 1u) {
+    let shift = largest + log(total);
+    for (var i = start; i < end; i++) { y[i] = x[i] - shift; }
+  } else {
+    let scale = 1.0 / total;
+    for (var i = start; i < end; i++) { y[i] = exp(x[i] - largest) * scale; }
+  }
+}
