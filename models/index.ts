@@ -12,3 +12,4 @@ export { boundary, evaluate, type Graph, type GraphNode, INPUT, nodeOf } from '.
 export * as layers from './layers.ts';
 export * from './network.ts';
 export type { Pixels } from './pixels.ts';
+export * from './preprocess.ts';
