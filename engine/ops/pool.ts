@@ -5,7 +5,7 @@ import * as kernels from '../../kernels/pool/pool.ts';
 import { run } from '../device.ts';
 import { ShapeError } from '../errors.ts';
 import { apply, type Operation } from '../operation.ts';
-import { show, type Tensor } from '../tensor.ts';
+import { sameShape, show, type Tensor } from '../tensor.ts';
 import { max, mean } from './reduce.ts';
 
 /** Pixels along y and x; padding as [top, left, bottom, right]; the stride is the kernel when left out. */
@@ -90,9 +90,15 @@ const scattered: Operation<Geometry> = {
 };
 
 /** Largest element of each window; of equals the first takes the derivative. Padding never wins. */
-export function maxPool2d(x: Tensor, options: PoolOptions): Tensor {
+export const maxPool2d = (x: Tensor, options: PoolOptions): Tensor => maxPoolSelect(x, x, options);
+
+/** The elements of `values`, of x's shape, that stand where the largest element of each window of x does. */
+export function maxPoolSelect(x: Tensor, values: Tensor, options: PoolOptions): Tensor {
   const g = geometryOf('maxPool2d', x, options);
-  return apply(gathered, [x, apply(windows, [x], g)], g);
+  if (!sameShape(x.shape, values.shape)) {
+    throw new ShapeError(`maxPoolSelect: values ${show(values.shape)} for windows of ${show(x.shape)}`);
+  }
+  return apply(gathered, [values, apply(windows, [x], g)], g);
 }
 
 const averaged: Operation<Geometry> = {

@@ -1,0 +1,43 @@
+// Opens the parts of a network that lie beside its main file: external data, weight shards. Their names come from the
+// main file, so an opener is confined to that file's folder.
+
+import { readFile, realpath, stat } from 'node:fs/promises';
+import { join, relative, sep } from 'node:path';
+import { FormatError } from './errors.ts';
+import type { OpenPart } from './imported.ts';
+
+/** Absolute, a Windows drive or share, a URL, or a step upwards. Both slashes count: a file may come from anywhere. */
+const UNSAFE = /^$|\0|^[/\\]|^[a-z][a-z0-9+.-]*:|(^|[/\\])\.\.([/\\]|$)/i;
+
+/**
+ * An opener of the files in `folder`, at any depth. Refuses with a FormatError names that are absolute, are URLs, step
+ * upwards, or lead outside by a symbolic link, and what is missing or no regular file.
+ */
+export function partsIn(folder: string): OpenPart {
+  return async (name) => {
+    if (UNSAFE.test(name)) {
+      throw new FormatError(
+        `the network names a part "${name}"; a part must be a relative name in the network's own folder`,
+      );
+    }
+    const root = await realpath(folder);
+    const path = await realpath(join(root, name)).catch((cause: unknown) => {
+      throw new FormatError(
+        `the network's part "${name}" is not in ${folder}; it belongs beside the network`,
+        {
+          cause,
+        },
+      );
+    });
+    const inside = relative(root, path);
+    if (inside === '..' || inside.startsWith(`..${sep}`) || UNSAFE.test(inside)) {
+      throw new FormatError(
+        `the network's part "${name}" is a link that leads out of ${folder}; put the file itself there`,
+      );
+    }
+    if (!(await stat(path)).isFile()) {
+      throw new FormatError(`the network's part "${name}" in ${folder} is not a file`);
+    }
+    return readFile(path);
+  };
+}

@@ -1,0 +1,91 @@
+// What an operator's builder is given: one node of the file with its inputs as values, and the means to compute with
+// them. A value is known when the file is read, or computed by a node of Limelight's graph.
+
+import type { Tensor } from '../../../engine/index.ts';
+import { FormatError } from '../errors.ts';
+import type { Constant, NumberType } from './constant.ts';
+import type { AttributeProto, NodeProto } from './messages.ts';
+
+/** A value that a node of the graph computes; on the device every number is a float32. */
+export interface Computed {
+  readonly type: NumberType;
+  /** For the example input. */
+  readonly shape: readonly number[];
+  /** The node's name. */
+  readonly node: string;
+}
+
+export type Value = Constant | Computed;
+
+export const isConstant = (value: Value): value is Constant => 'data' in value;
+
+/** One computation: folded where every operand is known and there is a way to, otherwise a node of the graph. */
+export interface Step {
+  readonly kind: string;
+  /** By role; a known one becomes the node's parameter of that name. */
+  readonly operands: Readonly<Record<string, Value | undefined>>;
+  /** Of the operands in their order; undefined ones stay undefined. */
+  readonly device: (...tensors: Tensor[]) => Tensor;
+  readonly fold?: (...constants: Constant[]) => Constant;
+  /** What the result's numbers mean; as the first operand's when left out. */
+  readonly type?: NumberType;
+  readonly attributes?: Readonly<Record<string, unknown>>;
+  /** Tells several nodes of one ONNX node apart. */
+  readonly part?: string | number;
+}
+
+export interface Call {
+  readonly operator: string;
+  /** Version of the operator set that the file is written in. */
+  readonly opset: number;
+  /** The batch that the file is read with. */
+  readonly batch: number;
+  readonly outputs: number;
+  /** Whether the file names the output. */
+  wants(output: number): boolean;
+  /** An input that must be there. */
+  input(index: number): Value;
+  optional(index: number): Value | undefined;
+  readonly inputs: readonly (Value | undefined)[];
+  /** An input whose value must be known, if it is there. */
+  known(index: number): Constant | undefined;
+  int(name: string, otherwise: number): number;
+  float(name: string, otherwise: number): number;
+  text(name: string, otherwise: string): string;
+  ints(name: string): readonly number[] | undefined;
+  floats(name: string): readonly number[] | undefined;
+  /** An attribute as the file has it. */
+  attribute(name: string): AttributeProto | undefined;
+  apply(step: Step): Value;
+  /** A tensor attribute's value. */
+  tensor(name: string): Constant | undefined;
+}
+
+/** Makes an ONNX node's outputs. */
+export type Builder = (call: Call) => Value | readonly Value[];
+
+/** The reading half of a call. */
+export function attributesOf(node: NodeProto) {
+  const attribute = (name: string) => node.attributes.find((candidate) => candidate.name === name);
+  return {
+    attribute,
+    int: (name: string, otherwise: number) => attribute(name)?.int ?? otherwise,
+    float: (name: string, otherwise: number) => attribute(name)?.float ?? otherwise,
+    text: (name: string, otherwise: string) => attribute(name)?.text ?? otherwise,
+    ints: (name: string) => attribute(name)?.ints,
+    floats: (name: string) => attribute(name)?.floats,
+  };
+}
+
+/** A checked axis; negative ones count from the end. */
+export function axisOf(axis: number, rank: number): number {
+  const found = axis < 0 ? axis + rank : axis;
+  if (Number.isInteger(axis) && found >= 0 && found < rank) return found;
+  throw new FormatError(`axis ${axis} of ${rank} axes`);
+}
+
+/** Axes as the file gives them, as an input or, in old files, as an attribute. */
+export const axesOf = (call: Call, input: number): readonly number[] | undefined => {
+  const known = call.known(input);
+  return known ? Array.from(known.data) : call.ints('axes');
+};

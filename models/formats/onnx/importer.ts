@@ -1,0 +1,217 @@
+// From ONNX nodes to the nodes of Limelight's graph. The file's nodes are walked in order: what is known is folded,
+// everything else becomes a graph node, run once on placeholders so that its shape is known and its fit is checked.
+
+import {
+  dryDevice,
+  LimelightError,
+  placeholder,
+  type Shape,
+  scope,
+  type Tensor,
+} from '../../../engine/index.ts';
+import type { GraphNode, Parameter } from '../../graph.ts';
+import { FormatError } from '../errors.ts';
+import { elementCount, type HostTensor } from '../host-tensor.ts';
+import { attributesOf, type Call, type Computed, isConstant, type Step, type Value } from './call.ts';
+import { type Constant, strided, stridesOf } from './constant.ts';
+import type { GraphProto, NodeProto } from './messages.ts';
+import { operators } from './operators.ts';
+import { type Parts, readTensor } from './tensors.ts';
+
+/** What became of a file's nodes. */
+export interface Imported {
+  readonly nodes: readonly GraphNode[];
+  readonly tensors: ReadonlyMap<string, HostTensor>;
+  /** The value behind each of the file's names. */
+  readonly values: ReadonlyMap<string, Value>;
+}
+
+/** Elements that all folded values of a file may have together. */
+const FOLDED = 2 ** 26;
+
+/** ONNX's own operators; every other set is someone's extension. */
+export const isStandard = (domain: string): boolean => domain === '' || domain === 'ai.onnx';
+
+/** Refuses what is not supported, all of it at once. */
+export function checkOperators(graph: GraphProto): void {
+  const unknown = new Map<string, string[]>();
+  for (const node of graph.nodes) {
+    if (isStandard(node.domain) && operators.has(node.operator)) continue;
+    const operator = isStandard(node.domain) ? node.operator : `${node.domain}.${node.operator}`;
+    unknown.set(operator, [...(unknown.get(operator) ?? []), nameOf(node)]);
+  }
+  if (unknown.size === 0) return;
+  const lines = [...unknown].map(([operator, names]) => {
+    const more = names.length > 5 ? ` and ${names.length - 5} more` : '';
+    return `${operator}: ${names.slice(0, 5).join(', ')}${more}`;
+  });
+  throw new FormatError(`operators that are not supported:\n  ${lines.join('\n  ')}`);
+}
+
+const nameOf = (node: NodeProto) => node.name || node.outputs.find((name) => name !== '') || node.operator;
+
+/** Walks a graph. `given` holds the values of its inputs; initializers are read from the graph and `parts`. */
+export function importNodes(
+  graph: GraphProto,
+  setting: {
+    readonly opset: number;
+    readonly batch: number;
+    readonly given: ReadonlyMap<string, Value>;
+    readonly parts: Parts;
+  },
+): Imported {
+  const { opset, batch, given, parts } = setting;
+  const device = dryDevice();
+  const nodes: GraphNode[] = [];
+  const tensors = new Map<string, HostTensor>();
+  const sources = new Map<string, Constant['data']>();
+  const values = new Map(given);
+  const computed = new Map<string, Tensor>();
+  const names = new Set<string>();
+  let folded = 0;
+
+  for (const value of given.values()) {
+    if (isConstant(value)) continue;
+    computed.set(value.node, placeholder(device, value.shape));
+    names.add(value.node);
+  }
+
+  const unique = (wanted: string): string => {
+    let name = wanted;
+    for (let i = 2; names.has(name); i++) name = `${wanted}_${i}`;
+    names.add(name);
+    return name;
+  };
+
+  /** Stores a known operand under its initializer's name, or else under its role's. */
+  const parameterOf = (value: Constant, otherwise: string): Parameter => {
+    const { shape, data } = value.name === undefined ? withoutBatch(value, batch) : value;
+    const wanted = value.name ?? otherwise;
+    let key = wanted;
+    for (let i = 2; tensors.has(key) && sources.get(key) !== data; i++) key = `${wanted}_${i}`;
+    sources.set(key, data);
+    tensors.set(key, { shape, data: data instanceof Float32Array ? data : Float32Array.from(data) });
+    return { key, shape };
+  };
+
+  const compute = (wanted: string, step: Step): Computed => {
+    const name = unique(wanted);
+    const roles = Object.entries(step.operands);
+    const inputs: string[] = [];
+    const parameters: Record<string, Parameter> = {};
+    for (const [role, value] of roles) {
+      if (value === undefined) continue;
+      if (isConstant(value)) parameters[role] = parameterOf(value, `${name}.${role}`);
+      else inputs.push(value.node);
+    }
+    const run: GraphNode['run'] = (tensorsIn, context) => {
+      let next = 0;
+      const operands = roles.map(([role, value]) =>
+        value === undefined ? undefined : isConstant(value) ? context.parameters[role] : tensorsIn[next++],
+      );
+      return step.device(...(operands as Tensor[]));
+    };
+    const shape: Shape = scope(() => {
+      const known = Object.entries(parameters).map(([role, p]) => [role, placeholder(device, p.shape)]);
+      return run(
+        inputs.map((input) => computed.get(input)!),
+        { parameters: Object.fromEntries(known) as Record<string, Tensor> },
+      ).shape;
+    });
+    if (elementCount(shape) === undefined) throw new FormatError(`its result would be [${shape.join(', ')}]`);
+    computed.set(name, placeholder(device, shape));
+    nodes.push({ name, kind: step.kind, inputs, parameters, attributes: step.attributes ?? {}, run });
+    const first = roles.find(([, value]) => value !== undefined)?.[1];
+    return { type: step.type ?? first?.type ?? 'float', shape, node: name };
+  };
+
+  const initializers = new Map(graph.initializers.map((proto) => [proto.name, proto]));
+  const lookUp = (name: string): Value => {
+    const known = values.get(name);
+    if (known) return known;
+    const proto = initializers.get(name);
+    if (proto === undefined) {
+      throw new FormatError(`it takes "${name}", which no node before it gives and no initializer holds`);
+    }
+    const value = readTensor(proto, parts);
+    values.set(name, value);
+    return value;
+  };
+
+  const build = (node: NodeProto): readonly Value[] => {
+    const inputs = node.inputs.map((name) => (name === '' ? undefined : lookUp(name)));
+    const attributes = attributesOf(node);
+    const call: Call = {
+      ...attributes,
+      operator: node.operator,
+      opset,
+      batch,
+      inputs,
+      outputs: node.outputs.length,
+      wants: (output) => (node.outputs[output] ?? '') !== '',
+      optional: (index) => inputs[index],
+      input(index) {
+        const value = inputs[index];
+        if (value) return value;
+        throw new FormatError(`its input ${index} is missing`);
+      },
+      known(index) {
+        const value = inputs[index];
+        if (value === undefined || isConstant(value)) return value;
+        throw new FormatError(
+          `its input ${index}, "${node.inputs[index]}", depends on the picture; it must be known when the file is read`,
+        );
+      },
+      tensor(name) {
+        const proto = attributes.attribute(name)?.tensor;
+        return proto && readTensor({ ...proto, name: '' }, parts);
+      },
+      apply(step) {
+        const operands = Object.values(step.operands).filter((value) => value !== undefined);
+        if (step.fold === undefined || !operands.every(isConstant)) {
+          return compute(step.part === undefined ? nameOf(node) : `${nameOf(node)}.${step.part}`, step);
+        }
+        const result = step.fold(...operands);
+        folded += result.data.length;
+        if (folded > FOLDED) throw new FormatError(`more than ${FOLDED} numbers would be folded`);
+        return result;
+      },
+    };
+    const built = operators.get(node.operator)!(call);
+    return Array.isArray(built) ? built : [built as Value];
+  };
+
+  for (const node of graph.nodes) {
+    try {
+      const results = build(node);
+      node.outputs.forEach((name, i) => {
+        if (name === '') return;
+        if (values.has(name) || initializers.has(name)) throw new FormatError(`"${name}" is given twice`);
+        const value = results[i];
+        if (value === undefined) throw new FormatError(`its output ${i}, "${name}", is not supported`);
+        values.set(name, value);
+      });
+    } catch (cause) {
+      // A RangeError is an array too long to make: the file asks for one.
+      if (!(cause instanceof LimelightError || cause instanceof RangeError)) throw cause;
+      throw new FormatError(`node "${nameOf(node)}" (${node.operator}): ${cause.message}`, { cause });
+    }
+  }
+  return { nodes, tensors, values };
+}
+
+/** A folded constant that repeats itself over the batch, once: it meets any batch by broadcasting. */
+function withoutBatch(value: Constant, batch: number): Constant {
+  if (batch === 1) return value;
+  const axis = value.shape.indexOf(batch);
+  if (axis < 0) return value;
+  const shape = value.shape.map((n, i) => (i === axis ? 1 : n));
+  const strides = stridesOf(value.shape);
+  const once = strided(value, shape, strides);
+  const again = strided(
+    once,
+    value.shape,
+    stridesOf(shape).map((stride, i) => (i === axis ? 0 : stride)),
+  );
+  return again.data.every((n, i) => n === value.data[i]) ? once : value;
+}

@@ -1,0 +1,396 @@
+// ONNX's operators that move elements, and those that make them: shapes, constants, ranges.
+
+import type { Tensor } from '../../../engine/index.ts';
+import * as ops from '../../../engine/index.ts';
+import { FormatError } from '../errors.ts';
+import { axesOf, axisOf, type Builder, type Call, isConstant, type Value } from './call.ts';
+import * as host from './constant.ts';
+import { constant, ints } from './constant.ts';
+
+type Shape = readonly number[];
+
+/** The axis that holds the batch in a shape of the file, or -1: its own size first, else a multiple of it. */
+function batchAxis(shape: Shape, batch: number): number {
+  const exact = shape.indexOf(batch);
+  if (exact >= 0) return exact;
+  if (batch > 1) return shape.findIndex((n) => n > 0 && n % batch === 0);
+  return shape.includes(-1) || shape.length === 0 ? -1 : 0;
+}
+
+/**
+ * A shape that the file gives for its own batch, for the batch that `x` has now. `example` is the shape of x that
+ * belongs to the file's batch.
+ */
+function forBatch(call: Call, wanted: Shape, x: Shape, example: Shape): Shape {
+  const from = batchAxis(example, call.batch);
+  const to = batchAxis(wanted, call.batch);
+  if (from < 0 || to < 0 || x[from] === example[from]) return wanted;
+  return wanted.map((n, i) => (i === to ? (n * x[from]!) / example[from]! : n));
+}
+
+/** A view that flattens all but the first axis is the layer of that name, which methods see through. */
+const isFlatten = (from: Shape, to: Shape): boolean =>
+  to.length === 2 && from.length > 2 && from[0] === to[0] && ops.sizeOf(from) === ops.sizeOf(to);
+
+/** A view whose shape is a function of the input's. */
+function view(call: Call, x: Value, shape: (from: Shape) => Shape, kind: string): Value {
+  const to = shape(x.shape);
+  return call.apply({
+    kind: isFlatten(x.shape, to) ? 'flatten' : kind,
+    operands: { x },
+    device: (t) => ops.reshape(t!, shape(t!.shape)),
+    fold: (v) => host.reshape(v!, resolve(shape(v!.shape), v!.data.length)),
+  });
+}
+
+/** With the one size that is -1 filled in. */
+function resolve(shape: Shape, count: number): Shape {
+  const known = shape.reduce((product, n) => (n === -1 ? product : product * n), 1);
+  return shape.map((n) => (n === -1 ? count / known : n));
+}
+
+const reshape: Builder = (call) => {
+  const x = call.input(0);
+  const target = call.known(1);
+  const wanted = target ? Array.from(target.data) : call.ints('shape');
+  if (wanted === undefined) throw new FormatError('it has no shape');
+  const keepsZero = call.int('allowzero', 0) !== 0;
+  if (wanted.filter((n) => n === -1).length > 1 || wanted.some((n) => n < -1 || !Number.isInteger(n))) {
+    throw new FormatError(`[${wanted.join(', ')}] is no shape`);
+  }
+  const copied = (i: number) => wanted[i] === 0 && !keepsZero;
+  const copiesBatch = !isConstant(x) && copied(batchAxis(x.shape, call.batch));
+  const shape = (from: Shape): Shape => {
+    const scaled = isConstant(x) || copiesBatch ? wanted : forBatch(call, wanted, from, x.shape);
+    return scaled.map((n, i) => {
+      if (!copied(i)) return n;
+      if (from[i] === undefined)
+        throw new FormatError(`[${wanted.join(', ')}] copies an axis that is not there`);
+      return from[i];
+    });
+  };
+  return view(call, x, shape, 'reshape');
+};
+
+const flatten: Builder = (call) => {
+  const axis = call.int('axis', 1);
+  const shape = (from: Shape): Shape => {
+    const at = axis < 0 ? axis + from.length : axis;
+    if (at < 0 || at > from.length) throw new FormatError(`axis ${axis} of ${from.length} axes`);
+    return [ops.sizeOf(from.slice(0, at)), ops.sizeOf(from.slice(at))];
+  };
+  const x = call.input(0);
+  return view(call, x, shape, axis === 1 ? 'flatten' : 'reshape');
+};
+
+const squeeze: Builder = (call) => {
+  const x = call.input(0);
+  const given = axesOf(call, 1)?.map((axis) => axisOf(axis, x.shape.length));
+  const gone = given ?? x.shape.flatMap((n, axis) => (n === 1 ? [axis] : []));
+  const wrong = gone.find((axis) => x.shape[axis] !== 1);
+  if (wrong !== undefined) throw new FormatError(`axis ${wrong} of [${x.shape.join(', ')}] is not 1`);
+  return view(call, x, (from) => from.filter((_, axis) => !gone.includes(axis)), 'squeeze');
+};
+
+const unsqueeze: Builder = (call) => {
+  const x = call.input(0);
+  const given = axesOf(call, 1) ?? [];
+  const rank = x.shape.length + given.length;
+  const added = given.map((axis) => axisOf(axis, rank));
+  if (new Set(added).size < added.length) throw new FormatError(`axes ${given.join(', ')} repeat`);
+  const shape = (from: Shape): Shape => {
+    const left = [...from];
+    return Array.from({ length: rank }, (_, axis) => (added.includes(axis) ? 1 : left.shift()!));
+  };
+  return view(call, x, shape, 'unsqueeze');
+};
+
+const transpose: Builder = (call) => {
+  const x = call.input(0);
+  const order = call.ints('perm') ?? x.shape.map((_, axis) => x.shape.length - 1 - axis);
+  if (order.length !== x.shape.length || x.shape.some((_, axis) => !order.includes(axis))) {
+    throw new FormatError(`[${order.join(', ')}] is no order of ${x.shape.length} axes`);
+  }
+  return call.apply({
+    kind: 'transpose',
+    operands: { x },
+    device: (t) => ops.transpose(t!, order),
+    fold: (v) => host.transpose(v!, order),
+    attributes: { order },
+  });
+};
+
+const expand: Builder = (call) => {
+  const x = call.input(0);
+  const target = call.known(1);
+  if (target === undefined) throw new FormatError('it has no shape');
+  const wanted = Array.from(target.data);
+  return call.apply({
+    kind: 'expand',
+    operands: { x },
+    device: (t) =>
+      ops.broadcastTo(t!, host.broadcastShapes(t!.shape, forBatch(call, wanted, t!.shape, x.shape))),
+    fold: (v) => host.broadcastTo(v!, host.broadcastShapes(v!.shape, wanted)),
+  });
+};
+
+const tile: Builder = (call) => {
+  const x = call.input(0);
+  const repeats = Array.from(call.known(1)?.data ?? []);
+  if (repeats.length !== x.shape.length || repeats.some((n) => !(Number.isInteger(n) && n >= 0))) {
+    throw new FormatError(`repeats [${repeats.join(', ')}] for ${x.shape.length} axes`);
+  }
+  return call.apply({
+    kind: 'tile',
+    operands: { x },
+    // An axis of n becomes [repeats, n], which is then one axis again.
+    device: (t) =>
+      repeats.reduce(
+        (y, count, axis) => {
+          if (count === 1) return y;
+          const [before, after] = [y.shape.slice(0, axis), y.shape.slice(axis)];
+          const wide = ops.broadcastTo(ops.reshape(y, [...before, 1, ...after]), [
+            ...before,
+            count,
+            ...after,
+          ]);
+          return ops.reshape(wide, [...before, count * after[0]!, ...after.slice(1)]);
+        },
+        ops.reshape(t!, t!.shape),
+      ),
+    fold: (v) =>
+      repeats.reduce((y, count, axis) => {
+        host.checkedCount([...y.shape, count]);
+        return count === 0
+          ? constant(
+              y.type,
+              y.shape.map((n, i) => (i === axis ? 0 : n)),
+              [],
+            )
+          : host.concat(new Array(count).fill(y), axis);
+      }, v!),
+    attributes: { repeats },
+  });
+};
+
+const concat: Builder = (call) => {
+  const parts = call.inputs.map((_, i) => call.input(i));
+  const axis = axisOf(call.int('axis', 1), call.input(0).shape.length);
+  return call.apply({
+    kind: 'concat',
+    operands: Object.fromEntries(parts.map((part, i) => [String(i), part])),
+    device: (...tensors) => ops.concat(alike(tensors, axis), axis),
+    fold: (...values) => host.concat(values, axis),
+    attributes: { axis },
+  });
+};
+
+/** A constant beside a batch (a class token) is repeated over it. */
+function alike(tensors: readonly Tensor[], axis: number): readonly Tensor[] {
+  if (axis === 0) return tensors;
+  const batch = Math.max(...tensors.map((t) => t.shape[0]!));
+  return tensors.map((t) =>
+    t.shape[0] === 1 && batch > 1 ? ops.broadcastTo(t, [batch, ...t.shape.slice(1)]) : t,
+  );
+}
+
+/** Starts, ends, axes and steps are inputs, or attributes before opset 10. */
+const slice: Builder = (call) => {
+  const x = call.input(0);
+  const rank = x.shape.length;
+  const list = (index: number, name: string) => {
+    const known = call.known(index);
+    return known ? Array.from(known.data) : call.ints(name);
+  };
+  const starts = list(1, 'starts') ?? [];
+  const ends = list(2, 'ends') ?? [];
+  const axes = (list(3, 'axes') ?? starts.map((_, i) => i)).map((axis) => axisOf(axis, rank));
+  const steps = list(4, 'steps') ?? starts.map(() => 1);
+  if ([ends, axes, steps].some((one) => one.length !== starts.length) || steps.includes(0)) {
+    throw new FormatError('starts, ends, axes and steps do not fit together');
+  }
+  const whole = { start: 0, end: Number.POSITIVE_INFINITY, step: 1 };
+  const windows = x.shape.map((size, axis) => {
+    const i = axes.indexOf(axis);
+    if (i < 0) return whole;
+    const window = { start: starts[i]!, end: ends[i]!, step: steps[i]! };
+    // All of an axis stays all of it: the batch may be another one later.
+    return window.start === 0 && window.end >= size && window.step === 1 ? whole : window;
+  });
+  const [from, to, by] = [windows.map((w) => w.start), windows.map((w) => w.end), windows.map((w) => w.step)];
+  return call.apply({
+    kind: 'slice',
+    operands: { x },
+    device: (t) => ops.slice(t!, from, to, by),
+    fold: (v) => {
+      const place = (at: number, n: number, low: number, high: number) =>
+        Math.min(Math.max(at < 0 ? at + n : at, low), high);
+      const limits = (n: number, step: number): [number, number] => (step > 0 ? [0, n] : [-1, n - 1]);
+      const first = v!.shape.map((n, i) => place(from[i]!, n, ...limits(n, by[i]!)));
+      const counts = v!.shape.map((n, i) =>
+        Math.max(0, Math.ceil((place(to[i]!, n, ...limits(n, by[i]!)) - first[i]!) / by[i]!)),
+      );
+      return host.slice(v!, first, by, counts);
+    },
+    attributes: { starts: from, ends: to, steps: by },
+  });
+};
+
+const split: Builder = (call) => {
+  const x = call.input(0);
+  const axis = axisOf(call.int('axis', 0), x.shape.length);
+  const size = x.shape[axis]!;
+  const given = call.known(1) ? Array.from(call.known(1)!.data) : call.ints('split');
+  const count = call.int('num_outputs', call.outputs);
+  const equal = Math.ceil(size / count);
+  const sizes =
+    given ?? Array.from({ length: count }, (_, i) => Math.max(0, Math.min(equal, size - i * equal)));
+  const total = sizes.reduce((sum, n) => sum + n, 0);
+  if (total !== size || sizes.some((n) => !Number.isInteger(n) || n < 0) || sizes.length < call.outputs) {
+    throw new FormatError(`axis ${axis} of ${size} cannot be split into ${sizes.join(', ')}`);
+  }
+  let offset = 0;
+  return sizes.slice(0, call.outputs).map((length, part) => {
+    const start = offset;
+    offset += length;
+    const zero = x.shape.map(() => 0);
+    return call.apply({
+      kind: 'split',
+      operands: { x },
+      device: (t) => ops.narrow(t!, axis, start, length),
+      fold: (v) =>
+        host.slice(
+          v!,
+          zero.map((_, i) => (i === axis ? start : 0)),
+          zero.map(() => 1),
+          v!.shape.map((n, i) => (i === axis ? length : n)),
+        ),
+      attributes: { axis, start, length },
+      part,
+    });
+  });
+};
+
+const gather: Builder = (call) => {
+  const x = call.input(0);
+  const axis = axisOf(call.int('axis', 0), x.shape.length);
+  const indices = call.known(1);
+  if (indices === undefined) throw new FormatError('it has no indices');
+  const chosen = host.checkedIndices(indices, x.shape[axis]!);
+  return call.apply({
+    kind: 'gather',
+    operands: { x },
+    device: (t) => {
+      const rows =
+        chosen.length === 1
+          ? ops.narrow(t!, axis, chosen[0]!, 1)
+          : ops.gather(t!, ops.indexTensor(t!.device, chosen, [chosen.length]), axis);
+      return ops.reshape(rows, [...t!.shape.slice(0, axis), ...indices.shape, ...t!.shape.slice(axis + 1)]);
+    },
+    fold: (v) => host.gather(v!, indices, axis),
+    attributes: { axis, indices: chosen.length <= 8 ? chosen : `${chosen.length} of them` },
+  });
+};
+
+/** Input coordinate of each output coordinate -before … n + after - 1, by padding mode. */
+const PADDING: Readonly<Record<string, (at: number, n: number) => number>> = {
+  edge: (at, n) => Math.min(Math.max(at, 0), n - 1),
+  reflect: (at, n) => {
+    const period = Math.max(1, 2 * (n - 1));
+    const wrapped = ((at % period) + period) % period;
+    return wrapped < n ? wrapped : period - wrapped;
+  },
+  wrap: (at, n) => ((at % n) + n) % n,
+};
+
+/** Pads and value are inputs, or attributes before opset 11. */
+const pad: Builder = (call) => {
+  const x = call.input(0);
+  const rank = x.shape.length;
+  const known = call.known(1);
+  const pads = known ? Array.from(known.data) : (call.ints('pads') ?? call.ints('paddings') ?? []);
+  const value = call.known(2)?.data[0] ?? call.float('value', 0);
+  const axes = (Array.from(call.known(3)?.data ?? []) as number[]).map((axis) => axisOf(axis, rank));
+  const over = call.optional(3) ? axes : x.shape.map((_, axis) => axis);
+  const mode = call.text('mode', 'constant');
+  if (pads.length !== 2 * over.length || !pads.every(Number.isInteger)) {
+    throw new FormatError(`pads [${pads.join(', ')}] for ${over.length} axes`);
+  }
+  const side = (offset: number) =>
+    x.shape.map((_, axis) => (over.includes(axis) ? pads[over.indexOf(axis) + offset]! : 0));
+  const [before, after] = [side(0), side(over.length)];
+  const attributes = { mode, before, after };
+  if (mode === 'constant') {
+    return call.apply({
+      kind: 'pad',
+      operands: { x },
+      device: (t) => ops.pad(t!, before, after, value),
+      attributes,
+    });
+  }
+  const coordinate = PADDING[mode];
+  if (coordinate === undefined) throw new FormatError(`padding mode ${mode} is not supported`);
+  const device = (t: Tensor) =>
+    before.reduce(
+      (y, first, axis) => {
+        const n = y.shape[axis]!;
+        const count = n + first + after[axis]!;
+        if (first === 0 && after[axis] === 0) return y;
+        if (n === 0 || count < 0) throw new FormatError(`axis ${axis} of ${n} cannot be padded so`);
+        host.checkedCount([count]);
+        const indices = Array.from({ length: count }, (_, o) => coordinate(o - first, n));
+        return ops.gather(y, ops.indexTensor(y.device, indices, [count]), axis);
+      },
+      ops.reshape(t, t.shape),
+    );
+  return call.apply({ kind: 'pad', operands: { x }, device: (t) => device(t!), attributes });
+};
+
+const constantNode: Builder = (call) => {
+  const tensor = call.tensor('value');
+  if (tensor) return tensor;
+  if (call.attribute('value_float')) return constant('float', [], [call.float('value_float', 0)]);
+  if (call.attribute('value_int')) return constant('int', [], [call.int('value_int', 0)]);
+  const floats = call.floats('value_floats');
+  if (call.attribute('value_floats') && floats) return constant('float', [floats.length], floats);
+  const whole = call.ints('value_ints');
+  if (call.attribute('value_ints') && whole) return ints(whole);
+  throw new FormatError('its value is neither a tensor nor numbers');
+};
+
+const constantOfShape: Builder = (call) => {
+  const shape = Array.from(call.known(0)?.data ?? []);
+  const value = call.tensor('value') ?? constant('float', [1], [0]);
+  return constant(value.type, shape, () => value.data[0] ?? 0);
+};
+
+const range: Builder = (call) => {
+  const [start, limit, delta] = [0, 1, 2].map((i) => call.known(i)?.data[0] ?? Number.NaN);
+  const count = Math.max(0, Math.ceil((limit! - start!) / delta!));
+  if (!Number.isFinite(count)) throw new FormatError(`from ${start} to ${limit} by ${delta} is no range`);
+  return constant(call.input(0).type, [count], (i) => start! + i * delta!);
+};
+
+const shape: Builder = (call) => {
+  const whole = call.input(0).shape;
+  return ints(whole.slice(call.int('start', 0), call.attribute('end') ? call.int('end', 0) : undefined));
+};
+
+export const layout: Readonly<Record<string, Builder>> = {
+  Reshape: reshape,
+  Flatten: flatten,
+  Squeeze: squeeze,
+  Unsqueeze: unsqueeze,
+  Transpose: transpose,
+  Expand: expand,
+  Tile: tile,
+  Concat: concat,
+  Slice: slice,
+  Split: split,
+  Gather: gather,
+  Pad: pad,
+  Constant: constantNode,
+  ConstantOfShape: constantOfShape,
+  Range: range,
+  Shape: shape,
+};

@@ -1,0 +1,143 @@
+// ONNX's reductions.
+
+import type { Tensor } from '../../../engine/index.ts';
+import * as ops from '../../../engine/index.ts';
+import { FormatError } from '../errors.ts';
+import { axesOf, axisOf, type Builder } from './call.ts';
+import * as host from './constant.ts';
+
+type Axes = readonly number[];
+
+interface Reduction {
+  /** Over axes that stay with size 1. */
+  readonly device: (x: Tensor, axes: Axes) => Tensor;
+  readonly fold: (values: readonly number[]) => number;
+}
+
+const sum = (values: readonly number[]) => values.reduce((total, n) => total + n, 0);
+const total = (x: Tensor, axes: Axes) => ops.sum(x, axes, true);
+const square = (x: Tensor) => ops.mul(x, x);
+
+/** The product along an axis, by halves: log2(n) products of tensors. */
+function product(x: Tensor, axes: Axes): Tensor {
+  return axes.reduce((whole, axis) => {
+    let y = whole;
+    while (y.shape[axis]! > 1) {
+      const n = y.shape[axis]!;
+      const half = Math.floor(n / 2);
+      const pairs = ops.mul(ops.narrow(y, axis, 0, half), ops.narrow(y, axis, half, half));
+      y = n % 2 === 0 ? pairs : ops.concat([pairs, ops.narrow(y, axis, n - 1, 1)], axis);
+    }
+    return y;
+  }, x);
+}
+
+/** log sum exp, with the maximum taken out so that exp cannot overflow. */
+function logSumExp(x: Tensor, axes: Axes): Tensor {
+  const most = ops.max(x, axes, true);
+  return ops.add(ops.log(total(ops.exp(ops.sub(x, most)), axes)), most);
+}
+
+const REDUCTIONS: Readonly<Record<string, Reduction>> = {
+  Mean: { device: (x, axes) => ops.mean(x, axes, true), fold: (v) => sum(v) / v.length },
+  Sum: { device: total, fold: sum },
+  Max: {
+    device: (x, axes) => ops.max(x, axes, true),
+    fold: (v) => v.reduce((a, b) => Math.max(a, b), -Infinity),
+  },
+  Min: {
+    device: (x, axes) => ops.min(x, axes, true),
+    fold: (v) => v.reduce((a, b) => Math.min(a, b), Infinity),
+  },
+  Prod: { device: product, fold: (v) => v.reduce((a, b) => a * b, 1) },
+  L1: { device: (x, axes) => total(ops.abs(x), axes), fold: (v) => sum(v.map(Math.abs)) },
+  L2: {
+    device: (x, axes) => ops.sqrt(total(square(x), axes)),
+    fold: (v) => Math.sqrt(sum(v.map((n) => n * n))),
+  },
+  LogSum: { device: (x, axes) => ops.log(total(x, axes)), fold: (v) => Math.log(sum(v)) },
+  LogSumExp: {
+    device: logSumExp,
+    fold: (v) => {
+      const most = v.reduce((a, b) => Math.max(a, b), -Infinity);
+      return most + Math.log(sum(v.map((n) => Math.exp(n - most))));
+    },
+  },
+  SumSquare: { device: (x, axes) => total(square(x), axes), fold: (v) => sum(v.map((n) => n * n)) },
+};
+
+/** Axes are an attribute, or an input of ReduceSum from opset 13 and of all from 18. */
+function reduction(name: string, { device, fold }: Reduction): Builder {
+  return (call) => {
+    const x = call.input(0);
+    const rank = x.shape.length;
+    const given = axesOf(call, 1)?.map((axis) => axisOf(axis, rank)) ?? [];
+    const all = given.length === 0 && call.int('noop_with_empty_axes', 0) === 0;
+    const axes = all ? x.shape.map((_, axis) => axis) : [...new Set(given)].sort((a, b) => a - b);
+    const keep = call.int('keepdims', 1) !== 0;
+    if (['Max', 'Min'].includes(name) && axes.some((axis) => x.shape[axis] === 0)) {
+      throw new FormatError(`the largest or smallest of nothing: [${x.shape.join(', ')}]`);
+    }
+    // The mean over both axes of each plane is the pooling that CAM's head is made of.
+    const pools = name === 'Mean' && rank === 4 && axes.join() === '2,3';
+    const without = (shape: readonly number[]) =>
+      keep ? shape : shape.filter((_, axis) => !axes.includes(axis));
+    return call.apply({
+      kind: pools ? 'globalAvgPool' : `reduce${name}`,
+      operands: { x },
+      device: (t) => {
+        const y = axes.length === 0 ? ops.reshape(t!, t!.shape) : device(t!, axes);
+        return ops.reshape(y, without(y.shape));
+      },
+      fold: (v) => {
+        const y = axes.length === 0 ? v! : host.reduce(v!, axes, fold);
+        return host.reshape(y, without(y.shape));
+      },
+      attributes: { axes, keepdims: keep },
+    });
+  };
+}
+
+/** The index of the largest element, a float32 on the device: the first of equals, or the last. */
+const argMax: Builder = (call) => {
+  const x = call.input(0);
+  const axis = axisOf(call.int('axis', 0), x.shape.length);
+  const last = call.int('select_last_index', 0) !== 0;
+  const keep = call.int('keepdims', 1) !== 0;
+  const n = x.shape[axis]!;
+  if (n === 0) throw new FormatError(`the largest of nothing: [${x.shape.join(', ')}]`);
+  const without = (shape: readonly number[]) => (keep ? shape : shape.filter((_, i) => i !== axis));
+  const largest = (t: Tensor) => {
+    const [size, line] = [t.shape[axis]!, t.shape.map((_, i) => (i === axis ? t.shape[axis]! : 1))];
+    host.checkedCount([size]);
+    // Each place's rank from the end that loses ties, counted from 1: the highest rank among the largest wins.
+    const ranks = Float32Array.from({ length: size }, (_, i) => (last ? i + 1 : size - i));
+    const isLargest = ops.equal(t, ops.max(t, [axis], true));
+    const best = ops.max(ops.mul(isLargest, ops.tensor(t.device, ranks, line)), [axis], true);
+    return last ? ops.affine(best, 1, -1) : ops.affine(best, -1, size);
+  };
+  return call.apply({
+    kind: 'argMax',
+    operands: { x },
+    device: (t) => {
+      const y = largest(t!);
+      return ops.reshape(y, without(y.shape));
+    },
+    fold: (v) => {
+      const y = host.reduce({ ...v!, type: 'int' }, [axis], (values) => {
+        const most = values.reduce((a, b) => Math.max(a, b), -Infinity);
+        return last ? values.lastIndexOf(most) : values.indexOf(most);
+      });
+      return host.reshape(y, without(y.shape));
+    },
+    type: 'int',
+    attributes: { axis },
+  });
+};
+
+export const reductions: Readonly<Record<string, Builder>> = {
+  ...Object.fromEntries(
+    Object.entries(REDUCTIONS).map(([name, one]) => [`Reduce${name}`, reduction(name, one)] as const),
+  ),
+  ArgMax: argMax,
+};

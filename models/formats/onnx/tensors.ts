@@ -1,0 +1,149 @@
+// Tensors of an ONNX file as known values: their element types, and their data in the tensor, in its typed fields or in
+// a file beside the model.
+
+import { FormatError } from '../errors.ts';
+import { bfloatToFloat, halfToFloat } from '../half.ts';
+import { elementCount } from '../host-tensor.ts';
+import type { OpenPart } from '../imported.ts';
+import type { Constant, NumberType } from './constant.ts';
+import type { TensorProto } from './messages.ts';
+
+type Field = 'floats' | 'int32s' | 'int64s' | 'doubles' | 'uint64s';
+
+interface ElementType {
+  readonly name: string;
+  readonly type: NumberType;
+  readonly bytes: number;
+  readonly read: (view: DataView, offset: number) => number;
+  /** The typed field that holds such elements where there are no raw bytes, and how one is read from it. */
+  readonly field: Field;
+  readonly fromField?: (value: number) => number;
+}
+
+/** TensorProto.DataType; what is not here (strings, complex numbers, 8-bit floats) is refused. */
+export const ELEMENT_TYPES: ReadonlyMap<number, ElementType> = new Map<number, ElementType>([
+  [1, { name: 'float', type: 'float', bytes: 4, read: (v, o) => v.getFloat32(o, true), field: 'floats' }],
+  [2, { name: 'uint8', type: 'int', bytes: 1, read: (v, o) => v.getUint8(o), field: 'int32s' }],
+  [3, { name: 'int8', type: 'int', bytes: 1, read: (v, o) => v.getInt8(o), field: 'int32s' }],
+  [4, { name: 'uint16', type: 'int', bytes: 2, read: (v, o) => v.getUint16(o, true), field: 'int32s' }],
+  [5, { name: 'int16', type: 'int', bytes: 2, read: (v, o) => v.getInt16(o, true), field: 'int32s' }],
+  [6, { name: 'int32', type: 'int', bytes: 4, read: (v, o) => v.getInt32(o, true), field: 'int32s' }],
+  [
+    7,
+    { name: 'int64', type: 'int', bytes: 8, read: (v, o) => Number(v.getBigInt64(o, true)), field: 'int64s' },
+  ],
+  [9, { name: 'bool', type: 'bool', bytes: 1, read: (v, o) => Number(v.getUint8(o) !== 0), field: 'int32s' }],
+  [
+    10,
+    {
+      name: 'float16',
+      type: 'float',
+      bytes: 2,
+      read: (v, o) => halfToFloat(v.getUint16(o, true)),
+      field: 'int32s',
+      fromField: halfToFloat,
+    },
+  ],
+  [11, { name: 'double', type: 'float', bytes: 8, read: (v, o) => v.getFloat64(o, true), field: 'doubles' }],
+  [12, { name: 'uint32', type: 'int', bytes: 4, read: (v, o) => v.getUint32(o, true), field: 'uint64s' }],
+  [
+    13,
+    {
+      name: 'uint64',
+      type: 'int',
+      bytes: 8,
+      read: (v, o) => Number(v.getBigUint64(o, true)),
+      field: 'uint64s',
+    },
+  ],
+  [
+    16,
+    {
+      name: 'bfloat16',
+      type: 'float',
+      bytes: 2,
+      read: (v, o) => bfloatToFloat(v.getUint16(o, true)),
+      field: 'int32s',
+      fromField: bfloatToFloat,
+    },
+  ],
+]);
+
+const EXTERNAL = 1;
+
+/** The parts that hold tensors' data, by name. */
+export type Parts = ReadonlyMap<string, Uint8Array>;
+
+const entry = (proto: TensorProto, key: string) => proto.external.find((e) => e.key === key)?.value;
+
+/** Opens every part that the tensors name, each once. */
+export async function openParts(tensors: readonly TensorProto[], openPart: OpenPart): Promise<Parts> {
+  const parts = new Map<string, Uint8Array>();
+  for (const proto of tensors) {
+    if (proto.location !== EXTERNAL) continue;
+    const location = entry(proto, 'location');
+    if (location === undefined)
+      throw new FormatError(`tensor "${proto.name}" is in a file that is not named`);
+    if (!parts.has(location)) parts.set(location, await openPart(location));
+  }
+  return parts;
+}
+
+function externalBytes(proto: TensorProto, parts: Parts, expected: number): Uint8Array {
+  const location = entry(proto, 'location')!;
+  const part = parts.get(location)!;
+  const size = (key: string, otherwise: number) => {
+    const text = entry(proto, key);
+    const value = text === undefined ? otherwise : /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
+    if (!Number.isNaN(value)) return value;
+    throw new FormatError(`tensor "${proto.name}": its ${key} in ${location} is ${JSON.stringify(text)}`);
+  };
+  const offset = size('offset', 0);
+  const length = size('length', expected);
+  if (length !== expected || offset + length > part.length) {
+    throw new FormatError(
+      `tensor "${proto.name}" should have ${expected} bytes; the file says ${length} at ${offset} of ` +
+        `${location}, which has ${part.length}`,
+    );
+  }
+  return part.subarray(offset, offset + length);
+}
+
+/** The bytes of an aligned little-endian float32 tensor as they are; otherwise undefined. */
+const floatView = (bytes: Uint8Array): Float32Array | undefined =>
+  bytes.byteOffset % 4 === 0
+    ? new Float32Array(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.byteLength / 4)
+    : undefined;
+
+/** A tensor's value. Refuses element types without a number, and data that does not fill the shape. */
+export function readTensor(proto: TensorProto, parts: Parts): Constant {
+  const { dims, name } = proto;
+  const where = `tensor "${name}" [${dims.join(', ')}]`;
+  const element = ELEMENT_TYPES.get(proto.dataType);
+  if (element === undefined) {
+    const known = [...ELEMENT_TYPES.values()].map((one) => one.name).join(', ');
+    throw new FormatError(`${where} has elements of type ${proto.dataType}; these are read: ${known}`);
+  }
+  const count = elementCount(dims);
+  if (count === undefined)
+    throw new FormatError(`${where}: sizes must be whole numbers from 0, and not so large`);
+  const { type, bytes: size, read, field, fromField = (value) => value } = element;
+  const expected = count * size;
+  const raw = proto.location === EXTERNAL ? externalBytes(proto, parts, expected) : proto.raw;
+  const found = raw === undefined ? proto[field].length * size : raw.length;
+  if (found !== expected) {
+    throw new FormatError(
+      `${where} of ${element.name} needs ${expected} bytes of data; the file has ${found}`,
+    );
+  }
+  const named = { type, shape: dims, ...(name !== '' && { name }) };
+  const view = raw !== undefined && element.name === 'float' ? floatView(raw) : undefined;
+  if (view) return { ...named, data: view };
+  const data = type === 'float' ? new Float32Array(count) : new Float64Array(count);
+  if (raw === undefined) data.set(proto[field].map(fromField));
+  else {
+    const bytes = new DataView(raw.buffer, raw.byteOffset, raw.byteLength);
+    for (let i = 0; i < count; i++) data[i] = read(bytes, i * size);
+  }
+  return { ...named, data };
+}
