@@ -1,0 +1,284 @@
+// A Keras model's configuration -> its layers' calls, in an order in which values come before their users. Models inside
+// models are laid open, their layers' names preceded by the inner model's: "outer/inner".
+
+import { FormatError } from '../errors.ts';
+import { field, isObject, type Json, quote } from './json.ts';
+
+/** One call of a layer. A layer that is called several times shares its weights between the calls. */
+export interface Call {
+  readonly layer: string;
+  readonly className: string;
+  readonly config: Json;
+  /** Names of the values it takes and of the value it gives. */
+  readonly inputs: readonly string[];
+  readonly output: string;
+}
+
+export interface KerasModel {
+  readonly calls: readonly Call[];
+  /** The value that the network's input is called, and its shape [N, H, W, C] with null where any size will do. */
+  readonly input: string;
+  readonly inputShape: readonly (number | null)[];
+  readonly output: string;
+}
+
+const MAX_LAYERS = 10_000;
+const MAX_DEPTH = 8;
+const MODELS = new Set(['Functional', 'Model', 'Sequential']);
+/** The class of the calls that stand for an inner model's inputs and output: they pass a value on. */
+export const PASS = 'InputLayer';
+
+/** What a model takes and gives, by the names of its values. */
+interface Ends {
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+}
+
+/** Reads a `model_config`; `file` begins every message. */
+export function readConfig(config: Json, file: string): KerasModel {
+  const calls: Call[] = [];
+  const ends = open(config, '', calls, file, 0);
+  for (const [what, names] of Object.entries(ends)) {
+    if (names.length === 1) continue;
+    throw new FormatError(
+      `${file}: the model has ${names.length} ${what} (${names.slice(0, 5).join(', ')}); Limelight explains ` +
+        'networks with one image as input and one row of class scores as output',
+    );
+  }
+  const [input] = ends.inputs as [string];
+  const shape = inputShape(calls.find((call) => call.output === input)?.config ?? {});
+  if (shape === undefined) {
+    throw new FormatError(
+      `${file}: the file does not say what shape the input "${input}" has; save the model after it was built`,
+    );
+  }
+  return { calls: inOrder(calls, file), input, inputShape: shape, output: ends.outputs[0]! };
+}
+
+/** Names of the layers of a model that are models themselves. */
+export function innerModels(model: Json): Set<string> {
+  const layers = layersOf(field(model, 'config'));
+  const inner = (Array.isArray(layers) ? layers : []).filter(
+    (layer) => isObject(layer) && MODELS.has(field(layer, 'class_name') as string),
+  );
+  return new Set(inner.map((layer, i) => namedLayer(layer, `inner model ${i}`).name));
+}
+
+/** A model's layers: old Sequential models are arrays of them. */
+const layersOf = (config: unknown): unknown => (isObject(config) ? field(config, 'layers') : config);
+
+/** Adds the calls of a model's layers to `calls`. */
+function open(model: Json, prefix: string, calls: Call[], file: string, depth: number): Ends {
+  const where = prefix === '' ? `${file}: the model` : `${file}: the inner model "${prefix.slice(0, -1)}"`;
+  if (depth > MAX_DEPTH) throw new FormatError(`${where} is nested deeper than ${MAX_DEPTH} models`);
+  const className = field(model, 'class_name');
+  const config = field(model, 'config');
+  const layers = layersOf(config);
+  if (!MODELS.has(className as string) || !Array.isArray(layers) || layers.length === 0) {
+    throw new FormatError(
+      `${where} is a ${quote(className)} with layers ${quote(layers)}; expected a ${[...MODELS].join(', ')} with an array of layers`,
+    );
+  }
+  if (layers.length + calls.length > MAX_LAYERS) {
+    throw new FormatError(`${where} has more than ${MAX_LAYERS} layers`);
+  }
+  const named = layers.map((layer, i) => namedLayer(layer, `${where}: layer ${i}`));
+  const seen = new Set<string>();
+  for (const { name } of named) {
+    if (seen.has(name)) throw new FormatError(`${where} has two layers called ${quote(name)}`);
+    seen.add(name);
+  }
+  if (className === 'Sequential')
+    return openSequential(named, isObject(config) ? config : {}, prefix, calls, file, depth);
+
+  // How often each layer is called: a reference to the second call of a layer that has one means that one.
+  const inbound = new Map(named.map((layer) => [layer.name, inboundOf(layer, where)]));
+  const value = ([name, index]: Reference) => {
+    const count = inbound.get(name)?.length;
+    if (count === undefined)
+      throw new FormatError(`${where} refers to a layer ${quote(name)} that it does not have`);
+    return prefix + valueName(name, count > 1 ? index : 0);
+  };
+  for (const layer of named) {
+    const uses = inbound.get(layer.name)!;
+    if (uses.length + calls.length > MAX_LAYERS)
+      throw new FormatError(`${where} has more than ${MAX_LAYERS} calls`);
+    uses.forEach((inputs, k) => {
+      add(layer, inputs.map(value), prefix + valueName(layer.name, k), prefix, calls, file, depth);
+    });
+  }
+  const end = (key: string) => {
+    const references = referencesIn(field(config as Json, key));
+    if (references.length > 0) return references.map(value);
+    throw new FormatError(
+      `${where} has ${quote(field(config as Json, key))} as ${key}; expected [[layer, 0, 0]]`,
+    );
+  };
+  return { inputs: end('input_layers'), outputs: end('output_layers') };
+}
+
+function openSequential(
+  layers: readonly NamedLayer[],
+  config: Json,
+  prefix: string,
+  calls: Call[],
+  file: string,
+  depth: number,
+): Ends {
+  const [first] = layers as [NamedLayer];
+  let at = prefix + first.name;
+  if (first.className !== PASS) {
+    // The first layer says what it takes, or the model does: an input layer of its own makes all models alike.
+    at = `${prefix}${first.name}/input`;
+    const shape =
+      inputShape(first.config) ?? field(config, 'build_input_shape') ?? inputShape(innermost(first));
+    const own = { batch_input_shape: shape };
+    calls.push({ layer: at, className: PASS, config: own, inputs: [], output: at });
+  }
+  const input = at;
+  for (const layer of layers) {
+    const output = prefix + layer.name;
+    add(layer, layer === first && first.className === PASS ? [] : [at], output, prefix, calls, file, depth);
+    at = output;
+  }
+  return { inputs: [input], outputs: [at] };
+}
+
+/** The configuration of the layer with which a model begins. */
+function innermost({ className, config }: NamedLayer): Json {
+  if (!MODELS.has(className)) return config;
+  const layers = field(config, 'layers');
+  const first = Array.isArray(layers) ? layers[0] : undefined;
+  const inner = isObject(first) ? field(first, 'config') : undefined;
+  return isObject(inner) ? inner : {};
+}
+
+/** One call of a layer; of an inner model, its layers' calls between its inputs and its output. */
+function add(
+  layer: NamedLayer,
+  inputs: readonly string[],
+  output: string,
+  prefix: string,
+  calls: Call[],
+  file: string,
+  depth: number,
+): void {
+  const { name, className, config } = layer;
+  if (!MODELS.has(className)) {
+    calls.push({ layer: prefix + name, className, config, inputs, output });
+    return;
+  }
+  const before = calls.length;
+  const ends = open({ class_name: className, config }, `${output}/`, calls, file, depth + 1);
+  if (ends.inputs.length !== inputs.length || ends.outputs.length !== 1) {
+    throw new FormatError(
+      `${file}: the inner model ${quote(output)} has ${ends.inputs.length} inputs and ${ends.outputs.length} outputs; ` +
+        `it is called with ${inputs.length} and one is used`,
+    );
+  }
+  for (let i = before; i < calls.length; i++) {
+    const from = ends.inputs.indexOf(calls[i]!.output);
+    if (from >= 0) calls[i] = { ...calls[i]!, inputs: [inputs[from]!] };
+  }
+  calls.push({ layer: output, className: PASS, config: {}, inputs: [ends.outputs[0]!], output });
+}
+
+interface NamedLayer {
+  readonly name: string;
+  readonly className: string;
+  readonly config: Json;
+  readonly inbound: unknown;
+}
+
+function namedLayer(layer: unknown, where: string): NamedLayer {
+  if (!isObject(layer)) throw new FormatError(`${where} is ${quote(layer)}, not an object`);
+  const className = field(layer, 'class_name');
+  const config = field(layer, 'config');
+  // Old Sequential models nest a model's layers without an object around them.
+  const settings = isObject(config) ? config : { layers: config };
+  const name = field(layer, 'name') ?? field(settings, 'name');
+  if (typeof className !== 'string' || typeof name !== 'string' || name === '' || name.length > 500) {
+    throw new FormatError(
+      `${where} has class_name ${quote(className)} and name ${quote(name)}; both must be texts`,
+    );
+  }
+  return { name, className, config: settings, inbound: field(layer, 'inbound_nodes') };
+}
+
+/** The value that call k of a layer gives. */
+const valueName = (layer: string, k: number) => (k === 0 ? layer : `${layer}#${k}`);
+
+type Reference = readonly [layer: string, call: number];
+
+/** A layer's calls, each a list of references to values; an input layer has one without any. */
+function inboundOf({ name, inbound, className }: NamedLayer, where: string): Reference[][] {
+  if (className === PASS) return [[]];
+  if (!Array.isArray(inbound) || inbound.length === 0) {
+    throw new FormatError(
+      `${where}: layer ${quote(name)} is never called: its inbound_nodes are ${quote(inbound)}`,
+    );
+  }
+  return inbound.map((call) => {
+    const references = referencesIn(call);
+    if (references.length > 0) return references;
+    throw new FormatError(
+      `${where}: layer ${quote(name)} is called with ${quote(call)}; expected references like ["layer", 0, 0]`,
+    );
+  });
+}
+
+/**
+ * References to values in a call: [layer, call, 0, ...] (Keras 2) or {class_name: "__keras_tensor__", config:
+ * {keras_history: [layer, call, 0]}} (Keras 3), alone or in arrays. Other outputs than a layer's first are none.
+ */
+function referencesIn(value: unknown, depth = 0): Reference[] {
+  if (depth > 4) return [];
+  if (Array.isArray(value)) {
+    const [layer, call, output] = value;
+    if (typeof layer !== 'string') return value.flatMap((item) => referencesIn(item, depth + 1));
+    return Number.isSafeInteger(call) && call >= 0 && output === 0 ? [[layer, call]] : [];
+  }
+  if (!isObject(value)) return [];
+  const config = field(value, 'config');
+  if (field(value, 'class_name') === '__keras_tensor__' && isObject(config)) {
+    return referencesIn(field(config, 'keras_history'), depth + 1);
+  }
+  return referencesIn(field(value, 'args'), depth + 1);
+}
+
+/** [N, ...] as an input layer or a first layer gives it: Keras 2, Keras 3. */
+function inputShape(config: Json): readonly (number | null)[] | undefined {
+  const shape = field(config, 'batch_input_shape') ?? field(config, 'batch_shape');
+  return Array.isArray(shape) ? shape : undefined;
+}
+
+/** The calls sorted so that each comes after those whose values it takes. */
+function inOrder(calls: readonly Call[], file: string): Call[] {
+  const byOutput = new Map(calls.map((call) => [call.output, call]));
+  if (byOutput.size < calls.length)
+    throw new FormatError(`${file}: two layers have the same name once models are laid open`);
+  const users = new Map<string, Call[]>();
+  const waiting = new Map<Call, number>();
+  for (const call of calls) {
+    const inputs = new Set(call.inputs);
+    waiting.set(call, inputs.size);
+    for (const input of inputs) {
+      const list = users.get(input);
+      if (list) list.push(call);
+      else users.set(input, [call]);
+    }
+  }
+  const sorted = calls.filter((call) => waiting.get(call) === 0);
+  for (let i = 0; i < sorted.length; i++) {
+    for (const user of users.get(sorted[i]!.output) ?? []) {
+      const left = waiting.get(user)! - 1;
+      waiting.set(user, left);
+      if (left === 0) sorted.push(user);
+    }
+  }
+  if (sorted.length === calls.length) return sorted;
+  const stuck = calls.filter((call) => waiting.get(call)! > 0).map((call) => quote(call.output));
+  throw new FormatError(
+    `${file}: these layers wait for one another, in a circle, or for a value that nothing gives: ${stuck.slice(0, 10).join(', ')}`,
+  );
+}
