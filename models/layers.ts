@@ -1,7 +1,7 @@
 // The layers that architectures are made of: each makes a graph node with its parameters' keys and shapes, named as
 // PyTorch's state dicts name them.
 
-import type { Tensor } from '../engine/index.ts';
+import type { Device, Tensor } from '../engine/index.ts';
 import * as ops from '../engine/index.ts';
 import type { GraphNode, Parameter } from './graph.ts';
 
@@ -52,7 +52,7 @@ export function conv(name: string, input: string, spec: ConvSpec): GraphNode {
   };
 }
 
-/** Fully connected layer [N, in] -> [N, out]. */
+/** Fully connected layer over the last axis: [N, ..., in] -> [N, ..., out]. */
 export function linear(
   name: string,
   input: string,
@@ -115,9 +115,24 @@ export function plain(
   return { name, kind, inputs, parameters: {}, attributes, run: (values) => run(...values) };
 }
 
+/** An activation's node: every function below that takes a name and an input. */
+export type Activation = (name: string, input: string) => GraphNode;
+
 export const relu = (name: string, input: string) => plain(name, 'relu', [input], (x) => ops.relu(x));
 
+export const relu6 = (name: string, input: string) => plain(name, 'relu6', [input], ops.relu6);
+
 export const gelu = (name: string, input: string) => plain(name, 'gelu', [input], ops.gelu);
+
+export const sigmoid = (name: string, input: string) =>
+  plain(name, 'sigmoid', [input], (x) => ops.sigmoid(x));
+
+export const hardSigmoid = (name: string, input: string) =>
+  plain(name, 'hardSigmoid', [input], ops.hardSigmoid);
+
+export const hardSwish = (name: string, input: string) => plain(name, 'hardSwish', [input], ops.hardSwish);
+
+export const silu = (name: string, input: string) => plain(name, 'silu', [input], ops.silu);
 
 /** Dropout does nothing when a network is explained; it keeps its name so that names match the published ones. */
 export const dropout = (name: string, input: string) =>
@@ -133,6 +148,43 @@ export function maxPool(
   return plain(name, 'maxPool', [input], (x) => ops.maxPool2d(x, options), options);
 }
 
+/** Mean of each window; padding counts as zeros, as PyTorch's default has it. */
+export function avgPool(
+  name: string,
+  input: string,
+  spec: { kernel: Size; stride: Size; padding?: Padding },
+): GraphNode {
+  const { kernel, stride, padding = 0 } = spec;
+  const options = { kernel: pair(kernel), stride: pair(stride), padding: sides(padding) };
+  return plain(name, 'avgPool', [input], (x) => ops.avgPool2d(x, options), options);
+}
+
+/**
+ * Means over a grid of `size` cells, whose borders are rounded outwards so that neighbours may share pixels, as
+ * PyTorch's AdaptiveAvgPool2d: [N, C, H, W] -> [N, C, rows, columns].
+ */
+export function adaptiveAvgPool(name: string, input: string, size: Size): GraphNode {
+  const [rows, columns] = pair(size);
+  const run = (x: Tensor) => {
+    if (rows === 1 && columns === 1) return ops.mean(x, [2, 3], true);
+    // Separable: cells of rows from the left, cells of columns from the right.
+    const down = cells(x.device, x.shape[2]!, rows);
+    const across = cells(x.device, x.shape[3]!, columns);
+    return ops.matmul(ops.matmul(down, x), across, false, true);
+  };
+  return plain(name, 'adaptiveAvgPool', [input], run, { size: [rows, columns] });
+}
+
+/** [count, from]: row i averages positions floor(i from / count) to ceil((i + 1) from / count). */
+function cells(device: Device, from: number, count: number): Tensor {
+  const rows = new Float32Array(count * from);
+  for (let i = 0; i < count; i++) {
+    const [start, end] = [Math.floor((i * from) / count), Math.ceil(((i + 1) * from) / count)];
+    rows.fill(1 / (end - start), i * from + start, i * from + end);
+  }
+  return ops.tensor(device, rows, [count, from]);
+}
+
 /** Mean over each plane: [N, C, H, W] -> [N, C]. */
 export const globalAvgPool = (name: string, input: string) =>
   plain(name, 'globalAvgPool', [input], ops.globalAvgPool);
@@ -142,6 +194,44 @@ export const flatten = (name: string, input: string) =>
   plain(name, 'flatten', [input], (x) => ops.flatten(x));
 
 export const add = (name: string, a: string, b: string) => plain(name, 'add', [a, b], ops.add);
+
+/** Product; a gate [N, C, 1, 1] spreads over the planes of [N, C, H, W]. */
+export const mul = (name: string, a: string, b: string) => plain(name, 'mul', [a, b], ops.mul);
+
+/** x scale[c] + shift[c] for every channel, with fixed numbers. */
+export const channelAffine = (
+  name: string,
+  input: string,
+  spec: { scale: readonly number[]; shift: readonly number[] },
+) =>
+  plain(
+    name,
+    'channelAffine',
+    [input],
+    (x) => {
+      const fixed = (values: readonly number[]) => ops.tensor(x.device, values, [values.length]);
+      return ops.scaleShift(x, fixed(spec.scale), fixed(spec.shift));
+    },
+    spec,
+  );
+
+/** Channels `start` to `start + count`. */
+export const channels = (name: string, input: string, start: number, count: number) =>
+  plain(name, 'channels', [input], (x) => ops.narrow(x, 1, start, count), { start, count });
+
+/** Channel g c + i becomes channel i groups + g: groups of c channels dealt out in turn (Zhang 2018, ShuffleNet). */
+export const channelShuffle = (name: string, input: string, groups: number) =>
+  plain(
+    name,
+    'channelShuffle',
+    [input],
+    (x) => {
+      const [n, c, ...size] = x.shape as [number, number, number, number];
+      const grouped = ops.reshape(x, [n, groups, c / groups, ...size]);
+      return ops.reshape(ops.transpose(grouped, [0, 2, 1, 3, 4]), x.shape);
+    },
+    { groups },
+  );
 
 /** Along channels. */
 export const concat = (name: string, inputs: readonly string[]) =>
@@ -164,3 +254,82 @@ export function shortcutA(name: string, input: string, added: number): GraphNode
     { stride: 2, addedChannels: added },
   );
 }
+
+/** Layer normalisation over the last axis. */
+export function layerNorm(name: string, input: string, width: number, epsilon = 1e-6): GraphNode {
+  const own = (short: string) => parameter(name, short, [width]);
+  return {
+    name,
+    kind: 'layerNorm',
+    inputs: [input],
+    parameters: { weight: own('weight'), bias: own('bias') },
+    attributes: { epsilon },
+    run: ([x], { parameters: p }) => ops.layerNorm(x!, p.weight!, p.bias!, epsilon),
+  };
+}
+
+/** A feature map as tokens, row by row: [N, D, h, w] -> [N, h w, D]. */
+export const toTokens = (name: string, input: string) =>
+  plain(name, 'toTokens', [input], (x) => ops.transpose(ops.flatten(x, 2), [0, 2, 1]));
+
+/** Puts a learnt token, the parameter called `name`, before the others: [N, T, D] -> [N, 1 + T, D]. */
+export const prependToken = (name: string, input: string, width: number): GraphNode => ({
+  name,
+  kind: 'prependToken',
+  inputs: [input],
+  parameters: { token: { key: name, shape: [1, 1, width] } },
+  attributes: {},
+  run: ([x], { parameters }) =>
+    ops.concat([ops.broadcastTo(parameters.token!, [x!.shape[0]!, 1, width]), x!], 1),
+});
+
+/** Adds learnt positions, the parameter called `name`: [N, T, D]. */
+export const addPositions = (name: string, input: string, tokens: number, width: number): GraphNode => ({
+  name,
+  kind: 'addPositions',
+  inputs: [input],
+  parameters: { positions: { key: name, shape: [1, tokens, width] } },
+  attributes: {},
+  run: ([x], { parameters }) => ops.add(x!, parameters.positions!),
+});
+
+/** One token: [N, T, D] -> [N, D]. */
+export const takeToken = (name: string, input: string, index: number) =>
+  plain(name, 'takeToken', [input], (x) => ops.reshape(ops.narrow(x, 1, index, 1), [x.shape[0]!, -1]), {
+    index,
+  });
+
+/** Queries (0), keys (1) or values (2) of packed [N, T, 3 D], head by head: [N, heads, T, D / heads]. */
+function headsOf(qkv: Tensor, part: 0 | 1 | 2, heads: number): Tensor {
+  const [batch, tokens, packed] = qkv.shape as [number, number, number];
+  const width = packed / 3;
+  const own = ops.narrow(qkv, 2, part * width, width);
+  return ops.transpose(ops.reshape(own, [batch, tokens, heads, width / heads]), [0, 2, 1, 3]);
+}
+
+/** softmax(q k^T / sqrt(d)) of every head (Vaswani 2017), from packed [N, T, 3 D]: [N, heads, T, T]. */
+export const attentionProbabilities = (name: string, qkv: string, heads: number) =>
+  plain(
+    name,
+    'attentionProbabilities',
+    [qkv],
+    (x) => {
+      const [q, k] = [headsOf(x, 0, heads), headsOf(x, 1, heads)];
+      const scores = ops.matmul(q, k, false, true);
+      return ops.softmax(ops.scale(scores, 1 / Math.sqrt(q.shape[3]!)), 3);
+    },
+    { heads },
+  );
+
+/** Values averaged by attention probabilities [N, heads, T, T], heads side by side: [N, T, D]. */
+export const attentionMix = (name: string, probabilities: string, qkv: string, heads: number) =>
+  plain(
+    name,
+    'attentionMix',
+    [probabilities, qkv],
+    (p, x) => {
+      const mixed = ops.transpose(ops.matmul(p, headsOf(x, 2, heads)), [0, 2, 1, 3]);
+      return ops.reshape(mixed, [mixed.shape[0]!, mixed.shape[1]!, -1]);
+    },
+    { heads },
+  );

@@ -1,0 +1,36 @@
+// What several architectures have in common.
+
+import type { Graph, GraphNode, Parameter } from '../graph.ts';
+import { batchNorm, conv } from '../layers.ts';
+
+/** A convolution padded by half its (odd) kernel, so that stride alone changes the size. */
+export interface Centred {
+  readonly in: number;
+  readonly out: number;
+  readonly kernel: number;
+  readonly stride?: number;
+  readonly groups?: number;
+}
+
+/** A centred convolution without bias, and batch normalisation; the second node is the output. */
+export const convNorm = (
+  names: readonly [conv: string, norm: string],
+  input: string,
+  spec: Centred,
+  epsilon?: number,
+): [GraphNode, GraphNode] => [
+  conv(names[0], input, { ...spec, padding: (spec.kernel - 1) / 2, bias: false }),
+  batchNorm(names[1], names[0], spec.out, epsilon),
+];
+
+/** Name of a chain's output: its last node. */
+export const lastOf = (nodes: readonly GraphNode[]): string => nodes.at(-1)!.name;
+
+/** The same graph for a state dict with other keys; node names stay. */
+export function withParameters(graph: Graph, change: (parameter: Parameter) => Parameter): Graph {
+  const nodes = graph.nodes.map((node) => {
+    const entries = Object.entries(node.parameters).map(([short, own]) => [short, change(own)] as const);
+    return { ...node, parameters: Object.fromEntries(entries) };
+  });
+  return { ...graph, nodes };
+}

@@ -1,0 +1,103 @@
+// Vision transformers (Dosovitskiy 2020, section 3.1) as timm names them: patches as tokens behind a class token,
+// blocks of attention and of a perceptron, each behind a layer norm and beside a residual.
+
+import type { Graph, GraphNode } from '../graph.ts';
+import {
+  add,
+  addPositions,
+  attentionMix,
+  attentionProbabilities,
+  conv,
+  gelu,
+  layerNorm,
+  linear,
+  prependToken,
+  takeToken,
+  toTokens,
+} from '../layers.ts';
+import { withParameters } from './blocks.ts';
+
+export interface VitOptions {
+  /** Height and width of the input, a multiple of `patch`. */
+  readonly image: number;
+  readonly patch: number;
+  readonly width: number;
+  readonly depth: number;
+  readonly heads: number;
+  readonly classes: number;
+  /** Width of the perceptrons' hidden layer; 4 `width` when left out. */
+  readonly hidden?: number;
+  /** Input channels; 3 when left out. */
+  readonly channels?: number;
+}
+
+function block(name: string, input: string, width: number, heads: number, hidden: number): GraphNode[] {
+  const part = (suffix: string) => `${name}.${suffix}`;
+  return [
+    layerNorm(part('norm1'), input, width),
+    linear(part('attn.qkv'), part('norm1'), { in: width, out: 3 * width }),
+    attentionProbabilities(part('attn.probabilities'), part('attn.qkv'), heads),
+    attentionMix(part('attn.mix'), part('attn.probabilities'), part('attn.qkv'), heads),
+    linear(part('attn.proj'), part('attn.mix'), { in: width, out: width }),
+    add(part('attn'), input, part('attn.proj')),
+    layerNorm(part('norm2'), part('attn'), width),
+    linear(part('mlp.fc1'), part('norm2'), { in: width, out: hidden }),
+    gelu(part('mlp.act'), part('mlp.fc1')),
+    linear(part('mlp.fc2'), part('mlp.act'), { in: hidden, out: width }),
+    add(name, part('attn'), part('mlp.fc2')),
+  ];
+}
+
+/**
+ * A vision transformer. Its tokens [N, 1 + T, width] are the class token and T = (image / patch)^2 patches, row by row.
+ * Attention can be read at `blocks.<i>.attn.probabilities` [N, heads, 1 + T, 1 + T].
+ */
+export function vit(options: VitOptions): Graph {
+  const { image, patch, width, depth, heads, classes, hidden = 4 * width, channels = 3 } = options;
+  const tokens = 1 + (image / patch) ** 2;
+  const names = Array.from({ length: depth }, (_, i) => `blocks.${i}`);
+  return {
+    nodes: [
+      conv('patch_embed.proj', 'input', { in: channels, out: width, kernel: patch, stride: patch }),
+      toTokens('patch_embed', 'patch_embed.proj'),
+      prependToken('cls_token', 'patch_embed', width),
+      addPositions('pos_embed', 'cls_token', tokens, width),
+      ...names.flatMap((name, i) => block(name, names[i - 1] ?? 'pos_embed', width, heads, hidden)),
+      layerNorm('norm', names.at(-1) ?? 'pos_embed', width),
+      takeToken('token', 'norm', 0),
+      linear('head', 'token', { in: width, out: classes }),
+    ],
+    output: 'head',
+  };
+}
+
+/** timm's name of a part, and torchvision's. The packed queries, keys and values are stored alike. */
+const torchvisionNames: readonly (readonly [RegExp, string])[] = [
+  [/^patch_embed\.proj\./, 'conv_proj.'],
+  [/^cls_token$/, 'class_token'],
+  [/^pos_embed$/, 'encoder.pos_embedding'],
+  [/^blocks\.(\d+)\./, 'encoder.layers.encoder_layer_$1.'],
+  [/\.norm(\d)\./, '.ln_$1.'],
+  [/\.attn\.qkv\./, '.self_attention.in_proj_'],
+  [/\.attn\.proj\./, '.self_attention.out_proj.'],
+  [/\.mlp\.fc1\./, '.mlp.0.'],
+  [/\.mlp\.fc2\./, '.mlp.3.'],
+  [/^norm\./, 'encoder.ln.'],
+  [/^head\./, 'heads.head.'],
+];
+
+/** The same for a state dict of torchvision's VisionTransformer. Node names stay timm's. */
+export const vitTorchvision = (options: VitOptions): Graph =>
+  withParameters(vit(options), ({ key, shape }) => ({
+    key: torchvisionNames.reduce((name, [pattern, to]) => name.replace(pattern, to), key),
+    shape,
+  }));
+
+const imagenet = { image: 224, patch: 16, depth: 12 } as const;
+
+/** DeiT's sizes (Touvron 2021, table 1): tiny, small, base. */
+export const vitTiny = (classes = 1000): Graph => vit({ ...imagenet, width: 192, heads: 3, classes });
+export const vitSmall = (classes = 1000): Graph => vit({ ...imagenet, width: 384, heads: 6, classes });
+export const vitBase = (classes = 1000): Graph => vit({ ...imagenet, width: 768, heads: 12, classes });
+export const vitBaseTorchvision = (classes = 1000): Graph =>
+  vitTorchvision({ ...imagenet, width: 768, heads: 12, classes });

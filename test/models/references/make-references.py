@@ -1,0 +1,283 @@
+#!/usr/bin/python3
+"""Makes torchvision.json: what PyTorch computes for every architecture, with seeded parameters and images.
+
+Needs PyTorch and torchvision (Debian: python3-torch, python3-torchvision; made with 1.13.0 and 0.14.1), no weights:
+
+    /usr/bin/python3 test/models/references/make-references.py
+
+Parameters and images come from names and shapes alone, as seeded.ts says. Everything is computed in float64, so that
+the references are exact to the digits that are stored. For every case:
+
+    gain     what the range of weights is multiplied by, so that the image reaches the logits through gates
+    input    shape of the batch of images
+    logits   of both images
+    class    of the first image: its largest logit
+    layer    target layer, by Limelight's name
+    map      Grad-CAM of that class at that layer for the first image, before its ReLU (none for tokens)
+
+and for every network in its published size, what its keys and shapes are: their number, how many numbers they hold,
+and a hash.
+"""
+
+import json
+import math
+import pathlib
+import re
+import warnings
+
+import numpy as np
+import torch
+import torchvision
+from torch import nn
+
+warnings.filterwarnings("ignore")
+CLASSES = 10
+HIDDEN = 64
+
+
+def fnv1a(text):
+    h = 0x811C9DC5
+    for byte in text.encode("ascii"):
+        h = ((h ^ byte) * 0x01000193) & 0xFFFFFFFF
+    return h
+
+
+def seeded(name, shape, low, high):
+    with np.errstate(over="ignore"):
+        x = np.arange(math.prod(shape), dtype=np.uint32) * np.uint32(0x9E3779B9) + np.uint32(fnv1a(name))
+        x ^= x >> np.uint32(16)
+        x *= np.uint32(0x7FEB352D)
+        x ^= x >> np.uint32(15)
+        x *= np.uint32(0x846CA68B)
+        x ^= x >> np.uint32(16)
+    u = (x >> np.uint32(8)).astype(np.float64) / 2**24
+    return torch.from_numpy((low + (high - low) * u).astype(np.float32).reshape(shape))
+
+
+def seeded_parameter(key, shape, gain):
+    if key.endswith("running_var"):
+        return seeded(key, shape, 0.8, 1.2)
+    if key.endswith("bias") or key.endswith("running_mean"):
+        return seeded(key, shape, -0.1, 0.1)
+    if not key.endswith("weight"):
+        return seeded(key, shape, -0.5, 0.5)
+    if len(shape) == 1:
+        return seeded(key, shape, 0.8, 1.2)
+    bound = gain * math.sqrt(6 / math.prod(shape[1:]))
+    return seeded(key, shape, -bound, bound)
+
+
+def seeded_images(batch, channels, height, width):
+    rows, columns = math.ceil(height / 8), math.ceil(width / 8)
+    coarse = seeded("input.coarse", (batch, channels, rows, columns), -2, 2)
+    fine = seeded("input.fine", (batch, channels, height, width), -0.5, 0.5)
+    cells = coarse.repeat_interleave(8, 2).repeat_interleave(8, 3)[:, :, :height, :width]
+    return fine + cells
+
+
+def unused(key):
+    return key.endswith("num_batches_tracked") or key.startswith("aux")
+
+
+def fill(model, gain, rename):
+    state = {}
+    for key, value in model.state_dict().items():
+        state[key] = value if unused(key) else seeded_parameter(rename(key), tuple(value.shape), gain)
+    model.load_state_dict(state)
+
+
+def fingerprint(model, rename=lambda key: key):
+    """Hashes sorted keys and shapes; keys are ASCII, so Python and JavaScript sort them alike."""
+    state = {rename(k): tuple(v.shape) for k, v in model.state_dict().items() if not unused(k)}
+    lines = sorted(f"{key} {','.join(map(str, shape))}" for key, shape in state.items())
+    numbers = sum(math.prod(shape) for shape in state.values())
+    return {"keys": len(lines), "numbers": numbers, "hash": fnv1a("\n".join(lines))}
+
+
+def rounded(values):
+    return [float(f"{value:.7g}") for value in values]
+
+
+def observe(model, module, images):
+    """Logits, and a module's output as a leaf of the rest."""
+    kept = []
+    handle = module.register_forward_hook(lambda _m, _i, out: kept.append(out))
+    logits = model(images)
+    handle.remove()
+    return kept[0], logits
+
+
+def reference(model, layer, module, size, gain=1, rename=lambda key: key):
+    fill(model, gain, rename)
+    model = model.double().eval()
+    for part in model.modules():
+        if hasattr(part, "inplace"):
+            part.inplace = False
+    images = seeded_images(*size).double()
+    with torch.no_grad():
+        logits = model(images)
+    index = int(logits[0].argmax())
+    result = {"gain": gain, "input": list(size), "logits": [rounded(row) for row in logits.tolist()], "class": index}
+    summary = f"logits {logits.std():.3g}, second image differs by {(logits[0] - logits[1]).std():.3g}"
+    if module is not None:
+        features, scores = observe(model, module, images[:1])
+        gradient = torch.autograd.grad(scores[0, index], features)[0]
+        cam = (gradient.mean((2, 3), keepdim=True) * features).sum(1)[0]
+        result.update(layer=layer, map={"shape": list(cam.shape), "data": rounded(cam.flatten().tolist())})
+        summary += f"; features {features.std():.3g}, map {cam.mean():.3g} +- {cam.std():.3g}"
+    print(summary)
+    return result
+
+
+class DenseNet(torchvision.models.DenseNet):
+    """With the last ReLU as a module, so that its output can be observed. It has no parameters."""
+
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        self.relu = nn.ReLU()
+
+    def forward(self, x):
+        return self.classifier(self.relu(self.features(x)).mean((2, 3)))
+
+
+def named(**modules):
+    sequence = nn.Sequential()
+    for name, module in modules.items():
+        sequence.add_module(name, module)
+    return sequence
+
+
+class Nin(nn.Module):
+    """pytorchcv's nin_cifar10, restated: it is not a part of torchvision."""
+
+    def __init__(self, classes):
+        super().__init__()
+
+        def unit(i, o, kernel):
+            conv = nn.Conv2d(i, o, kernel, padding=kernel // 2)
+            return named(conv=conv, activ=nn.ReLU())
+
+        self.features = named(
+            stage1=named(unit1=unit(3, 192, 5), unit2=unit(192, 160, 1), unit3=unit(160, 96, 1)),
+            stage2=named(
+                pool2=nn.MaxPool2d(3, 2, 1),
+                unit1=unit(96, 192, 5),
+                unit2=unit(192, 192, 1),
+                unit3=unit(192, 192, 1),
+            ),
+            stage3=named(pool3=nn.AvgPool2d(3, 2, 1), unit1=unit(192, 192, 3), unit2=unit(192, 192, 1)),
+        )
+        self.output = named(final_conv=unit(192, classes, 1), final_pool=nn.AvgPool2d(8, 1))
+
+    def forward(self, x):
+        return self.output(self.features(x)).flatten(1)
+
+
+def narrow_classifier(model, first, second):
+    """Hidden fully connected layers of 64 in place of 4096, which alone would take half a gigabyte."""
+    classifier = model.classifier
+    classifier[first] = nn.Linear(classifier[first].in_features, HIDDEN)
+    classifier[second] = nn.Linear(HIDDEN, HIDDEN)
+    classifier[6] = nn.Linear(HIDDEN, CLASSES)
+    return model
+
+
+def vision_transformer(image, patch, width, depth, heads, classes):
+    return torchvision.models.VisionTransformer(image, patch, depth, heads, width, 4 * width, num_classes=classes)
+
+
+TIMM = [
+    (r"^conv_proj\.", "patch_embed.proj."),
+    (r"^class_token$", "cls_token"),
+    (r"^encoder\.pos_embedding$", "pos_embed"),
+    (r"^encoder\.layers\.encoder_layer_(\d+)\.", r"blocks.\1."),
+    (r"\.ln_(\d)\.", r".norm\1."),
+    (r"\.self_attention\.in_proj_", ".attn.qkv."),
+    (r"\.self_attention\.out_proj\.", ".attn.proj."),
+    (r"\.mlp\.0\.", ".mlp.fc1."),
+    (r"\.mlp\.3\.", ".mlp.fc2."),
+    (r"^encoder\.ln\.", "norm."),
+    (r"^heads\.head\.", "head."),
+]
+
+
+def timm_key(key):
+    for pattern, name in TIMM:
+        key = re.sub(pattern, name, key)
+    return key
+
+
+def main():
+    models = torchvision.models
+    cases, published = {}, {}
+    size = (2, 3, 64, 80)
+
+    def case(name, make, layer, module, size=size, narrow=lambda model: model, gain=1):
+        print(name, end=": ", flush=True)
+        published[name] = fingerprint(make(None))
+        model = narrow(make(CLASSES))
+        cases[name] = reference(model, layer, module(model), size, gain)
+
+    def of(make, **options):
+        return lambda classes: make(**options, **({} if classes is None else {"num_classes": classes}))
+
+    for name, last in {"resnet18": 1, "resnet34": 2, "resnet50": 2}.items():
+        case(name, of(getattr(models, name)), f"layer4.{last}", lambda model: model.layer4[-1])
+    vggs = {"vgg11": 19, "vgg13": 23, "vgg16": 29, "vgg19": 35}
+    vggs.update({"vgg11_bn": 27, "vgg13_bn": 33, "vgg16_bn": 42, "vgg19_bn": 51})
+    for name, last in vggs.items():
+        case(
+            name,
+            of(getattr(models, name), init_weights=False),
+            f"features.{last}",
+            lambda model: model.features[last],
+            (2, 3, 48, 64),
+            lambda model: narrow_classifier(model, 0, 3),
+        )
+    case(
+        "alexnet",
+        of(models.alexnet),
+        "features.11",
+        lambda model: model.features[11],
+        (2, 3, 96, 112),
+        lambda model: narrow_classifier(model, 1, 4),
+    )
+    for name in ["squeezenet1_0", "squeezenet1_1"]:
+        case(name, of(getattr(models, name)), "features.12", lambda model: model.features[12])
+    case("mobilenet_v2", of(models.mobilenet_v2), "features.18", lambda model: model.features[18])
+    for name, last in {"mobilenet_v3_small": 12, "mobilenet_v3_large": 16}.items():
+        make = of(getattr(models, name))
+        case(name, make, f"features.{last}", lambda model: model.features[last], gain=1.15)
+    densenet = of(DenseNet, growth_rate=32, block_config=(6, 12, 24, 16), num_init_features=64)
+    case("densenet121", densenet, "relu", lambda model: model.relu)
+    googlenet = of(models.googlenet, transform_input=True, aux_logits=True, init_weights=False)
+    case("googlenet", googlenet, "inception5b", lambda model: model.inception5b)
+    make = of(models.efficientnet_b0)
+    case("efficientnet_b0", make, "features.8", lambda model: model.features[8], gain=1.25)
+    for name in ["shufflenet_v2_x0_5", "shufflenet_v2_x1_0"]:
+        case(name, of(getattr(models, name)), "conv5", lambda model: model.conv5)
+    case(
+        "nin_cifar10",
+        lambda classes: Nin(classes or 10),
+        "features.stage3.unit2",
+        lambda model: model.features.stage3.unit2,
+        (2, 3, 32, 32),
+    )
+
+    small = {"image": 48, "patch": 8, "width": 48, "depth": 3, "heads": 4, "classes": CLASSES}
+    base = {"image": 224, "patch": 16, "depth": 12, "classes": 1000}
+    for name, rename in {"vit": timm_key, "vit_torchvision": lambda key: key}.items():
+        print(name, end=": ", flush=True)
+        cases[name] = reference(vision_transformer(**small), None, None, (2, 3, 48, 48), rename=rename)
+    for name, width, heads in [("tiny", 192, 3), ("small", 384, 6), ("base", 768, 12)]:
+        model = vision_transformer(**base, width=width, heads=heads)
+        published[f"vit_{name}_patch16_224"] = fingerprint(model, timm_key)
+    published["vit_b_16"] = fingerprint(models.vit_b_16())
+
+    lines = [f'"{kind}": {{\n' + ",\n".join(f"{json.dumps(k)}: {json.dumps(v)}" for k, v in table.items()) + "\n}"
+             for kind, table in {"cases": cases, "published": published}.items()]
+    path = pathlib.Path(__file__).with_name("torchvision.json")
+    path.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+
+
+main()
