@@ -1,6 +1,6 @@
 // The front door: an image's input tensor, some methods, some classes -> explanations.
 
-import { argmax, narrow, relu, reshape, scope, type Tensor } from '../engine/index.ts';
+import { abs, argmax, concat, max, narrow, relu, reshape, scope, type Tensor } from '../engine/index.ts';
 import { classIndex as findClass, type Network } from '../models/network.ts';
 import { MethodError } from './errors.ts';
 import { normaliseMap, upsampleMap } from './map.ts';
@@ -9,15 +9,21 @@ import { ablationCam } from './methods/ablation-cam.ts';
 import { cam } from './methods/cam.ts';
 import { gradCam } from './methods/grad-cam.ts';
 import { gradCamPlusPlus, gradCamPlusPlusTrue } from './methods/grad-cam-plus-plus.ts';
-import { scoreCam } from './methods/score-cam.ts';
+import { scoreCam, scoreCamAuthors, scoreCamLogit } from './methods/score-cam.ts';
 import { logitTarget, type Observation, observe, probabilities, type Target } from './observe.ts';
 
 /** Every method by its name. */
 export const methods: ReadonlyMap<string, Method> = new Map(
-  [cam, gradCam, gradCamPlusPlus, gradCamPlusPlusTrue, ablationCam, scoreCam].map((method) => [
-    method.name,
-    method,
-  ]),
+  [
+    cam,
+    gradCam,
+    gradCamPlusPlus,
+    gradCamPlusPlusTrue,
+    ablationCam,
+    scoreCam,
+    scoreCamLogit,
+    scoreCamAuthors,
+  ].map((method) => [method.name, method]),
 );
 
 /** The five that are shown when none is named. */
@@ -66,6 +72,7 @@ export interface Explanation {
   readonly upsampled: Tensor;
   /** One weight a channel [K]. */
   readonly weights: Tensor | undefined;
+  /** What a reader of the map should know: that it is zero everywhere, that a denominator vanished. */
   readonly notes: readonly string[];
   /** Wall time of the method, the device's work included. */
   readonly milliseconds: number;
@@ -137,37 +144,44 @@ async function explainOne(
   const started = performance.now();
   const context = {
     target,
+    isLogit: options.target === undefined,
     classIndex,
     ...(report && { progress: (share: number) => report(method.name, share) }),
   };
   const { weights, map: raw, caveat } = scope(() => method.explain(observation, context));
-  const shown = scope(() => {
+  const { map, upsampled, numbers } = scope(() => {
     const map = method.relu && !options.signed ? relu(raw) : reshape(raw, raw.shape);
     const size = [input.shape[2]!, input.shape[3]!] as const;
-    const upsampled = normaliseMap(upsampleMap(options.signed ? map : relu(map), size));
-    const row = scope(() => [
-      narrow(logits, 1, classIndex, 1),
-      narrow(probabilities(network, logits), 1, classIndex, 1),
-    ]);
-    return { map, upsampled, logit: row[0]!, probability: row[1]! };
+    const shown = options.signed ? map : relu(map);
+    const upsampled = normaliseMap(upsampleMap(shown, size));
+    const ofClass = (row: Tensor) => reshape(narrow(row, 1, classIndex, 1), [1]);
+    const peak = reshape(max(abs(shown)), [1]);
+    const count = caveat ? [reshape(caveat.count, [1])] : [];
+    // Joined, since each reading waits for the device.
+    const all = [ofClass(logits), ofClass(probabilities(network, logits)), peak, ...count];
+    return { map, upsampled, numbers: concat(all, 0) };
   });
   raw.dispose();
-  const [logit, probability] = await Promise.all([shown.logit.data(), shown.probability.data()]);
-  shown.logit.dispose();
-  shown.probability.dispose();
-  const count = caveat ? (await caveat.count.data())[0]! : 0;
   caveat?.count.dispose();
+  const [logit, probability, peak, count = 0] = await numbers.data();
+  numbers.dispose();
   return {
     method: method.name,
     layer,
     classIndex,
     className: network.classes[classIndex]!,
-    logit: logit[0]!,
-    probability: probability[0]!,
-    map: shown.map,
-    upsampled: shown.upsampled,
+    logit: logit!,
+    probability: probability!,
+    map,
+    upsampled,
     weights,
-    notes: caveat && count > 0 ? [caveat.say(count)] : [],
+    notes: [
+      ...(caveat && count > 0 ? [caveat.say(count)] : []),
+      ...(peak === 0 ? [options.signed ? NOTHING : NOTHING_POSITIVE] : []),
+    ],
     milliseconds: performance.now() - started,
   };
 }
+
+const NOTHING = 'the map is zero everywhere';
+const NOTHING_POSITIVE = `${NOTHING}: nothing at this layer speaks for the class; a signed map shows what speaks against it`;

@@ -15,9 +15,11 @@ import {
   valueAndGrad,
   vjp,
 } from '../engine/index.ts';
-import { boundary, evaluate, INPUT, nodeOf } from '../models/graph.ts';
+import { boundary, INPUT, nodeOf } from '../models/graph.ts';
 import type { Network } from '../models/network.ts';
+import { run } from '../models/run.ts';
 import { LayerError } from './errors.ts';
+import { type FeatureMapView, viewOf } from './view.ts';
 
 export interface Observation {
   readonly network: Network;
@@ -25,8 +27,12 @@ export interface Observation {
   readonly layer: string;
   /** The network's input [1, C, H, W]. */
   readonly input: Tensor;
-  /** The target layer's output [1, K, h, w]. */
+  /** The target layer's output [1, K, h, w]; a transformer's tokens as a grid. */
   readonly featureMap: Tensor;
+  /** The layer's own output, and what skips past it on the way to the logits, by name. */
+  readonly values: ReadonlyMap<string, Tensor>;
+  /** How the layer's output holds the feature map: as it is, or as tokens. */
+  readonly view: FeatureMapView;
   /** [1, classes] */
   readonly logits: Tensor;
   /** Logits [N, classes] from N versions of the feature map [N, K, h, w]; only the tail is run. */
@@ -40,38 +46,43 @@ export interface Observation {
 
 /** Runs the network once on an input [1, C, H, W], keeping what explaining `layer` needs. */
 export function observe(network: Network, input: Tensor, layer: string = network.targetLayer): Observation {
-  const { graph, parameters } = network;
+  const { graph } = network;
   nodeOf(graph, layer);
   if (input.shape[0] !== 1) {
     throw new LayerError(`observe: the input holds ${input.shape[0]} images; observe one image at a time`);
   }
   const beside = boundary(graph, layer);
   const logitsOf = (known: ReadonlyMap<string, Tensor>) =>
-    evaluate(graph, parameters, known, [graph.output]).get(graph.output)!;
+    run(network, known, [graph.output]).get(graph.output)!;
   const kept = scope(() => {
-    const values = evaluate(graph, parameters, new Map([[INPUT, input]]), [layer, ...beside]);
-    const featureMap = values.get(layer)!;
-    if (featureMap.shape.length !== 4 || featureMap.shape[2]! * featureMap.shape[3]! < 2) {
+    const values = run(network, new Map([[INPUT, input]]), [layer, ...beside]);
+    const own = values.get(layer)!;
+    const view = viewOf(own, input.shape);
+    if (view === undefined) {
       throw new LayerError(
-        `layer "${layer}" gives [${featureMap.shape.join(', ')}], not a feature map of several pixels; ` +
+        `layer "${layer}" gives [${own.shape.join(', ')}], not a feature map of several pixels nor tokens of a grid; ` +
           `choose a layer before pooling and flattening, such as "${network.targetLayer}"`,
       );
     }
-    const tail = (a: Tensor) => logitsOf(new Map([...values, [layer, a]]));
+    const featureMap = view.toMap(own);
+    const tail = (a: Tensor) => logitsOf(new Map([...values, [layer, view.fromMap(a)]]));
     const { value, pullback } = vjp(tail, [featureMap]);
-    return { values, featureMap, logits: value, tail, pullback };
+    return { values, view, featureMap, logits: value, tail, pullback };
   });
   return {
     network,
     layer,
     input,
     featureMap: kept.featureMap,
+    values: kept.values,
+    view: kept.view,
     logits: kept.logits,
     tail: kept.tail,
     forward: (x) => logitsOf(new Map([[INPUT, x]])),
     pullback: (cotangent) => kept.pullback(cotangent)[0]!,
     dispose() {
       kept.logits.dispose();
+      kept.featureMap.dispose();
       for (const [name, value] of kept.values) if (name !== INPUT) value.dispose();
     },
   };

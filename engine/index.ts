@@ -12,4 +12,4 @@ export * from './ops/pool.ts';
 export { argmax, max, mean, min, select, sum, sumTo } from './ops/reduce.ts';
 export * from './ops/resample.ts';
 export * from './ops/softmax.ts';
-export { indexTensor, placeholder, type Shape, scope, sizeOf, Tensor, tensor } from './tensor.ts';
+export { indexTensor, placeholder, type Shape, scope, sizeOf, Tensor, tensor, unowned } from './tensor.ts';

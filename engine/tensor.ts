@@ -123,8 +123,8 @@ export function alias(x: Tensor, shape: Shape = x.shape, node?: TapeNode): Tenso
   return new Tensor(x.device, shape, x.storage, x.type, node);
 }
 
-/** A handle that no scope owns; for the tape. */
-export function unowned(make: () => Tensor): Tensor {
+/** Runs `make` outside every scope: what it makes lives until it is disposed. For the tape and for caches. */
+export function unowned<T>(make: () => T): T {
   const outer = current;
   current = undefined;
   try {

@@ -22,6 +22,8 @@ export interface Parameter {
 export interface LayerContext {
   /** Parameters by their short name (weight, bias, ...). */
   readonly parameters: Readonly<Record<string, Tensor>>;
+  /** To be applied to the output; only layers that are folded with what follows them are given one. */
+  readonly activation?: 'relu';
   /** Set while training: layers that behave differently then report their batch statistics. */
   readonly statistics?: Map<string, { readonly mean: Tensor; readonly variance: Tensor }>;
 }
@@ -35,6 +37,18 @@ export interface GraphNode {
   /** What a reader wants to see of it: kernel, stride, ... */
   readonly attributes: Readonly<Record<string, unknown>>;
   readonly run: (inputs: readonly Tensor[], context: LayerContext) => Tensor;
+  /**
+   * For a layer that is linear in its one input: what each of some of the input's channels adds to the output,
+   * [count, ...] for an input of batch 1. The output is the bias plus the contributions of all channels.
+   */
+  readonly contributions?: (input: Tensor, channels: ChannelRange, context: LayerContext) => Tensor;
+}
+
+/** `count` of `total` channels, from `start`. */
+export interface ChannelRange {
+  readonly total: number;
+  readonly start: number;
+  readonly count: number;
 }
 
 /** Name under which the network's input is known. */
@@ -45,6 +59,12 @@ export interface Graph {
   readonly nodes: readonly GraphNode[];
   /** Node that gives the logits [N, classes]. */
   readonly output: string;
+}
+
+/** A graph and its parameters by their keys. */
+export interface Runnable {
+  readonly graph: Graph;
+  readonly parameters: ReadonlyMap<string, Tensor>;
 }
 
 /** A graph's node by name; throws with the nodes that there are. */
@@ -91,10 +111,7 @@ export function evaluate(
   for (const name of known.keys()) uses.set(name, Number.POSITIVE_INFINITY);
   for (const node of nodes) {
     const inputs = sameBatch(node.inputs.map((name) => values.get(name)!));
-    const own = Object.entries(node.parameters).map(
-      ([short, { key }]) => [short, parameters.get(key)!] as const,
-    );
-    const context = { parameters: Object.fromEntries(own), ...(statistics && { statistics }) };
+    const context = { parameters: parametersOf(node, parameters), ...(statistics && { statistics }) };
     values.set(node.name, node.run(inputs, context));
     for (const name of node.inputs) {
       const left = uses.get(name)! - 1;
@@ -103,6 +120,23 @@ export function evaluate(
     }
   }
   return new Map(wanted.map((name) => [name, values.get(name)!]));
+}
+
+/** A node's parameters by their short names. */
+export function parametersOf(
+  node: GraphNode,
+  parameters: ReadonlyMap<string, Tensor>,
+): LayerContext['parameters'] {
+  const own = Object.entries(node.parameters).map(
+    ([short, { key }]) => [short, parameters.get(key)!] as const,
+  );
+  return Object.fromEntries(own);
+}
+
+/** Which of the known values evaluating the wanted ones would read. */
+export function read(graph: Graph, known: ReadonlySet<string>, wanted: readonly string[]): Set<string> {
+  const inputs = needed(graph, known, wanted).flatMap((node) => node.inputs);
+  return new Set([...inputs, ...wanted].filter((name) => known.has(name)));
 }
 
 function sameBatch(inputs: readonly Tensor[]): readonly Tensor[] {

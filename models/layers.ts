@@ -48,7 +48,19 @@ export function conv(name: string, input: string, spec: ConvSpec): GraphNode {
       ...(bias && { bias: parameter(name, 'bias', [spec.out]) }),
     },
     attributes: { kernel, ...options },
-    run: ([x], { parameters }) => ops.conv2d(x!, parameters.weight!, options, parameters.bias),
+    run: ([x], { parameters: p, activation }) => {
+      const y = ops.conv2d(x!, p.weight!, options, p.bias);
+      return activation === 'relu' ? ops.relu(y) : y;
+    },
+    // Each channel by its own part of the weights: a grouped convolution with one channel a group.
+    ...(groups === 1 && {
+      contributions: (x, { start, count }, { parameters: { weight } }) => {
+        const own = ops.transpose(ops.narrow(weight!, 1, start, count), [1, 0, 2, 3]);
+        const w = ops.reshape(own, [-1, 1, ...kernel]);
+        const y = ops.conv2d(ops.narrow(x, 1, start, count), w, { ...options, groups: count });
+        return ops.reshape(y, [count, -1, ...y.shape.slice(2)]);
+      },
+    }),
   };
 }
 
@@ -71,6 +83,17 @@ export function linear(
     run: ([x], { parameters: p }) => {
       const y = ops.linear(x!, p.weight!);
       return p.bias === undefined ? y : ops.add(y, p.bias);
+    },
+    // A channel's features lie side by side: [N, total * features].
+    contributions: (x, { total, start, count }, { parameters: { weight } }) => {
+      const own = (t: Tensor) => ops.narrow(ops.reshape(t, [t.shape[0]!, total, -1]), 1, start, count);
+      const parts = ops.matmul(
+        ops.transpose(own(x), [1, 0, 2]),
+        ops.transpose(own(weight!), [1, 0, 2]),
+        false,
+        true,
+      );
+      return ops.reshape(parts, [count, -1]);
     },
   };
 }

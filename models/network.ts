@@ -5,8 +5,9 @@ import { type Device, LimelightError, type Tensor, tensor } from '../engine/inde
 import { FormatError } from './formats/errors.ts';
 import type { StateDict } from './formats/host-tensor.ts';
 import { assertFinite } from './formats/safetensors.ts';
-import type { Graph } from './graph.ts';
+import type { Graph, Runnable } from './graph.ts';
 import type { Preprocessing } from './preprocess.ts';
+import { disposeFolds } from './run.ts';
 
 /** Everything about a network but its numbers. */
 export interface NetworkDescription {
@@ -22,9 +23,8 @@ export interface NetworkDescription {
   readonly targetLayer: string;
 }
 
-export interface Network extends NetworkDescription {
+export interface Network extends NetworkDescription, Runnable {
   readonly device: Device;
-  readonly parameters: ReadonlyMap<string, Tensor>;
 }
 
 /** Counters that state dicts carry and inference has no use for. */
@@ -62,6 +62,7 @@ export function loadNetwork(device: Device, description: NetworkDescription, ten
 
 /** Frees the parameters. */
 export function disposeNetwork(network: Network): void {
+  disposeFolds(network);
   for (const parameter of network.parameters.values()) parameter.dispose();
 }
 

@@ -7,23 +7,24 @@
 // sign, so that channels that speak for the class count against it: divided by |S| the weight is the drop.
 // Behind global average pooling and a linear layer, S - S^k = w_k^CAM mean(A_k).
 
-import { abs, affine, concat, div, mul, reshape, sub } from '../../engine/index.ts';
+import { abs, concat, div, reshape, sub } from '../../engine/index.ts';
+import { ablation, onlyLogit } from '../ablate.ts';
 import { weightedSum } from '../map.ts';
 import { inChunks, type Method } from '../method.ts';
-import { oneHotRows } from '../observe.ts';
 
 export const ablationCam: Method = {
   name: 'ablation-cam',
   title: 'Ablation-CAM',
   relu: true,
-  explain({ featureMap, logits, tail }, { target, progress }) {
-    const channels = featureMap.shape[1]!;
-    const ablated = inChunks(channels, progress, (start, count) => {
-      const keep = affine(oneHotRows(featureMap, start, count, [channels, 1, 1]), -1, 1);
-      return target(tail(mul(featureMap, keep))); // S^k, [count]
-    });
+  explain(observation, { target, classIndex, isLogit, progress }) {
+    const { featureMap, logits } = observation;
+    const total = featureMap.shape[1]!;
+    const single = isLogit ? ablation(observation, classIndex) : undefined;
+    const ablated = single ?? ablation(observation)!;
+    const scoreOf = single ? onlyLogit : target;
+    const without = inChunks(total, progress, (start, count) => scoreOf(ablated({ total, start, count }))); // S^k
     const score = target(logits); // S, [1]
-    const weights = reshape(div(sub(score, concat(ablated, 0)), abs(score)), [-1]);
+    const weights = reshape(div(sub(score, concat(without, 0)), abs(score)), [-1]);
     return { weights, map: weightedSum(weights, featureMap) };
   },
 };

@@ -6,7 +6,8 @@
 // convolution followed by pooling, the class's own channel is the map, with its bias and its activation.
 
 import { gather, indexTensor, narrow, reshape, type Tensor } from '../../engine/index.ts';
-import { evaluate, type Graph, type GraphNode, nodeOf } from '../../models/graph.ts';
+import { type Graph, type GraphNode, nodeOf } from '../../models/graph.ts';
+import { run } from '../../models/run.ts';
 import { LayerError } from '../errors.ts';
 import { weightedSum } from '../map.ts';
 import type { Method } from '../method.ts';
@@ -84,7 +85,7 @@ export const cam: Method = {
     const weights = reshape(row, [-1]); // w^c, [K]
     if (head.kind === 'linear') return { weights, map: weightedSum(weights, featureMap) };
     const known = new Map<string, Tensor>([[layer, featureMap]]);
-    const channels = evaluate(network.graph, network.parameters, known, [head.node]).get(head.node)!;
+    const channels = run(network, known, [head.node]).get(head.node)!;
     return { weights, map: reshape(narrow(channels, 1, classIndex, 1), channels.shape.slice(2)) };
   },
 };

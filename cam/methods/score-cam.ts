@@ -6,6 +6,9 @@
 //   M   = ReLU(sum_k w_k A_k)                                                          equation (6)
 //
 // X is the network's normalised input, so 0 is the mean colour. A channel that is constant has no H_k; its weight is 0.
+//
+// score-cam-logit takes for f what is explained, the class's logit unless told otherwise. score-cam-authors is what the
+// authors' published code computes: w_k = f(X * H_k), without baseline and softmax.
 
 import {
   add,
@@ -24,36 +27,69 @@ import {
   upsample,
 } from '../../engine/index.ts';
 import { weightedSum } from '../map.ts';
-import { inChunks, type Method } from '../method.ts';
-import { probabilities } from '../observe.ts';
+import { inChunks, type Method, type MethodContext } from '../method.ts';
+import { type Observation, probabilities } from '../observe.ts';
 
-export const scoreCam: Method = {
-  name: 'score-cam',
-  title: 'Score-CAM',
+/** f of N inputs, [N]. */
+type Scorer = (observation: Observation, context: MethodContext) => (inputs: Tensor) => Tensor;
+
+const probability: Scorer =
+  ({ network, forward }, { classIndex }) =>
+  (x) =>
+    reshape(narrow(probabilities(network, forward(x)), 1, classIndex, 1), [-1]);
+
+const targetItself: Scorer =
+  ({ forward }, { target }) =>
+  (x) =>
+    target(forward(x));
+
+/** f(X * H_k) [K], and 1 for each channel that has an H_k, else 0. */
+function maskedScores(
+  { input, featureMap }: Observation,
+  { progress }: MethodContext,
+  f: (inputs: Tensor) => Tensor,
+): { scores: Tensor; varies: Tensor } {
+  const [, channels, h, w] = featureMap.shape as [number, number, number, number];
+  const planes = reshape(featureMap, [channels, 1, h, w]);
+  const size = [input.shape[2]!, input.shape[3]!] as const;
+  const parts = inChunks(channels, progress, (start, count) => {
+    const u = upsample(narrow(planes, 0, start, count), size); // U(A_k)
+    const [low, high] = [min(u, [1, 2, 3]), max(u, [1, 2, 3])];
+    return { scores: f(maskImages(input, u, low, high)), varies: greater(high, low) };
+  });
+  const joined = (part: 'scores' | 'varies') =>
+    concat(
+      parts.map((p) => p[part]),
+      0,
+    );
+  return { scores: joined('scores'), varies: joined('varies') };
+}
+
+const scoreCamBy = (name: string, title: string, scorer: Scorer): Method => ({
+  name,
+  title,
   relu: true,
-  explain({ network, input, featureMap, forward }, { classIndex, progress }) {
-    const [, channels, h, w] = featureMap.shape as [number, number, number, number];
-    const size = [input.shape[2]!, input.shape[3]!] as const;
-    const planes = reshape(featureMap, [channels, 1, h, w]);
-    const f = (x: Tensor) => reshape(narrow(probabilities(network, forward(x)), 1, classIndex, 1), [-1]);
-    const parts = inChunks(channels, progress, (start, count) => {
-      const u = upsample(narrow(planes, 0, start, count), size);
-      const [low, high] = [min(u, [1, 2, 3]), max(u, [1, 2, 3])];
-      return { score: f(maskImages(input, u, low, high)), varies: greater(high, low) };
-    });
-    const baseline = f(affine(input, 0, 0)); // f(X_b)
-    const varies = concat(
-      parts.map((part) => part.varies), // 1 where channel k is not constant
-      0,
-    );
-    const scores = concat(
-      parts.map((part) => part.score), // f(X * H_k)
-      0,
-    );
+  explain(observation, context) {
+    const f = scorer(observation, context);
+    const { scores, varies } = maskedScores(observation, context, f);
+    const c = sub(scores, f(affine(observation.input, 0, 0))); // C_k = f(X * H_k) - f(X_b)
     // A large negative number, not -infinity: software adapters do not compute with infinities.
     const shut = affine(varies, 1e30, -1e30);
-    const c = sub(scores, baseline);
     const weights = mul(softmax(add(mul(c, varies), shut), 0), varies);
-    return { weights, map: weightedSum(weights, featureMap) };
+    return { weights, map: weightedSum(weights, observation.featureMap) };
+  },
+});
+
+export const scoreCam = scoreCamBy('score-cam', 'Score-CAM', probability);
+export const scoreCamLogit = scoreCamBy('score-cam-logit', 'Score-CAM (logits)', targetItself);
+
+export const scoreCamAuthors: Method = {
+  name: 'score-cam-authors',
+  title: "Score-CAM (authors' code)",
+  relu: true,
+  explain(observation, context) {
+    const { scores, varies } = maskedScores(observation, context, probability(observation, context));
+    const weights = mul(scores, varies);
+    return { weights, map: weightedSum(weights, observation.featureMap) };
   },
 };

@@ -1,13 +1,21 @@
 // Normalisation layers.
 
-import { scaleShift as kernel } from '../../kernels/elementwise/elementwise.ts';
+import * as kernels from '../../kernels/normalise/normalise.ts';
 import { run } from '../device.ts';
 import { ShapeError } from '../errors.ts';
 import { apply, type Operation } from '../operation.ts';
-import { show, sizeOf, type Tensor } from '../tensor.ts';
-import { add, affine, div, mul, sqrt, sub } from './elementwise.ts';
-import { reshape } from './layout.ts';
+import { empty, show, sizeOf, type Tensor } from '../tensor.ts';
+import { add, affine, div, full, mul, scale, sqrt, sub } from './elementwise.ts';
+import { narrow, reshape } from './layout.ts';
 import { mean, sum } from './reduce.ts';
+
+/** x [N, C, ...] as [batch, channels, inner]. */
+function planes({ shape }: Tensor): readonly [batch: number, channels: number, inner: number] {
+  return [shape[0]!, shape[1]!, sizeOf(shape.slice(2))];
+}
+
+/** Every axis but the channels'. */
+const beside = (x: Tensor) => x.shape.flatMap((_, i) => (i === 1 ? [] : [i]));
 
 const channelwise: Operation<undefined> = {
   name: 'scale and shift',
@@ -21,28 +29,56 @@ const channelwise: Operation<undefined> = {
     return x!.shape;
   },
   forward: ([x, scale, shift], y) => {
-    const [batch, channels, ...rest] = x!.shape as [number, number, ...number[]];
-    const launch = kernel(batch, channels, sizeOf(rest));
-    run(y.device, launch, [x!.storage, scale!.storage, shift!.storage], y.storage);
+    run(y.device, kernels.scaleShift(...planes(x!)), [x!.storage, scale!.storage, shift!.storage], y.storage);
   },
   vjp: (d, { inputs: [x, scale], needs }) => [
-    needs[0] ? mul(d, perChannel(scale!, d)) : undefined,
-    needs[1] ? sum(mul(d, x!), beside(d)) : undefined,
+    needs[0] ? scaleShift(d, scale!, full(d.device, scale!.shape, 0)) : undefined,
+    needs[1] ? channelDot(d, x!) : undefined,
     needs[2] ? sum(d, beside(d)) : undefined,
   ],
 };
 
-const perChannel = (t: Tensor, like: Tensor) =>
-  reshape(
-    t,
-    like.shape.map((_, i) => (i === 1 ? t.size : 1)),
-  );
-/** Every axis but the channels'. */
-const beside = (x: Tensor) => x.shape.flatMap((_, i) => (i === 1 ? [] : [i]));
-
 /** x scale[c] + shift[c] for every channel c of x [N, C, ...]. */
 export const scaleShift = (x: Tensor, scale: Tensor, shift: Tensor): Tensor =>
   apply(channelwise, [x, scale, shift], undefined);
+
+/** Sum of a b over everything but the channels: [N, C, ...], twice -> [N, C]. */
+const planeDot: Operation<undefined> = {
+  name: 'dot product of planes',
+  shape: ([a]) => a!.shape.slice(0, 2),
+  forward: ([a, b], y) => {
+    const [batch, channels, inner] = planes(a!);
+    run(y.device, kernels.planeDot(batch * channels, inner), [a!.storage, b!.storage], y.storage);
+  },
+  vjp: (d, { inputs: [a, b], needs }) => {
+    const spread = (x: Tensor) => mul(x, reshape(d, [...d.shape, ...x.shape.slice(2).map(() => 1)]));
+    return [needs[0] ? spread(b!) : undefined, needs[1] ? spread(a!) : undefined];
+  },
+};
+
+/** sum of a b over every axis but the channels' [C]. */
+const channelDot = (a: Tensor, b: Tensor): Tensor => sum(apply(planeDot, [a, b], undefined), [0]);
+
+/** Means (row 0) and biased variances (row 1) of the channels: x [N, C, ...] -> [2, C]. */
+const moments: Operation<undefined> = {
+  name: 'moments',
+  shape: ([x]) => [2, x!.shape[1]!],
+  forward: ([x], y) => {
+    const [batch, channels, inner] = planes(x!);
+    const partial = empty(y.device, [batch, channels, 2], 'f32', 'moments');
+    run(y.device, kernels.moments(batch * channels, inner), [x!.storage], partial.storage);
+    run(y.device, kernels.mergeMoments(batch, channels, inner), [partial.storage], y.storage);
+    partial.dispose();
+  },
+  // With M elements a channel: d mean / dx = 1 / M, d variance / dx = 2 (x - mean) / M.
+  vjp: (d, { inputs: [x], output }) => {
+    const channels = x!.shape[1]!;
+    const share = channels / Math.max(1, x!.size);
+    const row = (t: Tensor, i: number) => reshape(narrow(t, 0, i, 1), [channels]);
+    const slope = scale(row(d, 1), 2 * share);
+    return [scaleShift(x!, slope, sub(scale(row(d, 0), share), mul(slope, row(output, 0))))];
+  },
+};
 
 /** Per-channel numbers of a batch normalisation, each [C]. */
 export interface BatchNormParameters {
@@ -65,12 +101,13 @@ export function batchNormTraining(
   bias: Tensor,
   epsilon = 1e-5,
 ): { output: Tensor; mean: Tensor; variance: Tensor } {
-  const axes = beside(x);
-  const average = mean(x, axes);
-  const centred = sub(x, perChannel(average, x));
-  const variance = mean(mul(centred, centred), axes);
-  const scale = div(weight, sqrt(affine(variance, 1, epsilon)));
-  return { output: scaleShift(centred, scale, bias), mean: average, variance };
+  const channels = x.shape[1]!;
+  const both = apply(moments, [x], undefined);
+  const [mean, variance] = [0, 1].map((row) => reshape(narrow(both, 0, row, 1), [channels])) as [
+    Tensor,
+    Tensor,
+  ];
+  return { output: batchNorm(x, { weight, bias, mean, variance }, epsilon), mean, variance };
 }
 
 /** Layer normalisation over the last axis (Ba 2016). */

@@ -81,9 +81,3 @@ export function broadcastBinary(f: BinaryFunction, dims: readonly BroadcastDim[]
     RANK: dims.length,
   });
 }
-
-/** x * scale[c] + shift[c] over [N, channels, inner]. */
-export function scaleShift(batch: number, channels: number, inner: number): Launch {
-  const count = batch * channels * inner;
-  return launch('scaleShift', count, [count, channels, inner]);
-}

@@ -3,6 +3,7 @@
 
 import test from 'tape';
 import {
+  methods as allMethods,
   closedFormAlpha,
   disposeExplanation,
   type Explanation,
@@ -10,22 +11,27 @@ import {
   explainBatch,
   gradientOf,
   logitTarget,
+  logProbabilityTarget,
   observe,
 } from '../../cam/index.ts';
-import { concat, mean, scope, type Tensor, tensor } from '../../engine/index.ts';
+import { concat, type Device, mean, scope, type Tensor, tensor } from '../../engine/index.ts';
+import type { StateDict } from '../../models/formats/host-tensor.ts';
 import type { Graph } from '../../models/graph.ts';
 import type { Network } from '../../models/network.ts';
 import { device } from '../device.ts';
 import {
   type Array64,
+  array,
   conv2d,
   directionalDerivative,
   globalAvgPool,
   relativeError,
+  resizeBilinear,
   seededRandom,
+  softmax,
   unary,
 } from '../reference/index.ts';
-import { graphs, randomNetwork } from './networks.ts';
+import { graphs, randomNetwork, randomTensors } from './networks.ts';
 
 const TOLERANCE = 1e-5;
 
@@ -47,6 +53,9 @@ async function results(
   const found = await explain(network, x, { methods, classes: [2], signed });
   return { network, x, by: new Map(found.map((e) => [e.method, e])) };
 }
+
+const onDevice = (on: Device, tensors: StateDict) =>
+  new Map([...tensors].map(([key, { data, shape }]) => [key, tensor(on, data, shape)] as const));
 
 const numbers = async (e: Explanation | undefined, part: 'map' | 'weights') => e![part]!.data();
 
@@ -106,6 +115,46 @@ test('Ablation-CAM behind GAP + linear: w_k mean(A_k) / |S|', async (t) => {
       worst < 2e-6 * Math.max(1, ...expected.map(Math.abs)),
       `seed ${seed}, S ${logit.toFixed(3)}: ${worst}`,
     );
+  }
+});
+
+test('Ablation-CAM: subtracting contributions is removing channels, at any layer', async (t) => {
+  const on = await device();
+  for (const [name, layer] of [
+    ['gapLinear', 'features'],
+    ['gapLinear', 'pool'], // two users: a convolution, and a sum that skips it
+    ['gapLinear', 'relu1'], // through max pooling
+    ['gapLinear', 'conv2'],
+    ['convGap', 'features'],
+    ['dense', 'features'], // through pooling and flattening into a fully connected layer
+    ['smooth', 'features'],
+  ] as const) {
+    const network = randomNetwork(on, graphs[name], 5);
+    const observation = observe(network, await image(6, 8), layer);
+    const [, channels, h, w] = observation.featureMap.shape as [number, number, number, number];
+    const a = await observation.featureMap.data();
+    const versions = Array.from({ length: channels }, (_, k) =>
+      a.map((v, i) => (Math.floor(i / (h * w)) === k ? 0 : v)),
+    );
+    const flat = Float32Array.from(versions.flatMap((v) => [...v]));
+    const logits = observation.tail(tensor(on, flat, [channels, channels, h, w]));
+    for (const [target, scores] of [
+      [undefined, logitTarget(1)(logits)],
+      [logProbabilityTarget, logProbabilityTarget(1)(logits)],
+    ] as const) {
+      const [found] = await explain(network, await image(6, 8), {
+        methods: ['ablation-cam'],
+        classes: [1],
+        layer,
+        ...(target && { target }),
+      });
+      const s = (await (target ?? logitTarget)(1)(observation.logits).data())[0]!;
+      const expected = [...(await scores.data())].map((without) => (s - without) / Math.abs(s));
+      const worst = Math.max(...(await numbers(found, 'weights')).map((v, k) => Math.abs(v - expected[k]!)));
+      const largest = Math.max(1, ...expected.map(Math.abs));
+      // Differences of logits, divided by one: absolute error some f32 roundings of the logits.
+      t.ok(worst < (4e-6 * largest) / Math.min(1, Math.abs(s)), `${name} at ${layer}: ${worst}`);
+    }
   }
 });
 
@@ -195,30 +244,92 @@ test('CAM refuses a network with fully connected layers, naming the layer', asyn
   }
 });
 
-test('Score-CAM: weights are a softmax, a constant channel has none', async (t) => {
-  const { by } = await results(graphs.dense, ['score-cam'], [6, 8], 2, false);
-  const w = await numbers(by.get('score-cam'), 'weights');
-  t.ok(Math.abs(w.reduce((a, b) => a + b, 0) - 1) < 1e-5, 'sums to 1');
-  const map = await numbers(by.get('score-cam'), 'map');
-  t.ok(
-    map.every((v) => v >= 0 && Number.isFinite(v)),
-    'non-negative and finite',
+test('Score-CAM and its variants: the algorithm, masks made on the host; a constant channel has weight 0', async (t) => {
+  const on = await device();
+  const tensors = randomTensors(graphs.dense, 2);
+  tensors.get('conv1.weight')!.data.fill(0, 27, 54); // channel 1 of the feature map: its bias everywhere
+  tensors.get('conv1.bias')!.data[1] = 0.5;
+  const network = { ...randomNetwork(on, graphs.dense, 2), parameters: onDevice(on, tensors) };
+  const x = await image(6, 8, 2);
+  const index = 1;
+  const observation = observe(network, x);
+  const a = await observation.featureMap.data();
+  const pixels = await x.data();
+  const masked = Array.from({ length: 6 }, (_, k) => {
+    const u = resizeBilinear(array([1, 1, 6, 8], a.subarray(48 * k, 48 * (k + 1))), [6, 8], false).data;
+    const [low, high] = [Math.min(...u), Math.max(...u)];
+    return pixels.map((v, i) => (high > low ? (v * (u[i % 48]! - low)) / (high - low) : 0));
+  });
+  const inputs = tensor(
+    on,
+    Float32Array.from([...masked, pixels.map(() => 0)].flatMap((v) => [...v])),
+    [7, 3, 6, 8],
   );
+  const logits = array([7, 4], await observation.forward(inputs).data());
+  const column = (of: Array64) => Array.from({ length: 7 }, (_, i) => of.data[4 * i + index]!);
+  const [p, s] = [column(softmax(logits, 1)), column(logits)];
+  // Channel 1 by construction; ReLU may shut others.
+  const varying = masked.flatMap((image, k) => (image.some((v) => v !== 0) ? [k] : []));
+  t.ok(varying.length >= 4 && !varying.includes(1));
+  const softmaxOf = (f: number[]) => {
+    const e = f.slice(0, 6).map((v, k) => (varying.includes(k) ? Math.exp(v - f[6]!) : 0));
+    return e.map((v) => v / e.reduce((total, one) => total + one, 0));
+  };
+  const expected: Record<string, number[]> = {
+    'score-cam': softmaxOf(p),
+    'score-cam-logit': softmaxOf(s),
+    'score-cam-authors': p.slice(0, 6).map((v, k) => (varying.includes(k) ? v : 0)),
+  };
+  for (const e of await explain(network, x, { methods: Object.keys(expected), classes: [index] })) {
+    const w = await numbers(e, 'weights');
+    t.equal(w[1], 0, `${e.method}: the constant channel`);
+    t.ok(relativeError(w, expected[e.method]!) < TOLERANCE, `${e.method}: weights`);
+    const map = Array.from({ length: 48 }, (_, i) =>
+      Math.max(
+        0,
+        expected[e.method]!.reduce((total, v, k) => total + v * a[48 * k + i]!, 0),
+      ),
+    );
+    t.ok(relativeError(await numbers(e, 'map'), map) < TOLERANCE, `${e.method}: map`);
+  }
 });
 
-test('an explanation leaves no memory behind, and an unknown method, class or layer is refused', async (t) => {
+test('a map without positive evidence stays zero and is reported', async (t) => {
+  const on = await device();
+  const tensors = randomTensors(graphs.gapLinear, 1);
+  for (const key of ['conv1.weight', 'conv1.bias', 'conv2.weight', 'conv2.bias']) {
+    tensors.set(key, { ...tensors.get(key)!, data: tensors.get(key)!.data.map(Math.abs) });
+  }
+  tensors.get('classifier.weight')!.data.fill(-1);
+  const network = { ...randomNetwork(on, graphs.gapLinear), parameters: onDevice(on, tensors) };
+  const x = tensor(on, new Float32Array(3 * 64).fill(0.5), [1, 3, 8, 8]);
+  const [shown] = await explain(network, x, { methods: ['grad-cam'], classes: [0] });
+  t.ok((await shown!.upsampled.data()).every((v) => v === 0));
+  t.match(shown!.notes.join(), /zero everywhere.*signed/);
+  const [signed] = await explain(network, x, { methods: ['grad-cam'], classes: [0], signed: true });
+  t.ok(
+    (await signed!.upsampled.data()).every((v) => v < 0),
+    'the signed map shows what speaks against it',
+  );
+  t.deepEqual(signed!.notes, []);
+});
+
+test('ten thousand explanations leave no memory behind, and an unknown method, class or layer is refused', async (t) => {
   const network = randomNetwork(await device(), graphs.gapLinear);
   const x = await image(8, 8);
-  const before = network.device.memory.liveBytes;
-  for (let i = 0; i < 20; i++) {
-    for (const e of await explain(network, x, {
-      methods: ['cam', 'grad-cam', 'grad-cam++', 'grad-cam++-true', 'ablation-cam', 'score-cam'],
-      classes: [0, 1],
-    })) {
-      disposeExplanation(e);
-    }
-  }
-  t.equal(network.device.memory.liveBytes, before, 'live bytes');
+  const { memory } = network.device;
+  const run = async (methods: string[]) => {
+    const found = await explain(network, x, { methods, classes: [0, 1] });
+    for (const e of found) disposeExplanation(e);
+    return found.length;
+  };
+  const before = memory.liveBytes;
+  await run([...allMethods.keys()]);
+  const pooled = memory.pooledBytes;
+  let count = 0;
+  while (count < 10_000) count += await run(['cam', 'grad-cam', 'grad-cam++', 'ablation-cam', 'score-cam']);
+  t.equal(memory.pooledBytes, pooled, `the pool has not grown after ${count} explanations`);
+  t.equal(memory.liveBytes, before, 'live bytes');
   for (const [options, message] of [
     [{ methods: ['grad-kam'] }, /no method "grad-kam"; the methods are cam/],
     [{ classes: ['nothing'] }, /no class "nothing"/],
@@ -232,7 +343,7 @@ test('an explanation leaves no memory behind, and an unknown method, class or la
       t.match(String(error), message);
     }
   }
-  t.equal(network.device.memory.liveBytes, before, 'live bytes after errors');
+  t.equal(memory.liveBytes, before, 'live bytes after errors');
 });
 
 test('a batch of images is explained as each of them alone', async (t) => {

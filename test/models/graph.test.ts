@@ -3,7 +3,9 @@
 import test from 'tape';
 import { broadcastTo, mul, scope, type Tensor, tensor } from '../../engine/index.ts';
 import { boundary, evaluate, type Graph, INPUT, shapesOf } from '../../models/graph.ts';
-import { loadNetwork, type NetworkDescription } from '../../models/network.ts';
+import { add, batchNorm, conv, relu } from '../../models/layers.ts';
+import { disposeNetwork, loadNetwork, type NetworkDescription } from '../../models/network.ts';
+import { run } from '../../models/run.ts';
 import { graphs, randomNetwork, randomTensors } from '../cam/networks.ts';
 import { device } from '../device.ts';
 import { relativeError, seededRandom } from '../reference/index.ts';
@@ -110,4 +112,69 @@ test('shapes are known without a device, and are those of a run', async (t) => {
   const shapes = shapesOf(network.graph, [1, 3, 8, 6]);
   for (const name of names) t.deepEqual(shapes.get(name), values.get(name)!.shape, name);
   t.throws(() => shapesOf(network.graph, [1, 4, 8, 6]), /conv2d: input \[1, 4, 8, 6\]/, 'misfits are errors');
+});
+
+test('a run folds batch norms and ReLUs into convolutions, and gives the same values', async (t) => {
+  const on = await device();
+  const chain = (name: string, input: string, channels: readonly [number, number], bias: boolean) => [
+    conv(`${name}.conv`, input, { in: channels[0], out: channels[1], kernel: 3, padding: 1, bias }),
+    batchNorm(`${name}.norm`, `${name}.conv`, channels[1], 1e-3),
+    relu(name, `${name}.norm`),
+  ];
+  const graph: Graph = {
+    nodes: [
+      ...chain('a', 'input', [3, 4], true),
+      ...chain('b', 'a', [4, 4], false),
+      conv('c', 'b', { in: 4, out: 4, kernel: 1 }),
+      relu('c.relu', 'c'),
+      batchNorm('d', 'a', 4), // behind a ReLU: stays
+      add('e', 'd', 'c.relu'),
+      conv('f', 'e', { in: 4, out: 2, kernel: 3 }),
+      batchNorm('g', 'f', 2), // f is read twice: stays
+      add('out', 'f', 'g'),
+    ],
+    output: 'out',
+  };
+  const tensors = randomTensors(graph, 1);
+  for (const [key, { data }] of tensors) {
+    if (key.endsWith('running_var')) data.set(data.map((v) => Math.abs(v) + 0.5));
+  }
+  const description = { ...randomNetwork(on, graphs.gapLinear), graph };
+  const before = on.memory.liveBytes;
+  const x = await input();
+  const network = loadNetwork(on, description, tensors);
+  const known = new Map([[INPUT, x]]);
+  const names = graph.nodes.map((node) => node.name);
+  const plain = scope(() => evaluate(graph, network.parameters, known, names));
+  for (const wanted of [...names.map((name) => [name]), ['b.conv', 'out'], ['a', 'c'], names]) {
+    const found = scope(() => run(network, known, wanted));
+    for (const name of wanted) {
+      const [one, other] = await Promise.all([found.get(name)!.data(), plain.get(name)!.data()]);
+      t.ok(relativeError(one, other) < 1e-6, `${wanted.join(' ')}: ${name}`);
+      found.get(name)!.dispose();
+    }
+  }
+  const again = run(
+    network,
+    new Map([
+      ['b', plain.get('b')!],
+      ['a', plain.get('a')!],
+    ]),
+    ['out'],
+  ).get('out')!;
+  t.ok(relativeError(await again.data(), await plain.get('out')!.data()) < 1e-6, 'from the middle');
+  again.dispose();
+  for (const value of plain.values()) value.dispose();
+  x.dispose();
+  disposeNetwork(network);
+  t.equal(on.memory.liveBytes, before, 'folded parameters are freed with the network');
+});
+
+test('a disposed network gives its memory back', async (t) => {
+  const on = await device();
+  const before = on.memory.liveBytes;
+  const network = randomNetwork(on, graphs.gapLinear);
+  t.ok(on.memory.liveBytes > before);
+  disposeNetwork(network);
+  t.equal(on.memory.liveBytes, before);
 });

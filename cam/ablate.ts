@@ -1,0 +1,93 @@
+// The network without one channel of the feature map, for many channels at once: N versions of the logits.
+//
+// Removing a channel is linear, and so is the first layer behind the feature map in nearly every network; in between
+// stand at most layers that treat each channel alone (ReLU, pooling). So the N versions of that layer's output are its
+// one output minus what each channel contributes to it: no N convolutions. Only what comes after is run N times.
+
+import { affine, mul, narrow, reshape, sub, type Tensor } from '../engine/index.ts';
+import {
+  type ChannelRange,
+  evaluate,
+  type Graph,
+  type GraphNode,
+  nodeOf,
+  parametersOf,
+  read,
+} from '../models/graph.ts';
+import { type Observation, oneHotRows } from './observe.ts';
+import { itself } from './view.ts';
+
+/** Layers that treat each channel alone, and give zeros for zeros. */
+const CHANNELWISE = new Set([
+  'relu',
+  'relu6',
+  'maxPool',
+  'avgPool',
+  'globalAvgPool',
+  'flatten',
+  'dropout',
+  'identity',
+]);
+
+/** Nodes behind a layer, through layers of one input that treat each channel alone: those, and what ends them. */
+function behind(graph: Graph, layer: string): { readonly carriers: string[]; readonly ends: GraphNode[] } {
+  const carriers = [layer];
+  const ends: GraphNode[] = [];
+  for (const node of graph.nodes) {
+    if (node.inputs.length !== 1 || !carriers.includes(node.inputs[0]!)) continue;
+    if (CHANNELWISE.has(node.kind)) carriers.push(node.name);
+    else ends.push(node);
+  }
+  return { carriers, ends };
+}
+
+/** Parameters with the last layer cut down to one class, where that layer's outputs are the classes. */
+function oneClass(graph: Graph, parameters: Observation['network']['parameters'], index: number) {
+  let node = nodeOf(graph, graph.output);
+  while (CHANNELWISE.has(node.kind)) node = nodeOf(graph, node.inputs[0]!);
+  if (node.contributions === undefined) return undefined;
+  const own = Object.values(node.parameters).map(
+    ({ key }) => [key, narrow(parameters.get(key)!, 0, index, 1)] as const,
+  );
+  return new Map([...parameters, ...own]);
+}
+
+/** Logits [count, classes], or [count, 1] of one class, of the network without each channel of a range. */
+export type AblatedLogits = (range: ChannelRange) => Tensor;
+
+/**
+ * Prepares the ablations of an observed feature map; call it and what it returns inside one scope. With `index`, of
+ * that class's logit alone, so that a classifier of a thousand classes is not computed for one; undefined where the
+ * network's last layer does not allow that.
+ */
+export function ablation(
+  { network, layer, featureMap, values, view }: Observation,
+  index?: number,
+): AblatedLogits | undefined {
+  const { graph } = network;
+  const parameters = index === undefined ? network.parameters : oneClass(graph, network.parameters, index);
+  if (parameters === undefined) return undefined;
+  const { carriers, ends } = behind(graph, layer);
+  // Among tokens a channel is no channel of the graph's: those are masked.
+  const linear = view === itself ? ends.filter((node) => node.contributions) : [];
+  const names = [...carriers, ...linear.map((node) => node.name)];
+  const whole = evaluate(graph, parameters, values, names);
+  const known = new Set([...values.keys(), ...linear.map((node) => node.name)]);
+  const masks = read(graph, known, [graph.output]).has(layer);
+  return (range) => {
+    const versions = new Map(values);
+    for (const node of linear) {
+      const context = { parameters: parametersOf(node, parameters) };
+      const parts = node.contributions!(whole.get(node.inputs[0]!)!, range, context);
+      versions.set(node.name, sub(whole.get(node.name)!, parts));
+    }
+    if (masks) {
+      const keep = affine(oneHotRows(featureMap, range.start, range.count, [range.total, 1, 1]), -1, 1);
+      versions.set(layer, view.fromMap(mul(featureMap, keep)));
+    } else versions.delete(layer);
+    return evaluate(graph, parameters, versions, [graph.output]).get(graph.output)!;
+  };
+}
+
+/** The scalar of one class's logits [count, 1]. */
+export const onlyLogit = (logits: Tensor): Tensor => reshape(logits, [-1]);

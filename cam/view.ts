@@ -1,0 +1,51 @@
+// How a layer's output holds a feature map: a convolutional layer's is one; a vision transformer's tokens are one when
+// those of the patches are laid out as a grid and the class token is set aside.
+
+import { broadcastTo, concat, narrow, reshape, type Tensor, transpose } from '../engine/index.ts';
+
+/** The feature map [N, K, h, w] in a layer's output, and the output put together from one. */
+export interface FeatureMapView {
+  readonly toMap: (value: Tensor) => Tensor;
+  readonly fromMap: (map: Tensor) => Tensor;
+}
+
+/** The output is the feature map. */
+export const itself: FeatureMapView = { toMap: (value) => value, fromMap: (map) => map };
+
+/** The view of an output for an image [1, C, H, W]; undefined where it is no map of several pixels. */
+export function viewOf(output: Tensor, image: readonly number[]): FeatureMapView | undefined {
+  const { shape } = output;
+  if (shape.length === 4) return shape[2]! * shape[3]! > 1 ? itself : undefined;
+  return shape.length === 3 ? tokenView(output, image) : undefined;
+}
+
+/** Extra tokens, at most this many, stand before those of the patches: class, distillation, registers. */
+const MOST_EXTRA = 8;
+
+/**
+ * Tokens [1, T, D] of an image [1, C, H, W]: a grid of the image's proportions behind as few extra tokens as will fit.
+ * The extra tokens keep their values when the map changes. Undefined where no grid fits.
+ */
+function tokenView(tokens: Tensor, image: readonly number[]): FeatureMapView | undefined {
+  const [, count, depth] = tokens.shape as [number, number, number];
+  const ratio = image[2]! / image[3]!;
+  for (let extra = 0; extra <= MOST_EXTRA && extra < count - 1; extra++) {
+    const patches = count - extra;
+    const height = Math.round(Math.sqrt(patches * ratio));
+    const width = Math.round(patches / height);
+    if (height * width !== patches || Math.abs(height / width / ratio - 1) > 0.01) continue;
+    return {
+      toMap(value) {
+        const grid = narrow(value, 1, extra, patches);
+        return reshape(transpose(grid, [0, 2, 1]), [value.shape[0]!, depth, height, width]);
+      },
+      fromMap(map) {
+        const batch = map.shape[0]!;
+        const grid = transpose(reshape(map, [batch, depth, patches]), [0, 2, 1]);
+        if (extra === 0) return grid;
+        return concat([broadcastTo(narrow(tokens, 1, 0, extra), [batch, extra, depth]), grid], 1);
+      },
+    };
+  }
+  return undefined;
+}

@@ -1,0 +1,21 @@
+// Launches of the kernels of normalisation; x as [batch, channels, inner].
+
+import { type Launch, launch } from '../kernel.ts';
+
+/** x, scale [channels], shift [channels] -> x * scale + shift, channel by channel. */
+export function scaleShift(batch: number, channels: number, inner: number): Launch {
+  const quads = Math.ceil(inner / 4);
+  const count = batch * channels * quads;
+  return launch('scaleShift', count, [count, channels, inner, quads]);
+}
+
+/** x [planes, inner] -> mean and sum of squared deviations of each plane [planes, 2]. */
+export const moments = (planes: number, inner: number): Launch => launch('moments', planes, [planes, inner]);
+
+/** Those of planes [batch, channels, 2] -> means and biased variances of channels [2, channels]. */
+export const mergeMoments = (batch: number, channels: number, inner: number): Launch =>
+  launch('mergeMoments', channels, [channels, batch, inner]);
+
+/** a, b [planes, inner] -> dot products [planes]. */
+export const planeDot = (planes: number, inner: number): Launch =>
+  launch('planeDot', planes, [planes, inner]);

@@ -1,0 +1,77 @@
+// Feature maps in a transformer's tokens: which tokens make the grid, and that methods see the grid.
+
+import test from 'tape';
+import { explain, observe } from '../../cam/index.ts';
+import { concat, flatten, full, mul, narrow, sum, tensor, transpose } from '../../engine/index.ts';
+import type { Graph, GraphNode } from '../../models/graph.ts';
+import { conv, linear, plain } from '../../models/layers.ts';
+import { device } from '../device.ts';
+import { relativeError, seededRandom } from '../reference/index.ts';
+import { randomNetwork } from './networks.ts';
+
+const [HEIGHT, WIDTH, DEPTH, CLASSES] = [3, 5, 4, 3];
+const TOKENS = HEIGHT * WIDTH + 1;
+/** How much each token counts for the logits; the class token's share comes first. */
+const shares = Float32Array.from({ length: TOKENS }, (_, i) => Math.cos(i) + 0.2);
+
+/** 2x2 patches of a 6x10 image as tokens behind a class token, then a weighted mean and a linear layer. */
+const graph: Graph = {
+  nodes: [
+    conv('patches', 'input', { in: 3, out: DEPTH, kernel: 2, stride: 2 }),
+    plain('tokens', 'tokens', ['patches'], (x) => {
+      const classToken = full(x.device, [x.shape[0]!, 1, DEPTH], 0.5);
+      return concat([classToken, transpose(flatten(x, 2), [0, 2, 1])], 1);
+    }),
+    plain('mixed', 'mix', ['tokens'], (x) => sum(mul(x, tensor(x.device, shares, [1, TOKENS, 1])), [1])),
+    linear('classifier', 'mixed', { in: DEPTH, out: CLASSES }),
+  ],
+  output: 'classifier',
+};
+
+test('tokens: the patches are the feature map, the class token stays', async (t) => {
+  const network = randomNetwork(await device(), graph, 3, 'tokens');
+  const next = seededRandom(1);
+  const pixels = Float32Array.from({ length: 3 * 60 }, () => next() - 0.5);
+  const x = tensor(network.device, pixels, [1, 3, 6, 10]);
+  const observation = observe(network, x);
+  t.deepEqual(observation.featureMap.shape, [1, DEPTH, HEIGHT, WIDTH]);
+  const patches = observe(network, x, 'patches').featureMap;
+  t.deepEqual(await observation.featureMap.data(), await patches.data(), 'in the order of the picture');
+  const again = await observation.tail(observation.featureMap).data();
+  t.ok(relativeError(again, await observation.logits.data()) < 1e-6, 'put together again');
+
+  const w = await network.parameters.get('classifier.weight')!.data();
+  const meanShare = shares.slice(1).reduce((a, b) => a + b, 0) / (TOKENS - 1);
+  const a = await patches.data();
+  const logit = (await observation.logits.data())[1]!;
+  const expected: Record<string, number[]> = {
+    // dS/dA_d(t) = share_t w_d
+    'grad-cam': Array.from({ length: DEPTH }, (_, d) => w[DEPTH + d]! * meanShare),
+    // S - S^d = w_d sum_t share_t A_d(t)
+    'ablation-cam': Array.from({ length: DEPTH }, (_, d) => {
+      const loss = shares.slice(1).reduce((total, share, i) => total + share * a[d * (TOKENS - 1) + i]!, 0);
+      return (w[DEPTH + d]! * loss) / Math.abs(logit);
+    }),
+  };
+  for (const e of await explain(network, x, { methods: Object.keys(expected), classes: [1] })) {
+    t.ok(relativeError(await e.weights!.data(), expected[e.method]!) < 1e-5, e.method);
+    t.deepEqual(e.map.shape, [HEIGHT, WIDTH]);
+  }
+});
+
+test('tokens that make no grid of the picture are refused', async (t) => {
+  const first = plain('tokens.first', 'narrow', ['tokens'], (x) => narrow(x, 1, 0, 11));
+  const mixed = plain('mixed', 'sum', ['tokens.first'], (x) => sum(x, [1]));
+  const [patches, tokens, , classifier] = graph.nodes as [GraphNode, GraphNode, GraphNode, GraphNode];
+  const nodes = [patches, tokens, first, mixed, classifier];
+  const network = randomNetwork(await device(), { ...graph, nodes }, 3, 'tokens');
+  const x = full(network.device, [1, 3, 6, 10], 1);
+  for (const layer of ['tokens.first', 'mixed']) {
+    t.throws(
+      () => observe(network, x, layer),
+      /not a feature map of several pixels nor tokens of a grid/,
+      layer,
+    );
+  }
+  t.deepEqual(observe(network, x).featureMap.shape, [1, DEPTH, HEIGHT, WIDTH]);
+});
