@@ -1,7 +1,7 @@
 // A network: a graph, its parameters on a device, and what belongs to it: how pixels become its input, what its classes
 // are called, which layer is explained unless another is asked for.
 
-import { type Device, LimelightError, type Tensor, tensor } from '../engine/index.ts';
+import { type Device, LimelightError, tensor } from '../engine/index.ts';
 import { FormatError } from './formats/errors.ts';
 import type { StateDict } from './formats/host-tensor.ts';
 import { assertFinite } from './formats/safetensors.ts';
