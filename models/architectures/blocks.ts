@@ -1,6 +1,6 @@
 // What several architectures have in common.
 
-import type { Graph, GraphNode, Parameter } from '../graph.ts';
+import type { GraphNode } from '../graph.ts';
 import { batchNorm, conv } from '../layers.ts';
 
 /** A convolution padded by half its (odd) kernel, so that stride alone changes the size. */
@@ -25,12 +25,3 @@ export const convNorm = (
 
 /** Name of a chain's output: its last node. */
 export const lastOf = (nodes: readonly GraphNode[]): string => nodes.at(-1)!.name;
-
-/** The same graph for a state dict with other keys; node names stay. */
-export function withParameters(graph: Graph, change: (parameter: Parameter) => Parameter): Graph {
-  const nodes = graph.nodes.map((node) => {
-    const entries = Object.entries(node.parameters).map(([short, own]) => [short, change(own)] as const);
-    return { ...node, parameters: Object.fromEntries(entries) };
-  });
-  return { ...graph, nodes };
-}

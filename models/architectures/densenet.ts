@@ -4,6 +4,7 @@
 import type { Graph, GraphNode } from '../graph.ts';
 import { avgPool, batchNorm, concat, conv, globalAvgPool, linear, maxPool, relu } from '../layers.ts';
 import { convNorm } from './blocks.ts';
+import { byPatterns, type OtherKeys, otherKeys } from './other-keys.ts';
 
 /** Batch norm, ReLU, convolution: the order that DenseNets have, with torchvision's names numbered by `i`. */
 function preActivated(
@@ -58,3 +59,7 @@ function densenet(layers: readonly number[], growth: number, stem: number, class
 }
 
 export const densenet121 = (classes = 1000): Graph => densenet([6, 12, 24, 16], 32, 64, classes);
+
+/** torchvision's hosted files still have the keys of its first version: norm.1 for norm1. */
+export const densenetFirstKeys = (graph: Graph): OtherKeys =>
+  otherKeys(graph, byPatterns([[/(denselayer\d+\.(?:norm|conv))([12])/, '$1.$2']]));

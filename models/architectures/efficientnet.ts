@@ -3,7 +3,8 @@
 import type { Graph } from '../graph.ts';
 import { dropout, globalAvgPool, linear, sigmoid, silu } from '../layers.ts';
 import { lastOf } from './blocks.ts';
-import { convNormActivation, invertedResidual } from './inverted-residual.ts';
+import { convNormActivation, invertedResidual, timmKeys } from './inverted-residual.ts';
+import type { OtherKeys } from './other-keys.ts';
 
 /** Stages 2 to 8: expansion (MBConv1, MBConv6), kernel, stride of the first layer, channels, layers. */
 const stages = [
@@ -43,3 +44,10 @@ export function efficientnetB0(classes = 1000): Graph {
   );
   return { nodes, output: 'classifier.1' };
 }
+
+export const efficientnetB0TimmKeys = (graph: Graph): OtherKeys =>
+  timmKeys(
+    graph,
+    stages.map(([, , , , layers]) => layers),
+    ['conv_head', 'bn2', 'classifier'],
+  );

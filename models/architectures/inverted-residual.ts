@@ -1,9 +1,10 @@
 // The inverted residual of MobileNetV2 (Sandler 2018, table 1) with the squeeze-and-excitation that MobileNetV3 and
 // EfficientNet put into it: expand by 1x1, convolve each channel, gate the channels, project by 1x1, add.
 
-import type { GraphNode } from '../graph.ts';
+import type { Graph, GraphNode } from '../graph.ts';
 import { type Activation, adaptiveAvgPool, add, conv, mul } from '../layers.ts';
 import { type Centred, convNorm } from './blocks.ts';
+import { type OtherKeys, otherKeys } from './other-keys.ts';
 
 export interface InvertedResidual {
   readonly in: number;
@@ -77,4 +78,36 @@ export function invertedResidual(
   nodes.push(...project);
   if (stride === 1 && from === out) nodes.push(add(name, input, names[1]));
   return nodes;
+}
+
+/**
+ * timm's keys of a network of inverted residuals, of which the first alone does not expand: `layers` of each stage, and
+ * what it calls the layers behind them. Layers come in the same order there and here.
+ */
+export function timmKeys(graph: Graph, layers: readonly number[], head: readonly string[]): OtherKeys {
+  const own = graph.nodes.filter((node) => Object.keys(node.parameters).length > 0).map(({ name }) => name);
+  const names = ['conv_stem', 'bn1'];
+  for (const [stage, count] of layers.entries()) {
+    for (let i = 0; i < count; i++) {
+      const [before, after] =
+        stage === 0
+          ? [
+              ['conv_dw', 'bn1'],
+              ['conv_pw', 'bn2'],
+            ]
+          : [
+              ['conv_pw', 'bn1', 'conv_dw', 'bn2'],
+              ['conv_pwl', 'bn3'],
+            ];
+      const gated = own[names.length + before.length]!.endsWith('.fc1');
+      const parts = [...before, ...(gated ? ['se.conv_reduce', 'se.conv_expand'] : []), ...after];
+      names.push(...parts.map((part) => `blocks.${stage}.${i}.${part}`));
+    }
+  }
+  names.push(...head);
+  const theirs = new Map(own.map((name, i) => [name, names[i]!]));
+  return otherKeys(graph, (key) => {
+    const dot = key.lastIndexOf('.');
+    return theirs.get(key.slice(0, dot)) + key.slice(dot);
+  });
 }

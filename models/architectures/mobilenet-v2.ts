@@ -3,7 +3,8 @@
 import type { Graph } from '../graph.ts';
 import { dropout, globalAvgPool, linear, relu6 } from '../layers.ts';
 import { lastOf } from './blocks.ts';
-import { convNormActivation, invertedResidual } from './inverted-residual.ts';
+import { convNormActivation, invertedResidual, timmKeys } from './inverted-residual.ts';
+import type { OtherKeys } from './other-keys.ts';
 
 /** t: expansion, c: output channels, n: repetitions, s: stride of the first. */
 const rows = [
@@ -36,3 +37,10 @@ export function mobilenetV2(classes = 1000): Graph {
   );
   return { nodes, output: 'classifier.1' };
 }
+
+export const mobilenetV2TimmKeys = (graph: Graph): OtherKeys =>
+  timmKeys(
+    graph,
+    rows.map(([, , n]) => n),
+    ['conv_head', 'bn2', 'classifier'],
+  );

@@ -3,9 +3,8 @@
 import type { Graph } from '../graph.ts';
 import { dropout, globalAvgPool, hardSigmoid, hardSwish, linear, relu } from '../layers.ts';
 import { lastOf } from './blocks.ts';
-import { convNormActivation, invertedResidual } from './inverted-residual.ts';
-
-const epsilon = 0.001;
+import { convNormActivation, invertedResidual, timmKeys } from './inverted-residual.ts';
+import type { OtherKeys } from './other-keys.ts';
 
 /** Kernel, exp size, #out, SE, NL (h-swish or ReLU), s: the tables' columns. */
 type Row = readonly [kernel: number, expanded: number, out: number, se: boolean, nl: 'HS' | 'RE', s: number];
@@ -49,7 +48,7 @@ function squeezed(expanded: number): number {
   return rounded < 0.9 * quarter ? rounded + 8 : rounded;
 }
 
-function mobilenetV3(rows: readonly Row[], hidden: number, classes: number): Graph {
+function mobilenetV3(rows: readonly Row[], hidden: number, classes: number, epsilon: number): Graph {
   const stem = { in: 3, out: 16, kernel: 3, stride: 2 };
   const nodes = convNormActivation('features.0', 'input', stem, hardSwish, epsilon);
   let from = 16;
@@ -73,5 +72,16 @@ function mobilenetV3(rows: readonly Row[], hidden: number, classes: number): Gra
   return { nodes, output: 'classifier.3' };
 }
 
-export const mobilenetV3Large = (classes = 1000): Graph => mobilenetV3(large, 1280, classes);
-export const mobilenetV3Small = (classes = 1000): Graph => mobilenetV3(small, 1024, classes);
+/** `epsilon` is that of the batch norms: 0.001 in torchvision, 0.00001 in timm. */
+export const mobilenetV3Large = (classes = 1000, epsilon = 0.001): Graph =>
+  mobilenetV3(large, 1280, classes, epsilon);
+export const mobilenetV3Small = (classes = 1000, epsilon = 0.001): Graph =>
+  mobilenetV3(small, 1024, classes, epsilon);
+
+/** Layers of timm's stages, which end where the channels change; the last convolution is a stage of its own. */
+const timm = (graph: Graph, layers: readonly number[]): OtherKeys => {
+  const last = `blocks.${layers.length}.0`;
+  return timmKeys(graph, layers, [`${last}.conv`, `${last}.bn1`, 'conv_head', 'classifier']);
+};
+export const mobilenetV3LargeTimmKeys = (graph: Graph): OtherKeys => timm(graph, [1, 2, 3, 4, 2, 3]);
+export const mobilenetV3SmallTimmKeys = (graph: Graph): OtherKeys => timm(graph, [1, 2, 3, 2, 3]);

@@ -3,6 +3,7 @@
 
 import type { Graph, GraphNode } from '../graph.ts';
 import { adaptiveAvgPool, batchNorm, conv, dropout, flatten, linear, maxPool, relu } from '../layers.ts';
+import { byPatterns, type OtherKeys, otherKeys } from './other-keys.ts';
 
 /** Convolutions of each stage; the columns A, B, D and E of the table. */
 const columns = {
@@ -13,6 +14,8 @@ const columns = {
 } as const;
 const widths = [64, 128, 256, 512, 512] as const;
 
+export type VggDepth = keyof typeof columns;
+
 export interface VggOptions {
   readonly norm?: boolean | undefined;
   readonly classes?: number | undefined;
@@ -21,7 +24,7 @@ export interface VggOptions {
 }
 
 /** VGG with `depth` layers of weights. */
-export function vgg(depth: keyof typeof columns, options: VggOptions = {}): Graph {
+export function vgg(depth: VggDepth, options: VggOptions = {}): Graph {
   const { norm = false, classes = 1000, hidden = 4096 } = options;
   const features: GraphNode[] = [];
   let [input, channels] = ['input', 3];
@@ -57,3 +60,14 @@ export function vgg(depth: keyof typeof columns, options: VggOptions = {}): Grap
     output: 'classifier.6',
   };
 }
+
+/** timm's keys: its fully connected layers are convolutions, which `underOwnKeys` flattens. */
+export const vggTimmKeys = (graph: Graph): OtherKeys =>
+  otherKeys(
+    graph,
+    byPatterns([
+      [/^classifier\.0\./, 'pre_logits.fc1.'],
+      [/^classifier\.3\./, 'pre_logits.fc2.'],
+      [/^classifier\.6\./, 'head.fc.'],
+    ]),
+  );

@@ -15,7 +15,7 @@ import {
   takeToken,
   toTokens,
 } from '../layers.ts';
-import { withParameters } from './blocks.ts';
+import { byPatterns, type OtherKeys, otherKeys } from './other-keys.ts';
 
 export interface VitOptions {
   /** Height and width of the input, a multiple of `patch`. */
@@ -72,7 +72,7 @@ export function vit(options: VitOptions): Graph {
 }
 
 /** timm's name of a part, and torchvision's. The packed queries, keys and values are stored alike. */
-const torchvisionNames: readonly (readonly [RegExp, string])[] = [
+const torchvisionNames = [
   [/^patch_embed\.proj\./, 'conv_proj.'],
   [/^cls_token$/, 'class_token'],
   [/^pos_embed$/, 'encoder.pos_embedding'],
@@ -84,14 +84,10 @@ const torchvisionNames: readonly (readonly [RegExp, string])[] = [
   [/\.mlp\.fc2\./, '.mlp.3.'],
   [/^norm\./, 'encoder.ln.'],
   [/^head\./, 'heads.head.'],
-];
+] as const;
 
-/** The same for a state dict of torchvision's VisionTransformer. Node names stay timm's. */
-export const vitTorchvision = (options: VitOptions): Graph =>
-  withParameters(vit(options), ({ key, shape }) => ({
-    key: torchvisionNames.reduce((name, [pattern, to]) => name.replace(pattern, to), key),
-    shape,
-  }));
+/** Keys of torchvision's VisionTransformer. */
+export const vitTorchvisionKeys = (graph: Graph): OtherKeys => otherKeys(graph, byPatterns(torchvisionNames));
 
 const imagenet = { image: 224, patch: 16, depth: 12 } as const;
 
@@ -99,5 +95,3 @@ const imagenet = { image: 224, patch: 16, depth: 12 } as const;
 export const vitTiny = (classes = 1000): Graph => vit({ ...imagenet, width: 192, heads: 3, classes });
 export const vitSmall = (classes = 1000): Graph => vit({ ...imagenet, width: 384, heads: 6, classes });
 export const vitBase = (classes = 1000): Graph => vit({ ...imagenet, width: 768, heads: 12, classes });
-export const vitBaseTorchvision = (classes = 1000): Graph =>
-  vitTorchvision({ ...imagenet, width: 768, heads: 12, classes });

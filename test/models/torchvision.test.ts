@@ -6,14 +6,15 @@ import test, { type Test } from 'tape';
 import { disposeExplanation, explain } from '../../cam/index.ts';
 import { scope, tensor } from '../../engine/index.ts';
 import { alexnet } from '../../models/architectures/alexnet.ts';
-import { architectures } from '../../models/architectures/index.ts';
+import { type Architecture, architectures } from '../../models/architectures/index.ts';
+import { underOwnKeys } from '../../models/architectures/other-keys.ts';
 import { vgg } from '../../models/architectures/vgg.ts';
-import { vit, vitTorchvision } from '../../models/architectures/vit.ts';
-import { evaluate, type Graph, INPUT, nodeOf, shapesOf } from '../../models/graph.ts';
+import { vit, vitTorchvisionKeys } from '../../models/architectures/vit.ts';
+import { evaluate, INPUT, nodeOf, shapesOf } from '../../models/graph.ts';
 import { disposeNetwork, loadNetwork, type Network } from '../../models/network.ts';
 import { device } from '../device.ts';
 import { relativeError } from '../reference/index.ts';
-import { fingerprint, seededImages, seededTensors } from './references/seeded.ts';
+import { type Fingerprint, fingerprint, seededImages, seededTensors } from './references/seeded.ts';
 
 interface Case {
   readonly gain: number;
@@ -28,7 +29,7 @@ const { cases, published } = JSON.parse(
   readFileSync(new URL('./references/torchvision.json', import.meta.url), 'utf8'),
 ) as {
   cases: Record<string, Case>;
-  published: Record<string, ReturnType<typeof fingerprint>>;
+  published: Record<string, Fingerprint>;
 };
 
 /** Largest error relative to the largest reference value; what float32 gives is well below. */
@@ -37,22 +38,41 @@ const TOLERANCE = 1e-4;
 const hidden = 64;
 const small = { image: 48, patch: 8, width: 48, depth: 3, heads: 4, classes: 10 };
 /** Cases whose graph is not the table's with ten classes: less wide than published where that takes too much memory. */
-const reduced: Readonly<Record<string, () => Graph>> = {
+const reduced: Readonly<Record<string, Architecture>> = {
   ...Object.fromEntries(
-    ([11, 13, 16, 19] as const).flatMap((depth) => [
-      [`vgg${depth}`, () => vgg(depth, { classes: 10, hidden })],
-      [`vgg${depth}_bn`, () => vgg(depth, { classes: 10, hidden, norm: true })],
-    ]),
+    ([11, 13, 16, 19] as const).flatMap((depth) =>
+      [false, true].map((norm) => {
+        const name = `vgg${depth}${norm ? '_bn' : ''}`;
+        return [name, { ...architectures[name]!, graph: () => vgg(depth, { classes: 10, hidden, norm }) }];
+      }),
+    ),
   ),
-  alexnet: () => alexnet(10, hidden),
-  vit: () => vit(small),
-  vit_torchvision: () => vitTorchvision(small),
+  alexnet: { ...architectures.alexnet!, graph: () => alexnet(10, hidden) },
+  vit: { graph: () => vit(small), targetLayer: 'norm', inputSize: [48, 48] },
+  vit_torchvision: {
+    graph: () => vit(small),
+    targetLayer: 'norm',
+    inputSize: [48, 48],
+    otherKeys: vitTorchvisionKeys,
+  },
 };
 
+/** A reference's name without its publisher; whether it has the keys of another than the graph's. */
+const named = (reference: string) => ({
+  name: reference.replace('timm/', ''),
+  foreign: reference.startsWith('timm/') || reference === 'vit_b_16' || reference === 'vit_torchvision',
+});
+
 test('every architecture has the published keys and shapes', (t) => {
-  t.deepEqual(Object.keys(architectures).sort(), Object.keys(published).sort(), 'the same networks');
+  const covered = new Set(Object.keys(published).map((reference) => named(reference).name));
+  t.deepEqual([...covered].sort(), Object.keys(architectures).sort(), 'the same networks');
+  for (const [reference, expected] of Object.entries(published)) {
+    const { name, foreign } = named(reference);
+    const { graph, otherKeys } = architectures[name]!;
+    const other = foreign ? (otherKeys?.(graph()) ?? new Map()) : undefined;
+    t.deepEqual(fingerprint(graph(), other), expected, reference);
+  }
   for (const [name, { graph, targetLayer, inputSize }] of Object.entries(architectures)) {
-    t.deepEqual(fingerprint(graph()), published[name], name);
     const shapes = shapesOf(graph(), [2, 3, ...inputSize]);
     t.deepEqual(shapes.get(graph().output), [2, name === 'nin_cifar10' ? 10 : 1000], `${name}: logits`);
     t.ok(shapes.get(targetLayer)!.length >= 3, `${name}: ${targetLayer} has room for a map`);
@@ -60,19 +80,22 @@ test('every architecture has the published keys and shapes', (t) => {
   t.end();
 });
 
-async function network(name: string): Promise<Network> {
-  const graph = (reduced[name] ?? (() => architectures[name]!.graph(10)))();
-  const { gain } = cases[name]!;
+async function network(reference: string): Promise<Network> {
+  const { name, foreign } = named(reference);
+  const { graph: make, targetLayer, otherKeys } = reduced[name] ?? architectures[name]!;
+  const graph = make(10);
+  const other = (foreign && otherKeys?.(graph)) || new Map();
+  const tensors = seededTensors(graph, cases[reference]!.gain, other);
   const description = {
-    name,
+    name: reference,
     summary: '',
     graph,
     preprocessing: { channels: 3, scale: 1, mean: [0, 0, 0], std: [1, 1, 1] },
     classes: Array.from({ length: 10 }, (_, i) => String(i)),
     probabilities: 'softmax',
-    targetLayer: architectures[name]?.targetLayer ?? 'norm',
+    targetLayer,
   } as const;
-  return loadNetwork(await device(), description, seededTensors(graph, gain));
+  return loadNetwork(await device(), description, underOwnKeys(graph, tensors, other));
 }
 
 async function close(t: Test, got: Float32Array, expected: readonly number[], what: string): Promise<void> {

@@ -1,9 +1,12 @@
 #!/usr/bin/python3
 """Makes torchvision.json: what PyTorch computes for every architecture, with seeded parameters and images.
 
-Needs PyTorch and torchvision (Debian: python3-torch, python3-torchvision; made with 1.13.0 and 0.14.1), no weights:
+Needs no weights, but PyTorch, torchvision (Debian: python3-torch, python3-torchvision) and timm. Made with versions
+1.13.0, 0.14.1 and 1.0.29:
 
-    /usr/bin/python3 test/models/references/make-references.py
+    pip download --no-deps timm==1.0.29 safetensors huggingface_hub, and unpack the three wheels into FOLDER
+    PYTHONPATH=FOLDER /usr/bin/python3 test/models/references/make-references.py
+    npx biome check --write test/models/references/torchvision.json
 
 Parameters and images come from names and shapes alone, as seeded.ts says. Everything is computed in float64, so that
 the references are exact to the digits that are stored. For every case:
@@ -16,16 +19,17 @@ the references are exact to the digits that are stored. For every case:
     map      Grad-CAM of that class at that layer for the first image, before its ReLU (none for tokens)
 
 and for every network in its published size, what its keys and shapes are: their number, how many numbers they hold,
-and a hash.
+and a hash. Names that begin with "timm/" are timm's version of a network, with timm's keys; of shapes, only the number
+of elements is looked at there.
 """
 
 import json
 import math
 import pathlib
-import re
 import warnings
 
 import numpy as np
+import timm
 import torch
 import torchvision
 from torch import nn
@@ -79,16 +83,16 @@ def unused(key):
     return key.endswith("num_batches_tracked") or key.startswith("aux")
 
 
-def fill(model, gain, rename):
+def fill(model, gain):
     state = {}
     for key, value in model.state_dict().items():
-        state[key] = value if unused(key) else seeded_parameter(rename(key), tuple(value.shape), gain)
+        state[key] = value if unused(key) else seeded_parameter(key, tuple(value.shape), gain)
     model.load_state_dict(state)
 
 
-def fingerprint(model, rename=lambda key: key):
+def fingerprint(model, shape_of=lambda value: tuple(value.shape)):
     """Hashes sorted keys and shapes; keys are ASCII, so Python and JavaScript sort them alike."""
-    state = {rename(k): tuple(v.shape) for k, v in model.state_dict().items() if not unused(k)}
+    state = {k: shape_of(v) for k, v in model.state_dict().items() if not unused(k)}
     lines = sorted(f"{key} {','.join(map(str, shape))}" for key, shape in state.items())
     numbers = sum(math.prod(shape) for shape in state.values())
     return {"keys": len(lines), "numbers": numbers, "hash": fnv1a("\n".join(lines))}
@@ -107,8 +111,8 @@ def observe(model, module, images):
     return kept[0], logits
 
 
-def reference(model, layer, module, size, gain=1, rename=lambda key: key):
-    fill(model, gain, rename)
+def reference(model, layer, module, size, gain=1):
+    fill(model, gain)
     model = model.double().eval()
     for part in model.modules():
         if hasattr(part, "inplace"):
@@ -182,29 +186,12 @@ def narrow_classifier(model, first, second):
     return model
 
 
-def vision_transformer(image, patch, width, depth, heads, classes):
-    return torchvision.models.VisionTransformer(image, patch, depth, heads, width, 4 * width, num_classes=classes)
-
-
-TIMM = [
-    (r"^conv_proj\.", "patch_embed.proj."),
-    (r"^class_token$", "cls_token"),
-    (r"^encoder\.pos_embedding$", "pos_embed"),
-    (r"^encoder\.layers\.encoder_layer_(\d+)\.", r"blocks.\1."),
-    (r"\.ln_(\d)\.", r".norm\1."),
-    (r"\.self_attention\.in_proj_", ".attn.qkv."),
-    (r"\.self_attention\.out_proj\.", ".attn.proj."),
-    (r"\.mlp\.0\.", ".mlp.fc1."),
-    (r"\.mlp\.3\.", ".mlp.fc2."),
-    (r"^encoder\.ln\.", "norm."),
-    (r"^heads\.head\.", "head."),
-]
-
-
-def timm_key(key):
-    for pattern, name in TIMM:
-        key = re.sub(pattern, name, key)
-    return key
+def narrow_timm(model):
+    """The same for timm's VGG, whose fully connected layers are convolutions."""
+    model.pre_logits.fc1 = nn.Conv2d(512, HIDDEN, 7)
+    model.pre_logits.fc2 = nn.Conv2d(HIDDEN, HIDDEN, 1)
+    model.head.fc = nn.Linear(HIDDEN, CLASSES)
+    return model
 
 
 def main():
@@ -247,13 +234,13 @@ def main():
     case("mobilenet_v2", of(models.mobilenet_v2), "features.18", lambda model: model.features[18])
     for name, last in {"mobilenet_v3_small": 12, "mobilenet_v3_large": 16}.items():
         make = of(getattr(models, name))
-        case(name, make, f"features.{last}", lambda model: model.features[last], gain=1.15)
+        case(name, make, f"features.{last}", lambda model: model.features[last])
     densenet = of(DenseNet, growth_rate=32, block_config=(6, 12, 24, 16), num_init_features=64)
     case("densenet121", densenet, "relu", lambda model: model.relu)
     googlenet = of(models.googlenet, transform_input=True, aux_logits=True, init_weights=False)
     case("googlenet", googlenet, "inception5b", lambda model: model.inception5b)
     make = of(models.efficientnet_b0)
-    case("efficientnet_b0", make, "features.8", lambda model: model.features[8], gain=1.25)
+    case("efficientnet_b0", make, "features.8", lambda model: model.features[8], gain=1.1)
     for name in ["shufflenet_v2_x0_5", "shufflenet_v2_x1_0"]:
         case(name, of(getattr(models, name)), "conv5", lambda model: model.conv5)
     case(
@@ -264,15 +251,29 @@ def main():
         (2, 3, 32, 32),
     )
 
-    small = {"image": 48, "patch": 8, "width": 48, "depth": 3, "heads": 4, "classes": CLASSES}
-    base = {"image": 224, "patch": 16, "depth": 12, "classes": 1000}
-    for name, rename in {"vit": timm_key, "vit_torchvision": lambda key: key}.items():
-        print(name, end=": ", flush=True)
-        cases[name] = reference(vision_transformer(**small), None, None, (2, 3, 48, 48), rename=rename)
-    for name, width, heads in [("tiny", 192, 3), ("small", 384, 6), ("base", 768, 12)]:
-        model = vision_transformer(**base, width=width, heads=heads)
-        published[f"vit_{name}_patch16_224"] = fingerprint(model, timm_key)
-    published["vit_b_16"] = fingerprint(models.vit_b_16())
+    def timm_case(name, layer, module, size=size, narrow=lambda model: model, gain=1):
+        print(f"timm/{name}", end=": ", flush=True)
+        model = narrow(timm.create_model(name, num_classes=CLASSES))
+        cases[f"timm/{name}"] = reference(model, layer, module(model), size, gain)
+
+    timm_case("mobilenetv2_100", "features.18", lambda model: model.bn2)
+    timm_case("mobilenetv3_small_100", "features.12", lambda model: model.blocks[-1])
+    timm_case("mobilenetv3_large_100", "features.16", lambda model: model.blocks[-1])
+    timm_case("efficientnet_b0", "features.8", lambda model: model.bn2, gain=1.05)
+    timm_case("vgg11_bn", "features.27", lambda model: model.features[27], (2, 3, 48, 64), narrow_timm)
+    same = ["resnet18", "resnet34", "resnet50", *vggs]
+    for name in [*same, "efficientnet_b0", "mobilenetv2_100", "mobilenetv3_small_100", "mobilenetv3_large_100"]:
+        published[f"timm/{name}"] = fingerprint(timm.create_model(name), lambda value: (value.numel(),))
+    for name in ["vit_tiny_patch16_224", "vit_small_patch16_224", "vit_base_patch16_224"]:
+        published[name] = fingerprint(timm.create_model(name))
+    published["vit_b_16"] = fingerprint(models.vit_b_16(), lambda value: (value.numel(),))
+
+    small = {"img_size": 48, "patch_size": 8, "embed_dim": 48, "depth": 3, "num_heads": 4, "num_classes": CLASSES}
+    print("vit", end=": ")
+    cases["vit"] = reference(timm.models.VisionTransformer(**small), None, None, (2, 3, 48, 48))
+    print("vit_torchvision", end=": ")
+    model = models.VisionTransformer(48, 8, 3, 4, 48, 4 * 48, num_classes=CLASSES)
+    cases["vit_torchvision"] = reference(model, None, None, (2, 3, 48, 48))
 
     lines = [f'"{kind}": {{\n' + ",\n".join(f"{json.dumps(k)}: {json.dumps(v)}" for k, v in table.items()) + "\n}"
              for kind, table in {"cases": cases, "published": published}.items()]

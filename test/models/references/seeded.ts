@@ -7,8 +7,9 @@
 //
 // with low and high by the tensor's role: see `rangeOf`.
 
+import type { OtherKeys } from '../../../models/architectures/other-keys.ts';
 import type { HostTensor, StateDict } from '../../../models/formats/host-tensor.ts';
-import type { Graph } from '../../../models/graph.ts';
+import type { Graph, Parameter } from '../../../models/graph.ts';
 
 /** FNV-1a, 32 bits, of ASCII text. */
 export function hash(text: string): number {
@@ -47,10 +48,22 @@ function rangeOf(key: string, shape: readonly number[], gain: number): readonly 
   return [-bound, bound];
 }
 
-/** Every parameter that a graph names; `gain` multiplies the range of weights of several axes. */
-export function seededTensors(graph: Graph, gain = 1): StateDict {
-  const parameters = graph.nodes.flatMap((node) => Object.values(node.parameters));
-  return new Map(parameters.map(({ key, shape }) => [key, seeded(key, shape, rangeOf(key, shape, gain))]));
+/**
+ * Every parameter that a graph names, under the keys of another publisher where they are given; `gain` multiplies the
+ * range of weights of several axes.
+ */
+export function seededTensors(graph: Graph, gain = 1, other: OtherKeys = new Map()): StateDict {
+  return new Map(
+    parametersOf(graph, other).map(({ key, shape }) => [key, seeded(key, shape, rangeOf(key, shape, gain))]),
+  );
+}
+
+/** A graph's parameters, under the keys of another publisher where they are given. */
+function parametersOf(graph: Graph, other: OtherKeys): Parameter[] {
+  const names = new Map([...other].map(([theirs, own]) => [own, theirs]));
+  return graph.nodes.flatMap((node) =>
+    Object.values(node.parameters).map(({ key, shape }) => ({ key: names.get(key) ?? key, shape })),
+  );
 }
 
 /** Images [N, C, H, W]: cells of 8 x 8 pixels of one colour, and a little noise. */
@@ -66,10 +79,20 @@ export function seededImages(shape: readonly [number, number, number, number]): 
   return { shape, data };
 }
 
-/** What tells whether two lists of keys and shapes are the same: their number, and a hash of them sorted. */
-export function fingerprint(graph: Graph): { keys: number; numbers: number; hash: number } {
-  const parameters = graph.nodes.flatMap((node) => Object.values(node.parameters));
-  const lines = parameters.map(({ key, shape }) => `${key} ${shape.join(',')}`).sort();
-  const numbers = parameters.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
+export interface Fingerprint {
+  readonly keys: number;
+  readonly numbers: number;
+  readonly hash: number;
+}
+
+/**
+ * What tells whether two lists of keys and shapes are the same: how many, and a hash of them sorted. Under another
+ * publisher's keys, of shapes only the number of elements is looked at.
+ */
+export function fingerprint(graph: Graph, other?: OtherKeys): Fingerprint {
+  const parameters = parametersOf(graph, other ?? new Map());
+  const count = (shape: readonly number[]) => shape.reduce((product, n) => product * n, 1);
+  const lines = parameters.map(({ key, shape }) => `${key} ${other ? count(shape) : shape.join(',')}`).sort();
+  const numbers = parameters.reduce((sum, { shape }) => sum + count(shape), 0);
   return { keys: lines.length, numbers, hash: hash(lines.join('\n')) };
 }
