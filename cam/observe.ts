@@ -12,6 +12,7 @@ import {
   sum,
   type Tensor,
   tensor,
+  unowned,
   valueAndGrad,
   vjp,
 } from '../engine/index.ts';
@@ -41,6 +42,8 @@ export interface Observation {
   readonly forward: (input: Tensor) => Tensor;
   /** Gradient [1, K, h, w] at the feature map of a scalar whose gradient at the logits is given [1, classes]. */
   readonly pullback: (cotangent: Tensor) => Tensor;
+  /** Tensors that several methods or classes share: made when first asked for, freed with the observation. */
+  readonly once: (name: string, make: () => readonly Tensor[]) => readonly Tensor[];
   readonly dispose: () => void;
 }
 
@@ -69,6 +72,7 @@ export function observe(network: Network, input: Tensor, layer: string = network
     const { value, pullback } = vjp(tail, [featureMap]);
     return { values, view, featureMap, logits: value, tail, pullback };
   });
+  const shared = new Map<string, readonly Tensor[]>();
   return {
     network,
     layer,
@@ -80,7 +84,13 @@ export function observe(network: Network, input: Tensor, layer: string = network
     tail: kept.tail,
     forward: (x) => logitsOf(new Map([[INPUT, x]])),
     pullback: (cotangent) => kept.pullback(cotangent)[0]!,
+    once(name, make) {
+      const made = shared.get(name) ?? unowned(() => scope(make));
+      shared.set(name, made);
+      return made;
+    },
     dispose() {
+      for (const made of [...shared.values()].flat()) made.dispose();
       kept.logits.dispose();
       kept.featureMap.dispose();
       for (const [name, value] of kept.values) if (name !== INPUT) value.dispose();

@@ -30,39 +30,42 @@ import { weightedSum } from '../map.ts';
 import { inChunks, type Method, type MethodContext } from '../method.ts';
 import { type Observation, probabilities } from '../observe.ts';
 
-/** f of N inputs, [N]. */
-type Scorer = (observation: Observation, context: MethodContext) => (inputs: Tensor) => Tensor;
+/** f from logits [N, classes] -> [N]. */
+type Scorer = (observation: Observation, context: MethodContext) => (logits: Tensor) => Tensor;
 
 const probability: Scorer =
-  ({ network, forward }, { classIndex }) =>
-  (x) =>
-    reshape(narrow(probabilities(network, forward(x)), 1, classIndex, 1), [-1]);
+  ({ network }, { classIndex }) =>
+  (logits) =>
+    reshape(narrow(probabilities(network, logits), 1, classIndex, 1), [-1]);
 
 const targetItself: Scorer =
-  ({ forward }, { target }) =>
-  (x) =>
-    target(forward(x));
+  (_, { target }) =>
+  (logits) =>
+    target(logits);
 
-/** f(X * H_k) [K], and 1 for each channel that has an H_k, else 0. */
-function maskedScores(
-  { input, featureMap }: Observation,
-  { progress }: MethodContext,
-  f: (inputs: Tensor) => Tensor,
-): { scores: Tensor; varies: Tensor } {
+/**
+ * Logits of X * H_k [K, classes]; 1 for each channel that has an H_k, else 0 [K]; logits of X_b [1, classes]. The
+ * same for every class.
+ */
+function maskedLogits(observation: Observation, { progress }: MethodContext): readonly Tensor[] {
+  const { input, featureMap, forward } = observation;
   const [, channels, h, w] = featureMap.shape as [number, number, number, number];
-  const planes = reshape(featureMap, [channels, 1, h, w]);
   const size = [input.shape[2]!, input.shape[3]!] as const;
-  const parts = inChunks(channels, progress, (start, count) => {
-    const u = upsample(narrow(planes, 0, start, count), size); // U(A_k)
-    const [low, high] = [min(u, [1, 2, 3]), max(u, [1, 2, 3])];
-    return { scores: f(maskImages(input, u, low, high)), varies: greater(high, low) };
-  });
-  const joined = (part: 'scores' | 'varies') =>
-    concat(
-      parts.map((p) => p[part]),
-      0,
+  return observation.once('masked logits', () => {
+    const planes = reshape(featureMap, [channels, 1, h, w]);
+    const parts = inChunks(channels, progress, (start, count) => {
+      const u = upsample(narrow(planes, 0, start, count), size); // U(A_k)
+      const [low, high] = [min(u, [1, 2, 3]), max(u, [1, 2, 3])];
+      return [forward(maskImages(input, u, low, high)), greater(high, low)] as const;
+    });
+    const joined = [0, 1].map((i) =>
+      concat(
+        parts.map((part) => part[i]!),
+        0,
+      ),
     );
-  return { scores: joined('scores'), varies: joined('varies') };
+    return [...joined, forward(affine(input, 0, 0))];
+  });
 }
 
 const scoreCamBy = (name: string, title: string, scorer: Scorer): Method => ({
@@ -71,8 +74,8 @@ const scoreCamBy = (name: string, title: string, scorer: Scorer): Method => ({
   relu: true,
   explain(observation, context) {
     const f = scorer(observation, context);
-    const { scores, varies } = maskedScores(observation, context, f);
-    const c = sub(scores, f(affine(observation.input, 0, 0))); // C_k = f(X * H_k) - f(X_b)
+    const [masked, varies, baseline] = maskedLogits(observation, context) as [Tensor, Tensor, Tensor];
+    const c = sub(f(masked), f(baseline)); // C_k = f(X * H_k) - f(X_b)
     // A large negative number, not -infinity: software adapters do not compute with infinities.
     const shut = affine(varies, 1e30, -1e30);
     const weights = mul(softmax(add(mul(c, varies), shut), 0), varies);
@@ -88,8 +91,8 @@ export const scoreCamAuthors: Method = {
   title: "Score-CAM (authors' code)",
   relu: true,
   explain(observation, context) {
-    const { scores, varies } = maskedScores(observation, context, probability(observation, context));
-    const weights = mul(scores, varies);
+    const [masked, varies] = maskedLogits(observation, context) as [Tensor, Tensor, Tensor];
+    const weights = mul(probability(observation, context)(masked), varies);
     return { weights, map: weightedSum(weights, observation.featureMap) };
   },
 };

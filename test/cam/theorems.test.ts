@@ -294,6 +294,18 @@ test('Score-CAM and its variants: the algorithm, masks made on the host; a const
   }
 });
 
+test('Score-CAM runs its masked inputs once for all classes and variants', async (t) => {
+  const network = randomNetwork(await device(), graphs.dense, 2);
+  const reports: number[] = [];
+  const options = {
+    methods: ['score-cam', 'score-cam-logit'],
+    classes: [0, 1, 2],
+    progress: (_method: string, share: number) => reports.push(share),
+  };
+  for (const e of await explain(network, await image(6, 8, 2), options)) disposeExplanation(e);
+  t.deepEqual(reports, [1], 'one chunk of six channels');
+});
+
 test('a map without positive evidence stays zero and is reported', async (t) => {
   const on = await device();
   const tensors = randomTensors(graphs.gapLinear, 1);
