@@ -13,7 +13,7 @@ import { weightedSum } from '../map.ts';
 import type { Method } from '../method.ts';
 
 /** Layers that pass a feature map through unchanged when a network is explained. */
-const TRANSPARENT = new Set(['dropout', 'flatten']);
+const TRANSPARENT = new Set(['dropout', 'flatten', 'identity']);
 
 /** The last layers, if they are of a form to which CAM applies. */
 export interface Head {
@@ -38,7 +38,7 @@ export function recogniseHead(graph: Graph): Head {
         `pooling; here "${node.name}" (${node.kind}) stands where ${wanted} should. Use grad-cam for this network.`,
     );
   };
-  const output = nodeOf(graph, graph.output);
+  const output = nodeOf(graph, skipTransparent(graph, graph.output));
   if (output.kind === 'linear') {
     const pool = before(output);
     if (pool.kind !== 'globalAvgPool') refuse(pool, 'global average pooling');

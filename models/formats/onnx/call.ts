@@ -2,6 +2,7 @@
 // them. A value is known when the file is read, or computed by a node of Limelight's graph.
 
 import type { Tensor } from '../../../engine/index.ts';
+import type { GraphNode } from '../../graph.ts';
 import { FormatError } from '../errors.ts';
 import type { Constant, NumberType } from './constant.ts';
 import type { AttributeProto, NodeProto } from './messages.ts';
@@ -57,6 +58,12 @@ export interface Call {
   /** An attribute as the file has it. */
   attribute(name: string): AttributeProto | undefined;
   apply(step: Step): Value;
+  /** A layer of `layers.ts`, with known parameters by their names there. */
+  layer(
+    x: Computed,
+    parameters: Readonly<Record<string, Constant | undefined>>,
+    make: (name: string, input: string) => GraphNode,
+  ): Value;
   /** A tensor attribute's value. */
   tensor(name: string): Constant | undefined;
 }

@@ -94,36 +94,44 @@ export function importNodes(
     return { key, shape };
   };
 
-  const compute = (wanted: string, step: Step): Computed => {
+  type Operands = Step['operands'];
+  type Making = Pick<GraphNode, 'name' | 'inputs' | 'parameters'>;
+
+  /** Adds the node that `make` gives for a name, the computed operands and the known ones, and learns its shape. */
+  const compute = (wanted: string, operands: Operands, make: (own: Making) => GraphNode): Computed => {
     const name = unique(wanted);
-    const roles = Object.entries(step.operands);
     const inputs: string[] = [];
     const parameters: Record<string, Parameter> = {};
-    for (const [role, value] of roles) {
+    for (const [role, value] of Object.entries(operands)) {
       if (value === undefined) continue;
       if (isConstant(value)) parameters[role] = parameterOf(value, `${name}.${role}`);
       else inputs.push(value.node);
     }
-    const run: GraphNode['run'] = (tensorsIn, context) => {
-      let next = 0;
-      const operands = roles.map(([role, value]) =>
-        value === undefined ? undefined : isConstant(value) ? context.parameters[role] : tensorsIn[next++],
-      );
-      return step.device(...(operands as Tensor[]));
-    };
+    const node = make({ name, inputs, parameters });
     const shape: Shape = scope(() => {
       const known = Object.entries(parameters).map(([role, p]) => [role, placeholder(device, p.shape)]);
-      return run(
+      return node.run(
         inputs.map((input) => computed.get(input)!),
         { parameters: Object.fromEntries(known) as Record<string, Tensor> },
       ).shape;
     });
     if (elementCount(shape) === undefined) throw new FormatError(`its result would be [${shape.join(', ')}]`);
     computed.set(name, placeholder(device, shape));
-    nodes.push({ name, kind: step.kind, inputs, parameters, attributes: step.attributes ?? {}, run });
-    const first = roles.find(([, value]) => value !== undefined)?.[1];
-    return { type: step.type ?? first?.type ?? 'float', shape, node: name };
+    nodes.push(node);
+    const first = Object.values(operands).find((value) => value !== undefined);
+    return { type: first?.type ?? 'float', shape, node: name };
   };
+
+  /** Runs a step's operation on its operands in their order. */
+  const runStep =
+    ({ operands, device: operation }: Step): GraphNode['run'] =>
+    (inputs, { parameters }) => {
+      let next = 0;
+      const tensorsIn = Object.entries(operands).map(([role, value]) =>
+        value === undefined ? undefined : isConstant(value) ? parameters[role] : inputs[next++],
+      );
+      return operation(...(tensorsIn as Tensor[]));
+    };
 
   const initializers = new Map(graph.initializers.map((proto) => [proto.name, proto]));
   const lookUp = (name: string): Value => {
@@ -169,13 +177,26 @@ export function importNodes(
       apply(step) {
         const operands = Object.values(step.operands).filter((value) => value !== undefined);
         if (step.fold === undefined || !operands.every(isConstant)) {
-          return compute(step.part === undefined ? nameOf(node) : `${nameOf(node)}.${step.part}`, step);
+          const wanted = step.part === undefined ? nameOf(node) : `${nameOf(node)}.${step.part}`;
+          const { kind, attributes = {} } = step;
+          const made = compute(wanted, step.operands, (own) => ({
+            ...own,
+            kind,
+            attributes,
+            run: runStep(step),
+          }));
+          return step.type ? { ...made, type: step.type } : made;
         }
         const result = step.fold(...operands);
         folded += result.data.length;
         if (folded > FOLDED) throw new FormatError(`more than ${FOLDED} numbers would be folded`);
         return result;
       },
+      layer: (x, own, make) =>
+        compute(nameOf(node), { x, ...own }, ({ name, inputs: [input], parameters }) => ({
+          ...make(name, input!),
+          parameters,
+        })),
     };
     const built = operators.get(node.operator)!(call);
     return Array.isArray(built) ? built : [built as Value];

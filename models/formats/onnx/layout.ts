@@ -30,11 +30,11 @@ function forBatch(call: Call, wanted: Shape, x: Shape, example: Shape): Shape {
 
 /** A view that flattens all but the first axis is the layer of that name, which methods see through. */
 const isFlatten = (from: Shape, to: Shape): boolean =>
-  to.length === 2 && from.length > 2 && from[0] === to[0] && ops.sizeOf(from) === ops.sizeOf(to);
+  to.length === 2 && from.length > 2 && from[0] === to[0];
 
 /** A view whose shape is a function of the input's. */
 function view(call: Call, x: Value, shape: (from: Shape) => Shape, kind: string): Value {
-  const to = shape(x.shape);
+  const to = resolve(shape(x.shape), ops.sizeOf(x.shape));
   return call.apply({
     kind: isFlatten(x.shape, to) ? 'flatten' : kind,
     operands: { x },

@@ -3,8 +3,9 @@
 
 import type { Tensor } from '../../../engine/index.ts';
 import * as ops from '../../../engine/index.ts';
+import * as layers from '../../layers.ts';
 import { FormatError } from '../errors.ts';
-import { axisOf, type Builder, type Call, isConstant, type Value } from './call.ts';
+import { axisOf, type Builder, type Call, type Computed, isConstant, type Value } from './call.ts';
 import { broadcastTo, type Constant, map, reshape, transpose } from './constant.ts';
 
 type Pair = readonly [y: number, x: number];
@@ -88,11 +89,20 @@ const plane = (x: Tensor): Tensor =>
 const conv: Builder = (call) => {
   const [x, weight, bias] = [call.input(0), call.input(1), call.optional(2)];
   const rank = spatialRank(x);
+  if (weight.shape.length !== rank + 2) {
+    throw new FormatError(`weights [${weight.shape.join(', ')}] for ${rank} spatial axes`);
+  }
   const window = windowOf(call, rank, weight.shape.slice(2));
   const groups = call.int('group', 1);
-  const { stride, dilation } = window;
+  const { kernel, stride, dilation } = window;
+  if (rank === 2 && !isConstant(x) && isConstant(weight) && isKnownOrAbsent(bias)) {
+    const [out, inOfGroup] = weight.shape as [number, number];
+    const padding = window.padding([x.shape[2]!, x.shape[3]!]);
+    const spec = { in: inOfGroup * groups, out, kernel, stride, padding, dilation, groups };
+    return call.layer(x, { weight, bias }, (name, input) => layers.conv(name, input, spec));
+  }
   return call.apply({
-    kind: 'conv',
+    kind: `conv${rank}d`,
     operands: { x, weight, bias },
     device: (t, w, b) =>
       onPlanes(t!, (p) => {
@@ -102,6 +112,9 @@ const conv: Builder = (call) => {
     attributes: { ...window.attributes, groups },
   });
 };
+
+const isKnownOrAbsent = (value: Value | undefined): value is Constant | undefined =>
+  value === undefined || isConstant(value);
 
 const convTranspose: Builder = (call) => {
   const [x, weight, bias] = [call.input(0), call.input(1), call.optional(2)];
@@ -231,8 +244,14 @@ const batchNorm: Builder = (call) => {
     throw new FormatError('statistics of each pixel (spatial = 0) are not supported');
   const [x, weight, bias, mean, variance] = [0, 1, 2, 3, 4].map((i) => call.input(i));
   const epsilon = call.float('epsilon', 1e-5);
+  if (!isConstant(x!) && [weight, bias, mean, variance].every((value) => isConstant(value!))) {
+    const parameters = { weight, bias, mean, variance } as Record<string, Constant>;
+    return call.layer(x!, parameters, (name, input) =>
+      layers.batchNorm(name, input, x!.shape[1] ?? 0, epsilon),
+    );
+  }
   return call.apply({
-    kind: 'batchNorm',
+    kind: 'batchNormalization',
     operands: { x, weight, bias, mean, variance },
     device: (t, w, b, m, v) => ops.batchNorm(t!, { weight: w!, bias: b!, mean: m!, variance: v! }, epsilon),
     attributes: { epsilon },
@@ -327,15 +346,11 @@ function matmul(a: Tensor, b: Tensor): Tensor {
 }
 
 /** x [N, I] weight [O, I]^T (+ bias [O]): the layer that CAM's head is made of. */
-const linear = (call: Call, x: Value, weight: Constant, bias: Constant | undefined): Value =>
-  call.apply({
-    kind: 'linear',
-    operands: { x, weight, bias },
-    device: (t, w, b) => {
-      const y = ops.linear(t!, w!);
-      return b ? ops.add(y, b) : y;
-    },
-  });
+function linear(call: Call, x: Computed, weight: Constant, bias: Constant | undefined): Value {
+  const [out, inputs] = weight.shape as [number, number];
+  const spec = { in: inputs, out, bias: bias !== undefined };
+  return call.layer(x, { weight, bias }, (name, input) => layers.linear(name, input, spec));
+}
 
 const matMul: Builder = (call) => {
   const [a, b] = [call.input(0), call.input(1)];

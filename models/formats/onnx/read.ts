@@ -17,7 +17,7 @@ const LAST_OPSET = 21;
 
 /** Height and width that stand for any, and others to tell whether they do. */
 const EXAMPLE = [224, 224] as const;
-const OTHER = [288, 256] as const;
+const OTHER = [257, 251] as const;
 
 /**
  * The batch with which a file of any batch is read: a prime that is no size of a network, so that what comes from the
@@ -157,7 +157,7 @@ function finish(file: GraphProto, imported: Imported, inputShape: readonly numbe
   if (last === undefined) throw new FormatError(`its output "${name}" is its input`);
   const final = FINAL.get(last.kind);
   const logits = final && last.inputs[0] !== INPUT ? last.inputs[0]! : last.name;
-  const kept = dependencies(imported.nodes, logits);
+  const kept = withBiases(dependencies(imported.nodes, logits));
   const shapes = shapesOf({ nodes: kept, output: logits }, inputShape);
   const shape = shapes.get(logits)!;
   const flat = shape.length > 2 && shape.slice(2).every((n) => n === 1);
@@ -191,6 +191,26 @@ function dependencies(nodes: readonly GraphNode[], output: string): GraphNode[] 
   return kept.reverse();
 }
 
+/** A product and the addition of a bias behind it, as TensorFlow writes them, are one linear layer. */
+function withBiases(nodes: readonly GraphNode[]): GraphNode[] {
+  const byName = new Map(nodes.map((node) => [node.name, node]));
+  const users = new Map<string, number>();
+  for (const name of nodes.flatMap((node) => node.inputs)) users.set(name, (users.get(name) ?? 0) + 1);
+  const joined = new Set<string>();
+  const replaced = nodes.map((node): GraphNode => {
+    const product = node.inputs.length === 1 ? byName.get(node.inputs[0]!) : undefined;
+    const [bias] = Object.values(node.parameters);
+    if (node.kind !== 'add' || product?.kind !== 'linear' || users.get(product.name) !== 1) return node;
+    const { weight, bias: first } = product.parameters;
+    const [out, inputs] = weight!.shape as [number, number];
+    if (first !== undefined || bias?.shape.join() !== String(out)) return node;
+    joined.add(product.name);
+    const layer = layers.linear(node.name, product.inputs[0]!, { in: inputs, out });
+    return { ...layer, parameters: { weight: weight!, bias } };
+  });
+  return replaced.filter((node) => !joined.has(node.name));
+}
+
 function checkBatch(graph: Graph, [, ...size]: readonly number[]): void {
   const problem = (reason: string, cause?: unknown) =>
     new FormatError(`it cannot run several pictures at once, which the methods need: ${reason}`, { cause });
@@ -207,7 +227,10 @@ function checkBatch(graph: Graph, [, ...size]: readonly number[]): void {
 /** Whether a graph read at one size is the one that is read at another. */
 function sameAt(size: readonly number[], a: ReturnType<typeof read>, b: ReturnType<typeof read>): boolean {
   try {
-    const [left, right] = [a, b].map(({ network }) => [...shapesOf(network, size)].flat(2).join());
+    const [left, right] = [a, b].map(({ network }) => {
+      const settings = network.nodes.map(({ name, kind, attributes }) => [name, kind, attributes]);
+      return JSON.stringify([settings, ...shapesOf(network, size)]);
+    });
     if (left !== right || a.tensors.size !== b.tensors.size) return false;
   } catch (error) {
     if (error instanceof LimelightError) return false;

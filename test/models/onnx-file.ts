@@ -1,0 +1,140 @@
+// Writes small ONNX files for the tests, with protobufjs's writer and the field numbers of onnx.proto.
+
+import protobuf from 'protobufjs/minimal.js';
+
+export interface TensorSpec {
+  readonly name?: string;
+  readonly dims: readonly number[];
+  /** TensorProto.DataType: 1 float, 7 int64, … */
+  readonly type?: number;
+  /** Written as raw float32 or int64 unless `field` or `raw` says otherwise. */
+  readonly data?: readonly number[];
+  readonly raw?: Uint8Array;
+  /** Number of the typed field to write to: 4 floats, 5 int32s, 7 int64s, 10 doubles. */
+  readonly field?: number;
+  readonly external?: Readonly<Record<string, string>>;
+}
+
+type Attribute = number | string | readonly number[] | { float: number } | { floats: number[] } | TensorSpec;
+
+export interface NodeSpec {
+  readonly op: string;
+  readonly inputs?: readonly string[];
+  readonly outputs: readonly string[];
+  readonly name?: string;
+  readonly domain?: string;
+  readonly attributes?: Readonly<Record<string, Attribute>>;
+}
+
+export interface InputSpec {
+  readonly name: string;
+  /** A string is a symbol. */
+  readonly dims: readonly (number | string)[];
+  readonly type?: number;
+}
+
+export interface ModelSpec {
+  readonly opset?: number;
+  readonly nodes: readonly NodeSpec[];
+  readonly initializers?: readonly TensorSpec[];
+  readonly inputs?: readonly InputSpec[];
+  readonly outputs?: readonly string[];
+}
+
+type Write = (writer: protobuf.Writer) => void;
+
+const bytes = (write: Write): Uint8Array => {
+  const writer = protobuf.Writer.create();
+  write(writer);
+  return writer.finish();
+};
+const message = (writer: protobuf.Writer, field: number, write: Write) =>
+  writer.uint32((field << 3) | 2).bytes(bytes(write));
+const text = (writer: protobuf.Writer, field: number, value: string) =>
+  writer.uint32((field << 3) | 2).string(value);
+const int = (writer: protobuf.Writer, field: number, value: number) => writer.uint32(field << 3).int64(value);
+const packed = (writer: protobuf.Writer, field: number, write: Write) => message(writer, field, write);
+
+export const tensorBytes = (spec: TensorSpec): Uint8Array => bytes((writer) => writeTensor(writer, spec));
+
+function writeTensor(writer: protobuf.Writer, spec: TensorSpec): void {
+  const { name, dims, type = 1, data, raw, field, external } = spec;
+  packed(writer, 1, (w) => {
+    for (const n of dims) w.int64(n);
+  });
+  int(writer, 2, type);
+  if (name !== undefined) text(writer, 8, name);
+  if (raw) writer.uint32((9 << 3) | 2).bytes(raw);
+  if (external) {
+    for (const [key, value] of Object.entries(external)) {
+      message(writer, 13, (w) => {
+        text(w, 1, key);
+        text(w, 2, value);
+      });
+    }
+    int(writer, 14, 1);
+  }
+  if (data === undefined) return;
+  if (field !== undefined) {
+    packed(writer, field, (w) => {
+      for (const n of data) field === 4 ? w.float(n) : field === 10 ? w.double(n) : w.int64(n);
+    });
+  } else {
+    const array = type === 7 ? BigInt64Array.from(data, BigInt) : Float32Array.from(data);
+    writer.uint32((9 << 3) | 2).bytes(new Uint8Array(array.buffer));
+  }
+}
+
+function writeAttribute(writer: protobuf.Writer, name: string, value: Attribute): void {
+  text(writer, 1, name);
+  if (typeof value === 'string') text(writer, 4, value);
+  else if (typeof value === 'number') int(writer, 3, value);
+  else if (Array.isArray(value)) for (const n of value) int(writer, 8, n);
+  else if ('float' in value) writer.uint32((2 << 3) | 5).float(value.float);
+  else if ('floats' in value) for (const n of value.floats) writer.uint32((7 << 3) | 5).float(n);
+  else message(writer, 5, (w) => writeTensor(w, value as TensorSpec));
+}
+
+/** A model's bytes. The input is `x` [N, 3, 4, 4] and the output `y` unless said otherwise. */
+export function modelBytes(spec: ModelSpec): Uint8Array {
+  const { opset = 13, nodes, initializers = [], outputs = ['y'] } = spec;
+  const inputs = spec.inputs ?? [{ name: 'x', dims: ['N', 3, 4, 4] }];
+  return bytes((model) => {
+    int(model, 1, 7);
+    message(model, 8, (w) => int(w, 2, opset));
+    message(model, 7, (graph) => {
+      for (const node of nodes) {
+        message(graph, 1, (w) => {
+          for (const name of node.inputs ?? []) text(w, 1, name);
+          for (const name of node.outputs) text(w, 2, name);
+          if (node.name !== undefined) text(w, 3, node.name);
+          text(w, 4, node.op);
+          for (const [name, value] of Object.entries(node.attributes ?? {})) {
+            message(w, 5, (a) => writeAttribute(a, name, value));
+          }
+          if (node.domain !== undefined) text(w, 7, node.domain);
+        });
+      }
+      for (const tensor of initializers) message(graph, 5, (w) => writeTensor(w, tensor));
+      for (const { name, dims, type = 1 } of inputs) {
+        message(graph, 11, (value) => {
+          text(value, 1, name);
+          message(value, 2, (t) =>
+            message(t, 1, (tensor) => {
+              int(tensor, 1, type);
+              message(tensor, 2, (shape) => {
+                for (const n of dims) {
+                  message(shape, 1, (d) => {
+                    if (typeof n === 'string') text(d, 2, n);
+                    else int(d, 1, n);
+                  });
+                }
+              });
+            }),
+          );
+        });
+      }
+      for (const name of outputs) message(graph, 12, (value) => text(value, 1, name));
+    });
+  });
+}

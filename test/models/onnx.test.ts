@@ -1,0 +1,499 @@
+// Reading ONNX: names and kinds of nodes, heads, batches, sizes, old forms of operators, where data lies, and what is
+// refused. That operators compute the right numbers is shown by test/onnx.ts on ONNX's own suites.
+
+import test from 'tape';
+import { recogniseHead } from '../../cam/methods/cam.ts';
+import { concat, scope, type Tensor, tensor } from '../../engine/index.ts';
+import { FormatError } from '../../models/formats/errors.ts';
+import { floatToHalf } from '../../models/formats/half.ts';
+import type { ImportedNetwork } from '../../models/formats/imported.ts';
+import { readOnnx } from '../../models/formats/onnx/read.ts';
+import { evaluate, INPUT } from '../../models/graph.ts';
+import { device } from '../device.ts';
+import { relativeError, seededRandom } from '../reference/index.ts';
+import { type ModelSpec, modelBytes, type NodeSpec, type TensorSpec } from './onnx-file.ts';
+
+const noParts = () => Promise.reject(new FormatError('no parts here'));
+const read = (spec: ModelSpec, parts: Parameters<typeof readOnnx>[2] = noParts) =>
+  readOnnx(modelBytes(spec), 'net.onnx', parts);
+
+const random = (name: string, dims: readonly number[], seed = 1): TensorSpec => {
+  const next = seededRandom(seed + name.length);
+  const count = dims.reduce((product, n) => product * n, 1);
+  return { name, dims, data: Array.from({ length: count }, () => next() * 2 - 1) };
+};
+const ints = (name: string, ...data: number[]): TensorSpec => ({ name, dims: [data.length], type: 7, data });
+
+async function picture(shape: readonly number[], seed = 5): Promise<Tensor> {
+  const next = seededRandom(seed);
+  const count = shape.reduce((product, n) => product * n, 1);
+  return tensor(
+    await device(),
+    Float32Array.from({ length: count }, () => next() * 2 - 1),
+    shape,
+  );
+}
+
+function logits({ graph, tensors }: ImportedNetwork, x: Tensor): Tensor {
+  return scope(() => {
+    const parameters = new Map(
+      [...tensors].map(([key, { data, shape }]) => [key, tensor(x.device, data, shape)] as const),
+    );
+    return evaluate(graph, parameters, new Map([[INPUT, x]]), [graph.output]).get(graph.output)!;
+  });
+}
+
+/** Checks that three pictures at once give what they give one by one. */
+async function checkBatch(t: test.Test, network: ImportedNetwork, what: string): Promise<void> {
+  const [, ...size] = network.inputShape;
+  const pictures = await Promise.all([1, 2, 3].map((seed) => picture([1, ...size], seed)));
+  const together = logits(network, concat(pictures, 0));
+  t.equal(together.shape[0], 3, `${what}: three rows`);
+  const alone: number[] = [];
+  for (const one of pictures) alone.push(...(await logits(network, one).data()));
+  t.ok(Math.max(...alone.map(Math.abs)) > 0, `${what}: not all zero`);
+  t.ok(relativeError(await together.data(), alone) < 1e-5, `${what}: a batch is single runs`);
+}
+
+const conv: NodeSpec = { op: 'Conv', inputs: ['x', 'w', 'b'], outputs: ['c'], name: '/conv/Conv' };
+const relu: NodeSpec = { op: 'Relu', inputs: ['c'], outputs: ['r'] };
+const gap: NodeSpec = { op: 'GlobalAveragePool', inputs: ['r'], outputs: ['g'] };
+const gemm = (input: string): NodeSpec => ({
+  op: 'Gemm',
+  inputs: [input, 'fc', 'fcb'],
+  outputs: ['y'],
+  attributes: { transB: 1 },
+});
+const weights = [random('w', [5, 3, 3, 3]), random('b', [5]), random('fc', [4, 5]), random('fcb', [4])];
+
+test('names, kinds and keys are those of the file and of layers.ts', async (t) => {
+  const flatten: NodeSpec = { op: 'Flatten', inputs: ['g'], outputs: ['f'] };
+  const network = await read({ nodes: [conv, relu, gap, flatten, gemm('f')], initializers: weights });
+  t.deepEqual(
+    network.graph.nodes.map(({ name, kind }) => [name, kind]),
+    [
+      ['/conv/Conv', 'conv'],
+      ['r', 'relu'],
+      ['g', 'globalAvgPool'],
+      ['f', 'flatten'],
+      ['y', 'linear'],
+    ],
+  );
+  t.deepEqual([...network.tensors.keys()], ['w', 'b', 'fc', 'fcb']);
+  t.deepEqual(network.inputShape, [1, 3, 4, 4]);
+  t.equal(network.anySize, false);
+  await checkBatch(t, network, 'the network');
+});
+
+test('CAM recognises heads however they are written', async (t) => {
+  const turned: TensorSpec = { ...random('fct', [5, 4]) };
+  const matmul: readonly NodeSpec[] = [
+    { op: 'MatMul', inputs: ['f', 'fct'], outputs: ['m'] },
+    { op: 'Add', inputs: ['fcb', 'm'], outputs: ['y'] },
+  ];
+  const heads: Record<string, readonly NodeSpec[]> = {
+    'reshape [0, -1]': [gap, { op: 'Reshape', inputs: ['g', 'zero'], outputs: ['f'] }, gemm('f')],
+    'squeeze and dropout': [
+      gap,
+      { op: 'Squeeze', inputs: ['g', 'axes'], outputs: ['f'] },
+      { op: 'Dropout', inputs: ['f'], outputs: ['d'] },
+      gemm('d'),
+    ],
+    'ReduceMean and identity': [
+      { op: 'ReduceMean', inputs: ['r'], outputs: ['f'], attributes: { axes: [-1, -2], keepdims: 0 } },
+      { op: 'Identity', inputs: ['f'], outputs: ['i'] },
+      gemm('i'),
+    ],
+    'a pooling as large as the map, product and bias': [
+      { op: 'AveragePool', inputs: ['r'], outputs: ['g'], attributes: { kernel_shape: [2, 2] } },
+      { op: 'Flatten', inputs: ['g'], outputs: ['f'] },
+      ...matmul,
+    ],
+  };
+  const initializers = [...weights, turned, ints('zero', 0, -1), ints('axes', 2, 3)];
+  for (const [what, nodes] of Object.entries(heads)) {
+    const network = await read({ nodes: [conv, relu, ...nodes], initializers });
+    const head = recogniseHead(network.graph);
+    t.deepEqual([head.featureMap, head.kind], ['r', 'linear'], what);
+    t.deepEqual(network.tensors.get(head.weight)!.shape, [4, 5], `${what}: weights [classes, channels]`);
+    await checkBatch(t, network, what);
+  }
+  const pooled: readonly NodeSpec[] = [gap, { op: 'Flatten', inputs: ['g'], outputs: ['y'] }];
+  const network = await read({
+    nodes: [{ ...conv, inputs: ['x', 'w1'] }, relu, ...pooled],
+    initializers: [random('w1', [5, 3, 1, 1])],
+  });
+  t.equal(recogniseHead(network.graph).kind, 'conv', 'a view at the very end');
+});
+
+test('alpha, beta and transposition of a Gemm are folded into its weights', async (t) => {
+  const attributes = { alpha: { float: 0.5 }, beta: { float: 2 } };
+  const flat: NodeSpec = { op: 'Flatten', inputs: ['x'], outputs: ['f'] };
+  const w = random('w', [48, 4]);
+  const c: TensorSpec = { name: 'c', dims: [1], data: [3] };
+  const network = await read({
+    nodes: [flat, { op: 'Gemm', inputs: ['f', 'w', 'c'], outputs: ['y'], attributes }],
+    initializers: [w, c],
+  });
+  const x = await picture([1, 3, 4, 4]);
+  const numbers = await x.data();
+  const expected = [0, 1, 2, 3].map(
+    (o) => 6 + 0.5 * numbers.reduce((sum, value, i) => sum + value * w.data![4 * i + o]!, 0),
+  );
+  t.ok(relativeError(await logits(network, x).data(), expected) < 1e-5);
+});
+
+test('a last softmax or sigmoid is left off and named; [N, C, 1, 1] becomes [N, C]', async (t) => {
+  const flatten: NodeSpec = { op: 'Flatten', inputs: ['g'], outputs: ['f'] };
+  const plain = await read({ nodes: [conv, relu, gap, flatten, gemm('f')], initializers: weights });
+  t.equal(plain.probabilities, 'softmax', 'where nothing stands at the end');
+  const x = await picture([1, 3, 4, 4]);
+  const wanted = await logits(plain, x).data();
+  for (const [op, named] of [
+    ['Softmax', 'softmax'],
+    ['LogSoftmax', 'softmax'],
+    ['Sigmoid', 'sigmoid'],
+  ] as const) {
+    const last = { ...gemm('f'), outputs: ['z'] };
+    const network = await read({
+      nodes: [conv, relu, gap, flatten, last, { op, inputs: ['z'], outputs: ['y'] }],
+      initializers: weights,
+    });
+    t.equal(network.probabilities, named, op);
+    t.equal(network.graph.output, 'z', `${op} is not in the graph`);
+    t.deepEqual(await logits(network, x).data(), wanted, `${op}: logits`);
+  }
+  const open = await read({
+    nodes: [conv, relu, gap, { op: 'Softmax', inputs: ['g'], outputs: ['y'], attributes: { axis: 1 } }],
+    initializers: weights,
+  });
+  t.deepEqual(logits(open, x).shape, [1, 5], 'pooled maps are logits');
+});
+
+test('what follows the batch in the file follows it afterwards', async (t) => {
+  const shapeOf: readonly NodeSpec[] = [
+    { op: 'Shape', inputs: ['c'], outputs: ['s'] },
+    { op: 'Gather', inputs: ['s', 'zero'], outputs: ['n'] },
+    { op: 'Unsqueeze', inputs: ['n', 'zeros'], outputs: ['n1'] },
+  ];
+  const constants = [
+    { name: 'zero', dims: [], type: 7, data: [0] },
+    ints('zeros', 0),
+    ints('ones', 1),
+    ints('rest', -1),
+    ints('flat', 1, -1),
+    ints('flat20', 1, 20),
+    ints('split', 4, 5),
+  ];
+  const dense = [random('w', [5, 3, 3, 3]), random('b', [5]), random('fc', [4, 20]), random('fcb', [4])];
+  const arithmetic: readonly NodeSpec[] = [
+    ...shapeOf,
+    { op: 'Concat', inputs: ['n1', 'rest'], outputs: ['t'], attributes: { axis: 0 } },
+    { op: 'Reshape', inputs: ['c', 't'], outputs: ['f'] },
+  ];
+  const exported = await read({
+    nodes: [conv, ...arithmetic, gemm('f')],
+    initializers: [...dense, ...constants],
+  });
+  t.deepEqual(
+    exported.graph.nodes.map(({ kind }) => kind),
+    ['conv', 'flatten', 'linear'],
+    'the arithmetic is gone',
+  );
+  await checkBatch(t, exported, 'shape arithmetic');
+
+  for (const target of ['flat', 'flat20']) {
+    const traced = await read({
+      nodes: [conv, { op: 'Reshape', inputs: ['c', target], outputs: ['f'] }, gemm('f')],
+      initializers: [...dense, ...constants],
+      inputs: [{ name: 'x', dims: [1, 3, 4, 4] }],
+    });
+    await checkBatch(t, traced, `traced for one picture, ${target}`);
+  }
+  const open = await read({
+    nodes: [conv, { op: 'Reshape', inputs: ['c', 'flat20'], outputs: ['f'] }, gemm('f')],
+    initializers: [...dense, ...constants],
+  });
+  await checkBatch(t, open, 'an open batch, and one picture all the same');
+  const four = await read({
+    nodes: [conv, { op: 'Reshape', inputs: ['c', 'four'], outputs: ['f'] }, gemm('f')],
+    initializers: [...dense, ints('four', 4, 20)],
+    inputs: [{ name: 'x', dims: [4, 3, 4, 4] }],
+  });
+  await checkBatch(t, four, 'traced for four pictures');
+});
+
+test('a class token and attention heads follow the batch', async (t) => {
+  // Patches [N, 4, 6] and a class token, three heads of 2, folded into the batch and back, as exporters write it.
+  const nodes: readonly NodeSpec[] = [
+    { op: 'Conv', inputs: ['x', 'w'], outputs: ['c'], attributes: { strides: [2, 2] } },
+    { op: 'Shape', inputs: ['c'], outputs: ['s'] },
+    { op: 'Gather', inputs: ['s', 'zero'], outputs: ['n'] },
+    { op: 'Unsqueeze', inputs: ['n', 'zeros'], outputs: ['n1'] },
+    { op: 'Concat', inputs: ['n1', 'six', 'rest'], outputs: ['t'], attributes: { axis: 0 } },
+    { op: 'Reshape', inputs: ['c', 't'], outputs: ['p'] },
+    { op: 'Transpose', inputs: ['p'], outputs: ['q'], attributes: { perm: [0, 2, 1] } },
+    { op: 'Concat', inputs: ['n1', 'rest', 'rest'], outputs: ['e'], attributes: { axis: 0 } },
+    { op: 'ConstantOfShape', inputs: ['three'], outputs: ['one'], attributes: { value: ints('', 1) } },
+    { op: 'Mul', inputs: ['one', 'minus'], outputs: ['negative'] },
+    { op: 'Equal', inputs: ['e', 'negative'], outputs: ['where'] },
+    { op: 'Where', inputs: ['where', 'one', 'e'], outputs: ['expanded'] },
+    { op: 'Expand', inputs: ['token', 'expanded'], outputs: ['tokens'] },
+    { op: 'Concat', inputs: ['tokens', 'q'], outputs: ['a'], attributes: { axis: 1 } },
+    { op: 'Transpose', inputs: ['a'], outputs: ['h'], attributes: { perm: [1, 0, 2] } },
+    { op: 'Mul', inputs: ['n1', 'heads'], outputs: ['nh'] },
+    { op: 'Concat', inputs: ['five', 'nh', 'two'], outputs: ['ht'], attributes: { axis: 0 } },
+    { op: 'Reshape', inputs: ['h', 'ht'], outputs: ['h1'] },
+    { op: 'Transpose', inputs: ['h1'], outputs: ['v'], attributes: { perm: [1, 0, 2] } },
+    { op: 'Transpose', inputs: ['h1'], outputs: ['k'], attributes: { perm: [1, 2, 0] } },
+    { op: 'MatMul', inputs: ['v', 'k'], outputs: ['scores'] },
+    { op: 'Softmax', inputs: ['scores'], outputs: ['attention'], attributes: { axis: -1 } },
+    { op: 'MatMul', inputs: ['attention', 'v'], outputs: ['o'] },
+    { op: 'Transpose', inputs: ['o'], outputs: ['o1'], attributes: { perm: [1, 0, 2] } },
+    { op: 'Concat', inputs: ['five', 'n1', 'six'], outputs: ['ot'], attributes: { axis: 0 } },
+    { op: 'Reshape', inputs: ['o1', 'ot'], outputs: ['o2'] },
+    { op: 'Transpose', inputs: ['o2'], outputs: ['o3'], attributes: { perm: [1, 0, 2] } },
+    { op: 'Gather', inputs: ['o3', 'zero'], outputs: ['first'], attributes: { axis: 1 } },
+    { op: 'Gemm', inputs: ['first', 'fc'], outputs: ['y'] },
+  ];
+  const initializers: readonly TensorSpec[] = [
+    random('w', [6, 3, 2, 2]),
+    random('token', [1, 1, 6]),
+    random('fc', [6, 4]),
+    { name: 'zero', dims: [], type: 7, data: [0] },
+    ints('zeros', 0),
+    ints('six', 6),
+    ints('five', 5),
+    ints('two', 2),
+    ints('heads', 3),
+    ints('three', 3),
+    ints('minus', -1),
+    ints('rest', -1),
+  ];
+  await checkBatch(t, await read({ nodes, initializers }), 'a vision transformer');
+});
+
+test('old forms of operators mean what the new ones do', async (t) => {
+  const x = await picture([1, 3, 4, 4]);
+  const flat = (input: string): NodeSpec => ({ op: 'Flatten', inputs: [input], outputs: ['y'] });
+  const pairs: Record<string, readonly [opset: number, NodeSpec, TensorSpec[]?][]> = {
+    Pad: [
+      [
+        10,
+        { op: 'Pad', outputs: ['c'], attributes: { pads: [0, 0, 1, 0, 0, 0, 2, 1], value: { float: 0.5 } } },
+      ],
+      [
+        13,
+        { op: 'Pad', inputs: ['p', 'v'], outputs: ['c'] },
+        [ints('p', 0, 0, 1, 0, 0, 0, 2, 1), { name: 'v', dims: [], data: [0.5] }],
+      ],
+      [
+        18,
+        { op: 'Pad', inputs: ['p', 'v', 'a'], outputs: ['c'] },
+        [ints('p', 1, 0, 2, 1), { name: 'v', dims: [], data: [0.5] }, ints('a', 2, -1)],
+      ],
+    ],
+    Clip: [
+      [10, { op: 'Clip', outputs: ['c'], attributes: { min: { float: -0.25 }, max: { float: 0.5 } } }],
+      [
+        13,
+        { op: 'Clip', inputs: ['lo', 'hi'], outputs: ['c'] },
+        [
+          { name: 'lo', dims: [], data: [-0.25] },
+          { name: 'hi', dims: [], data: [0.5] },
+        ],
+      ],
+    ],
+    Slice: [
+      [9, { op: 'Slice', outputs: ['c'], attributes: { starts: [1, -3], ends: [3, 100], axes: [2, 3] } }],
+      [
+        13,
+        { op: 'Slice', inputs: ['s', 'e', 'a'], outputs: ['c'] },
+        [ints('s', 1, -3), ints('e', 3, 100), ints('a', 2, 3)],
+      ],
+    ],
+    Unsqueeze: [
+      [11, { op: 'Unsqueeze', outputs: ['c'], attributes: { axes: [1, 5] } }],
+      [13, { op: 'Unsqueeze', inputs: ['a'], outputs: ['c'] }, [ints('a', 1, -1)]],
+    ],
+    ReduceSum: [
+      [11, { op: 'ReduceSum', outputs: ['c'], attributes: { axes: [2] } }],
+      [13, { op: 'ReduceSum', inputs: ['a'], outputs: ['c'] }, [ints('a', -2)]],
+    ],
+    ReduceMax: [
+      [13, { op: 'ReduceMax', outputs: ['c'], attributes: { axes: [1] } }],
+      [18, { op: 'ReduceMax', inputs: ['a'], outputs: ['c'] }, [ints('a', 1)]],
+    ],
+    Dropout: [
+      [7, { op: 'Dropout', outputs: ['c'], attributes: { ratio: { float: 0.4 } } }],
+      [13, { op: 'Dropout', inputs: ['q'], outputs: ['c'] }, [{ name: 'q', dims: [], data: [0.4] }]],
+    ],
+    Upsample: [
+      [
+        7,
+        { op: 'Upsample', outputs: ['c'], attributes: { scales: { floats: [1, 1, 2, 3] }, mode: 'nearest' } },
+      ],
+      [9, { op: 'Upsample', inputs: ['s'], outputs: ['c'] }, [{ name: 's', dims: [4], data: [1, 1, 2, 3] }]],
+      [10, { op: 'Resize', inputs: ['s'], outputs: ['c'] }, [{ name: 's', dims: [4], data: [1, 1, 2, 3] }]],
+      [
+        13,
+        {
+          op: 'Resize',
+          inputs: ['', 's'],
+          outputs: ['c'],
+          attributes: { coordinate_transformation_mode: 'asymmetric', nearest_mode: 'floor' },
+        },
+        [{ name: 's', dims: [4], data: [1, 1, 2, 3] }],
+      ],
+    ],
+    Split: [
+      [11, { op: 'Split', outputs: ['c', 'd'], attributes: { axis: 1, split: [1, 2] } }],
+      [13, { op: 'Split', inputs: ['s'], outputs: ['c', 'd'], attributes: { axis: 1 } }, [ints('s', 1, 2)]],
+    ],
+  };
+  for (const [what, forms] of Object.entries(pairs)) {
+    let first: Float32Array | undefined;
+    for (const [opset, node, initializers = []] of forms) {
+      const own = { ...node, inputs: ['x', ...(node.inputs ?? [])] };
+      const network = await read({ opset, nodes: [own, flat('c')], initializers });
+      const found = await logits(network, x).data();
+      first ??= found;
+      t.deepEqual(found, first, `${what}, opset ${opset}`);
+    }
+  }
+  const softmax = async (opset: number, axis: number) => {
+    const attributes = { axis };
+    const network = await read({
+      opset,
+      nodes: [{ op: 'Softmax', inputs: ['x'], outputs: ['s'], attributes }, flat('s')],
+    });
+    const values = await logits(network, x).data();
+    return values.reduce((sum, n) => sum + n, 0);
+  };
+  t.ok(
+    Math.abs((await softmax(11, 1)) - 1) < 1e-5,
+    'before opset 13 softmax is over all axes from its own on',
+  );
+  t.ok(Math.abs((await softmax(13, 1)) - 16) < 1e-4, 'since then over one');
+});
+
+test('sizes that the file leaves open', async (t) => {
+  const inputs = [{ name: 'x', dims: ['N', 3, 'H', 'W'] }];
+  const flatten: NodeSpec = { op: 'Flatten', inputs: ['g'], outputs: ['f'] };
+  const nodes = [conv, relu, gap, flatten, gemm('f')];
+  const free = await read({ nodes, initializers: weights, inputs });
+  t.deepEqual([free.inputShape, free.anySize], [[1, 3, 224, 224], true], 'GAP takes any size');
+  t.deepEqual(logits(free, await picture([2, 3, 9, 7])).shape, [2, 4], 'and runs at another');
+  const baked = await read({
+    nodes: [
+      { op: 'Resize', inputs: ['x', '', '', 'sizes'], outputs: ['small'] },
+      { ...conv, inputs: ['small', 'w', 'b'] },
+      { op: 'Flatten', inputs: ['c'], outputs: ['f'] },
+      gemm('f'),
+    ],
+    initializers: [
+      ...weights.slice(0, 2),
+      random('fc', [4, 20]),
+      random('fcb', [4]),
+      ints('sizes', 1, 3, 4, 4),
+    ],
+    inputs: [{ name: 'x', dims: [1, 3, 'H', 'W'] }],
+  });
+  t.equal(baked.anySize, true, 'a resize to one size makes any size fit');
+  const dense = await read({
+    nodes: [{ ...conv }, { op: 'Flatten', inputs: ['c'], outputs: ['f'] }, gemm('f')],
+    initializers: [...weights.slice(0, 2), random('fc', [1, 5 * 222 * 222]), random('fcb', [1])],
+    inputs,
+  });
+  t.equal(dense.anySize, false, 'a dense layer takes one');
+  const same: NodeSpec = { ...conv, attributes: { auto_pad: 'SAME_UPPER', strides: [2, 2] } };
+  const tensorflow = await read({
+    nodes: [same, relu, gap, flatten, gemm('f')],
+    initializers: weights,
+    inputs,
+  });
+  t.equal(tensorflow.anySize, false, 'paddings that depend on the size are for one size');
+});
+
+test('TensorFlow order [N, H, W, C] is turned', async (t) => {
+  const turn: NodeSpec = {
+    op: 'Transpose',
+    inputs: ['x'],
+    outputs: ['t'],
+    attributes: { perm: [0, 3, 1, 2] },
+  };
+  const flatten: NodeSpec = { op: 'Flatten', inputs: ['g'], outputs: ['f'] };
+  const rest = [relu, gap, flatten, gemm('f')];
+  const inputs = [{ name: 'x', dims: ['N', 4, 5, 3] }];
+  const network = await read({
+    nodes: [turn, { ...conv, inputs: ['t', 'w', 'b'] }, ...rest],
+    initializers: weights,
+    inputs,
+  });
+  t.deepEqual(network.inputShape, [1, 3, 4, 5]);
+  const straight = await read({
+    nodes: [conv, ...rest],
+    initializers: weights,
+    inputs: [{ name: 'x', dims: ['N', 3, 4, 5] }],
+  });
+  const x = await picture([1, 3, 4, 5]);
+  t.deepEqual(await logits(network, x).data(), await logits(straight, x).data());
+});
+
+test('weights in every place and type', async (t) => {
+  const flat: NodeSpec = { op: 'Flatten', inputs: ['x'], outputs: ['f'] };
+  const numbers = Array.from({ length: 96 }, (_, i) => (i % 13) / 8 - 0.5);
+  const dims = [48, 2];
+  const product: NodeSpec = { op: 'MatMul', inputs: ['f', 'w'], outputs: ['y'] };
+  const bytesOf = (array: ArrayBufferView) =>
+    new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
+  const half = bytesOf(Uint16Array.from(numbers, floatToHalf));
+  const part = new Uint8Array(7 + 384 + 3);
+  part.set(bytesOf(Float32Array.from(numbers)), 7);
+  const places: Record<string, TensorSpec> = {
+    'raw float': { name: 'w', dims, data: numbers },
+    float_data: { name: 'w', dims, data: numbers, field: 4 },
+    double_data: { name: 'w', dims, type: 11, data: numbers, field: 10 },
+    'raw double': { name: 'w', dims, type: 11, raw: bytesOf(Float64Array.from(numbers)) },
+    'raw float16': { name: 'w', dims, type: 10, raw: half },
+    'float16 in int32_data': { name: 'w', dims, type: 10, data: numbers.map(floatToHalf), field: 5 },
+    external: { name: 'w', dims, external: { location: 'data/w.bin', offset: '7', length: '384' } },
+  };
+  const x = await picture([1, 3, 4, 4]);
+  const opened: string[] = [];
+  const open = async (name: string) => {
+    opened.push(name);
+    return part;
+  };
+  let first: Float32Array | undefined;
+  for (const [what, spec] of Object.entries(places)) {
+    const network = await read({ nodes: [flat, product], initializers: [spec] }, open);
+    const found = await logits(network, x).data();
+    first ??= found;
+    t.deepEqual(found, first, what);
+  }
+  t.deepEqual(opened, ['data/w.bin'], 'only external data is opened, once');
+  const node: NodeSpec = { op: 'Constant', outputs: ['w'], attributes: { value: { dims, data: numbers } } };
+  const network = await read({ nodes: [flat, node, product] });
+  t.deepEqual(await logits(network, x).data(), first, 'a Constant node');
+});
+
+test('everything that is not supported is listed at once', async (t) => {
+  const bad = read({
+    nodes: [
+      { op: 'Einsum', inputs: ['x'], outputs: ['a'], name: '/first' },
+      { op: 'Loop', inputs: ['a'], outputs: ['b'] },
+      { op: 'Einsum', inputs: ['b'], outputs: ['c'], name: '/second' },
+      { op: 'Relu', inputs: ['c'], outputs: ['y'], domain: 'com.example' },
+    ],
+  });
+  const error = await bad.then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  );
+  t.ok(error instanceof FormatError);
+  t.match(String(error), /net\.onnx/);
+  t.match(String(error), /Einsum: \/first, \/second/);
+  t.match(String(error), /Loop: b/);
+  t.match(String(error), /com\.example\.Relu: y/);
+});
