@@ -1,5 +1,5 @@
 // GoogLeNet (Szegedy 2014, table 1) as torchvision has it: with batch norm, and with 3x3 in place of the paper's 5x5
-// convolutions. The auxiliary classifiers serve training alone and are left out.
+// convolutions. The auxiliary classifiers, which published state dicts hold, serve training alone and are left out.
 
 import type { Graph, GraphNode } from '../graph.ts';
 import { channelAffine, concat, dropout, globalAvgPool, linear, maxPool, relu } from '../layers.ts';
@@ -47,7 +47,7 @@ function inception(name: string, input: string, from: number, row: Row): GraphNo
     ...unit(branch('2.1'), branch('2.0'), { in: reduce3, out: three, kernel: 3 }),
     ...unit(branch('3.0'), input, { in: from, out: reduce5, kernel: 1 }),
     ...unit(branch('3.1'), branch('3.0'), { in: reduce5, out: five, kernel: 3 }),
-    maxPool(branch('4.0'), input, { kernel: 3, stride: 1, padding: 1, ceilMode: true }),
+    maxPool(branch('4.0'), input, { kernel: 3, stride: 1, padding: 1 }),
     ...unit(branch('4.1'), branch('4.0'), { in: from, out: project, kernel: 1 }),
     concat(name, [branch('1'), branch('2.1'), branch('3.1'), branch('4.1')]),
   ];
@@ -87,3 +87,6 @@ export function googlenet(classes = 1000): Graph {
   );
   return { nodes, output: 'fc' };
 }
+
+/** Keys of the auxiliary classifiers. */
+export const googlenetUnusedKeys = /^aux[12]\./;

@@ -1,10 +1,11 @@
 // Every architecture that has published weights, by the name that their publisher gives it.
 
+import type { StateDict } from '../formats/host-tensor.ts';
 import type { Graph } from '../graph.ts';
 import { alexnet } from './alexnet.ts';
 import { densenet121, densenetFirstKeys } from './densenet.ts';
 import { efficientnetB0, efficientnetB0TimmKeys } from './efficientnet.ts';
-import { googlenet } from './googlenet.ts';
+import { googlenet, googlenetUnusedKeys } from './googlenet.ts';
 import { mobilenetV2, mobilenetV2TimmKeys } from './mobilenet-v2.ts';
 import {
   mobilenetV3Large,
@@ -13,7 +14,7 @@ import {
   mobilenetV3SmallTimmKeys,
 } from './mobilenet-v3.ts';
 import { ninCifar } from './nin.ts';
-import type { OtherKeys } from './other-keys.ts';
+import { type OtherKeys, underOwnKeys } from './other-keys.ts';
 import { resnet18, resnet34, resnet50 } from './resnet.ts';
 import { shufflenetV2x0_5, shufflenetV2x1_0 } from './shufflenet-v2.ts';
 import { squeezenet1_0, squeezenet1_1 } from './squeezenet.ts';
@@ -27,8 +28,21 @@ export interface Architecture {
   readonly targetLayer: string;
   /** Height and width that the published weights were trained for. */
   readonly inputSize: readonly [height: number, width: number];
-  /** Other keys under which the parameters are published; see `underOwnKeys`. */
+  /** Other keys under which the parameters are published; `adaptTensors` renames them. */
   readonly otherKeys?: (graph: Graph) => OtherKeys;
+  /** Keys that published state dicts have and the graph does without. */
+  readonly unusedKeys?: RegExp;
+}
+
+/**
+ * A published state dict as `loadNetwork` takes it for an architecture's graph.
+ *
+ * @throws {FormatError} if two tensors stand for the same parameter.
+ */
+export function adaptTensors(architecture: Architecture, graph: Graph, tensors: StateDict): StateDict {
+  const { otherKeys, unusedKeys } = architecture;
+  const used = [...tensors].filter(([key]) => !unusedKeys?.test(key));
+  return underOwnKeys(graph, new Map(used), otherKeys?.(graph) ?? new Map());
 }
 
 const imagenet = (
@@ -71,7 +85,7 @@ export const architectures: Readonly<Record<string, Architecture>> = {
     mobilenetV3LargeTimmKeys,
   ),
   densenet121: imagenet(densenet121, 'relu', densenetFirstKeys),
-  googlenet: imagenet(googlenet, 'inception5b'),
+  googlenet: { ...imagenet(googlenet, 'inception5b'), unusedKeys: googlenetUnusedKeys },
   efficientnet_b0: imagenet(efficientnetB0, 'features.8', efficientnetB0TimmKeys),
   shufflenet_v2_x0_5: imagenet(shufflenetV2x0_5, 'conv5'),
   shufflenet_v2_x1_0: imagenet(shufflenetV2x1_0, 'conv5'),

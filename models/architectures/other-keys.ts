@@ -31,11 +31,14 @@ export function underOwnKeys(graph: Graph, tensors: StateDict, other: OtherKeys)
     graph.nodes.flatMap((node) => Object.values(node.parameters).map(({ key, shape }) => [key, shape])),
   );
   const renamed = new Map<string, HostTensor>();
+  const foundAs = new Map<string, string>();
   for (const [key, found] of tensors) {
     const own = other.get(key) ?? key;
-    if (renamed.has(own)) {
-      throw new FormatError(`the weights hold ${own} twice: once as ${key}; a state dict has one of the two`);
+    const before = foundAs.get(own);
+    if (before !== undefined) {
+      throw new FormatError(`the weights hold ${own} twice, as ${before} and as ${key}; give one of the two`);
     }
+    foundAs.set(own, key);
     const shape = shapes.get(own);
     const flattened =
       shape?.length === 2 &&

@@ -6,8 +6,7 @@ import test, { type Test } from 'tape';
 import { disposeExplanation, explain } from '../../cam/index.ts';
 import { scope, tensor } from '../../engine/index.ts';
 import { alexnet } from '../../models/architectures/alexnet.ts';
-import { type Architecture, architectures } from '../../models/architectures/index.ts';
-import { underOwnKeys } from '../../models/architectures/other-keys.ts';
+import { type Architecture, adaptTensors, architectures } from '../../models/architectures/index.ts';
 import { vgg } from '../../models/architectures/vgg.ts';
 import { vit, vitTorchvisionKeys } from '../../models/architectures/vit.ts';
 import { evaluate, INPUT, nodeOf, shapesOf } from '../../models/graph.ts';
@@ -80,10 +79,46 @@ test('every architecture has the published keys and shapes', (t) => {
   t.end();
 });
 
+test('published state dicts: counters, auxiliary classifiers, first keys, flattened weights', (t) => {
+  const zeros = (shape: readonly number[]) => ({
+    shape,
+    data: new Float32Array(shape.reduce((a, b) => a * b, 1)),
+  });
+  const keysOf = (name: string, extra: Readonly<Record<string, readonly number[]>>) => {
+    const architecture = architectures[name]!;
+    const graph = architecture.graph();
+    const tensors = new Map(Object.entries(extra).map(([key, shape]) => [key, zeros(shape)]));
+    return [...adaptTensors(architecture, graph, tensors)].map(([key, { shape }]) => `${key} ${shape}`);
+  };
+  t.deepEqual(keysOf('googlenet', { 'aux1.fc1.bias': [2], 'fc.bias': [3], 'auxiliary.bias': [4] }), [
+    'fc.bias 3',
+    'auxiliary.bias 4',
+  ]);
+  const layer = 'features.denseblock2.denselayer11';
+  t.deepEqual(
+    keysOf('densenet121', { [`${layer}.norm.1.weight`]: [3], [`${layer}.conv.2.weight`]: [1, 1, 3, 3] }),
+    [`${layer}.norm1.weight 3`, `${layer}.conv2.weight 1,1,3,3`],
+  );
+  t.deepEqual(
+    keysOf('mobilenetv3_small_100', {
+      'conv_head.weight': [1024, 576, 1, 1],
+      'classifier.weight': [7, 1, 1, 1],
+    }),
+    ['classifier.0.weight 1024,576', 'classifier.3.weight 7,1,1,1'],
+    'only a weight of the right size is flattened',
+  );
+  t.throws(
+    () => keysOf('vgg11', { 'head.fc.bias': [1000], 'classifier.6.bias': [1000] }),
+    /classifier\.6\.bias twice, as head\.fc\.bias and as classifier\.6\.bias/,
+  );
+  t.end();
+});
+
 async function network(reference: string): Promise<Network> {
   const { name, foreign } = named(reference);
-  const { graph: make, targetLayer, otherKeys } = reduced[name] ?? architectures[name]!;
-  const graph = make(10);
+  const architecture = reduced[name] ?? architectures[name]!;
+  const { targetLayer, otherKeys } = architecture;
+  const graph = architecture.graph(10);
   const other = (foreign && otherKeys?.(graph)) || new Map();
   const tensors = seededTensors(graph, cases[reference]!.gain, other);
   const description = {
@@ -95,7 +130,7 @@ async function network(reference: string): Promise<Network> {
     probabilities: 'softmax',
     targetLayer,
   } as const;
-  return loadNetwork(await device(), description, underOwnKeys(graph, tensors, other));
+  return loadNetwork(await device(), description, adaptTensors(architecture, graph, tensors));
 }
 
 async function close(t: Test, got: Float32Array, expected: readonly number[], what: string): Promise<void> {
