@@ -28,7 +28,7 @@ export interface Network extends NetworkDescription, Runnable {
 }
 
 /** Counters that state dicts carry and inference has no use for. */
-const IGNORED = /(^|\.)num_batches_tracked$/;
+export const IGNORED = /(^|\.)num_batches_tracked$/;
 
 /**
  * Puts a state dict on the device. Missing, extra and mis-shaped keys are listed together in one FormatError; NaN and
