@@ -93,7 +93,8 @@ export async function explain(
     const out: Explanation[] = [];
     try {
       for (const index of classes) {
-        for (const method of chosen) out.push(await explainOne(observation, method, index, options));
+        const target = (options.target ?? logitTarget)(index);
+        for (const method of chosen) out.push(await explainOne(observation, method, index, target, options));
       }
     } catch (error) {
       for (const explanation of out) disposeExplanation(explanation);
@@ -136,10 +137,10 @@ async function explainOne(
   observation: Observation,
   method: Method,
   classIndex: number,
+  target: Target,
   options: ExplainOptions,
 ): Promise<Explanation> {
   const { network, input, logits, layer } = observation;
-  const target = (options.target ?? logitTarget)(classIndex);
   const report = options.progress;
   const started = performance.now();
   const context = {

@@ -45,7 +45,7 @@ export interface Observation {
   /** Gradient [1, K, h, w] at the feature map of a scalar whose gradient at the logits is given [1, classes]. */
   readonly pullback: (cotangent: Tensor) => Tensor;
   /** Tensors that several methods or classes share: made when first asked for, freed with the observation. */
-  readonly once: (name: string, make: () => readonly Tensor[]) => readonly Tensor[];
+  readonly once: (key: unknown, make: () => readonly Tensor[]) => readonly Tensor[];
   readonly dispose: () => void;
 }
 
@@ -74,7 +74,7 @@ export function observe(network: Network, input: Tensor, layer: string = network
     const { value, pullback } = vjp(tail, [featureMap]);
     return { values, view, featureMap, logits: value, tail, pullback };
   });
-  const shared = new Map<string, readonly Tensor[]>();
+  const shared = new Map<unknown, readonly Tensor[]>();
   return {
     network,
     layer,
@@ -86,9 +86,9 @@ export function observe(network: Network, input: Tensor, layer: string = network
     tail: kept.tail,
     forward: (x) => logitsOf(new Map([[INPUT, x]])),
     pullback: (cotangent) => kept.pullback(cotangent)[0]!,
-    once(name, make) {
-      const made = shared.get(name) ?? unowned(() => scope(make));
-      shared.set(name, made);
+    once(key, make) {
+      const made = shared.get(key) ?? unowned(() => scope(make));
+      shared.set(key, made);
       return made;
     },
     dispose() {
@@ -121,13 +121,14 @@ export const logProbabilityTarget =
 export const probabilities = (network: Network, logits: Tensor): Tensor =>
   network.probabilities === 'softmax' ? softmax(logits, 1) : sigmoid(logits);
 
-/** dS/dA [1, K, h, w] of a target S at the observed feature map. */
+/** dS/dA [1, K, h, w] of a target S at the observed feature map; the observation's own, freed with it. */
 export function gradientOf(observation: Observation, target: Target): Tensor {
-  return scope(() => {
+  const [gradient] = observation.once(target, () => {
     const at = stopGradient(observation.logits);
     const { gradients } = valueAndGrad((logits) => sum(target(logits)), [at]);
-    return observation.pullback(gradients[0]!);
+    return [observation.pullback(gradients[0]!)];
   });
+  return gradient!;
 }
 
 /** Rows `start` to `start + count` of an identity matrix, as a tensor of the given trailing shape. */

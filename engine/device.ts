@@ -2,11 +2,12 @@
 // Nothing waits for the device until `read`.
 
 import { openAdapter, text } from '#platform';
+import type { ConvVariant } from '../kernels/conv/conv.ts';
 import { sources } from '../kernels/index.ts';
 import type { Launch } from '../kernels/kernel.ts';
 import { bindings, specialise } from '../kernels/source.ts';
 import { DeviceLostError, KernelError, type LimelightError } from './errors.ts';
-import { createMemory, type Memory, type Storage } from './memory.ts';
+import { createMemory, forget, type Memory, type Storage } from './memory.ts';
 
 /** An open device. Made by `openDevice`; everything else takes it from the tensors. */
 export interface Device {
@@ -17,6 +18,8 @@ export interface Device {
   /** Why this adapter was chosen, one phrase. */
   readonly why: string;
   readonly memory: Memory;
+  /** Variants of kernels that are not used; see `DeviceOptions`. */
+  readonly without: ReadonlySet<Variant>;
   /** Undefined on a dry device, which computes nothing. */
   readonly commands: Commands | undefined;
 }
@@ -33,6 +36,8 @@ interface Commands {
   readonly pipelines: Map<string, Pipeline>;
   readonly uniform: GPUBuffer;
   readonly staging: Uint32Array<ArrayBuffer>;
+  /** Buffers that recorded commands use. */
+  readonly touched: Set<GPUBuffer>;
   used: number;
   dispatches: number;
   encoder: GPUCommandEncoder | undefined;
@@ -46,7 +51,12 @@ export interface DeviceOptions {
   readonly adapter?: string;
   /** Bytes of GPU memory that may be taken, pool included. Default 2 GiB. */
   readonly memoryBudget?: number;
+  /** Variants never to be used, to compare others with, or, for winograd, to have the last digit of direct sums. */
+  readonly without?: readonly Variant[];
 }
+
+/** Variants of kernels that can be left out: those of a convolution, and the tiled matrix product. */
+export type Variant = Exclude<ConvVariant, 'naive'> | 'tiled';
 
 /** Bytes of uniforms per submit, and the size bound at each dispatch: no kernel's struct is larger. */
 const UNIFORM_BYTES = 1 << 17;
@@ -80,6 +90,7 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
       usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
     }),
     staging: new Uint32Array(UNIFORM_BYTES / 4),
+    touched: new Set(),
     used: 0,
     dispatches: 0,
     encoder: undefined,
@@ -102,7 +113,8 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
     create: (size) => gpu.createBuffer({ size, usage }),
     settle: () => submit(commands),
   });
-  const device: Device = { kind, name, why, memory, commands };
+  const without = new Set(options.without);
+  const device: Device = { kind, name, why, memory, without, commands };
   opens.push(opened, device);
   return device;
 }
@@ -118,7 +130,8 @@ export function dryDevice(): Device {
     create: () => undefined,
     settle: () => {},
   });
-  return { kind: 'dry', name: 'no device', why: 'shapes alone', memory, commands: undefined };
+  const about = { kind: 'dry', name: 'no device', why: 'shapes alone' };
+  return { ...about, memory, without: new Set(), commands: undefined };
 }
 
 /** A GPU object that is collected while its device lives takes the process with it: keep them all. */
@@ -147,6 +160,7 @@ export function run(device: Device, launch: Launch, inputs: readonly Storage[], 
   if (commands === undefined) return;
   check(commands);
   const [x, y] = launch.workgroups;
+  forget(output);
   if (x === 0 || y === 0) return; // empty output: nothing to compute
   const { gpu } = commands;
   const alignment = gpu.limits.minUniformBufferOffsetAlignment;
@@ -156,10 +170,10 @@ export function run(device: Device, launch: Launch, inputs: readonly Storage[], 
   commands.encoder ??= gpu.createCommandEncoder({ label: 'limelight' });
   commands.pass ??= commands.encoder.beginComputePass();
   commands.staging.set(launch.params, commands.used / 4);
-  const storages = [...inputs, output].map((storage, i) => ({
-    binding: i + 1,
-    resource: { buffer: storage.buffer! },
-  }));
+  const storages = [...inputs, output].map(({ buffer }, i) => {
+    commands.touched.add(buffer!);
+    return { binding: i + 1, resource: { buffer: buffer! } };
+  });
   const group = gpu.createBindGroup({
     label: launch.kernel,
     layout,
@@ -174,7 +188,7 @@ export function run(device: Device, launch: Launch, inputs: readonly Storage[], 
 
 function pipelineOf(commands: Commands, { kernel, constants }: Launch): Pipeline {
   const { gpu, wgsl: sourceTexts, pipelines } = commands;
-  const key = `${kernel} ${JSON.stringify(constants)}`;
+  const key = `${kernel} ${Object.entries(constants).join(' ')}`;
   const known = pipelines.get(key);
   if (known) return known;
   const wgsl = sourceTexts.get(kernel);
@@ -216,6 +230,7 @@ function submit(commands: Commands): void {
   gpu.queue.submit([commands.encoder.finish()]);
   commands.encoder = undefined;
   commands.pass = undefined;
+  commands.touched.clear();
   commands.used = 0;
   commands.dispatches = 0;
 }
@@ -229,8 +244,9 @@ export function write(
   const { commands } = device;
   if (commands === undefined) return;
   check(commands);
+  forget(storage);
   // A pooled buffer may still be read by recorded commands, and a write would overtake them.
-  submit(commands);
+  if (commands.touched.has(storage.buffer!)) submit(commands);
   if (data.byteLength > 0) commands.gpu.queue.writeBuffer(storage.buffer!, 0, data);
 }
 

@@ -1,7 +1,15 @@
 // The engine's surface: devices, tensors, derivatives and the table of operations.
 
 export { grad, stopGradient, type Vjp, valueAndGrad, vjp } from './autograd.ts';
-export { closeDevice, type Device, type DeviceOptions, dryDevice, flush, openDevice } from './device.ts';
+export {
+  closeDevice,
+  type Device,
+  type DeviceOptions,
+  dryDevice,
+  flush,
+  openDevice,
+  type Variant,
+} from './device.ts';
 export * from './errors.ts';
 export * from './ops/conv.ts';
 export * from './ops/elementwise.ts';

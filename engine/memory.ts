@@ -13,6 +13,8 @@ export interface Storage {
   /** Undefined on a dry device. */
   readonly buffer: GPUBuffer | undefined;
   references: number;
+  /** Copies of it in the order a kernel wants, by name; see `keep`. */
+  readonly copies: Map<string, Storage>;
 }
 
 /** Where buffers come from. */
@@ -29,6 +31,8 @@ interface Source {
 export interface Memory extends Source {
   /** Buffers in no use, by their size. */
   readonly free: Map<number, Storage['buffer'][]>;
+  /** Storages with copies, which go first when memory is short. */
+  readonly copied: Set<Storage>;
   liveBytes: number;
   pooledBytes: number;
 }
@@ -36,6 +40,7 @@ export interface Memory extends Source {
 export const createMemory = (source: Source): Memory => ({
   ...source,
   free: new Map(),
+  copied: new Set(),
   liveBytes: 0,
   pooledBytes: 0,
 });
@@ -61,7 +66,10 @@ export function allocate(memory: Memory, bytes: number, purpose: string): Storag
   const list = free.get(size);
   const reused = list !== undefined && list.length > 0;
   if (reused) memory.pooledBytes -= size;
-  else if (memory.liveBytes + memory.pooledBytes + size > budget) trim(memory);
+  else if (memory.liveBytes + memory.pooledBytes + size > budget) {
+    if (memory.liveBytes + size > budget) for (const storage of memory.copied) forget(storage);
+    trim(memory);
+  }
   if (memory.liveBytes + size > budget) {
     throw new MemoryBudgetError(
       `${purpose}: ${megabytes(bytes)} more would exceed the memory budget of ${megabytes(budget)} ` +
@@ -69,7 +77,13 @@ export function allocate(memory: Memory, bytes: number, purpose: string): Storag
     );
   }
   memory.liveBytes += size;
-  return { memory, size, buffer: reused ? list.pop() : memory.create(size), references: 0 };
+  return {
+    memory,
+    size,
+    buffer: reused ? list.pop() : memory.create(size),
+    references: 0,
+    copies: new Map(),
+  };
 }
 
 export function retain(storage: Storage): void {
@@ -80,11 +94,34 @@ export function retain(storage: Storage): void {
 export function release(storage: Storage): void {
   if (--storage.references > 0) return;
   const { memory, buffer, size } = storage;
+  forget(storage);
   memory.liveBytes -= size;
   memory.pooledBytes += size;
   const list = memory.free.get(size);
   if (list) list.push(buffer);
   else memory.free.set(size, [buffer]);
+}
+
+/**
+ * The copy of `storage` called `name`: made once, and freed with the storage, when the storage is written again, or
+ * when memory is short. `make` gives it filled; the caller retains what it uses.
+ */
+export function keep(storage: Storage, name: string, make: () => Storage): Storage {
+  const known = storage.copies.get(name);
+  if (known) return known;
+  const made = make();
+  retain(made);
+  storage.copies.set(name, made);
+  storage.memory.copied.add(storage);
+  return made;
+}
+
+/** Gives up the copies of a storage. */
+export function forget(storage: Storage): void {
+  if (storage.copies.size === 0) return;
+  for (const copy of storage.copies.values()) release(copy);
+  storage.copies.clear();
+  storage.memory.copied.delete(storage);
 }
 
 /** Destroys every pooled buffer. */

@@ -35,6 +35,10 @@ let depth = 0;
 /** Whether operations are recorded at present. */
 export const isRecording = (): boolean => depth > 0;
 
+/** Whether what is made of `inputs` now is recorded; if not, an operation may take a way that has no derivative. */
+export const isRecorded = (inputs: readonly Tensor[]): boolean =>
+  depth > 0 && inputs.some((input) => input.node);
+
 /** Runs `f` with recording on. */
 export function recording<T>(f: () => T): T {
   depth++;
@@ -61,7 +65,7 @@ export function apply<A>(operation: Operation<A>, inputs: readonly Tensor[], att
   const shape = operation.shape(inputs, attributes);
   if (operation.forward !== undefined) checkTypes(operation, inputs);
   const first = inputs[0]!;
-  const recorded = depth > 0 && operation.vjp !== undefined && inputs.some((input) => input.node);
+  const recorded = operation.vjp !== undefined && isRecorded(inputs);
   const make = (): Tensor => {
     if (operation.forward === undefined) return alias(first, shape);
     const output = empty(first.device, shape, operation.type ?? 'f32', operation.name);

@@ -1,11 +1,15 @@
 // The models layer's surface.
 
+export { type Architecture, adaptTensors, architectures } from './architectures/index.ts';
 export { resnetCifar } from './architectures/resnet-cifar.ts';
 export { cifarGap, digitDense, digitScenes } from './architectures/shipped.ts';
 export { squeezenet1_0, squeezenet1_1 } from './architectures/squeezenet.ts';
 export * from './catalog.ts';
+export { multiplyAdds, parameterCount } from './cost.ts';
+export { describeImported } from './describe.ts';
 export { FormatError } from './formats/errors.ts';
 export type { HostTensor, StateDict } from './formats/host-tensor.ts';
+export type { ImportedNetwork, OpenPart } from './formats/imported.ts';
 export { readNpy, writeNpy } from './formats/npy.ts';
 export { readSafetensors, type Safetensors, writeSafetensors } from './formats/safetensors.ts';
 export { boundary, evaluate, type Graph, type GraphNode, INPUT, nodeOf } from './graph.ts';
@@ -13,3 +17,5 @@ export * as layers from './layers.ts';
 export * from './network.ts';
 export type { Pixels } from './pixels.ts';
 export * from './preprocess.ts';
+export { type Fitted, fitted, recognise } from './recognise.ts';
+export { defaultTargetLayer, featureMaps } from './target-layer.ts';

@@ -27,8 +27,8 @@ export interface Network extends NetworkDescription, Runnable {
   readonly device: Device;
 }
 
-/** Counters that state dicts carry and inference has no use for. */
-export const IGNORED = /(^|\.)num_batches_tracked$/;
+/** Whether a key is of a counter that state dicts carry and inference has no use for. */
+export const isCounter = (key: string): boolean => /(^|\.)num_batches_tracked$/.test(key);
 
 /**
  * Puts a state dict on the device. Missing, extra and mis-shaped keys are listed together in one FormatError; NaN and
@@ -49,7 +49,7 @@ export function loadNetwork(device: Device, description: NetworkDescription, ten
     return fits ? [] : [`${key} is ${shown(found.shape)}, expected ${shown(shape)}`];
   });
   for (const key of tensors.keys())
-    if (!expected.has(key) && !IGNORED.test(key)) problems.push(`unexpected ${key}`);
+    if (!expected.has(key) && !isCounter(key)) problems.push(`unexpected ${key}`);
   if (problems.length > 0) {
     throw new FormatError(`the weights do not fit the network ${name}:\n  ${problems.join('\n  ')}`);
   }

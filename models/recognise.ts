@@ -5,7 +5,7 @@ import type { CatalogEntry } from './catalog.ts';
 import { numbered } from './catalog.ts';
 import type { StateDict } from './formats/host-tensor.ts';
 import type { Graph } from './graph.ts';
-import { IGNORED } from './network.ts';
+import { isCounter } from './network.ts';
 
 /** An entry made to fit a state dict, and the state dict under the entry's keys. */
 export interface Fitted {
@@ -50,7 +50,7 @@ export function recognise(entries: Iterable<CatalogEntry>, tensors: StateDict): 
 
 function isWhole({ entry: { graph }, tensors }: Fitted): boolean {
   const expected = graph.nodes.flatMap((node) => Object.values(node.parameters));
-  const found = [...tensors.keys()].filter((key) => !IGNORED.test(key));
+  const found = [...tensors.keys()].filter((key) => !isCounter(key));
   if (found.length !== new Set(expected.map(({ key }) => key)).size) return false;
   return expected.every(({ key, shape }) => tensors.get(key)?.shape.join() === shape.join());
 }

@@ -89,11 +89,10 @@ async function outputsOf(
   const parts = await partsOf(graph, () => Promise.reject(new FormatError('no parts here')));
   const given = new Map<string, Value>();
   for (const [name, value] of inputs) {
-    given.set(name, onDevice.has(name) ? { type: value.type, shape: value.shape, node: name } : value);
+    const { type, shape } = value;
+    given.set(name, onDevice.has(name) ? { type, shape, twice: shape, before: 1, node: name } : value);
   }
-  const [first] = onDevice;
-  const batch = (first === undefined ? undefined : inputs.get(first)?.shape[0]) ?? 1;
-  const imported = importNodes(graph, { opset, batch, given, parts });
+  const imported = importNodes(graph, { opset, batch: 1, given, parts });
   const results = scope(() => {
     const values = new Map<string, Tensor>();
     for (const name of onDevice) {

@@ -7,19 +7,18 @@ import { pathToFileURL } from 'node:url';
 import { bytes } from '#platform';
 import { defaultMethods, LayerError, recogniseHead } from '../../cam/index.ts';
 import { type Device, LimelightError } from '../../engine/index.ts';
-import { type CatalogEntry, catalog, catalogEntry, numbered } from '../../models/catalog.ts';
-import { FormatError } from '../../models/formats/errors.ts';
+import { type CatalogEntry, catalog, catalogEntry } from '../../models/catalog.ts';
+import { describeImported } from '../../models/describe.ts';
 import type { StateDict } from '../../models/formats/host-tensor.ts';
 import type { ImportedNetwork } from '../../models/formats/imported.ts';
 import { readSafetensors } from '../../models/formats/safetensors.ts';
-import { type Graph, shapesOf } from '../../models/graph.ts';
+import type { Graph } from '../../models/graph.ts';
 import { imagenetLabels } from '../../models/hub/published.ts';
 import { HubError, type RemoteFile } from '../../models/hub/remote-file.ts';
 import { loadNetwork, type Network, type NetworkDescription } from '../../models/network.ts';
 import type { Pixels } from '../../models/pixels.ts';
 import { checkPreprocessing, type Preprocessing, presets } from '../../models/preprocess.ts';
 import { fitted, recognise } from '../../models/recognise.ts';
-import { defaultTargetLayer } from '../../models/target-layer.ts';
 import { decodeImage, ImageError } from '../image/decode.ts';
 import { asUsage, UsageError } from './errors.ts';
 import { isSafetensors, looksLikeFile, readNetworkFile } from './model-file.ts';
@@ -124,27 +123,13 @@ function recognised(path: string, tensors: StateDict) {
 
 /** A network whose file holds its graph. */
 function fromGraph(name: string, imported: ImportedNetwork): Found {
-  const { graph, tensors, inputShape, anySize, probabilities, preprocessing: said } = imported;
-  const [, channels, height, width] = inputShape as [number, number, number, number];
-  if (channels !== 1 && channels !== 3) {
-    throw new FormatError(`${name} takes ${channels} channels; a picture has 3, or 1 if it is grey`);
-  }
-  const shapes = shapesOf(graph, inputShape);
-  const size = anySize ? {} : { size: [height, width] as const };
+  const [, , height, width] = imported.inputShape as [number, number, number, number];
   return {
-    description: {
-      name,
-      summary: 'from a file',
-      graph,
-      preprocessing: { channels, ...presets.unit, ...size, ...said },
-      classes: imported.classes ?? numbered(shapes.get(graph.output)!.at(-1)!),
-      probabilities,
-      targetLayer: defaultTargetLayer(graph, shapes) ?? graph.output,
-    },
+    description: describeImported(name, imported),
     exampleSize: [height, width],
-    tensors: async () => tensors,
-    fixedSize: !anySize,
-    guessed: said?.scale === undefined,
+    tensors: async () => imported.tensors,
+    fixedSize: !imported.anySize,
+    guessed: imported.preprocessing?.scale === undefined,
   };
 }
 

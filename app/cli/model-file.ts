@@ -13,13 +13,15 @@ import { readOnnx } from '../../models/formats/onnx/read.ts';
 
 type Reader = (bytes: Uint8Array, name: string, openPart: OpenPart) => Promise<ImportedNetwork>;
 
+const readH5: Reader = (bytes, name) => readKerasH5(bytes, name);
+
 /** Formats that hold the graph beside the weights. A .keras file is a zip archive, which its reader refuses. */
 const readers: Readonly<Record<string, Reader>> = {
   '.onnx': readOnnx,
   '.json': readTfjs,
-  '.h5': readKerasH5,
-  '.hdf5': readKerasH5,
-  '.keras': readKerasH5,
+  '.h5': readH5,
+  '.hdf5': readH5,
+  '.keras': readH5,
 };
 
 /** Formats that are not read, and the way round. */

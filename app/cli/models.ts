@@ -11,7 +11,7 @@ function weightsOf({ name, weights, published }: CatalogEntry): string {
   if (weights) return existsSync(weights) ? 'shipped' : 'missing';
   if (!published) return `bring ${name}=FILE`;
   const { weights: remote, licence } = published;
-  const place = existsSync(join(cacheFolder(), remote.name)) ? 'cached' : 'fetched';
+  const place = existsSync(join(cacheFolder(), remote.name)) ? 'cached' : 'on demand';
   return `${place}, ${(remote.bytes / 1e6).toFixed(0)} MB, ${licence}`;
 }
 

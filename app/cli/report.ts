@@ -1,7 +1,7 @@
 // What is said of explanations: one row of a table, or one JSON object.
 
 import Table from 'cli-table3';
-import { formatValue } from '../image/overlay.ts';
+import { formatValue } from '../image/heat.ts';
 import type { Explained } from './pipeline.ts';
 
 /** A plain table: a bold head is all it has, since colours belong to terminals only. */

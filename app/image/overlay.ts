@@ -1,7 +1,8 @@
 // One picture with one heat map: title, lines of text, the panel, and a colour bar in raw values.
 
 import type { Pixels } from '../../models/pixels.ts';
-import { colourBar, type HeatMap, panel } from './panel.ts';
+import { formatValue, type HeatMap } from './heat.ts';
+import { colourBar, panel } from './panel.ts';
 import { FAINT_INK, group, renderPng, text, textWidth } from './svg.ts';
 
 export interface OverlayOptions {
@@ -58,11 +59,4 @@ export function renderOverlay(options: OverlayOptions): Uint8Array {
 function rawTicks(low: number, high: number): { at: number; label: string }[] {
   const at = high === low ? [0] : [0, 0.5, 1];
   return at.map((position) => ({ at: position, label: formatValue(low + (high - low) * position) }));
-}
-
-/** A raw map value with three significant digits. */
-export function formatValue(value: number): string {
-  const size = Math.abs(value);
-  const plain = size === 0 || (size >= 1e-3 && size < 1e5);
-  return (plain ? String(Number(value.toPrecision(3))) : value.toExponential(2)).replaceAll('-', '−');
 }

@@ -1,7 +1,8 @@
 // A comparison sheet: rows of panels, such as one picture with the map of each method.
 
 import type { Pixels } from '../../models/pixels.ts';
-import { colourBar, type Drawing, type HeatMap, panel } from './panel.ts';
+import type { HeatMap } from './heat.ts';
+import { colourBar, type Drawing, panel } from './panel.ts';
 import { FAINT_INK, group, renderPng, text } from './svg.ts';
 
 export interface SheetCell {

@@ -2,15 +2,17 @@
 // so each one's vjp is the other two, and derivatives of every order are closed.
 
 import * as kernels from '../../kernels/conv/conv.ts';
+import { matmulTiled, packedRows } from '../../kernels/matmul/matmul.ts';
 import { sum as sumKernel } from '../../kernels/reduce/reduce.ts';
 import { type Device, run } from '../device.ts';
 import { ShapeError } from '../errors.ts';
 import type { Storage } from '../memory.ts';
-import { apply, type Operation } from '../operation.ts';
-import { empty, show, type Tensor } from '../tensor.ts';
-import { add } from './elementwise.ts';
+import { apply, isRecorded, type Operation } from '../operation.ts';
+import { filled, packedOnce } from '../pack.ts';
+import { empty, type Shape, show, sizeOf, type Tensor } from '../tensor.ts';
+import { add, clamp, relu } from './elementwise.ts';
 import { reshape } from './layout.ts';
-import { runMatmul } from './matmul.ts';
+import { described, type RowEpilogue, runMatmul } from './matmul.ts';
 
 /** Pixels along y and x; padding as [top, left, bottom, right]. */
 export interface ConvOptions {
@@ -65,47 +67,86 @@ const inputShape = (g: Geometry) => [g.batch, g.inChannels, ...g.input];
 const weightShape = (g: Geometry) => [g.outChannels, g.inChannels / g.groups, ...g.kernel];
 const outputShape = (g: Geometry) => [g.batch, g.outChannels, ...g.output];
 
-/** A buffer filled by one launch, for the next one to read. */
-function prepare(device: Device, { launch, elements }: kernels.SizedLaunch, input: Storage): Tensor {
-  const made = empty(device, [elements], 'f32', 'conv2d');
-  run(device, launch, [input], made.storage);
-  return made;
+/** One convolution, forward or adjoint, to be launched: storages of its input, weights and result. */
+interface Call {
+  readonly device: Device;
+  readonly convolution: kernels.Convolution;
+  readonly x: Storage;
+  readonly w: Storage;
+  readonly y: Storage;
+  readonly epilogue: RowEpilogue;
 }
 
-/** Pads, packs and convolves with the tiled kernels. */
-function runTiled(
-  device: Device,
-  g: Geometry,
-  spread: readonly [number, number],
-  packing: kernels.SizedLaunch,
-  x: Storage,
-  w: Storage,
-  y: Storage,
-): void {
-  const padded = prepare(device, kernels.padRows(g, spread), x);
-  const packed = prepare(device, packing, w);
-  run(device, kernels.conv2dTiled(g), [padded.storage, packed.storage], y);
+function runTiled(variant: 'direct' | 'rows', call: Call): void {
+  const { device, convolution, x, w, y, epilogue } = call;
+  const launches = kernels.conv2dTiled(variant, convolution, described(epilogue));
+  const padded = filled(device, launches.x, x, 'conv2d');
+  const packed = packedOnce(device, launches.w, w, 'conv2d');
+  run(device, launches.y, [padded.storage, packed.storage, epilogue.bias ?? w], y);
   padded.dispose();
   packed.dispose();
+}
+
+/** How each variant but the naive one, which needs the geometry before it was made a convolution, is launched. */
+const variants: Readonly<Record<Exclude<kernels.ConvVariant, 'naive'>, (call: Call) => void>> = {
+  pointwise({ device, convolution, x, w, y, epilogue }) {
+    const { geometry: g, spread, adjoint } = convolution;
+    // A stride goes before the product and its adjoint after it, so that the product is over the fewest pixels.
+    const [m, k, n] = [g.outChannels, g.inChannels, sizeOf(adjoint ? g.input : g.output)];
+    const a = adjoint ? { batch: 0, row: 1, column: m } : { batch: 0, row: k, column: 1 };
+    const product = { batch: g.batch, m, n, k, a, b: { batch: k * n, row: n, column: 1 } };
+    if ([...g.stride, ...spread].every((step) => step === 1)) runMatmul(device, product, w, x, y, epilogue);
+    else if (adjoint) {
+      const few = empty(device, [g.batch, m, n], 'f32', 'conv2d');
+      runMatmul(device, product, w, x, few.storage);
+      run(device, kernels.respacePixels(g.batch * m, convolution).launch, [few.storage], y);
+      few.dispose();
+    } else {
+      const few = filled(device, kernels.respacePixels(g.batch * k, convolution), x, 'conv2d');
+      runMatmul(device, product, w, few.storage, y, epilogue);
+      few.dispose();
+    }
+  },
+  depthwise({ device, convolution, x, w, y, epilogue }) {
+    run(device, kernels.conv2dDepthwise(convolution, described(epilogue)), [x, w, epilogue.bias ?? w], y);
+  },
+  winograd({ device, convolution, x, w, y, epilogue }) {
+    const { outChannels: m, inChannels: k } = convolution.geometry;
+    const width = packedRows({ m });
+    const { w: transformation, parts } = kernels.conv2dWinograd(convolution, width, described(epilogue));
+    const factor = packedOnce(device, transformation, w, 'conv2d');
+    for (const part of parts) {
+      const n = part.columns;
+      const pixels = filled(device, part.x, x, 'conv2d');
+      const products = empty(device, [36, m, n], 'f32', 'conv2d');
+      const packed = { aBatch: k * width, bRow: n, bBatch: k * n };
+      const launch = matmulTiled({ batch: 36, m, n, k }, packed, described({}));
+      run(device, launch, [factor.storage, pixels.storage, factor.storage], products.storage);
+      pixels.dispose();
+      run(device, part.y, [products.storage, epilogue.bias ?? w], y);
+      products.dispose();
+    }
+    factor.dispose();
+  },
+  direct: (call) => runTiled('direct', call),
+  rows: (call) => runTiled('rows', call),
+};
+
+function runForward(g: Geometry, x: Tensor, w: Tensor, y: Tensor, epilogue: RowEpilogue): void {
+  const { device } = y;
+  const convolution = kernels.forward(g);
+  const variant = kernels.chooseConv(convolution, device.without);
+  const storages = { x: x.storage, w: w.storage, y: y.storage };
+  if (variant === 'naive') {
+    const launch = kernels.conv2dNaive(g, described(epilogue));
+    run(device, launch, [x.storage, w.storage, epilogue.bias ?? w.storage], y.storage);
+  } else variants[variant]({ device, convolution, ...storages, epilogue });
 }
 
 const forward: Operation<Geometry> = {
   name: 'conv2d',
   shape: (_, g) => outputShape(g),
-  forward: ([x, w], y, g) => {
-    const { device } = y;
-    if (kernels.isPointwise(g)) {
-      const pixels = g.input[0] * g.input[1];
-      const a = { batch: 0, row: g.inChannels, column: 1 };
-      const b = { batch: g.inChannels * pixels, row: pixels, column: 1 };
-      const product = { batch: g.batch, m: g.outChannels, n: pixels, k: g.inChannels, a, b };
-      return runMatmul(device, product, w!.storage, x!.storage, y.storage);
-    }
-    if (!kernels.isTileable(g))
-      return run(device, kernels.conv2dNaive(g), [x!.storage, w!.storage], y.storage);
-    const packing = kernels.packWeights(g.outChannels, g.inChannels, g.kernel[0] * g.kernel[1], false);
-    runTiled(device, g, [1, 1], packing, x!.storage, w!.storage, y.storage);
-  },
+  forward: ([x, w], y, g) => runForward(g, x!, w!, y, {}),
   vjp: (d, { inputs: [x, w], needs, attributes }) => [
     needs[0] ? apply(inputGradient, [d, w!], attributes) : undefined,
     needs[1] ? apply(weightGradient, [x!, d], attributes) : undefined,
@@ -117,19 +158,11 @@ const inputGradient: Operation<Geometry> = {
   shape: (_, g) => inputShape(g),
   forward: ([dy, w], dx, g) => {
     const { device } = dx;
-    if (kernels.isPointwise(g)) {
-      const pixels = g.input[0] * g.input[1];
-      const a = { batch: 0, row: 1, column: g.inChannels };
-      const b = { batch: g.outChannels * pixels, row: pixels, column: 1 };
-      const product = { batch: g.batch, m: g.inChannels, n: pixels, k: g.outChannels, a, b };
-      return runMatmul(device, product, w!.storage, dy!.storage, dx.storage);
-    }
-    if (!kernels.isTileable(g)) {
-      return run(device, kernels.conv2dInputGradientNaive(g), [dy!.storage, w!.storage], dx.storage);
-    }
-    const { geometry, spread } = kernels.adjointGeometry(g);
-    const packing = kernels.packWeights(g.outChannels, g.inChannels, g.kernel[0] * g.kernel[1], true);
-    runTiled(device, geometry, spread, packing, dy!.storage, w!.storage, dx.storage);
+    const convolution = kernels.inputGradient(g);
+    const variant = kernels.chooseConv(convolution, device.without);
+    const storages = { x: dy!.storage, w: w!.storage, y: dx.storage };
+    if (variant !== 'naive') return variants[variant]({ device, convolution, ...storages, epilogue: {} });
+    run(device, kernels.conv2dInputGradientNaive(g), [dy!.storage, w!.storage], dx.storage);
   },
   vjp: (d, { inputs: [dy, w], needs, attributes }) => [
     needs[0] ? apply(forward, [d, w!], attributes) : undefined,
@@ -142,11 +175,11 @@ const weightGradient: Operation<Geometry> = {
   shape: (_, g) => weightShape(g),
   forward: ([x, dy], dw, g) => {
     const { device } = dw;
-    if (!kernels.isTileable(g)) {
+    if (!kernels.isTiledWeightGradient(g)) {
       return run(device, kernels.conv2dWeightGradientNaive(g), [x!.storage, dy!.storage], dw.storage);
     }
-    const padded = prepare(device, kernels.padRows(g), x!.storage);
-    const packed = prepare(device, kernels.packPixels(g), dy!.storage);
+    const padded = filled(device, kernels.padForWeightGradient(g), x!.storage, 'conv2d');
+    const packed = filled(device, kernels.packPixels(g), dy!.storage, 'conv2d');
     const { launch, elements, parts } = kernels.conv2dWeightGradient(g);
     if (parts === 1) run(device, launch, [padded.storage, packed.storage], dw.storage);
     else {
@@ -164,11 +197,45 @@ const weightGradient: Operation<Geometry> = {
   ],
 };
 
-/** x [N, C, H, W], w [O, C/groups, KH, KW], bias [O] -> [N, O, OH, OW]; cross-correlation, as networks define it. */
-export function conv2d(x: Tensor, w: Tensor, options: ConvOptions = {}, bias?: Tensor): Tensor {
+/** What may follow a convolution at once; each is a clamp. */
+export type Activation = 'relu' | 'relu6';
+
+const ranges: Readonly<Record<Activation, readonly [low: number, high: number]>> = {
+  relu: [0, 3.4028234663852886e38], // the largest f32
+  relu6: [0, 6],
+};
+
+/** Convolution, bias and activation in one kernel. It has no derivative: `conv2d` uses it where none is taken. */
+const fused: Operation<{ readonly g: Geometry; readonly activation: Activation | undefined }> = {
+  name: 'conv2d',
+  shape: (_, { g }) => outputShape(g),
+  forward: ([x, w, bias], y, { g, activation }) =>
+    runForward(g, x!, w!, y, {
+      ...(bias && { bias: bias.storage }),
+      ...(activation && { clamp: ranges[activation] }),
+    }),
+};
+
+/**
+ * x [N, C, H, W], w [O, C/groups, KH, KW], bias [O] -> [N, O, OH, OW]; cross-correlation, as networks define it. Where no
+ * derivative is being taken, bias and activation cost nothing.
+ */
+export function conv2d(
+  x: Tensor,
+  w: Tensor,
+  options: ConvOptions = {},
+  bias?: Tensor,
+  activation?: Activation,
+): Tensor {
   const g = geometryOf('conv2d', x.shape, w.shape, options);
+  if (bias !== undefined) checkBias(bias, outputShape(g));
+  const inputs = bias === undefined ? [x, w] : [x, w, bias];
+  if (!isRecorded(inputs) && inputs.length + Number(activation !== undefined) > 2)
+    return apply(fused, inputs, { g, activation });
   const y = apply(forward, [x, w], g);
-  return bias === undefined ? y : addBias(y, bias);
+  const z = bias === undefined ? y : addBias(y, bias);
+  if (activation === undefined) return z;
+  return activation === 'relu' ? relu(z) : clamp(z, ...ranges[activation]);
 }
 
 /**
@@ -193,8 +260,12 @@ export function convTranspose2d(
 
 /** y [N, O, H, W] plus bias [O]. */
 export function addBias(y: Tensor, bias: Tensor): Tensor {
-  if (bias.shape.length !== 1 || bias.shape[0] !== y.shape[1]) {
-    throw new ShapeError(`bias: ${show(bias.shape)} for ${y.shape[1]} channels of ${show(y.shape)}`);
-  }
+  checkBias(bias, y.shape);
   return add(y, reshape(bias, [1, -1, ...y.shape.slice(2).map(() => 1)]));
+}
+
+function checkBias({ shape }: Tensor, y: Shape): void {
+  if (shape.length !== 1 || shape[0] !== y[1]) {
+    throw new ShapeError(`bias: ${show(shape)} for ${y[1]} channels of ${show(y)}`);
+  }
 }

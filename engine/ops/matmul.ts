@@ -1,12 +1,15 @@
 // Matrix products. One operation with transposition flags is closed under differentiation.
 
+import { padPlanes } from '../../kernels/conv/conv.ts';
+import type { Epilogue } from '../../kernels/kernel.ts';
 import { strided } from '../../kernels/layout/layout.ts';
 import * as kernels from '../../kernels/matmul/matmul.ts';
 import { type Device, run } from '../device.ts';
 import { ShapeError } from '../errors.ts';
 import type { Storage } from '../memory.ts';
 import { apply, type Operation } from '../operation.ts';
-import { empty, type Shape, show, sizeOf, type Tensor } from '../tensor.ts';
+import { filled, packedOnce } from '../pack.ts';
+import { type Shape, show, sizeOf, type Tensor } from '../tensor.ts';
 import { broadcastShape } from './elementwise.ts';
 import { reshape } from './layout.ts';
 import { sumTo } from './reduce.ts';
@@ -60,6 +63,17 @@ const product: Operation<MatmulAttributes> = {
   },
 };
 
+/** What is added to row i of a product, and the range it is then brought into. */
+export interface RowEpilogue {
+  readonly bias?: Storage;
+  readonly clamp?: readonly [low: number, high: number];
+}
+
+export const described = ({ bias, clamp }: RowEpilogue): Epilogue => ({
+  bias: bias !== undefined,
+  ...(clamp && { clamp }),
+});
+
 /** Launches the variant that fits; strides as in `MatmulGeometry`. */
 export function runMatmul(
   device: Device,
@@ -67,29 +81,32 @@ export function runMatmul(
   a: Storage,
   b: Storage,
   y: Storage,
+  rowEpilogue: RowEpilogue = {},
 ): void {
-  if (!kernels.isTiledMatmul(g)) {
-    run(device, kernels.matmulNaive(g), [a, b], y);
+  const { bias } = rowEpilogue;
+  const epilogue = described(rowEpilogue);
+  if (device.without.has('tiled') || !kernels.isTiledMatmul(g)) {
+    run(device, kernels.matmulNaive(g, epilogue), [a, b, bias ?? a], y);
     return;
   }
-  const paddedM = Math.ceil(g.m / kernels.TILE_ROWS) * kernels.TILE_ROWS;
-  const packedA = pack(device, a, g.a, { batch: g.batch, rows: g.k, columns: g.m, width: paddedM }, true);
-  const bRow = kernels.isVectorRows(g) ? g.b.row : Math.ceil(g.n / 4) * 4;
-  const packedB = kernels.isVectorRows(g)
-    ? undefined
-    : pack(device, b, g.b, { batch: g.batch, rows: g.k, columns: g.n, width: bRow }, false);
-  const launch = kernels.matmulTiled(g, {
-    paddedM,
-    aBatch: g.a.batch === 0 ? 0 : g.k * paddedM,
-    bRow,
-    bBatch: packedB === undefined ? g.b.batch : g.b.batch === 0 ? 0 : g.k * bRow,
-  });
-  run(device, launch, [packedA.storage, packedB?.storage ?? b], y);
+  const width = kernels.packedRows(g);
+  const packedA = pack(device, a, g.a, { batch: g.batch, rows: g.k, columns: g.m, width }, true);
+  const plain = kernels.isVectorRows(g);
+  const bRow = plain ? g.b.row : Math.ceil(g.n / 4) * 4;
+  const size = { batch: g.batch, rows: g.k, columns: g.n, width: bRow };
+  const packedB = plain ? undefined : pack(device, b, g.b, size, false);
+  const aBatch = g.a.batch === 0 ? 0 : g.k * width;
+  const bBatch = plain ? g.b.batch : g.b.batch === 0 ? 0 : g.k * bRow;
+  const launch = kernels.matmulTiled(g, { aBatch, bRow, bBatch }, epilogue);
+  run(device, launch, [packedA.storage, packedB?.storage ?? b, bias ?? b], y);
   packedA.dispose();
   packedB?.dispose();
 }
 
-/** A factor as [batch, rows, width], transposed on the way if asked, zeros beyond `columns`. */
+/**
+ * A factor as [batch, rows, width], transposed on the way if asked, zeros beyond `columns`. A factor that the whole
+ * batch shares is most often a weight, so its copy is kept.
+ */
 function pack(
   device: Device,
   x: Storage,
@@ -98,16 +115,18 @@ function pack(
   transposed: boolean,
 ): Tensor {
   const batch = strides.batch === 0 ? 1 : size.batch;
-  const packed = empty(device, [batch, size.rows, size.width], 'f32', 'matmul');
-  const whole = { mul: 1, add: 0, div: 1 };
   const [row, column] = transposed ? [strides.column, strides.row] : [strides.row, strides.column];
-  const launch = strided([
-    { outputSize: batch, inputSize: batch, inputStride: strides.batch, ...whole },
-    { outputSize: size.rows, inputSize: size.rows, inputStride: row, ...whole },
-    { outputSize: size.width, inputSize: size.columns, inputStride: column, ...whole },
-  ]);
-  run(device, launch, [x], packed.storage);
-  return packed;
+  const whole = { mul: 1, add: 0, div: 1 };
+  const launch =
+    column === 1 && row === size.columns && (batch === 1 || strides.batch === size.rows * row)
+      ? padPlanes(batch, [size.rows, size.columns], size.rows, size.width / 4)
+      : strided([
+          { outputSize: batch, inputSize: batch, inputStride: strides.batch, ...whole },
+          { outputSize: size.rows, inputSize: size.rows, inputStride: row, ...whole },
+          { outputSize: size.width, inputSize: size.columns, inputStride: column, ...whole },
+        ]);
+  const sized = { launch, elements: batch * size.rows * size.width };
+  return strides.batch === 0 ? packedOnce(device, sized, x, 'matmul') : filled(device, sized, x, 'matmul');
 }
 
 /** a [..., M, K] b [..., K, N] -> [..., M, N]; leading axes broadcast; either factor may be read transposed. */

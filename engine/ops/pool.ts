@@ -4,7 +4,7 @@
 import * as kernels from '../../kernels/pool/pool.ts';
 import { run } from '../device.ts';
 import { ShapeError } from '../errors.ts';
-import { apply, type Operation } from '../operation.ts';
+import { apply, isRecorded, type Operation } from '../operation.ts';
 import { sameShape, show, type Tensor } from '../tensor.ts';
 import { max, mean } from './reduce.ts';
 
@@ -89,6 +89,13 @@ const scattered: Operation<Geometry> = {
   vjp: (d, { inputs: [, indices], attributes }) => [apply(gathered, [d, indices!], attributes)],
 };
 
+/** The maximum alone, without the indices that its derivative needs. */
+const largest: Operation<Geometry> = {
+  name: 'max pooling',
+  shape: ([x], g) => [x!.shape[0]!, x!.shape[1]!, ...g.output],
+  forward: ([x], y, g) => run(y.device, kernels.maxPool(g), [x!.storage], y.storage),
+};
+
 /** Largest element of each window; of equals the first takes the derivative. Padding never wins. */
 export const maxPool2d = (x: Tensor, options: PoolOptions): Tensor => maxPoolSelect(x, x, options);
 
@@ -98,6 +105,7 @@ export function maxPoolSelect(x: Tensor, values: Tensor, options: PoolOptions): 
   if (!sameShape(x.shape, values.shape)) {
     throw new ShapeError(`maxPoolSelect: values ${show(values.shape)} for windows of ${show(x.shape)}`);
   }
+  if (values === x && !isRecorded([x]) && kernels.isPlainMaxPool(g)) return apply(largest, [x], g);
   return apply(gathered, [values, apply(windows, [x], g)], g);
 }
 

@@ -4,13 +4,16 @@ import { type Candidate, chooseAdapter } from './choose.ts';
 import { FileError, messageOf } from './errors.ts';
 import type { Platform } from './interface.ts';
 
+/** How an address is said in errors: bundlers make data: URLs of small files, whole in themselves. */
+const said = ({ href }: URL) => (href.startsWith('data:') ? `${href.slice(0, 60)}…` : href);
+
 async function get(url: URL): Promise<Response> {
   const response = await fetch(url).catch((error: unknown) => {
-    throw new FileError(`cannot read ${url.href}: ${messageOf(error)}`, { cause: error });
+    throw new FileError(`cannot read ${said(url)}: ${messageOf(error)}`, { cause: error });
   });
   if (!response.ok) {
     throw new FileError(
-      `cannot read ${url.href}: the server answered ${response.status} ${response.statusText}`,
+      `cannot read ${said(url)}: the server answered ${response.status} ${response.statusText}`,
     );
   }
   return response;
@@ -19,7 +22,7 @@ async function get(url: URL): Promise<Response> {
 async function read<T>(url: URL, body: (response: Response) => Promise<T>): Promise<T> {
   return body(await get(url)).catch((error: unknown) => {
     if (error instanceof FileError) throw error;
-    throw new FileError(`cannot read ${url.href}: ${messageOf(error)}`, { cause: error });
+    throw new FileError(`cannot read ${said(url)}: ${messageOf(error)}`, { cause: error });
   });
 }
 
@@ -48,3 +51,23 @@ const remedy = () =>
   'open the page over https or from localhost in a browser with WebGPU, and let it use hardware acceleration';
 
 export const openAdapter: Platform['openAdapter'] = (choice) => chooseAdapter([browser], choice, remedy);
+
+export const apart: Platform['apart'] = async (module, message, limit) => {
+  const worker = new Worker(module, { type: 'module' });
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  try {
+    return await new Promise((resolve, reject) => {
+      timer = setTimeout(() => reject(new Error(`no answer within ${limit} ms`)), limit);
+      worker.onmessage = ({ data }) => resolve(data);
+      worker.onerror = (event) => reject(new Error(event.message));
+      worker.postMessage(message);
+    });
+  } finally {
+    clearTimeout(timer);
+    worker.terminate();
+  }
+};
+
+export const serve: Platform['serve'] = (answer) => {
+  globalThis.onmessage = async ({ data }: MessageEvent) => globalThis.postMessage(await answer(data));
+};

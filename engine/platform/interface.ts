@@ -24,4 +24,11 @@ export interface Platform {
    * Throws `UnknownAdapterError` for a name that does not exist, `NoDeviceError` when nothing could be opened.
    */
   openAdapter(choice?: string): Promise<OpenAdapter>;
+  /**
+   * Runs a module apart from this program, gives it a message, and ends it with its answer. Rejects if the module ends
+   * by itself or does not answer within `limit` milliseconds: whatever it does, it harms itself alone.
+   */
+  apart(module: URL, message: unknown, limit: number): Promise<unknown>;
+  /** What such a module calls: answers the message. */
+  serve(answer: (message: unknown) => Promise<unknown>): void;
 }

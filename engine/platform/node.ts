@@ -1,6 +1,8 @@
 // The platform under Node: files, and WebGPU by Dawn from the package `webgpu`.
 
+import { fork } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
 import { NoDeviceError } from '../errors.ts';
 import { chooseAdapter } from './choose.ts';
 import { FileError, messageOf } from './errors.ts';
@@ -50,3 +52,30 @@ async function loadDawn(): Promise<Create> {
     );
   }
 }
+
+export const apart: Platform['apart'] = async (module, message, limit) => {
+  const child = fork(fileURLToPath(module), {
+    serialization: 'advanced',
+    stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
+    timeout: limit,
+    killSignal: 'SIGKILL',
+  });
+  try {
+    return await new Promise((resolve, reject) => {
+      child.once('message', resolve);
+      child.once('error', reject);
+      child.once('exit', (code, signal) => {
+        const how =
+          signal === 'SIGKILL' ? `it gave no answer within ${limit} ms` : `it ended with ${signal ?? code}`;
+        reject(new Error(how));
+      });
+      child.send(message as object);
+    });
+  } finally {
+    child.kill('SIGKILL');
+  }
+};
+
+export const serve: Platform['serve'] = (answer) => {
+  process.once('message', async (message) => process.send?.(await answer(message)));
+};

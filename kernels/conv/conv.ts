@@ -1,6 +1,17 @@
-// Launches of the convolution kernels, and which of them a geometry allows.
+// Launches of the convolution kernels, and which of them a geometry allows and gets.
 
-import { type Constants, type Launch, launch, signed } from '../kernel.ts';
+import {
+  type Constants,
+  type Epilogue,
+  epilogueWords,
+  type Launch,
+  launch,
+  NO_EPILOGUE,
+  type SizedLaunch,
+  signed,
+  TILE_WORKGROUP,
+} from '../kernel.ts';
+import { strided } from '../layout/layout.ts';
 
 /** A convolution; padding as [top, left, bottom, right], sizes in pixels. */
 export interface ConvGeometry {
@@ -16,149 +27,336 @@ export interface ConvGeometry {
   readonly groups: number;
 }
 
-/** A launch together with the size, in elements, of the buffer it fills. */
-export interface SizedLaunch {
-  readonly launch: Launch;
-  readonly elements: number;
+/**
+ * What is to be computed: a convolution, or the adjoint of one in its input written as a convolution of stride 1 whose
+ * weights are exchanged and turned (`adjoint`) and whose input has `spread` - 1 zeros between its pixels.
+ */
+export interface Convolution {
+  readonly geometry: ConvGeometry;
+  readonly adjoint: boolean;
+  readonly spread: readonly [y: number, x: number];
+}
+
+export const forward = (geometry: ConvGeometry): Convolution => ({
+  geometry,
+  adjoint: false,
+  spread: [1, 1],
+});
+
+/** dy -> dx of the convolution `g`. */
+export function inputGradient(g: ConvGeometry): Convolution {
+  const [top, left] = [0, 1].map((i) => g.dilation[i]! * (g.kernel[i]! - 1) - g.padding[i]!) as [
+    number,
+    number,
+  ];
+  const exchanged = {
+    inChannels: g.outChannels,
+    outChannels: g.inChannels,
+    input: g.output,
+    output: g.input,
+  };
+  return {
+    geometry: { ...g, ...exchanged, stride: [1, 1], padding: [top, left, 0, 0] },
+    adjoint: true,
+    spread: g.stride,
+  };
+}
+
+/** How a convolution is computed. */
+export type ConvVariant = 'pointwise' | 'depthwise' | 'winograd' | 'direct' | 'rows' | 'naive';
+
+const isOne = (pair: readonly number[]) => pair.every((n) => n === 1);
+/** Pixels between the first and the last tap of a kernel's row, both included. */
+const reachX = ({ kernel, dilation }: ConvGeometry) => (kernel[1] - 1) * dilation[1] + 1;
+const taps = ({ kernel }: ConvGeometry) => kernel[0] * kernel[1];
+
+/** Where each variant gives the right result. */
+const allows: Readonly<Record<ConvVariant, (c: Convolution) => boolean>> = {
+  pointwise: ({ geometry: g }) => g.groups === 1 && isOne(g.kernel) && g.padding.every((n) => n === 0),
+  depthwise: ({ geometry: g, adjoint }) =>
+    g.groups > 1 && g.groups === g.inChannels && (!adjoint || g.outChannels === g.inChannels),
+  winograd: ({ geometry: g, spread }) =>
+    g.groups === 1 && g.kernel[0] === 3 && g.kernel[1] === 3 && [g.stride, g.dilation, spread].every(isOne),
+  direct: ({ geometry: g }) => isOne(g.dilation),
+  rows: () => true,
+  naive: () => true,
+};
+
+/**
+ * The table of variants: the first that is allowed and whose shape this is. The register-tiled ones are bounded by what
+ * compiles in reasonable time once it is written out; Winograd by where its transforms cost less than they save.
+ */
+const table: readonly { readonly variant: ConvVariant; readonly suits: (g: ConvGeometry) => boolean }[] = [
+  { variant: 'pointwise', suits: () => true },
+  { variant: 'depthwise', suits: (g) => taps(g) <= 25 && reachX(g) <= 13 && Math.max(...g.stride) <= 2 },
+  { variant: 'winograd', suits: suitsWinograd },
+  { variant: 'direct', suits: (g) => taps(g) <= 9 && Math.max(...g.stride) <= 2 },
+  { variant: 'rows', suits: (g) => g.kernel[1] <= 11 && reachX(g) <= 32 && g.stride[1] <= 4 },
+  { variant: 'naive', suits: () => true },
+];
+
+function suitsWinograd(g: ConvGeometry): boolean {
+  const tiles = g.batch * ceil4(g.output[0]) * ceil4(g.output[1]);
+  return tiles >= 4 && g.inChannels >= 16 && g.outChannels >= 16;
+}
+
+/** The variant that computes a convolution, when those in `without` are not to be used. */
+export function chooseConv(c: Convolution, without: ReadonlySet<string>): ConvVariant {
+  const row = table.find(
+    ({ variant, suits }) => !without.has(variant) && allows[variant](c) && suits(c.geometry),
+  );
+  return row?.variant ?? 'naive';
 }
 
 const ceil4 = (n: number) => Math.ceil(n / 4);
 
-function naive(kernel: string, count: number, g: ConvGeometry): Launch {
+function naive(kernel: string, count: number, g: ConvGeometry, epilogue = NO_EPILOGUE): Launch {
   const words = [g.batch, g.inChannels, ...g.input, g.outChannels, ...g.output, ...g.kernel, ...g.stride];
   return launch(kernel, count, [
     count,
     ...[...words, g.padding[0], g.padding[1], ...g.dilation, g.groups].map(signed),
+    ...epilogueWords(epilogue),
   ]);
 }
 
 const outputCount = (g: ConvGeometry) => g.batch * g.outChannels * g.output[0] * g.output[1];
 const inputCount = (g: ConvGeometry) => g.batch * g.inChannels * g.input[0] * g.input[1];
-const weightCount = (g: ConvGeometry) =>
-  (g.outChannels * g.inChannels * g.kernel[0] * g.kernel[1]) / g.groups;
+const weightCount = (g: ConvGeometry) => (g.outChannels * g.inChannels * taps(g)) / g.groups;
 
-/** (x, w) -> y by the definition. */
-export const conv2dNaive = (g: ConvGeometry) => naive('conv2dNaive', outputCount(g), g);
-/** (dy, w) -> dx by the definition. */
+/** (x, w, bias) -> y by the definition. */
+export const conv2dNaive = (g: ConvGeometry, epilogue: Epilogue) =>
+  naive('conv2dNaive', outputCount(g), g, epilogue);
+/** (dy, w) -> dx of the convolution `g` by the definition. */
 export const conv2dInputGradientNaive = (g: ConvGeometry) =>
   naive('conv2dInputGradientNaive', inputCount(g), g);
 /** (x, dy) -> dw by the definition. */
 export const conv2dWeightGradientNaive = (g: ConvGeometry) =>
   naive('conv2dWeightGradientNaive', weightCount(g), g);
 
-/** A larger kernel is left to the naive variant: its written-out row would not compile in reasonable time. */
-const WIDEST_KERNEL = 11;
-
-/** Whether the register-tiled variants apply. */
-export function isTileable(g: ConvGeometry): boolean {
-  return (
-    g.groups === 1 &&
-    g.dilation[0] === 1 &&
-    g.dilation[1] === 1 &&
-    g.kernel[1] <= WIDEST_KERNEL &&
-    g.stride[1] <= 4
-  );
-}
-
-/** Whether the convolution is a matrix product over pixels. */
-export function isPointwise(g: ConvGeometry): boolean {
-  return isTileable(g) && [...g.kernel, ...g.stride].every((n) => n === 1) && g.padding.every((n) => n === 0);
-}
-
-/**
- * The adjoint in the input as a convolution of stride 1: dy with zeros between its pixels, kernel turned, channels
- * exchanged. `spread` is the forward stride, to be given to `padRows`.
- */
-export function adjointGeometry(g: ConvGeometry): {
-  geometry: ConvGeometry;
-  spread: readonly [number, number];
-} {
-  const [top, left] = g.padding;
-  const before = [g.kernel[0] - 1 - top, g.kernel[1] - 1 - left] as const;
-  return {
-    geometry: {
-      ...g,
-      inChannels: g.outChannels,
-      outChannels: g.inChannels,
-      input: g.output,
-      output: g.input,
-      stride: [1, 1],
-      padding: [before[0], before[1], 0, 0],
-    },
-    spread: g.stride,
-  };
-}
-
 /** Rows and vec4 columns of the padded copy that the tiled kernels read, whole tiles included. */
 function paddedSize(g: ConvGeometry): { height: number; rowVectors: number; segment: number } {
-  const segment = ceil4(3 * g.stride[1] + g.kernel[1]);
+  const segment = ceil4(3 * g.stride[1] + reachX(g));
+  const reachY = (g.kernel[0] - 1) * g.dilation[0] + 1;
   return {
-    height: (ceil4(g.output[0]) * 4 - 1) * g.stride[0] + g.kernel[0],
+    height: (ceil4(g.output[0]) * 4 - 1) * g.stride[0] + reachY,
     rowVectors: (ceil4(g.output[1]) - 1) * g.stride[1] + segment,
     segment,
   };
 }
 
-/** x -> padded copy for the tiled kernels; `spread` zeros are put between pixels (1: none). */
-export function padRows(g: ConvGeometry, spread: readonly [number, number] = [1, 1]): SizedLaunch {
-  const { height, rowVectors } = paddedSize(g);
-  const count = g.batch * g.inChannels * height * rowVectors;
-  const words = [...g.input, height, rowVectors, g.padding[0], g.padding[1], ...spread];
-  return { launch: launch('padRows', count, [count, ...words.map(signed)]), elements: 4 * count };
-}
-
-/** w [O, C, KH, KW] -> packed for `conv2dTiled`; with `adjoint`, for the adjoint geometry. */
-export function packWeights(
-  outChannels: number,
-  inChannels: number,
-  taps: number,
-  adjoint: boolean,
+function padded(
+  g: ConvGeometry,
+  { height, rowVectors }: { height: number; rowVectors: number },
+  spread: readonly [number, number],
 ): SizedLaunch {
-  const vectors = ceil4(adjoint ? inChannels : outChannels);
-  const count = (adjoint ? outChannels : inChannels) * taps * vectors;
+  const planes = g.batch * g.inChannels;
+  const [top, left] = g.padding;
   return {
-    launch: launch('packWeights', count, [count, outChannels, inChannels, taps, vectors], {
-      ADJOINT: Number(adjoint),
-    }),
-    elements: 4 * count,
+    launch: padPlanes(planes, g.input, height, rowVectors, [top, left], spread),
+    elements: 4 * planes * height * rowVectors,
   };
 }
 
-/** (padded x, packed w) -> y, 4 channels x 4 x 4 pixels a thread. */
-export function conv2dTiled(g: ConvGeometry): Launch {
-  const { height, rowVectors, segment } = paddedSize(g);
+/** Planes of `size` copied into planes of `height` rows of `rowVectors` vec4, zeros around and between. */
+export function padPlanes(
+  planes: number,
+  size: readonly [height: number, width: number],
+  height: number,
+  rowVectors: number,
+  [top, left]: readonly [number, number] = [0, 0],
+  spread: readonly [number, number] = [1, 1],
+): Launch {
+  const count = planes * height * rowVectors;
+  return launch('padRows', count, [
+    count,
+    ...[...size, height, rowVectors, top, left, ...spread].map(signed),
+  ]);
+}
+
+/** Channels of one group of the convolution whose weights are [O, C/groups, KH, KW], and vec4 of its result. */
+function packing({ geometry: g, adjoint }: Convolution) {
+  const [groupIn, groupOut] = [g.inChannels / g.groups, g.outChannels / g.groups];
+  const vectors = ceil4(groupOut);
+  const [stored, input] = adjoint ? [groupIn, groupOut] : [groupOut, groupIn];
+  return { vectors, groupIn, groupOut, words: [g.groups, stored, input, taps(g), vectors] };
+}
+
+/** The three launches of a register-tiled variant: x padded, w packed, (both, bias) -> y. */
+export function conv2dTiled(
+  variant: 'direct' | 'rows',
+  c: Convolution,
+  epilogue: Epilogue,
+): { x: SizedLaunch; w: SizedLaunch; y: Launch } {
+  const { geometry: g, spread, adjoint } = c;
+  const size = paddedSize(g);
+  const { vectors, groupIn, groupOut, words } = packing(c);
+  const count = groupIn * taps(g) * g.groups * vectors;
   const [tilesY, tilesX] = [ceil4(g.output[0]), ceil4(g.output[1])];
   const tiles = g.batch * tilesY * tilesX;
-  const channelVectors = ceil4(g.outChannels);
-  const params = [
-    tilesX,
-    tilesY,
-    tiles,
-    channelVectors,
-    g.inChannels,
-    height,
-    rowVectors,
-    g.outChannels,
-    ...g.output,
-  ];
-  const [kernelY, kernelX] = g.kernel;
-  const shared: Constants = {
-    KERNEL_X: kernelX,
-    STRIDE_Y: g.stride[0],
-    STRIDE_X: g.stride[1],
+  const grouped = [g.groups, vectors, groupIn, groupOut];
+  const sizes = [size.height, size.rowVectors, ...g.output, g.kernel[0]];
+  const params = [tilesX, tilesY, tiles, ...grouped, ...sizes, ...epilogueWords(epilogue)];
+  return {
+    x: padded(g, size, spread),
+    w: {
+      launch: launch('packWeights', count, [count, ...words], { ADJOINT: Number(adjoint) }),
+      elements: 4 * count,
+    },
+    y:
+      variant === 'direct'
+        ? launch('conv2dDirect', tiles * g.groups * vectors, params, directConstants(g), TILE_WORKGROUP)
+        : launch(
+            'conv2dRows',
+            tiles * g.groups * Math.ceil(vectors / ROWS_CHANNELS),
+            [...params, g.dilation[0]],
+            rowsConstants(g),
+            TILE_WORKGROUP,
+          ),
+  };
+}
+
+type Window = Pick<ConvGeometry, 'kernel' | 'stride' | 'dilation'>;
+
+function rowConstants({ kernel, stride, dilation }: Window): Constants {
+  const segment = ceil4(3 * stride[1] + (kernel[1] - 1) * dilation[1] + 1);
+  return {
+    KERNEL_X: kernel[1],
+    STRIDE_Y: stride[0],
+    STRIDE_X: stride[1],
     ROW_VECTORS: segment,
     ROW_ELEMENTS: 4 * segment,
   };
-  // Written out entirely a kernel of up to nine taps still compiles in a fraction of a second.
-  return kernelY * kernelX <= 9 && g.stride[0] <= 2
-    ? launch('conv2dDirect', tiles * channelVectors, params, {
-        ...shared,
-        KERNEL_Y: kernelY,
-        TAPS: kernelY * kernelX,
-        ROWS: 3 * g.stride[0] + kernelY,
-      })
-    : launch('conv2dRows', tiles * channelVectors, [...params, kernelY], shared);
 }
+
+/** Constants of conv2d-direct.wgsl. */
+export function directConstants(window: Window): Constants {
+  const { kernel, stride } = window;
+  return {
+    ...rowConstants(window),
+    KERNEL_Y: kernel[0],
+    TAPS: kernel[0] * kernel[1],
+    ROWS: 3 * stride[0] + kernel[0],
+  };
+}
+
+/** Vec4 of output channels in a tile of conv2d-rows.wgsl. */
+const ROWS_CHANNELS = 2;
+
+/** Constants of conv2d-rows.wgsl. */
+export const rowsConstants = (window: Window): Constants => ({
+  ...rowConstants(window),
+  DILATION_X: window.dilation[1],
+  CHANNEL_VECTORS: ROWS_CHANNELS,
+  SUMS: 16 * ROWS_CHANNELS,
+  LATER: 12 * ROWS_CHANNELS,
+  WEIGHTS: ROWS_CHANNELS * window.kernel[1],
+});
+
+/** (x, w, bias) -> y, a channel of the result from one channel of the input. */
+export function conv2dDepthwise({ geometry: g, spread, adjoint }: Convolution, epilogue: Epilogue): Launch {
+  const [tilesY, tilesX] = [ceil4(g.output[0]), ceil4(g.output[1])];
+  const count = g.batch * g.outChannels * tilesY * tilesX;
+  const sizes = [...g.input, ...g.output, g.padding[0], g.padding[1]].map(signed);
+  const multiplier = g.outChannels / g.inChannels;
+  const params = [count, tilesX, tilesY, g.outChannels, multiplier, ...sizes, ...epilogueWords(epilogue)];
+  return launch('conv2dDepthwise', count, params, depthwiseConstants(g, spread, adjoint));
+}
+
+/** Constants of conv2d-depthwise.wgsl. */
+export function depthwiseConstants(
+  { kernel, stride, dilation }: Window,
+  spread: readonly [number, number],
+  adjoint: boolean,
+): Constants {
+  return {
+    KERNEL_Y: kernel[0],
+    KERNEL_X: kernel[1],
+    STRIDE_Y: stride[0],
+    STRIDE_X: stride[1],
+    DILATION_Y: dilation[0],
+    DILATION_X: dilation[1],
+    SPREAD_Y: spread[0],
+    SPREAD_X: spread[1],
+    ADJOINT: Number(adjoint),
+    ROWS: 3 * stride[0] + (kernel[0] - 1) * dilation[0] + 1,
+    COLUMNS: 3 * stride[1] + (kernel[1] - 1) * dilation[1] + 1,
+  };
+}
+
+/** Bytes of each of Winograd's two intermediate results that are made at once; larger batches go in parts. */
+const WINOGRAD_BYTES = 32 * 2 ** 20;
+
+/** Winograd's convolution of some images of a batch: x -> transformed, products with `factor`, (products, bias) -> y. */
+export interface WinogradPart {
+  readonly x: SizedLaunch;
+  /** 36 products [outChannels, inChannels] [inChannels, columns]. */
+  readonly columns: number;
+  readonly y: Launch;
+}
+
+/** Winograd's F(4x4, 3x3): the weights' transformation, then one or more parts of the batch. */
+export function conv2dWinograd(
+  { geometry: g, adjoint }: Convolution,
+  width: number,
+  epilogue: Epilogue,
+): { w: SizedLaunch; parts: WinogradPart[] } {
+  const [tilesY, tilesX] = [ceil4(g.output[0]), ceil4(g.output[1])];
+  const perImage = tilesY * tilesX;
+  const bytes = 36 * 4 * perImage * Math.max(g.inChannels, g.outChannels);
+  const images = Math.max(1, Math.floor(WINOGRAD_BYTES / bytes));
+  const parts: WinogradPart[] = [];
+  for (let image = 0; image < g.batch; image += images) {
+    const tiles = Math.min(images, g.batch - image) * perImage;
+    const columns = 4 * ceil4(tiles);
+    const words = [tilesX, tilesY, tiles, columns];
+    const [from, to] = [tiles * g.inChannels, tiles * g.outChannels];
+    const source = [g.inChannels, ...g.input, g.padding[0], g.padding[1], image].map(signed);
+    parts.push({
+      x: {
+        launch: launch('winogradInput', from, [from, ...words, ...source]),
+        elements: 36 * g.inChannels * columns,
+      },
+      columns,
+      y: launch('winogradOutput', to, [
+        to,
+        ...words,
+        g.outChannels,
+        ...g.output,
+        image,
+        ...epilogueWords(epilogue),
+      ]),
+    });
+  }
+  const count = g.inChannels * width;
+  const stored = adjoint ? [g.inChannels, g.outChannels] : [g.outChannels, g.inChannels];
+  const w = launch('winogradWeights', count, [count, ...stored, width], { ADJOINT: Number(adjoint) });
+  return { w: { launch: w, elements: 36 * count }, parts };
+}
+
+/** Planes of `input` -> planes of `output`: every `stride`-th pixel, or `spread` - 1 zeros between pixels. */
+export function respacePixels(planes: number, { geometry: g, spread }: Convolution): SizedLaunch {
+  const [input, output] = [g.input, g.output];
+  const axis = (i: 0 | 1) => ({
+    outputSize: output[i],
+    inputSize: input[i],
+    mul: g.stride[i],
+    add: 0,
+    div: spread[i],
+  });
+  const launch = strided([
+    { outputSize: planes, inputSize: planes, inputStride: input[0] * input[1], mul: 1, add: 0, div: 1 },
+    { ...axis(0), inputStride: input[1] },
+    { ...axis(1), inputStride: 1 },
+  ]);
+  return { launch, elements: planes * output[0] * output[1] };
+}
+
+/** Whether the weight gradient has a register-tiled variant. */
+export const isTiledWeightGradient = (g: ConvGeometry): boolean =>
+  g.groups === 1 && isOne(g.dilation) && g.kernel[1] <= 11 && g.stride[1] <= 4;
+
+/** x padded for `conv2dWeightGradient`. */
+export const padForWeightGradient = (g: ConvGeometry): SizedLaunch => padded(g, paddedSize(g), [1, 1]);
 
 /** dy -> channels innermost, for `conv2dWeightGradient`. */
 export function packPixels(g: ConvGeometry): SizedLaunch {
@@ -174,41 +372,30 @@ export function packPixels(g: ConvGeometry): SizedLaunch {
 /** Threads below which the rows of a weight gradient are split among more. */
 const ENOUGH_THREADS = 2048;
 
+/** Rows of the kernel whose sums one thread keeps: all of a small kernel, one of a large one. */
+const tapRows = ({ kernel }: Window) => (kernel[0] <= 3 && kernel[1] <= 3 ? kernel[0] : 1);
+
+/** Constants of conv2d-weight-gradient.wgsl. */
+export const weightGradientConstants = (window: Window): Constants => ({
+  ...rowConstants(window),
+  TAP_ROWS: tapRows(window),
+  SUMS: tapRows(window) * window.kernel[1],
+});
+
 /** (padded x, packed dy) -> [parts, O, C, KH, KW], to be added up over the parts. */
 export function conv2dWeightGradient(g: ConvGeometry): SizedLaunch & { readonly parts: number } {
-  const { height, rowVectors, segment } = paddedSize(g);
-  const [kernelY, kernelX] = g.kernel;
-  const tapRows = kernelY <= 3 && kernelX <= 3 ? kernelY : 1;
-  const channelVectors = ceil4(g.outChannels);
+  const { height, rowVectors } = paddedSize(g);
+  const vectors = ceil4(g.outChannels);
   const rows = g.batch * g.output[0];
-  const threads = (kernelY / tapRows) * g.inChannels * Math.ceil(channelVectors / 2);
+  const threads = (g.kernel[0] / tapRows(g)) * g.inChannels * Math.ceil(vectors / 2);
   const wanted = Math.max(1, Math.min(Math.ceil(ENOUGH_THREADS / threads), rows));
   const chunk = Math.max(1, Math.ceil(rows / wanted));
   const parts = Math.max(1, Math.ceil(rows / chunk)); // one part of no rows for an empty batch
-  const params = [
-    g.outChannels,
-    g.inChannels,
-    g.output[0],
-    ceil4(g.output[1]),
-    channelVectors,
-    height,
-    rowVectors,
-  ];
+  const count = threads * parts;
+  const sizes = [g.outChannels, g.inChannels, g.output[0], ceil4(g.output[1]), vectors, height, rowVectors];
+  const params = [count, ...sizes, g.kernel[0], rows, chunk];
   return {
-    launch: launch(
-      'conv2dWeightGradient',
-      threads * parts,
-      [threads * parts, ...params, kernelY, rows, chunk],
-      {
-        TAP_ROWS: tapRows,
-        KERNEL_X: kernelX,
-        STRIDE_Y: g.stride[0],
-        STRIDE_X: g.stride[1],
-        SUMS: tapRows * kernelX,
-        ROW_VECTORS: segment,
-        ROW_ELEMENTS: 4 * segment,
-      },
-    ),
+    launch: launch('conv2dWeightGradient', count, params, weightGradientConstants(g)),
     elements: parts * weightCount(g),
     parts,
   };

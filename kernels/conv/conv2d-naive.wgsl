@@ -1,17 +1,19 @@
 // Convolution, any geometry, straight from the definition:
 // y[n, o, oy, ox] = sum over c, ky, kx of x[n, c, oy*s - pad + ky*d, ox*s - pad + kx*d] * w[o, c', ky, kx],
-// x [N, C, H, W], w [O, C/groups, KH, KW], y [N, O, OH, OW]; c runs over the channels of o's group.
+// x [N, C, H, W], w [O, C/groups, KH, KW], y [N, O, OH, OW]; c runs over the channels of o's group. Where `biased`,
+// bias[o] is added; where `clamped`, the result is then brought into [low, high].
 // Threads: one an output element; each reads its whole window and kernel. The reference among the variants, and
-// the one for what the fast ones leave out (groups, dilation).
+// the one for what the fast ones leave out.
 struct Params {
   count: u32, batch: u32, inChannels: u32, height: u32, width: u32, outChannels: u32, outHeight: u32, outWidth: u32,
   kernelY: u32, kernelX: u32, strideY: i32, strideX: i32, top: i32, left: i32, dilationY: i32, dilationX: i32,
-  groups: u32,
+  groups: u32, biased: u32, clamped: u32, low: f32, high: f32,
 }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read> w: array<f32>;
-@group(0) @binding(3) var<storage, read_write> y: array<f32>;
+@group(0) @binding(3) var<storage, read> bias: array<f32>;
+@group(0) @binding(4) var<storage, read_write> y: array<f32>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) g: vec3u) {
@@ -39,5 +41,7 @@ fn main(@builtin(global_invocation_id) g: vec3u) {
       }
     }
   }
+  if (p.biased == 1u) { sum += bias[o]; }
+  if (p.clamped == 1u) { sum = clamp(sum, p.low, p.high); }
   y[t] = sum;
 }

@@ -1,6 +1,6 @@
 // Launches of the kernels that move elements without computing.
 
-import { type Launch, launch, signed } from '../kernel.ts';
+import { cover, type Launch, launch, signed, WORKGROUP } from '../kernel.ts';
 
 /** One dimension of an index map; see strided.wgsl. Strides and sizes in elements. */
 export interface StridedDim {
@@ -39,9 +39,14 @@ function merge(dims: readonly StridedDim[]): StridedDim[] {
   return merged;
 }
 
+/** An axis of one element. Maps of lower rank are filled up with it: fewer variants to compile. */
+const ONE: StridedDim = { outputSize: 1, inputSize: 1, inputStride: 0, mul: 1, add: 0, div: 1 };
+const LOWEST_RANK = 2;
+
 /** Copy through an index map of at most 8 dimensions, outermost first; `fill` is the bits of what lies outside. */
 export function strided(axes: readonly StridedDim[], fill = 0): Launch {
   const dims = merge(axes);
+  while (dims.length < LOWEST_RANK) dims.unshift(ONE);
   const count = dims.reduce((product, dim) => product * dim.outputSize, 1);
   const table = dims.flatMap((dim) =>
     [dim.outputSize, dim.inputSize, dim.inputStride, 0, dim.mul, dim.add, dim.div, 0].map(signed),
@@ -52,8 +57,21 @@ export function strided(axes: readonly StridedDim[], fill = 0): Launch {
   });
 }
 
+/** Vec4 that a thread of place-vectors.wgsl copies. */
+const VECTORS_PER_THREAD = 4;
+
 /** [outer, n, inner] into [outer, total, inner] at `offset`. */
 export function place(outer: number, n: number, inner: number, total: number, offset: number): Launch {
+  const [run, row, start] = [n * inner, total * inner, offset * inner].map((size) => size / 4) as [
+    number,
+    number,
+    number,
+  ];
+  if ([run, row, start].every(Number.isInteger)) {
+    const count = outer * run;
+    const workgroups = cover(count, WORKGROUP * VECTORS_PER_THREAD);
+    return { kernel: 'placeVectors', constants: {}, params: [count, run, row, start], workgroups };
+  }
   return launch('place', outer * n * inner, [outer * n * inner, n, inner, total, offset]);
 }
 

@@ -1,9 +1,18 @@
 // Launch of Score-CAM's fused mask.
 
-import { type Launch, launch } from '../kernel.ts';
+import { cover, type Launch, WORKGROUP } from '../kernel.ts';
+
+/** Pixels that a thread of mask.wgsl computes. */
+const PER_THREAD = 4;
 
 /** x [channels, pixels] under `masks` masks [masks, pixels] -> [masks, channels, pixels]. */
 export function mask(masks: number, channels: number, pixels: number): Launch {
-  const count = masks * channels * pixels;
-  return launch('mask', count, [count, channels, pixels]);
+  const blocks = Math.ceil(pixels / (WORKGROUP * PER_THREAD));
+  const count = masks * channels * blocks;
+  return {
+    kernel: 'mask',
+    constants: {},
+    params: [count, channels, pixels, blocks],
+    workgroups: cover(count, 1),
+  };
 }

@@ -1,14 +1,17 @@
 // Batched matrix product by the definition: y[b, i, j] = sum over k of a[b, i, k] * b[b, k, j], with any strides, so
-// that either factor may be transposed or shared by the whole batch (batch stride 0).
+// that either factor may be transposed or shared by the whole batch (batch stride 0); bias[i] is added where `biased`,
+// and the result brought into [low, high] where `clamped`.
 // Threads: one an element of y [batch, M, N]; reads a row of a and a column of b.
 struct Params {
   count: u32, m: u32, n: u32, k: u32,
   aBatch: u32, aRow: u32, aColumn: u32, bBatch: u32, bRow: u32, bColumn: u32,
+  biased: u32, clamped: u32, low: f32, high: f32,
 }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> a: array<f32>;
 @group(0) @binding(2) var<storage, read> b: array<f32>;
-@group(0) @binding(3) var<storage, read_write> y: array<f32>;
+@group(0) @binding(3) var<storage, read> bias: array<f32>;
+@group(0) @binding(4) var<storage, read_write> y: array<f32>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) g: vec3u) {
@@ -25,5 +28,7 @@ fn main(@builtin(global_invocation_id) g: vec3u) {
     ia += p.aColumn;
     ib += p.bRow;
   }
+  if (p.biased == 1u) { sum += bias[i]; }
+  if (p.clamped == 1u) { sum = clamp(sum, p.low, p.high); }
   y[t] = sum;
 }

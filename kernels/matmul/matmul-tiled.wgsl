@@ -1,51 +1,73 @@
 // Batched matrix product, register-tiled: y [batch, M, N] from a transposed and padded to whole vec4 of rows
-// [batch, K, aVectors] and b [batch, K, bVectors] of vec4 along a row. A batch stride of 0 shares a factor.
-// Threads: one a tile of 8 rows x 4 * COLUMN_VECTORS columns, in a flat index. Per k a thread reads 2 + COLUMN_VECTORS
-// vec4 for 32 * COLUMN_VECTORS multiply-adds; all sums stay in registers. Tiles at the edge read past their row, never
-// past the buffer's meaning: what they compute there is not written.
+// [batch, K, aVectors] and b [batch, K, bVectors] of vec4 along a row. A batch stride of 0 shares a factor. Where
+// `biased`, bias[i] is added to row i; where `clamped`, the result is then brought into [low, high].
+// Threads: one a tile of 4 * ROW_VECTORS rows x 4 * COLUMN_VECTORS columns, in a flat index (columns fastest). Per k a
+// thread reads ROW_VECTORS + COLUMN_VECTORS vec4 for 16 * ROW_VECTORS * COLUMN_VECTORS multiply-adds; all sums stay in
+// registers. Tiles at the edge read past their row; what they compute there is not written.
+const ROW_VECTORS = 4u;
 const COLUMN_VECTORS = 4u;
-const SUMS = 32u; // 8 * COLUMN_VECTORS
+const SUMS = 64u; // 4 * ROW_VECTORS * COLUMN_VECTORS
+const LATER = 48u; // SUMS - 4 * COLUMN_VECTORS
+const NEXT = 12u; // 3 * COLUMN_VECTORS
+const WORKGROUP = 32u;
 
 struct Params {
   count: u32, m: u32, n: u32, k: u32, aVectors: u32, bVectors: u32, aBatch: u32, bBatch: u32, tilesM: u32, tilesN: u32,
+  biased: u32, clamped: u32, low: f32, high: f32,
 }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> a: array<vec4f>;
 @group(0) @binding(2) var<storage, read> b: array<vec4f>;
-@group(0) @binding(3) var<storage, read_write> y: array<f32>;
+@group(0) @binding(3) var<storage, read> bias: array<f32>;
+@group(0) @binding(4) var<storage, read_write> y: array<f32>;
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) g: vec3u) {
-  let t = g.x + g.y * 4194240u;
+  let t = g.x + g.y * 65535u * WORKGROUP;
   if (t >= p.count) { return; }
   let column = t % p.tilesN * COLUMN_VECTORS;
-  let row = t / p.tilesN % p.tilesM * 8u;
+  let row = t / p.tilesN % p.tilesM * ROW_VECTORS;
   let batch = t / (p.tilesN * p.tilesM);
 
   var sums: array<vec4f, SUMS>;
-  var ia = batch * p.aBatch + row / 4u;
+  var ia = batch * p.aBatch + row;
   var ib = batch * p.bBatch + column;
   for (var k = 0u; k < p.k; k++) {
-    let low = a[ia];
-    let high = a[ia + 1u];
+    var u: array<vec4f, ROW_VECTORS>;
+    for (var r = 0u; r < ROW_VECTORS; r++) { // unroll
+      u[r] = a[ia + r];
+    }
     for (var j = 0u; j < COLUMN_VECTORS; j++) { // unroll
       let v = b[ib + j];
-      for (var i = 0u; i < 4u; i++) { // unroll
-        sums[i * COLUMN_VECTORS + j] = fma(vec4f(low[i]), v, sums[i * COLUMN_VECTORS + j]);
-        sums[(i + 4u) * COLUMN_VECTORS + j] = fma(vec4f(high[i]), v, sums[(i + 4u) * COLUMN_VECTORS + j]);
+      for (var r = 0u; r < ROW_VECTORS; r++) { // unroll
+        for (var i = 0u; i < 4u; i++) { // unroll
+          let q = (4u * r + i) * COLUMN_VECTORS + j;
+          sums[q] = fma(vec4f(u[r][i]), v, sums[q]);
+        }
       }
     }
     ia += p.aVectors;
     ib += p.bVectors;
   }
 
-  for (var i = 0u; i < 8u; i++) { // unroll
-    if (row + i < p.m) {
-      let start = (batch * p.m + row + i) * p.n + column * 4u;
-      for (var j = 0u; j < COLUMN_VECTORS; j++) { // unroll
-        for (var q = 0u; q < 4u; q++) { // unroll
-          if (column * 4u + 4u * j + q < p.n) { y[start + 4u * j + q] = sums[i * COLUMN_VECTORS + j][q]; }
-        }
+  // One row at a time, the others moving up (four rows at every fourth), so that the code for writing is there once: it
+  // is long to compile.
+  for (var i = row * 4u; i < min((row + ROW_VECTORS) * 4u, p.m); i++) {
+    let start = (batch * p.m + i) * p.n + column * 4u;
+    let shift = select(0.0, bias[i], p.biased == 1u);
+    for (var j = 0u; j < COLUMN_VECTORS; j++) { // unroll
+      let sum = sums[j] + shift;
+      let v = select(sum, clamp(sum, vec4f(p.low), vec4f(p.high)), p.clamped == 1u);
+      for (var e = 0u; e < 4u; e++) { // unroll
+        if ((column + j) * 4u + e < p.n) { y[start + 4u * j + e] = v[e]; }
+      }
+    }
+    for (var q = 0u; q < NEXT; q++) { // unroll
+      sums[q] = sums[q + COLUMN_VECTORS];
+    }
+    if (i % 4u == 3u) {
+      for (var q = 0u; q < LATER; q++) { // unroll
+        sums[q] = sums[q + 4u * COLUMN_VECTORS];
       }
     }
   }

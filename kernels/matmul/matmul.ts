@@ -1,6 +1,13 @@
 // Launches of the matrix product kernels.
 
-import { type Launch, launch } from '../kernel.ts';
+import {
+  type Constants,
+  type Epilogue,
+  epilogueWords,
+  type Launch,
+  launch,
+  TILE_WORKGROUP,
+} from '../kernel.ts';
 
 /** One factor: elements between batches (0: shared), rows and columns. */
 export interface MatrixStrides {
@@ -19,46 +26,81 @@ export interface MatmulGeometry {
   readonly b: MatrixStrides;
 }
 
+type Size = Omit<MatmulGeometry, 'a' | 'b'>;
+
 /** By the definition, any strides. */
-export function matmulNaive(g: MatmulGeometry): Launch {
+export function matmulNaive(g: MatmulGeometry, epilogue: Epilogue): Launch {
   const count = g.batch * g.m * g.n;
   const strides = [g.a, g.b].flatMap((s) => [s.batch, s.row, s.column]);
-  return launch('matmulNaive', count, [count, g.m, g.n, g.k, ...strides]);
+  return launch('matmulNaive', count, [count, g.m, g.n, g.k, ...strides, ...epilogueWords(epilogue)]);
 }
 
-/** Multiply-adds below which packing the factors costs more than the tiles save. */
+/** Multiply-adds below which packing the first factor costs more than the tiles save. */
 const SMALL_PRODUCT = 16_384;
 
 /** Whether the register-tiled variant pays. */
 export function isTiledMatmul(g: MatmulGeometry): boolean {
-  return g.m >= 4 && g.n >= 8 && g.k >= 4 && g.m * g.n * g.k >= SMALL_PRODUCT;
-}
-
-/** Rows of the first factor are padded to this many for the tiled variant. */
-export const TILE_ROWS = 8;
-
-/** Whether the second factor can be read as it lies: rows of whole vec4. */
-export function isVectorRows(g: MatmulGeometry): boolean {
-  return g.b.column === 1 && g.b.row % 4 === 0 && g.b.batch % 4 === 0;
+  return g.n >= 8 && g.k >= 4 && g.m * g.n * g.k >= SMALL_PRODUCT;
 }
 
 /**
- * (a as [batch, k, paddedM], b in rows of `bRow` elements) -> y. Batch strides of the packed factors are in elements,
- * 0 where shared.
+ * Tiles, and what a multiply-add costs in each relative to the best: fewer reads in large ones. Measured on llvmpipe;
+ * a product takes the tile that is cheapest once its size is rounded up to whole tiles.
+ */
+export const tiles: readonly { readonly rows: number; readonly columns: number; readonly cost: number }[] = [
+  { rows: 16, columns: 16, cost: 1 },
+  { rows: 16, columns: 8, cost: 1.25 },
+  { rows: 4, columns: 8, cost: 2.1 },
+  { rows: 16, columns: 4, cost: 1.6 },
+];
+/** Tiles below which a smaller one keeps more of the device busy. */
+const ENOUGH_TILES = 64;
+
+function tileOf(g: Size): { rows: number; columns: number } {
+  const cost = (tile: (typeof tiles)[number]) => {
+    const count = g.batch * Math.ceil(g.m / tile.rows) * Math.ceil(g.n / tile.columns);
+    return Math.max(count, ENOUGH_TILES) * tile.rows * tile.columns * tile.cost;
+  };
+  return tiles
+    .filter((tile) => tile.rows <= packedRows(g))
+    .reduce((best, tile) => (cost(tile) < cost(best) ? tile : best));
+}
+
+/**
+ * The first factor is packed [batch, k, m] with its rows padded to whole tiles of any kind that may be used: a few rows
+ * get small tiles.
+ */
+export const packedRows = ({ m }: Pick<MatmulGeometry, 'm'>): number => (m <= 4 ? 4 : Math.ceil(m / 16) * 16);
+
+/** Whether the second factor can be read as it lies: rows of whole vec4. */
+export function isVectorRows({ b }: MatmulGeometry): boolean {
+  return b.column === 1 && b.row % 4 === 0 && b.batch % 4 === 0;
+}
+
+/**
+ * (a as [batch, k, packedRows], b in rows of `bRow` elements, bias) -> y. Batch strides of the packed factors are in
+ * elements, 0 where shared.
  */
 export function matmulTiled(
-  g: MatmulGeometry,
-  packed: { paddedM: number; aBatch: number; bRow: number; bBatch: number },
+  g: Size,
+  packed: { aBatch: number; bRow: number; bBatch: number },
+  epilogue: Epilogue,
 ): Launch {
-  // Wide tiles need few reads, narrow ones leave more threads on small products.
-  const wide = Math.ceil(g.m / TILE_ROWS) * Math.ceil(g.n / 16) * g.batch >= 64;
-  const columnVectors = wide ? 4 : 2;
-  const tilesM = Math.ceil(g.m / TILE_ROWS);
-  const tilesN = Math.ceil(g.n / (4 * columnVectors));
+  const { rows, columns } = tileOf(g);
+  const [tilesM, tilesN] = [Math.ceil(g.m / rows), Math.ceil(g.n / columns)];
   const count = g.batch * tilesM * tilesN;
-  const strides = [packed.paddedM, packed.bRow, packed.aBatch, packed.bBatch].map((n) => n / 4);
-  return launch('matmulTiled', count, [count, g.m, g.n, g.k, ...strides, tilesM, tilesN], {
-    COLUMN_VECTORS: columnVectors,
-    SUMS: 8 * columnVectors,
-  });
+  const strides = [packedRows(g), packed.bRow, packed.aBatch, packed.bBatch].map((n) => n / 4);
+  const params = [count, g.m, g.n, g.k, ...strides, tilesM, tilesN, ...epilogueWords(epilogue)];
+  return launch('matmulTiled', count, params, matmulConstants(rows, columns), TILE_WORKGROUP);
+}
+
+/** Constants of matmul-tiled.wgsl. */
+export function matmulConstants(rows: number, columns: number): Constants {
+  return {
+    ROW_VECTORS: rows / 4,
+    COLUMN_VECTORS: columns / 4,
+    SUMS: (rows * columns) / 4,
+    LATER: (rows * columns) / 4 - columns,
+    NEXT: (3 * columns) / 4,
+  };
 }

@@ -1,6 +1,6 @@
 // Launches of the pooling kernels.
 
-import { type Launch, launch, signed } from '../kernel.ts';
+import { type Constants, type Launch, launch, signed } from '../kernel.ts';
 
 /** A pooling over planes of height x width; padding as [top, left, bottom, right]. All in pixels. */
 export interface PoolGeometry {
@@ -16,6 +16,29 @@ export interface PoolGeometry {
 
 const inputCount = (g: PoolGeometry) => g.planes * g.input[0] * g.input[1];
 const outputCount = (g: PoolGeometry) => g.planes * g.output[0] * g.output[1];
+
+/** The largest windows that are written out in full; others take their maximum by index. */
+const LARGEST_WINDOW = 25;
+
+/** Whether `maxPool` computes it. */
+export const isPlainMaxPool = ({ kernel, stride, dilation }: PoolGeometry): boolean =>
+  kernel[0] * kernel[1] <= LARGEST_WINDOW && stride[1] <= 4 && dilation.every((n) => n === 1);
+
+/** Each window's maximum: [planes, H, W] -> [planes, OH, OW]. */
+export function maxPool(g: PoolGeometry): Launch {
+  const quarters = Math.ceil(g.output[1] / 4);
+  const count = g.planes * g.output[0] * quarters;
+  const words = [...g.input, ...g.output, g.stride[0], g.padding[0], g.padding[1], quarters];
+  return launch('maxPool', count, [count, ...words.map(signed)], maxPoolConstants(g));
+}
+
+/** Constants of max-pool.wgsl. */
+export const maxPoolConstants = ({ kernel, stride }: Pick<PoolGeometry, 'kernel' | 'stride'>): Constants => ({
+  KERNEL_Y: kernel[0],
+  KERNEL_X: kernel[1],
+  STRIDE_X: stride[1],
+  COLUMNS: 3 * stride[1] + kernel[1],
+});
 
 /** Index of each window's maximum: [planes, H, W] -> u32 [planes, OH, OW]. */
 export function maxPoolIndices(g: PoolGeometry): Launch {

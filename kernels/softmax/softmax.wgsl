@@ -2,15 +2,16 @@
 // Threads: one a line; three passes over it: the maximum, the sum of exponentials, the result. The maximum is
 // subtracted first, so no exponential overflows.
 const LOG = 0u;
+const WORKGROUP = 64u;
 
 struct Params { lines: u32, n: u32, inner: u32 }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) g: vec3u) {
-  let t = g.x + g.y * 4194240u;
+  let t = g.x + g.y * 65535u * WORKGROUP;
   if (t >= p.lines) { return; }
   let start = t / p.inner * p.n * p.inner + t % p.inner;
   let end = start + p.n * p.inner;

@@ -1,14 +1,16 @@
 // Bilinear resampling of planes and its adjoint. Forward (ADJOINT = 0): x [planes, H, W] -> y [planes, OH, OW].
 // Output pixel o reads input position (o + 0.5) * H / OH - 0.5, clamped at 0, or o * (H - 1) / (OH - 1) when corners
 // are aligned; the neighbour beyond the edge is the edge itself. Adjoint: d [planes, OH, OW] -> y [planes, H, W].
-// Threads: one an output element of either. Forward reads four elements; the adjoint reads the outputs in reach,
-// with the same weights computed by the same function.
+// Threads: forward one for 4 neighbouring outputs of a row (`quarters` of them), which share the vertical weight; each
+// output reads four elements. The adjoint has one an element of y, which reads the outputs in reach, with the same
+// weights computed by the same function.
 const ADJOINT = 0u;
 const ALIGN_CORNERS = 0u;
 
 struct Params {
   count: u32, height: i32, width: i32, outHeight: i32, outWidth: i32,
   ratioY: f32, ratioX: f32, // input pixels per output pixel
+  quarters: u32,
 }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
@@ -46,12 +48,20 @@ fn main(@builtin(global_invocation_id) g: vec3u) {
   let t = g.x + g.y * 4194240u;
   if (t >= p.count) { return; }
   if (ADJOINT == 0u) {
-    let v = tap(i32(t) / p.outWidth % p.outHeight, p.ratioY, p.height);
-    let h = tap(i32(t) % p.outWidth, p.ratioX, p.width);
-    let plane = i32(t) / (p.outWidth * p.outHeight) * p.height * p.width;
-    let upper = mix(x[plane + v.low * p.width + h.low], x[plane + v.low * p.width + h.high], h.weight);
-    let lower = mix(x[plane + v.high * p.width + h.low], x[plane + v.high * p.width + h.high], h.weight);
-    y[t] = mix(upper, lower, v.weight);
+    let ox = i32(t % p.quarters) * 4;
+    let row = i32(t / p.quarters); // of all planes
+    let v = tap(row % p.outHeight, p.ratioY, p.height);
+    let plane = row / p.outHeight * p.height;
+    let upper = (plane + v.low) * p.width;
+    let lower = (plane + v.high) * p.width;
+    for (var k = 0; k < 4; k++) {
+      if (ox + k < p.outWidth) {
+        let h = tap(ox + k, p.ratioX, p.width);
+        let above = mix(x[upper + h.low], x[upper + h.high], h.weight);
+        let below = mix(x[lower + h.low], x[lower + h.high], h.weight);
+        y[row * p.outWidth + ox + k] = mix(above, below, v.weight);
+      }
+    }
   } else {
     let j = i32(t) % p.width;
     let i = i32(t) / p.width % p.height;

@@ -17,10 +17,10 @@ export function resampleRatio(input: number, output: number, alignCorners: boole
 }
 
 export function bilinear(g: ResampleGeometry, adjoint: boolean): Launch {
-  const [height, width] = adjoint ? g.input : g.output;
-  const count = g.planes * height * width;
+  const quarters = Math.ceil(g.output[1] / 4);
+  const count = g.planes * (adjoint ? g.input[0] * g.input[1] : g.output[0] * quarters);
   const ratios = [0, 1].map((axis) => bits(resampleRatio(g.input[axis]!, g.output[axis]!, g.alignCorners)));
-  return launch('bilinear', count, [count, ...g.input, ...g.output, ...ratios], {
+  return launch('bilinear', count, [count, ...g.input, ...g.output, ...ratios, quarters], {
     ADJOINT: Number(adjoint),
     ALIGN_CORNERS: Number(g.alignCorners),
   });

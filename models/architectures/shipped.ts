@@ -2,6 +2,7 @@
 
 import type { Graph } from '../graph.ts';
 import { add, batchNorm, conv, flatten, globalAvgPool, linear, maxPool, relu } from '../layers.ts';
+import { vit } from './vit.ts';
 
 /** conv 3x3, batch norm, ReLU. */
 const block = (name: string, input: string, channels: readonly [from: number, to: number], stride = 1) => [
@@ -72,3 +73,7 @@ export function digitDense(): Graph {
     output: 'fc2',
   };
 }
+
+/** Which digits are in a 64 x 64 scene, as a small vision transformer sees it: 8 x 8 patches of 8 x 8 pixels. */
+export const digitVit = (): Graph =>
+  vit({ image: 64, patch: 8, width: 64, depth: 4, heads: 4, hidden: 128, classes: 10, channels: 1 });

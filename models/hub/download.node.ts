@@ -197,7 +197,9 @@ function unreachable(url: string, cause: unknown, signal: AbortSignal): HubError
   }
   const inner = cause instanceof Error && cause.cause instanceof Error ? cause.cause : cause;
   const code = (inner as NodeJS.ErrnoException).code ?? String(inner);
-  return new HubError(`cannot reach ${hostOf(url)} (${code}); is this machine offline?`, { cause });
+  return new HubError(`cannot reach ${hostOf(url)} (${code}), perhaps because this machine is offline`, {
+    cause,
+  });
 }
 
 /** What the server calls this version of the file; weak ETags do not stand for bytes. */

@@ -1,6 +1,6 @@
 // What is trained on what, and how: one recipe a shipped network.
 
-import { cifarGap, digitDense, digitScenes } from '../architectures/shipped.ts';
+import { cifarGap, digitDense, digitScenes, digitVit } from '../architectures/shipped.ts';
 import type { Graph } from '../graph.ts';
 import { batch } from './data/augment.ts';
 import { readCifar10 } from './data/cifar10.node.ts';
@@ -8,6 +8,7 @@ import type { LabelledImages } from './data/labelled-images.ts';
 import { readMnist } from './data/mnist.node.ts';
 import { type Random, random } from './data/random.ts';
 import { SCENE_SIZE, sceneBatch } from './data/scenes.ts';
+import { adam, sgd } from './optimiser.ts';
 
 /** A batch: pixels [N, C, H, W] as the network takes them, targets [N, classes]. */
 export interface Batch {
@@ -31,8 +32,7 @@ export interface Recipe {
   readonly seed: number;
   /** Peak learning rate. */
   readonly rate: number;
-  readonly momentum: number;
-  readonly weightDecay: number;
+  readonly update: ReturnType<typeof sgd>;
   readonly trainCount: number;
   readonly testCount: number;
   readonly trainBatch: (indices: Uint32Array, next: Random) => Batch;
@@ -88,7 +88,29 @@ function multiLabel(): Scorer {
   };
 }
 
-const sgd = { momentum: 0.9, weightDecay: 5e-4 };
+const momentum = 0.9;
+
+/** Scenes drawn on the fly from MNIST's digits. */
+async function scenesRecipe(data: string) {
+  const { train, test } = await readMnist(data);
+  const scenes = (digits: LabelledImages, count: number, next: Random): Batch => {
+    const pixels = new Float32Array(count * SCENE_SIZE * SCENE_SIZE);
+    const targets = new Float32Array(count * CLASSES);
+    sceneBatch(digits, next, { pixels, labels: targets });
+    return { pixels, targets };
+  };
+  return {
+    inputShape: [1, SCENE_SIZE, SCENE_SIZE],
+    classes: CLASSES,
+    multiLabel: true,
+    trainCount: 20_000,
+    testCount: 5_000,
+    trainBatch: (indices, next) => scenes(train, indices.length, next),
+    // Every batch has its own seed, so that a test set is the same however it is cut.
+    testBatch: (start, count) => scenes(test, count, random(1_000_000 + start)),
+    scorer: multiLabel,
+  } satisfies Partial<Recipe>;
+}
 
 export const recipes: Readonly<Record<string, (data: string) => Promise<Recipe>>> = {
   async 'cifar10-gap'(data) {
@@ -103,7 +125,7 @@ export const recipes: Readonly<Record<string, (data: string) => Promise<Recipe>>
       epochs: 12,
       seed: 1,
       rate: 0.1,
-      ...sgd,
+      update: sgd({ momentum, weightDecay: 5e-4 }),
       trainCount: train.count,
       testCount: test.count,
       trainBatch(indices, next) {
@@ -122,30 +144,25 @@ export const recipes: Readonly<Record<string, (data: string) => Promise<Recipe>>
   },
 
   async 'digit-scenes'(data) {
-    const { train, test } = await readMnist(data);
-    const scenes = (digits: LabelledImages, count: number, next: Random): Batch => {
-      const pixels = new Float32Array(count * SCENE_SIZE * SCENE_SIZE);
-      const targets = new Float32Array(count * CLASSES);
-      sceneBatch(digits, next, { pixels, labels: targets });
-      return { pixels, targets };
-    };
     return {
+      ...(await scenesRecipe(data)),
       graph: digitScenes(),
-      inputShape: [1, SCENE_SIZE, SCENE_SIZE],
-      classes: CLASSES,
-      multiLabel: true,
       epochs: 8,
       seed: 2,
       // The loss is a mean over ten labels: its gradient is a tenth of a sum's.
       rate: 1,
-      ...sgd,
-      weightDecay: 1e-4,
-      trainCount: 20_000,
-      testCount: 5_000,
-      trainBatch: (indices, next) => scenes(train, indices.length, next),
-      // Every batch has its own seed, so that a test set is the same however it is cut.
-      testBatch: (start, count) => scenes(test, count, random(1_000_000 + start)),
-      scorer: multiLabel,
+      update: sgd({ momentum, weightDecay: 1e-4 }),
+    };
+  },
+
+  async 'digit-vit'(data) {
+    return {
+      ...(await scenesRecipe(data)),
+      graph: digitVit(),
+      epochs: 20,
+      seed: 4,
+      rate: 2e-3,
+      update: adam({ weightDecay: 0.02 }),
     };
   },
 
@@ -161,7 +178,7 @@ export const recipes: Readonly<Record<string, (data: string) => Promise<Recipe>>
       epochs: 3,
       seed: 3,
       rate: 0.05,
-      ...sgd,
+      update: sgd({ momentum, weightDecay: 5e-4 }),
       trainCount: train.count,
       testCount: test.count,
       trainBatch(indices, next) {

@@ -23,7 +23,7 @@ import type { HostTensor } from '../formats/host-tensor.ts';
 import { readSafetensors, writeSafetensors } from '../formats/safetensors.ts';
 import { evaluate, INPUT } from '../graph.ts';
 import { normal, permutation, type Random, random } from './data/random.ts';
-import { learningRate, sgdStep } from './optimiser.ts';
+import { learningRate, takeStep } from './optimiser.ts';
 import { type Recipe, recipes } from './recipes.node.ts';
 
 const { values: options, positionals } = parseArgs({
@@ -52,18 +52,22 @@ console.error(`${name} on ${device.name}: ${epochs} epochs of ${perEpoch}`);
 const BATCH = 128;
 const RUNNING_MOMENTUM = 0.1;
 const parameters = new Map<string, Tensor>();
-const velocities = new Map<string, Tensor>();
+const memories = new Map<string, readonly Tensor[]>();
 const trained = recipe.graph.nodes.flatMap((node) =>
   Object.entries(node.parameters)
     .filter(([short]) => short !== 'mean' && short !== 'variance')
     .map(([, { key }]) => key),
 );
+/** Keys of a checkpoint under which the optimiser's memory of a parameter lies, in order. */
+const MEMORY = /^memory [01] of (.*)$/;
 let epoch = 0;
 if (existsSync(checkpoint)) {
   const saved = readSafetensors(readFileSync(checkpoint), checkpoint);
   for (const [key, value] of saved.tensors) {
-    const target = key.startsWith('velocity/') ? velocities : parameters;
-    target.set(key.replace('velocity/', ''), tensor(device, value.data, value.shape));
+    const made = tensor(device, value.data, value.shape);
+    const [, parameter] = MEMORY.exec(key) ?? [];
+    if (parameter === undefined) parameters.set(key, made);
+    else memories.set(parameter, [...(memories.get(parameter) ?? []), made]);
   }
   epoch = Number(saved.metadata.get('epoch'));
   console.error(`resumed after epoch ${epoch}`);
@@ -77,7 +81,7 @@ function initialise({ graph }: Recipe, next: Random): void {
     for (const [short, { key, shape }] of Object.entries(node.parameters)) {
       const size = shape.reduce((product, n) => product * n, 1);
       const deviation = Math.sqrt(2 / (size / shape[0]!));
-      const ones = short === 'variance' || (short === 'weight' && node.kind === 'batchNorm');
+      const ones = short === 'variance' || (short === 'weight' && shape.length === 1);
       const fill = shape.length > 1 ? () => normal(next) * deviation : () => (ones ? 1 : 0);
       parameters.set(key, tensor(device, Float32Array.from({ length: size }, fill), shape));
     }
@@ -105,8 +109,9 @@ function step(pixels: Float32Array, targets: Float32Array, count: number, rate: 
       trained.map((key) => parameters.get(key)!),
     );
     const gradients = pullback(full(device, value.shape, 1));
-    sgdStep(parameters, velocities, new Map(trained.map((key, i) => [key, gradients[i]!])), rate, recipe);
-    const kept: Tensor[] = trained.flatMap((key) => [parameters.get(key)!, velocities.get(key)!]);
+    const byKey = new Map(trained.map((key, i) => [key, gradients[i]!]));
+    takeStep(recipe.update, parameters, memories, byKey, rate);
+    const kept: Tensor[] = trained.flatMap((key) => [parameters.get(key)!, ...memories.get(key)!]);
     for (const [node, { mean, variance }] of statistics) {
       for (const [short, batch] of [
         ['running_mean', mean],
@@ -145,9 +150,9 @@ async function accuracy(): Promise<Record<string, number>> {
   return score.result();
 }
 
-async function hostTensors(from: ReadonlyMap<string, Tensor>, prefix = ''): Promise<[string, HostTensor][]> {
+async function hostTensors(from: Iterable<readonly [string, Tensor]>): Promise<[string, HostTensor][]> {
   const out: [string, HostTensor][] = [];
-  for (const [key, value] of from) out.push([prefix + key, { shape: value.shape, data: await value.data() }]);
+  for (const [key, value] of from) out.push([key, { shape: value.shape, data: await value.data() }]);
   return out;
 }
 
@@ -176,7 +181,10 @@ for (; epoch < epochs; epoch++) {
     loss.dispose();
   }
   bar.stop();
-  const tensors = [...(await hostTensors(parameters)), ...(await hostTensors(velocities, 'velocity/'))];
+  const remembered = [...memories].flatMap(([key, memory]) =>
+    memory.map((value, i) => [`memory ${i} of ${key}`, value] as const),
+  );
+  const tensors = await hostTensors([...parameters, ...remembered]);
   save(
     checkpoint,
     writeSafetensors(tensors, { dtype: 'F32', metadata: new Map([['epoch', String(epoch + 1)]]) }),

@@ -3,7 +3,8 @@
 import test from 'tape';
 import { colour, divergingColour } from '../../app/image/colour.ts';
 import { decodeImage } from '../../app/image/decode.ts';
-import { formatValue, type OverlayOptions, renderOverlay } from '../../app/image/overlay.ts';
+import { formatValue } from '../../app/image/heat.ts';
+import { type OverlayOptions, renderOverlay } from '../../app/image/overlay.ts';
 import { renderSheet } from '../../app/image/sheet.ts';
 import { text, textWidth } from '../../app/image/svg.ts';
 import { LimelightError, ShapeError } from '../../engine/errors.ts';

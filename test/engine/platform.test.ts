@@ -271,6 +271,9 @@ test('platform: in browsers text and bytes fetch, errors name the file', async (
     const { message } = await fails(t, () => browser.text(url), FileError, bad);
     t.ok(message.includes(url.href), 'names the file');
   }
+  const damaged = new URL(`data:no-comma-${'x'.repeat(4000)}`);
+  const { message } = await fails(t, () => browser.text(damaged), FileError, 'a damaged data: URL');
+  t.ok(message.includes('data:no-comma') && message.length < 200, 'a file inside its URL is named in short');
 });
 
 test('platform: in browsers the adapter is that of navigator.gpu, core before compatibility', async (t) => {

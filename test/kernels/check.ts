@@ -5,9 +5,17 @@ import { readFileSync } from 'node:fs';
 import { relative } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { create, globals } from 'webgpu';
+import {
+  depthwiseConstants,
+  directConstants,
+  rowsConstants,
+  weightGradientConstants,
+} from '../../kernels/conv/conv.ts';
 import { binaryFunctions, unaryFunctions } from '../../kernels/elementwise/elementwise.ts';
 import { sources } from '../../kernels/index.ts';
 import type { Constants } from '../../kernels/kernel.ts';
+import { matmulConstants, tiles } from '../../kernels/matmul/matmul.ts';
+import { maxPoolConstants } from '../../kernels/pool/pool.ts';
 import { specialise } from '../../kernels/source.ts';
 
 /** A kernel and the constants of one of its variants; none for the file as it stands. */
@@ -26,11 +34,12 @@ const cross = (...lists: readonly (readonly Constants[])[]): Constants[] =>
 const flag = [0, 1];
 const operations = binaryFunctions.map((_, op) => op);
 
-/** Constants that follow from a kernel's width and stride; see conv.ts. */
-function row(kernelX: number, strideX: number): Constants {
-  const vectors = Math.ceil((3 * strideX + kernelX) / 4);
-  return { KERNEL_X: kernelX, STRIDE_X: strideX, ROW_VECTORS: vectors, ROW_ELEMENTS: 4 * vectors };
-}
+/** A square window of a convolution. */
+const window = (size: number, step = 1, apart = 1) => ({
+  kernel: [size, size] as const,
+  stride: [step, step] as const,
+  dilation: [apart, apart] as const,
+});
 
 const small = range(1, 3).flatMap((kernel) => range(1, 2).map((stride) => [kernel, stride] as const));
 
@@ -44,27 +53,26 @@ const variants: Readonly<Record<string, readonly Constants[]>> = {
   broadcast: cross(each('OP', operations), each('RANK', range(0, 8))),
   strided: cross(each('RANK', range(0, 8)), each('PLAIN', flag)),
   argmax: each('SIGN_NEGATIVE', flag),
-  softmax: each('LOG', flag),
+  softmax: cross(each('LOG', flag), each('WORKGROUP', [8, 64])),
+  maxPool: small.map(([kernel, stride]) => maxPoolConstants(window(kernel, stride))),
   avgPool: each('ADJOINT', flag),
   bilinear: cross(each('ADJOINT', flag), each('ALIGN_CORNERS', flag)),
   packWeights: each('ADJOINT', flag),
-  conv2dDirect: small.map(([kernel, stride]) => ({
-    ...row(kernel, stride),
-    KERNEL_Y: kernel,
-    STRIDE_Y: stride,
-    TAPS: kernel * kernel,
-    ROWS: 3 * stride + kernel,
-  })),
-  conv2dRows: [5, 7, 11].flatMap((kernel) =>
-    [1, 2, 4].map((stride) => ({ ...row(kernel, stride), STRIDE_Y: stride })),
+  winogradWeights: each('ADJOINT', flag),
+  conv2dDirect: small.map(([kernel, stride]) => directConstants(window(kernel, stride))),
+  conv2dRows: [3, 5, 7, 11].flatMap((kernel) =>
+    [window(kernel), window(kernel, 2), window(kernel, 4), window(kernel, 1, 2)].map(rowsConstants),
   ),
+  conv2dDepthwise: [3, 5].flatMap((kernel) => [
+    ...[window(kernel), window(kernel, 2), window(kernel, 1, 2)].map((w) =>
+      depthwiseConstants(w, [1, 1], false),
+    ),
+    ...[1, 2].map((spread) => depthwiseConstants(window(kernel), [spread, spread], true)),
+  ]),
   conv2dWeightGradient: [...small, [5, 1] as const, [7, 2] as const, [11, 4] as const].map(
-    ([kernel, stride]) => {
-      const tapRows = kernel <= 3 ? kernel : 1;
-      return { ...row(kernel, stride), STRIDE_Y: stride, TAP_ROWS: tapRows, SUMS: tapRows * kernel };
-    },
+    ([kernel, stride]) => weightGradientConstants(window(kernel, stride)),
   ),
-  matmulTiled: [2, 4].map((vectors) => ({ COLUMN_VECTORS: vectors, SUMS: 8 * vectors })),
+  matmulTiled: tiles.map(({ rows, columns }) => matmulConstants(rows, columns)),
 };
 
 /** Every kernel as it stands, then its variants. */

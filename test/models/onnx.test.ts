@@ -273,6 +273,51 @@ test('a class token and attention heads follow the batch', async (t) => {
   await checkBatch(t, await read({ nodes, initializers }), 'a vision transformer');
 });
 
+test('a file traced for one picture: attention whose sizes are literal follows the batch', async (t) => {
+  // Tokens first, heads beside the batch, projection on tokens and batch in one axis: as PyTorch's attention writes it.
+  const turned = { perm: [1, 0, 2] };
+  const nodes: readonly NodeSpec[] = [
+    { op: 'Conv', inputs: ['x', 'w'], outputs: ['c'], attributes: { strides: [2, 2] } },
+    { op: 'Reshape', inputs: ['c', 'maps'], outputs: ['p'] },
+    { op: 'Transpose', inputs: ['p'], outputs: ['h'], attributes: { perm: [2, 0, 1] } },
+    { op: 'Reshape', inputs: ['h', 'perHead'], outputs: ['h1'] },
+    { op: 'Transpose', inputs: ['h1'], outputs: ['v'], attributes: turned },
+    { op: 'Transpose', inputs: ['h1'], outputs: ['k'], attributes: { perm: [1, 2, 0] } },
+    { op: 'MatMul', inputs: ['v', 'k'], outputs: ['scores'] },
+    { op: 'Softmax', inputs: ['scores'], outputs: ['attention'] },
+    { op: 'MatMul', inputs: ['attention', 'v'], outputs: ['o'] },
+    { op: 'Transpose', inputs: ['o'], outputs: ['o1'], attributes: turned },
+    { op: 'Reshape', inputs: ['o1', 'rows'], outputs: ['o2'] },
+    { op: 'Gemm', inputs: ['o2', 'out'], outputs: ['o3'] },
+    { op: 'Reshape', inputs: ['o3', 'tokens'], outputs: ['o4'] },
+    { op: 'Transpose', inputs: ['o4'], outputs: ['o5'], attributes: turned },
+    { op: 'ReduceMean', inputs: ['o5'], outputs: ['mean'], attributes: { axes: [1], keepdims: 0 } },
+    { op: 'Gemm', inputs: ['mean', 'fc'], outputs: ['y'] },
+  ];
+  const initializers: readonly TensorSpec[] = [
+    random('w', [6, 3, 2, 2]),
+    random('out', [6, 6]),
+    random('fc', [6, 4]),
+    ints('maps', 1, 6, 4),
+    ints('perHead', 4, 3, 2),
+    ints('rows', 4, 6),
+    ints('tokens', 4, 1, 6),
+  ];
+  const inputs = [{ name: 'x', dims: [1, 3, 4, 4] }];
+  await checkBatch(t, await read({ nodes, initializers, inputs }), 'literal sizes');
+  const lost = { ...initializers.at(-3)!, data: [2, 6, 2] };
+  const error = await read({
+    nodes,
+    initializers: [...initializers, lost].filter((one) => one.name !== 'perHead' || one === lost),
+    inputs,
+  }).then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  );
+  t.ok(error instanceof FormatError, 'a batch that cannot be followed is refused, not guessed');
+  t.match(String(error), /batch that may vary/);
+});
+
 test('old forms of operators mean what the new ones do', async (t) => {
   const x = await picture([1, 3, 4, 4]);
   const flat = (input: string): NodeSpec => ({ op: 'Flatten', inputs: [input], outputs: ['y'] });

@@ -19,7 +19,7 @@ import type { ImportedNetwork } from '../imported.ts';
 import { type Call, type KerasModel, PASS, readConfig } from './config.ts';
 import { expectOnly, type StoredWeight, type Value } from './context.ts';
 import { type Json, quote } from './json.ts';
-import { layerTable } from './layers.ts';
+import { flattenedBy, inKerasOrder, layerTable, takesFlattened } from './layers.ts';
 
 /** A Keras model as both of its formats hold it. */
 export interface KerasFile {
@@ -64,9 +64,22 @@ export function buildKeras({ config, kerasVersion, weights }: KerasFile, file: s
   let constants = 0;
   const values = new Map<string, Value>();
 
-  const build = (call: Call, inputs: readonly Value[]): Value => {
+  const place = (node: GraphNode): Value => {
+    if (shapes.has(node.name)) throw new FormatError(`two nodes would be called ${quote(node.name)}`);
+    const shape = shapeOf(node, shapes, device);
+    shapes.set(node.name, shape);
+    nodes.push(node);
+    return { node: node.name, shape };
+  };
+  const ordered = (name: string, value: Value): Value =>
+    value.flattened ? place(inKerasOrder(name, value)) : value;
+
+  const build = (call: Call, given: readonly Value[]): Value => {
     const { layer, className } = call;
     expectOnly(call.config, { data_format: [null, 'channels_last'] });
+    const inputs = takesFlattened(className)
+      ? given
+      : given.map((value, i) => ordered(`${call.output}/input${i}`, value));
     const made = layerTable.get(className)!({
       name: layer,
       config: call.config,
@@ -101,15 +114,15 @@ export function buildKeras({ config, kerasVersion, weights }: KerasFile, file: s
     });
     // Nodes are made under the layer's name; those of a second call, or of a layer called "input", carry another.
     const own = shapes.has(call.output) ? `${call.output}:layer` : call.output;
-    const names = new Map(made.map(({ name }) => [name, own + name.slice(layer.length)]));
+    const names = new Map<string, string>();
+    let value: Value | undefined;
     for (const node of made) {
-      const name = names.get(node.name)!;
-      if (shapes.has(name)) throw new FormatError(`two nodes would be called ${quote(name)}`);
-      const placed = { ...node, name, inputs: node.inputs.map((input) => names.get(input) ?? input) };
-      shapes.set(name, shapeOf(placed, shapes, device));
-      nodes.push(placed);
+      const name = own + node.name.slice(layer.length);
+      // Only what this call has made so far goes by its new name; the values that it takes keep theirs.
+      value = place({ ...node, name, inputs: node.inputs.map((input) => names.get(input) ?? input) });
+      names.set(node.name, name);
     }
-    return { node: own, shape: shapes.get(own)! };
+    return { ...value!, flattened: flattenedBy(className, inputs[0]!) };
   };
 
   for (const call of model.calls) {
@@ -146,7 +159,12 @@ export function buildKeras({ config, kerasVersion, weights }: KerasFile, file: s
   const output = values.get(model.output);
   if (output === undefined)
     throw new FormatError(`${file}: nothing gives the model's output ${quote(model.output)}`);
-  const { graph, probabilities } = withoutProbabilities(nodes, shapes, output, file);
+  const { graph, probabilities } = withoutProbabilities(
+    nodes,
+    shapes,
+    ordered(`${output.node}/output`, output),
+    file,
+  );
   const keys = new Set(graph.nodes.flatMap((node) => Object.values(node.parameters).map(({ key }) => key)));
   const said = preprocessingOf(graph, shape, fixedSize);
   return {
@@ -247,14 +265,12 @@ function withoutProbabilities(
     last = before;
   }
   const { run } = last;
-  const logits: GraphNode = {
-    ...last,
-    name,
-    run: (inputs, context) => {
-      const y = run(inputs, context);
-      return reshape(y, [y.shape[0]!, classes]);
-    },
+  // Global pooling that keeps its axes gives [N, classes, 1, 1].
+  const asRow: GraphNode['run'] = (inputs, context) => {
+    const y = run(inputs, context);
+    return reshape(y, [y.shape[0]!, -1]);
   };
+  const logits = { ...last, name, ...(shapes.get(last.name)!.length === 4 && { run: asRow }) };
   const alive = new Set([last.name]);
   for (const node of [...nodes].reverse()) {
     if (alive.has(node.name)) for (const input of node.inputs) alive.add(input);

@@ -11,6 +11,8 @@ import { field, isObject, type Json, quote } from './json.ts';
 export interface Value {
   readonly node: string;
   readonly shape: Shape;
+  /** Of a flattened feature map whose features come in the order of [C, H, W], not in Keras's [H, W, C]: that map. */
+  readonly flattened?: readonly [channels: number, height: number, width: number] | undefined;
 }
 
 /** A weight as the file holds it, read when a layer asks for it. */

@@ -65,12 +65,15 @@ const paddingWord = (config: Json): PaddingWord => choice(config, 'padding', ['v
 /** The node under another name; its parameters keep their keys. */
 const renamed = (node: GraphNode, name: string): GraphNode => ({ ...node, name });
 
-/** A layer's node, and behind it the layer's activation if it has one. */
-function activated({ name, config, kerasVersion }: LayerContext, node: GraphNode): GraphNode[] {
+/** A layer's nodes, and behind them the layer's activation if it has one. */
+function activated({ name, config, kerasVersion }: LayerContext, nodes: readonly GraphNode[]): GraphNode[] {
   const { className, config: settings } = classAndConfig(field(config, 'activation') ?? LINEAR);
-  if (className === LINEAR) return [node];
-  const before = renamed(node, `${name}/${node.kind}`);
-  return [before, activation(name, before.name, className, settings, kerasVersion)];
+  if (className === LINEAR) return [...nodes];
+  const last = nodes.at(-1)!;
+  // Two views of one layer may have the same kind.
+  const kind = nodes.length > 1 ? 'map' : last.kind;
+  const before = renamed(last, `${name}/${kind}`);
+  return [...nodes.slice(0, -1), before, activation(name, before.name, className, settings, kerasVersion)];
 }
 
 /** The single input; layers that merge take several. */
@@ -90,46 +93,49 @@ interface ConvShape extends Window {
 }
 
 /**
- * A convolution. A 1x1 convolution of a map of one pixel, as behind global pooling, is a linear layer, and is made one:
- * then CAM finds the classifier.
+ * A convolution: one node of `layers.conv`, its padding that of the size that the layer meets. A 1x1 convolution of a map
+ * of one pixel, as behind global pooling, is a linear layer, and is made one: then CAM finds the classifier. The last
+ * node is the layer's, and `weighted` has its parameters.
  */
-function convolution(c: LayerContext, name: string, input: Value, spec: ConvShape): GraphNode {
+function convolution(
+  c: LayerContext,
+  name: string,
+  input: Value,
+  spec: ConvShape,
+): { nodes: GraphNode[]; weighted: GraphNode } {
   const [, , height, width] = imageShape(input);
-  const { kernel, stride, dilation, groups, bias } = spec;
+  const { kernel, groups } = spec;
   if (spec.in % groups !== 0 || spec.out % groups !== 0) {
     throw new FormatError(`${groups} groups do not divide ${spec.in} channels in and ${spec.out} out`);
   }
-  if (c.fixedSize && [height, width, ...kernel, groups].every((n) => n === 1)) {
-    return pointwise(name, input.node, spec);
-  }
-  const own = layers.conv(name, input.node, {
-    in: spec.in,
-    out: spec.out,
-    kernel,
-    stride,
-    dilation,
-    groups,
-    bias,
-  });
-  const padding = paddingFor(spec.padding, spec);
-  return {
-    ...own,
-    attributes: { ...own.attributes, padding: spec.padding },
-    run: ([x], { parameters: p }) =>
-      ops.conv2d(x!, p.weight!, { stride, dilation, groups, padding: padding(x!) }, p.bias),
+  if (c.fixedSize && [height, width, ...kernel, groups].every((n) => n === 1))
+    return pointwise(name, input, spec);
+  const sized = (size: Pair) =>
+    layers.conv(name, input.node, {
+      ...spec,
+      padding: spec.padding === 'same' ? samePadding(size, spec) : 0,
+    });
+  const example = sized([height, width]);
+  if (c.fixedSize || spec.padding === 'valid') return { nodes: [example], weighted: example };
+  const { kind, inputs, parameters, attributes } = example;
+  const weighted: GraphNode = {
+    name,
+    kind,
+    inputs,
+    parameters,
+    attributes: { ...attributes, padding: 'same' },
+    run: ([x], context) => sized([x!.shape[2]!, x!.shape[3]!]).run([x!], context),
   };
+  return { nodes: [weighted], weighted };
 }
 
-/** [N, in, 1, 1] -> [N, out, 1, 1] as a linear layer. */
-function pointwise(name: string, input: string, spec: { in: number; out: number; bias: boolean }): GraphNode {
-  const own = layers.linear(name, input, spec);
-  return {
-    ...own,
-    run: ([x], context) => {
-      const y = own.run([ops.reshape(x!, [x!.shape[0]!, spec.in])], context);
-      return ops.reshape(y, [x!.shape[0]!, spec.out, 1, 1]);
-    },
-  };
+/** [N, in, 1, 1] -> [N, out, 1, 1] as a linear layer between two views. */
+function pointwise(name: string, input: Value, spec: ConvShape): { nodes: GraphNode[]; weighted: GraphNode } {
+  const row = layers.flatten(`${name}/flatten`, input.node);
+  const own = layers.linear(name, row.name, spec);
+  const weighted = renamed(own, `${name}/linear`);
+  const map = plain(name, 'flatten', [weighted.name], (x) => ops.reshape(x, [x.shape[0]!, -1, 1, 1]));
+  return { nodes: [row, weighted, map], weighted };
 }
 
 /** Puts a weight under a node's key, in the shape that the node declares. */
@@ -162,40 +168,42 @@ const conv2d: LayerRow = (c) => {
     padding: paddingWord(c.config),
     bias: flag(c.config, 'use_bias', true),
   };
-  const node = convolution(c, c.name, input, spec);
+  const { nodes, weighted } = convolution(c, c.name, input, spec);
   const kernel = c.weight(['kernel'], [...spec.kernel, channels / spec.groups, spec.out]);
-  setWeight(c, node, 'weight', weightFrom(kernel, [3, 2, 0, 1]));
-  setBias(c, node, spec.out);
-  return activated(c, node);
+  setWeight(c, weighted, 'weight', weightFrom(kernel, [3, 2, 0, 1]));
+  setBias(c, weighted, spec.out);
+  return activated(c, nodes);
 };
 
-/** A depthwise convolution of `multiplier` outputs a channel, without bias unless asked; and its kernel. */
-function depthwise(c: LayerContext, name: string, names: readonly string[], bias: boolean): GraphNode {
+/** A depthwise convolution of `multiplier` outputs a channel, with its kernel. */
+function depthwise(c: LayerContext, name: string, names: readonly string[], bias: boolean) {
   const input = only(c);
   const [, channels] = imageShape(input);
   const multiplier = count(c.config, 'depth_multiplier', 1);
   const out = channels * multiplier;
   const window = windowOf(c.config);
   const padding = paddingWord(c.config);
-  const node = convolution(c, name, input, { ...window, in: channels, out, groups: channels, padding, bias });
+  const made = convolution(c, name, input, { ...window, in: channels, out, groups: channels, padding, bias });
   // [y, x, channel, multiple]: one filter a channel and multiple, in that order.
   const kernel = c.weight(names, [...window.kernel, channels, multiplier]);
-  setWeight(c, node, 'weight', weightFrom(kernel, [2, 3, 0, 1]));
-  return node;
+  const filters = weightFrom(kernel, [2, 3, 0, 1]);
+  setWeight(c, made.weighted, 'weight', filters);
+  return made;
 }
 
 const depthwiseConv2d: LayerRow = (c) => {
-  const node = depthwise(c, c.name, ['depthwise_kernel', 'kernel'], flag(c.config, 'use_bias', true));
-  setBias(c, node, node.parameters.weight!.shape[0]!);
-  return activated(c, node);
+  const names = ['depthwise_kernel', 'kernel'];
+  const { nodes, weighted } = depthwise(c, c.name, names, flag(c.config, 'use_bias', true));
+  setBias(c, weighted, weighted.parameters.weight!.shape[0]!);
+  return activated(c, nodes);
 };
 
 const separableConv2d: LayerRow = (c) => {
   const [, channels] = imageShape(only(c));
-  const first = depthwise(c, `${c.name}/depthwise`, ['depthwise_kernel'], false);
+  const { nodes } = depthwise(c, `${c.name}/depthwise`, ['depthwise_kernel'], false);
   const between = channels * count(c.config, 'depth_multiplier', 1);
   const out = count(c.config, 'filters');
-  const node = layers.conv(c.name, first.name, {
+  const node = layers.conv(c.name, nodes.at(-1)!.name, {
     in: between,
     out,
     kernel: 1,
@@ -208,7 +216,7 @@ const separableConv2d: LayerRow = (c) => {
     weightFrom(c.weight(['pointwise_kernel'], [1, 1, between, out]), [3, 2, 0, 1]),
   );
   setBias(c, node, out);
-  return [first, ...activated(c, node)];
+  return [...nodes, ...activated(c, [node])];
 };
 
 /** The adjoint of a convolution whose SAME or VALID padding is that of its output. */
@@ -244,7 +252,7 @@ const conv2dTranspose: LayerRow = (c) => {
   };
   setWeight(c, node, 'weight', weightFrom(c.weight(['kernel'], [...kernel, out, channels]), [3, 2, 0, 1]));
   setBias(c, node, out);
-  return activated(c, node);
+  return activated(c, [node]);
 };
 
 /** A dense layer acts on the last axis: of a feature map that is a 1x1 convolution. */
@@ -252,24 +260,29 @@ const dense: LayerRow = (c) => {
   const input = only(c);
   const out = count(c.config, 'units');
   const bias = flag(c.config, 'use_bias', true);
-  const map = input.shape.length === 4;
-  const size = map ? input.shape[1]! : input.shape.at(-1)!;
-  const one: Pair = [1, 1];
-  const shape = {
-    in: size,
-    out,
-    bias,
-    groups: 1,
-    kernel: one,
-    stride: one,
-    dilation: one,
-    padding: 'valid',
-  } as const;
-  const node = map ? convolution(c, c.name, input, shape) : layers.linear(c.name, input.node, shape);
-  setWeight(c, node, 'weight', weightFrom(c.weight(['kernel'], [size, out]), [1, 0]));
+  const isMap = input.shape.length === 4;
+  const size = isMap ? input.shape[1]! : input.shape.at(-1)!;
+  const kernel = c.weight(['kernel'], [size, out]);
+  if (isMap) {
+    const one: Pair = [1, 1];
+    const shape = { kernel: one, stride: one, dilation: one, groups: 1, padding: 'valid' } as const;
+    const { nodes, weighted } = convolution(c, c.name, input, { ...shape, in: size, out, bias });
+    setWeight(c, weighted, 'weight', weightFrom(kernel, [1, 0]));
+    setBias(c, weighted, out);
+    return activated(c, nodes);
+  }
+  const node = layers.linear(c.name, input.node, { in: size, out, bias });
+  setWeight(c, node, 'weight', kernel && denseWeight(kernel, input.flattened));
   setBias(c, node, out);
-  return activated(c, node);
+  return activated(c, [node]);
 };
+
+/** [in, out] -> [out, in]; behind a flattened map the inputs go from Keras's order to that of [C, H, W]. */
+function denseWeight({ shape, data }: HostTensor, flattened: Value['flattened']): HostTensor {
+  if (flattened === undefined) return permuted({ shape, data }, [1, 0]);
+  const [channels, height, width] = flattened;
+  return permuted({ shape: [height, width, channels, shape[1]!], data }, [3, 2, 0, 1]);
+}
 
 // Normalisation
 
@@ -496,14 +509,28 @@ const fromKeras = (x: Tensor): Tensor => {
 const kerasShape = (shape: Shape): Shape =>
   shape.length === 4 ? [shape[0]!, shape[2]!, shape[3]!, shape[1]!] : shape;
 
-/** A value in another shape, its elements in Keras's order, so that the Dense layer behind fits as it is. */
+/** A value in another shape, its elements in Keras's order. */
 const reshaped = (name: string, input: Value, kind: string, target: (shape: Shape) => Shape) =>
   plain(name, kind, [input.node], (x) => {
     const from = toKeras(x);
     return fromKeras(ops.reshape(from, [x.shape[0]!, ...target(from.shape.slice(1))]));
   });
 
-const flatten: LayerRow = (c) => [reshaped(c.name, only(c), 'flatten', (shape) => [sizeOf(shape)])];
+/** Features in the order of [C, H, W], which the value remembers (`Value.flattened`). */
+const flatten: LayerRow = (c) => [layers.flatten(c.name, only(c).node)];
+
+/** A flattened map in Keras's order, for layers that tell one feature from another. */
+export const inKerasOrder = (name: string, { node, flattened }: Value): GraphNode =>
+  plain(name, 'transpose', [node], (x) =>
+    ops.flatten(ops.transpose(ops.reshape(x, [x.shape[0]!, ...flattened!]), [0, 2, 3, 1])),
+  );
+
+/** What the value that a layer gives remembers of a flattened map. */
+export function flattenedBy(className: string, { shape, flattened }: Value): Value['flattened'] {
+  if (ANY_ORDER.has(className)) return flattened;
+  const [, channels, height, width] = shape as [number, number, number, number];
+  return className === 'Flatten' && !sameOrder(shape) ? [channels, height, width] : undefined;
+}
 
 const reshape: LayerRow = (c) => {
   const input = only(c);
@@ -631,6 +658,30 @@ const prelu: LayerRow = (c) => {
 /** A layer that acts in training alone: it keeps its name and passes its value on. */
 const identity: LayerRow = (c) => [layers.dropout(c.name, only(c).node)];
 
+/** Layers in training alone. */
+const TRAINING = [
+  'Dropout',
+  'SpatialDropout2D',
+  'AlphaDropout',
+  'GaussianDropout',
+  'GaussianNoise',
+  'ActivityRegularization',
+  'Identity',
+  'RandomFlip',
+  'RandomRotation',
+  'RandomTranslation',
+  'RandomZoom',
+  'RandomContrast',
+  'RandomBrightness',
+];
+
+/** Layers that treat all features alike, in whatever order they come. */
+const ANY_ORDER = new Set(['Activation', 'ReLU', 'LeakyReLU', 'ELU', 'Softmax', ...TRAINING]);
+
+/** Layers that take a flattened map in any order: those, and Dense, which orders its weights. */
+export const takesFlattened = (className: string): boolean =>
+  className === 'Dense' || ANY_ORDER.has(className);
+
 /** Every class that is understood. */
 export const layerTable: ReadonlyMap<string, LayerRow> = new Map<string, LayerRow>([
   ['Conv2D', conv2d],
@@ -669,19 +720,5 @@ export const layerTable: ReadonlyMap<string, LayerRow> = new Map<string, LayerRo
   ['ELU', named('ELU')],
   ['Softmax', named('Softmax')],
   ['PReLU', prelu],
-  ...[
-    'Dropout',
-    'SpatialDropout2D',
-    'AlphaDropout',
-    'GaussianDropout',
-    'GaussianNoise',
-    'ActivityRegularization',
-    'Identity',
-    'RandomFlip',
-    'RandomRotation',
-    'RandomTranslation',
-    'RandomZoom',
-    'RandomContrast',
-    'RandomBrightness',
-  ].map((name) => [name, identity] as const),
+  ...TRAINING.map((name) => [name, identity] as const),
 ]);

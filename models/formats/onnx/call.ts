@@ -12,6 +12,10 @@ export interface Computed {
   readonly type: NumberType;
   /** For the example input. */
   readonly shape: readonly number[];
+  /** For twice its batch: tells which axis holds the batch. */
+  readonly twice: readonly number[];
+  /** Where that axis holds something else too: how much of it stands before the batch in memory; otherwise 1. */
+  readonly before: number;
   /** The node's name. */
   readonly node: string;
 }
@@ -19,6 +23,10 @@ export interface Computed {
 export type Value = Constant | Computed;
 
 export const isConstant = (value: Value): value is Constant => 'data' in value;
+
+/** The axis that grows with the batch; -1 where none does. */
+export const batchAxisOf = ({ shape, twice }: Pick<Computed, 'shape' | 'twice'>): number =>
+  shape.findIndex((n, axis) => n !== twice[axis]);
 
 /** One computation: folded where every operand is known and there is a way to, otherwise a node of the graph. */
 export interface Step {
@@ -31,6 +39,8 @@ export interface Step {
   /** What the result's numbers mean; as the first operand's when left out. */
   readonly type?: NumberType;
   readonly attributes?: Readonly<Record<string, unknown>>;
+  /** `before` of the result, where the step changes it. */
+  readonly before?: number;
   /** Tells several nodes of one ONNX node apart. */
   readonly part?: string | number;
 }
@@ -58,6 +68,10 @@ export interface Call {
   /** An attribute as the file has it. */
   attribute(name: string): AttributeProto | undefined;
   apply(step: Step): Value;
+  /** A known value computed from others. */
+  fold(f: () => Constant, ...from: readonly Constant[]): Constant;
+  /** Counts numbers that are made on the way, so that no file asks for the world. */
+  charge(count: number): void;
   /** A layer of `layers.ts`, with known parameters by their names there. */
   layer(
     x: Computed,

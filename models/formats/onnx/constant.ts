@@ -19,11 +19,11 @@ export interface Constant {
 /** Elements that one folded value may have: larger ones are no arithmetic on shapes. */
 const LARGEST = 2 ** 24;
 
-/** The number of elements of a shape that is about to be made; refuses what no network needs. */
-export function checkedCount(shape: readonly number[]): number {
+/** The number of elements of a shape that is about to be made; refuses what no network needs beyond `given`. */
+export function checkedCount(shape: readonly number[], given = 0): number {
   const count = elementCount(shape);
-  if (count === undefined || count > LARGEST) {
-    throw new FormatError(`a constant of shape [${shape.join(', ')}] is more than is folded (${LARGEST})`);
+  if (count === undefined || count > Math.max(LARGEST, given)) {
+    throw new FormatError(`a constant of shape [${shape.join(', ')}] is more than is folded`);
   }
   return count;
 }
@@ -37,7 +37,7 @@ export function constant(
   shape: readonly number[],
   numbers: ArrayLike<number> | ((i: number) => number),
 ): Constant {
-  const count = checkedCount(shape);
+  const count = checkedCount(shape, typeof numbers === 'function' ? 0 : numbers.length);
   const data = make(type, count);
   for (let i = 0; i < count; i++) {
     const value = typeof numbers === 'function' ? numbers(i) : numbers[i]!;
@@ -66,7 +66,7 @@ function walk(
   start: number,
   visit: (offset: number, i: number) => void,
 ): void {
-  const count = checkedCount(shape);
+  const count = elementCount(shape)!;
   const at = shape.map(() => 0);
   let offset = start;
   for (let i = 0; i < count; i++) {
@@ -87,7 +87,7 @@ export function strided(
   strides: readonly number[],
   start = 0,
 ): Constant {
-  const data = make(x.type, checkedCount(shape));
+  const data = make(x.type, checkedCount(shape, x.data.length));
   walk(shape, strides, start, (offset, i) => {
     data[i] = x.data[offset]!;
   });
@@ -142,8 +142,11 @@ export function map(
   ...inputs: readonly Constant[]
 ): Constant {
   const shape = broadcastShapes(...inputs.map((x) => x.shape));
-  const wide = inputs.map((x) => (x.data.length === checkedCount(shape) ? x : broadcastTo(x, shape)));
-  return constant(type, shape, (i) => f(...wide.map((x) => x.data[i]!)));
+  const largest = Math.max(...inputs.map((x) => x.data.length));
+  const count = checkedCount(shape, largest);
+  const wide = inputs.map((x) => (x.data.length === count ? x : broadcastTo(x, shape)));
+  const data = Float64Array.from({ length: count }, (_, i) => f(...wide.map((x) => x.data[i]!)));
+  return constant(type, shape, data);
 }
 
 export function slice(
@@ -176,7 +179,8 @@ export function concat(parts: readonly Constant[], axis: number): Constant {
   }
   const total = parts.reduce((sum, x) => sum + x.shape[axis]!, 0);
   const shape = first.shape.map((n, i) => (i === axis ? total : n));
-  const data = make(first.type, checkedCount(shape));
+  const given = parts.reduce((sum, x) => sum + x.data.length, 0);
+  const data = make(first.type, checkedCount(shape, given));
   const inner = stridesOf(shape)[axis]!;
   let offset = 0;
   for (const x of parts) {
@@ -196,7 +200,7 @@ export function gather(x: Constant, indices: Constant, axis: number): Constant {
   const outer = x.shape.slice(0, axis).reduce((product, size) => product * size, 1);
   const chosen = checkedIndices(indices, n);
   const shape = [...x.shape.slice(0, axis), ...indices.shape, ...x.shape.slice(axis + 1)];
-  const data = make(x.type, checkedCount(shape));
+  const data = make(x.type, checkedCount(shape, x.data.length));
   let to = 0;
   for (let o = 0; o < outer; o++) {
     for (const index of chosen) {
@@ -227,7 +231,7 @@ export function reduce(
   const strides = stridesOf(x.shape);
   const windowShape = axes.map((axis) => x.shape[axis]!);
   const windowStrides = axes.map((axis) => strides[axis]!);
-  const data = make(x.type, checkedCount(kept));
+  const data = make(x.type, checkedCount(kept, x.data.length));
   walk(kept, strides, 0, (start, i) => {
     const values: number[] = [];
     walk(windowShape, windowStrides, start, (offset) => {

@@ -9,10 +9,18 @@ import {
   scope,
   type Tensor,
 } from '../../../engine/index.ts';
-import type { GraphNode, Parameter } from '../../graph.ts';
+import { type GraphNode, INPUT, type Parameter } from '../../graph.ts';
 import { FormatError } from '../errors.ts';
 import { elementCount, type HostTensor } from '../host-tensor.ts';
-import { attributesOf, type Call, type Computed, isConstant, type Step, type Value } from './call.ts';
+import {
+  attributesOf,
+  batchAxisOf,
+  type Call,
+  type Computed,
+  isConstant,
+  type Step,
+  type Value,
+} from './call.ts';
 import { type Constant, strided, stridesOf } from './constant.ts';
 import type { GraphProto, NodeProto } from './messages.ts';
 import { operators } from './operators.ts';
@@ -26,19 +34,31 @@ export interface Imported {
   readonly values: ReadonlyMap<string, Value>;
 }
 
-/** Elements that all folded values of a file may have together. */
+/** Numbers that folding a file may touch, beside some for each number of its tensors. */
 const FOLDED = 2 ** 26;
+const FOLDED_EACH = 4;
+
+/** Far beyond every network, and little enough work. */
+const LIMITS = { nodes: 50_000, inputs: 4_096, axes: 64 } as const;
 
 /** ONNX's own operators; every other set is someone's extension. */
 export const isStandard = (domain: string): boolean => domain === '' || domain === 'ai.onnx';
 
 /** Refuses what is not supported, all of it at once. */
 export function checkOperators(graph: GraphProto): void {
+  const longest = graph.nodes.reduce((most, node) => Math.max(most, node.inputs.length), 0);
+  if (graph.nodes.length > LIMITS.nodes || longest > LIMITS.inputs) {
+    throw new FormatError(
+      `it has ${graph.nodes.length} nodes of up to ${longest} inputs; ${LIMITS.nodes} of ${LIMITS.inputs} are read`,
+    );
+  }
   const unknown = new Map<string, string[]>();
   for (const node of graph.nodes) {
     if (isStandard(node.domain) && operators.has(node.operator)) continue;
     const operator = isStandard(node.domain) ? node.operator : `${node.domain}.${node.operator}`;
-    unknown.set(operator, [...(unknown.get(operator) ?? []), nameOf(node)]);
+    const names = unknown.get(operator) ?? [];
+    unknown.set(operator, names);
+    names.push(nameOf(node));
   }
   if (unknown.size === 0) return;
   const lines = [...unknown].map(([operator, names]) => {
@@ -64,62 +84,89 @@ export function importNodes(
   const device = dryDevice();
   const nodes: GraphNode[] = [];
   const tensors = new Map<string, HostTensor>();
-  const sources = new Map<string, Constant['data']>();
+  const parameters = new Map<Constant, Parameter>();
   const values = new Map(given);
-  const computed = new Map<string, Tensor>();
-  const names = new Set<string>();
-  let folded = 0;
+  const computed = new Map<string, Computed>();
+  const nodeNames = naming();
+  const keys = naming();
+  let allowance = FOLDED;
 
+  nodeNames(INPUT);
   for (const value of given.values()) {
     if (isConstant(value)) continue;
-    computed.set(value.node, placeholder(device, value.shape));
-    names.add(value.node);
+    computed.set(value.node, value);
+    if (value.node !== INPUT) nodeNames(value.node);
   }
 
-  const unique = (wanted: string): string => {
-    let name = wanted;
-    for (let i = 2; names.has(name); i++) name = `${wanted}_${i}`;
-    names.add(name);
-    return name;
+  const charge = (count: number) => {
+    allowance -= count;
+    if (!(allowance >= 0)) throw new FormatError('more numbers would be folded than any network needs');
   };
 
-  /** Stores a known operand under its initializer's name, or else under its role's. */
+  const fold = (f: () => Constant, from: readonly Constant[]): Constant => {
+    charge(from.reduce((sum, { data }) => sum + data.length, 0));
+    const result = f();
+    charge(result.data.length);
+    return result;
+  };
+
+  /** Stores a known operand, once, under its initializer's name, or else under its role's. */
   const parameterOf = (value: Constant, otherwise: string): Parameter => {
+    const stored = parameters.get(value);
+    if (stored) return stored;
     const { shape, data } = value.name === undefined ? withoutBatch(value, batch) : value;
-    const wanted = value.name ?? otherwise;
-    let key = wanted;
-    for (let i = 2; tensors.has(key) && sources.get(key) !== data; i++) key = `${wanted}_${i}`;
-    sources.set(key, data);
-    tensors.set(key, { shape, data: data instanceof Float32Array ? data : Float32Array.from(data) });
-    return { key, shape };
+    const parameter = { key: keys(value.name ?? otherwise), shape };
+    tensors.set(parameter.key, {
+      shape,
+      data: data instanceof Float32Array ? data : Float32Array.from(data),
+    });
+    parameters.set(value, parameter);
+    return parameter;
   };
 
   type Operands = Step['operands'];
   type Making = Pick<GraphNode, 'name' | 'inputs' | 'parameters'>;
 
   /** Adds the node that `make` gives for a name, the computed operands and the known ones, and learns its shape. */
-  const compute = (wanted: string, operands: Operands, make: (own: Making) => GraphNode): Computed => {
-    const name = unique(wanted);
+  const compute = (
+    wanted: string,
+    operands: Operands,
+    make: (own: Making) => GraphNode,
+    before?: number,
+  ): Computed => {
+    const name = nodeNames(wanted);
     const inputs: string[] = [];
-    const parameters: Record<string, Parameter> = {};
+    const own: Record<string, Parameter> = {};
     for (const [role, value] of Object.entries(operands)) {
       if (value === undefined) continue;
-      if (isConstant(value)) parameters[role] = parameterOf(value, `${name}.${role}`);
+      if (isConstant(value)) own[role] = parameterOf(value, `${name}.${role}`);
       else inputs.push(value.node);
     }
-    const node = make({ name, inputs, parameters });
-    const shape: Shape = scope(() => {
-      const known = Object.entries(parameters).map(([role, p]) => [role, placeholder(device, p.shape)]);
-      return node.run(
-        inputs.map((input) => computed.get(input)!),
-        { parameters: Object.fromEntries(known) as Record<string, Tensor> },
-      ).shape;
-    });
-    if (elementCount(shape) === undefined) throw new FormatError(`its result would be [${shape.join(', ')}]`);
-    computed.set(name, placeholder(device, shape));
+    const node = make({ name, inputs, parameters: own });
+    const shapeFor = (batch: 'shape' | 'twice'): Shape =>
+      scope(() => {
+        const known = Object.entries(own).map(([role, p]) => [role, placeholder(device, p.shape)]);
+        return node.run(
+          inputs.map((input) => placeholder(device, computed.get(input)![batch])),
+          { parameters: Object.fromEntries(known) as Record<string, Tensor> },
+        ).shape;
+      });
+    const shape = shapeFor('shape');
+    if (elementCount(shape) === undefined || shape.length > LIMITS.axes) {
+      throw new FormatError(`its result would be [${shape.join(', ')}]`);
+    }
+    const twice = shapeForTwice(() => shapeFor('twice'));
     nodes.push(node);
-    const first = Object.values(operands).find((value) => value !== undefined);
-    return { type: first?.type ?? 'float', shape, node: name };
+    const values = Object.values(operands).filter((value) => value !== undefined);
+    const made = {
+      type: values[0]?.type ?? 'float',
+      shape,
+      twice,
+      before: before ?? inheritedBefore(values, { shape, twice }),
+      node: name,
+    };
+    computed.set(name, made);
+    return made;
   };
 
   /** Runs a step's operation on its operands in their order. */
@@ -142,6 +189,7 @@ export function importNodes(
       throw new FormatError(`it takes "${name}", which no node before it gives and no initializer holds`);
     }
     const value = readTensor(proto, parts);
+    allowance += FOLDED_EACH * value.data.length;
     values.set(name, value);
     return value;
   };
@@ -179,24 +227,18 @@ export function importNodes(
         if (step.fold === undefined || !operands.every(isConstant)) {
           const wanted = step.part === undefined ? nameOf(node) : `${nameOf(node)}.${step.part}`;
           const { kind, attributes = {} } = step;
-          const made = compute(wanted, step.operands, (own) => ({
-            ...own,
-            kind,
-            attributes,
-            run: runStep(step),
-          }));
+          const make = (own: Making): GraphNode => ({ ...own, kind, attributes, run: runStep(step) });
+          const made = compute(wanted, step.operands, make, step.before);
           return step.type ? { ...made, type: step.type } : made;
         }
-        const result = step.fold(...operands);
-        folded += result.data.length;
-        if (folded > FOLDED) throw new FormatError(`more than ${FOLDED} numbers would be folded`);
-        return result;
+        return fold(() => step.fold!(...operands), operands);
       },
+      fold: (f, ...from) => fold(f, from),
+      charge,
       layer: (x, own, make) =>
-        compute(nameOf(node), { x, ...own }, ({ name, inputs: [input], parameters }) => ({
-          ...make(name, input!),
-          parameters,
-        })),
+        compute(nameOf(node), { x, ...own }, ({ name, inputs: [input], parameters }) => {
+          return { ...make(name, input!), parameters };
+        }),
     };
     const built = operators.get(node.operator)!(call);
     return Array.isArray(built) ? built : [built as Value];
@@ -219,6 +261,43 @@ export function importNodes(
     }
   }
   return { nodes, tensors, values };
+}
+
+/** A shape for twice the batch; what does not run so cannot be explained. */
+function shapeForTwice(shape: () => Shape): Shape {
+  try {
+    return shape();
+  } catch (cause) {
+    if (!(cause instanceof LimelightError)) throw cause;
+    throw new FormatError(
+      `it cannot take several pictures at once, which the methods need: ${cause.message}. Export the network with a ` +
+        `batch that may vary (a dynamic first axis)`,
+      { cause },
+    );
+  }
+}
+
+/** An axis that an operation leaves as it is holds beside the batch what it held before. */
+function inheritedBefore(operands: readonly Value[], result: Pick<Computed, 'shape' | 'twice'>): number {
+  const axis = batchAxisOf(result);
+  const from = operands.find(
+    (value): value is Computed =>
+      !isConstant(value) && value.before > 1 && value.shape[batchAxisOf(value)] === result.shape[axis],
+  );
+  return from?.before ?? 1;
+}
+
+/** Makes names unique by counting on: name, name_2, name_3, … */
+function naming(): (wanted: string) => string {
+  const taken = new Map<string, number>();
+  return (wanted) => {
+    let count = taken.get(wanted) ?? 0;
+    let name = wanted;
+    while (taken.has(name)) name = `${wanted}_${++count + 1}`;
+    taken.set(wanted, count);
+    taken.set(name, taken.get(name) ?? 0);
+    return name;
+  };
 }
 
 /** A folded constant that repeats itself over the batch, once: it meets any batch by broadcasting. */

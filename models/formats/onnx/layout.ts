@@ -3,29 +3,61 @@
 import type { Tensor } from '../../../engine/index.ts';
 import * as ops from '../../../engine/index.ts';
 import { FormatError } from '../errors.ts';
-import { axesOf, axisOf, type Builder, type Call, isConstant, type Value } from './call.ts';
+import {
+  axesOf,
+  axisOf,
+  type Builder,
+  batchAxisOf,
+  type Call,
+  type Computed,
+  isConstant,
+  type Value,
+} from './call.ts';
 import * as host from './constant.ts';
 import { constant, ints } from './constant.ts';
 
 type Shape = readonly number[];
 
-/** The axis that holds the batch in a shape of the file, or -1: its own size first, else a multiple of it. */
-function batchAxis(shape: Shape, batch: number): number {
-  const exact = shape.indexOf(batch);
-  if (exact >= 0) return exact;
-  if (batch > 1) return shape.findIndex((n) => n > 0 && n % batch === 0);
-  return shape.includes(-1) || shape.length === 0 ? -1 : 0;
+/** An axis of a shape, and how much of it stands before the batch in memory. */
+interface BatchPlace {
+  readonly axis: number;
+  readonly before: number;
 }
 
 /**
- * A shape that the file gives for its own batch, for the batch that `x` has now. `example` is the shape of x that
- * belongs to the file's batch.
+ * Where the batch of x's elements lies in a shape that the file gives them; axis -1 if nowhere. A batch larger than 1
+ * is known by its size, alone or as a factor. A file made for one picture does not show it; but a view leaves elements
+ * in their places, so it must lie behind as many of them as before.
  */
-function forBatch(call: Call, wanted: Shape, x: Shape, example: Shape): Shape {
-  const from = batchAxis(example, call.batch);
-  const to = batchAxis(wanted, call.batch);
-  if (from < 0 || to < 0 || x[from] === example[from]) return wanted;
-  return wanted.map((n, i) => (i === to ? (n * x[from]!) / example[from]! : n));
+function placeOfBatch(call: Call, x: Computed, wanted: Shape): BatchPlace {
+  const from = batchAxisOf(x);
+  if (from < 0) return { axis: -1, before: 1 };
+  if (call.batch > 1) {
+    const exact = wanted.indexOf(call.batch);
+    const axis = exact >= 0 ? exact : wanted.findIndex((n) => n > 0 && n % call.batch === 0);
+    return { axis, before: 1 };
+  }
+  const outer = ops.sizeOf(x.shape.slice(0, from)) * x.before;
+  const axis = wanted.findIndex((_, i) => ops.sizeOf(wanted.slice(0, i)) === outer);
+  if (axis < 0) {
+    throw new FormatError(
+      `[${x.shape.join(', ')}] as [${wanted.join(', ')}] loses track of the batch; export the network with a batch ` +
+        `that may vary (a dynamic first axis)`,
+    );
+  }
+  // A batch that is no axis of its own belongs to the axis before it where the one behind it stays as it was or holds
+  // all the features (rows of a matrix), else to the one behind it (heads).
+  const featuresStay = x.shape[from + 1] === wanted[axis] || axis === wanted.length - 1;
+  const joinsLeft = axis > 0 && wanted[axis] !== 1 && featuresStay;
+  return joinsLeft
+    ? { axis: axis - 1, before: outer / ops.sizeOf(wanted.slice(0, axis - 1)) }
+    : { axis, before: 1 };
+}
+
+/** How many times the file's batch x holds now. */
+function batchRatio(x: Computed, now: Shape): number {
+  const axis = batchAxisOf(x);
+  return axis < 0 ? 1 : now[axis]! / x.shape[axis]!;
 }
 
 /** A view that flattens all but the first axis is the layer of that name, which methods see through. */
@@ -33,13 +65,14 @@ const isFlatten = (from: Shape, to: Shape): boolean =>
   to.length === 2 && from.length > 2 && from[0] === to[0];
 
 /** A view whose shape is a function of the input's. */
-function view(call: Call, x: Value, shape: (from: Shape) => Shape, kind: string): Value {
+function view(call: Call, x: Value, shape: (from: Shape) => Shape, kind: string, before?: number): Value {
   const to = resolve(shape(x.shape), ops.sizeOf(x.shape));
   return call.apply({
     kind: isFlatten(x.shape, to) ? 'flatten' : kind,
     operands: { x },
     device: (t) => ops.reshape(t!, shape(t!.shape)),
     fold: (v) => host.reshape(v!, resolve(shape(v!.shape), v!.data.length)),
+    ...(before !== undefined && { before }),
   });
 }
 
@@ -59,17 +92,20 @@ const reshape: Builder = (call) => {
     throw new FormatError(`[${wanted.join(', ')}] is no shape`);
   }
   const copied = (i: number) => wanted[i] === 0 && !keepsZero;
-  const copiesBatch = !isConstant(x) && copied(batchAxis(x.shape, call.batch));
-  const shape = (from: Shape): Shape => {
-    const scaled = isConstant(x) || copiesBatch ? wanted : forBatch(call, wanted, from, x.shape);
-    return scaled.map((n, i) => {
+  const filled = (from: Shape): Shape =>
+    wanted.map((n, i) => {
       if (!copied(i)) return n;
       if (from[i] === undefined)
         throw new FormatError(`[${wanted.join(', ')}] copies an axis that is not there`);
       return from[i];
     });
+  if (isConstant(x)) return view(call, x, filled, 'reshape');
+  const { axis, before } = placeOfBatch(call, x, resolve(filled(x.shape), ops.sizeOf(x.shape)));
+  const shape = (from: Shape): Shape => {
+    const ratio = batchRatio(x, from);
+    return filled(from).map((n, i) => (i === axis && n !== -1 && !copied(i) ? n * ratio : n));
   };
-  return view(call, x, shape, 'reshape');
+  return view(call, x, shape, 'reshape', before);
 };
 
 const flatten: Builder = (call) => {
@@ -125,11 +161,16 @@ const expand: Builder = (call) => {
   const target = call.known(1);
   if (target === undefined) throw new FormatError('it has no shape');
   const wanted = Array.from(target.data);
+  const place = isConstant(x) || call.batch === 1 ? -1 : placeOfBatch(call, x, wanted).axis;
   return call.apply({
     kind: 'expand',
     operands: { x },
-    device: (t) =>
-      ops.broadcastTo(t!, host.broadcastShapes(t!.shape, forBatch(call, wanted, t!.shape, x.shape))),
+    device: (t) => {
+      const ratio = isConstant(x) ? 1 : batchRatio(x, t!.shape);
+      // A 1 needs no scaling: it is broadcast.
+      const shape = wanted.map((n, i) => (i === place && n !== 1 ? n * ratio : n));
+      return ops.broadcastTo(t!, host.broadcastShapes(t!.shape, shape));
+    },
     fold: (v) => host.broadcastTo(v!, host.broadcastShapes(v!.shape, wanted)),
   });
 };
@@ -276,6 +317,7 @@ const gather: Builder = (call) => {
   const axis = axisOf(call.int('axis', 0), x.shape.length);
   const indices = call.known(1);
   if (indices === undefined) throw new FormatError('it has no indices');
+  call.charge(indices.data.length);
   const chosen = host.checkedIndices(indices, x.shape[axis]!);
   return call.apply({
     kind: 'gather',

@@ -355,7 +355,12 @@ function linear(call: Call, x: Computed, weight: Constant, bias: Constant | unde
 const matMul: Builder = (call) => {
   const [a, b] = [call.input(0), call.input(1)];
   if (!isConstant(a) && isConstant(b) && a.shape.length === 2 && b.shape.length === 2) {
-    return linear(call, a, transpose(b, [1, 0]), undefined);
+    return linear(
+      call,
+      a,
+      call.fold(() => transpose(b, [1, 0]), b),
+      undefined,
+    );
   }
   return call.apply({ kind: 'matmul', operands: { x: a, weight: b }, device: (x, w) => matmul(x!, w!) });
 };
@@ -371,8 +376,9 @@ const gemm: Builder = (call) => {
   const outputs = b.shape[turnB ? 0 : 1]!;
   const row = c !== undefined && isConstant(c) && c.shape.slice(0, -1).every((n) => n === 1);
   if (!turnA && !isConstant(a) && isConstant(b) && (c === undefined || row)) {
-    const scaled = (x: Constant, k: number) => (k === 1 ? x : map(x.type, (n) => k * n, x));
-    const weight = scaled(turnB ? b : transpose(b, [1, 0]), alpha);
+    const scaled = (x: Constant, k: number) =>
+      k === 1 ? x : call.fold(() => map(x.type, (n) => k * n, x), x);
+    const weight = scaled(turnB ? b : call.fold(() => transpose(b, [1, 0]), b), alpha);
     const whole = c && (c.shape.length === 1 && c.shape[0] === outputs ? c : broadcastTo(c, [1, outputs]));
     const bias = whole && scaled(whole.shape.length === 1 ? whole : reshape(whole, [outputs]), beta);
     return linear(call, a, weight, bias);

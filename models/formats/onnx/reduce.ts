@@ -106,6 +106,7 @@ const argMax: Builder = (call) => {
   const keep = call.int('keepdims', 1) !== 0;
   const n = x.shape[axis]!;
   if (n === 0) throw new FormatError(`the largest of nothing: [${x.shape.join(', ')}]`);
+  call.charge(n);
   const without = (shape: readonly number[]) => (keep ? shape : shape.filter((_, i) => i !== axis));
   const largest = (t: Tensor) => {
     const [size, line] = [t.shape[axis]!, t.shape.map((_, i) => (i === axis ? t.shape[axis]! : 1))];

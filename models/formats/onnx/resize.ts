@@ -151,6 +151,11 @@ const resize: Builder = (call) => {
     return { from, to, scale: scales ? scales[i]! : to / from, roi: range };
   };
 
+  for (const [i, n] of x.shape.entries()) {
+    const axis = axisFor(n, i);
+    if (axis) call.charge(mode === 'nearest' ? axis.to : axis.to * (axis.from + 1));
+  }
+
   const along = (t: Tensor, at: number): Tensor => {
     const axis = axisFor(t.shape[at]!, at);
     if (axis === undefined) return t;

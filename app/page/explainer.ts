@@ -1,0 +1,124 @@
+// What the page asks of the library: the shipped networks on one device, what they predict, and explanations, all
+// read back into plain data.
+
+import { bytes } from '#platform';
+import { disposeExplanation, explain, observe } from '../../cam/index.ts';
+import { probabilities } from '../../cam/observe.ts';
+import { type Device, type Shape, scope } from '../../engine/index.ts';
+import { shapesOf } from '../../models/graph.ts';
+import {
+  type CatalogEntry,
+  catalog,
+  INPUT,
+  loadNetwork,
+  type Network,
+  type Pixels,
+  preprocess,
+  readSafetensors,
+  visiblePixels,
+} from '../../models/index.ts';
+import type { HeatMap } from '../image/heat.ts';
+
+/** The networks that come with their weights. */
+export const shipped: readonly CatalogEntry[] = [...catalog.values()].filter(({ weights }) => weights);
+
+/** What a network makes of a picture. */
+export interface Prediction {
+  readonly network: Network;
+  readonly pixels: Pixels;
+  /** The part of the picture that the network sees, in its size. */
+  readonly seen: Pixels;
+  /** Classes, the most probable first. */
+  readonly classes: readonly {
+    readonly index: number;
+    readonly name: string;
+    readonly probability: number;
+  }[];
+  /** Nodes that give feature maps of several pixels, with the shapes of these. */
+  readonly layers: readonly { readonly name: string; readonly shape: Shape }[];
+}
+
+/** One explanation, read back. */
+export interface Answer {
+  readonly title: string;
+  readonly probability: number;
+  readonly logit: number;
+  /** At layer resolution, 0 to 1. */
+  readonly map: HeatMap;
+  /** The map's largest value in the method's own units; 0 where there is no positive evidence. */
+  readonly high: number;
+  readonly notes: readonly string[];
+  readonly milliseconds: number;
+}
+
+const networks = new Map<string, Promise<Network>>();
+
+/** A shipped network, loaded once. */
+function openNetwork(device: Device, entry: CatalogEntry): Promise<Network> {
+  const known = networks.get(entry.name);
+  if (known) return known;
+  const opened = bytes(entry.weights!).then((file) =>
+    loadNetwork(device, entry, readSafetensors(file, entry.name).tensors),
+  );
+  networks.set(entry.name, opened);
+  opened.catch(() => networks.delete(entry.name));
+  return opened;
+}
+
+/** Runs a network on a picture. */
+export async function predict(device: Device, entry: CatalogEntry, pixels: Pixels): Promise<Prediction> {
+  const network = await openNetwork(device, entry);
+  const input = preprocess(network, pixels);
+  const observation = observe(network, input);
+  const row = scope(() => probabilities(network, observation.logits));
+  const values = await row.data();
+  for (const tensor of [row, observation, input]) tensor.dispose();
+  return {
+    network,
+    pixels,
+    seen: visiblePixels(network, pixels),
+    classes: [...values]
+      .map((probability, index) => ({ index, name: network.classes[index]!, probability }))
+      .sort((a, b) => b.probability - a.probability),
+    layers: [...shapesOf(network.graph, input.shape)]
+      .map(([name, shape]) => ({ name, shape }))
+      .filter(({ name, shape }) => name !== INPUT && shape.length === 4 && shape[2]! * shape[3]! > 1),
+  };
+}
+
+/** Explains one class of a picture by one method at one layer. */
+export async function answer(
+  { network, pixels }: Prediction,
+  asked: {
+    readonly method: string;
+    readonly title: string;
+    readonly layer: string;
+    readonly classIndex: number;
+  },
+): Promise<Answer> {
+  const input = preprocess(network, pixels);
+  try {
+    const [found] = await explain(network, input, {
+      methods: [asked.method],
+      classes: [asked.classIndex],
+      layer: asked.layer,
+    });
+    const { map, probability, logit, notes, milliseconds } = found!;
+    const values = await map.data();
+    const [height, width] = map.shape as [number, number];
+    disposeExplanation(found!);
+    const high = values.reduce((largest, value) => Math.max(largest, value), 0);
+    const data = values.map((value) => (high === 0 ? 0 : Math.max(0, value) / high));
+    return {
+      title: asked.title,
+      probability,
+      logit,
+      map: { width, height, data },
+      high,
+      notes,
+      milliseconds,
+    };
+  } finally {
+    input.dispose();
+  }
+}

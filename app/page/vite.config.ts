@@ -1,0 +1,10 @@
+// How vite serves and bundles the page: from the sources, with nothing taken from dist.
+
+import { defaultClientConditions, defineConfig } from 'vite';
+
+export default defineConfig({
+  // Works in any folder of a web server.
+  base: './',
+  resolve: { conditions: ['source', ...defaultClientConditions] },
+  server: { fs: { allow: ['../..'] } },
+});

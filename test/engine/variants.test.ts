@@ -1,0 +1,343 @@
+// Every variant of convolution and matrix product, forward and adjoint, each alone, against the float64 reference on
+// awkward shapes; what a variant adds at its end (bias, clamp); and the copies of weights that variants keep.
+
+import test, { type Test } from 'tape';
+import * as engine from '../../engine/index.ts';
+import { type Activation, type Device, sum, type Tensor, type Variant } from '../../engine/index.ts';
+import { allocate, release, retain } from '../../engine/memory.ts';
+import * as kernels from '../../kernels/conv/conv.ts';
+import { device } from '../device.ts';
+import * as ref from '../reference/index.ts';
+
+const all: readonly Variant[] = ['pointwise', 'depthwise', 'winograd', 'direct', 'rows', 'tiled'];
+
+/** The shared device as if opened without some variants. */
+const less = (on: Device, without: Iterable<Variant>): Device => ({ ...on, without: new Set(without) });
+
+const upload = (on: Device, x: ref.Array64) => engine.tensor(on, x.data, x.shape);
+
+async function close(t: Test, actual: Tensor, expected: ref.Array64, tolerance: number, about: string) {
+  const error = ref.relativeError(await actual.data(), expected.data);
+  t.ok(error <= tolerance, `${about}: error ${error.toExponential(1)}`);
+  actual.dispose();
+}
+
+interface Case {
+  readonly x: readonly [number, number, number, number];
+  readonly w: readonly [number, number, number, number];
+  readonly options?: engine.ConvOptions;
+  /** The variants that are expected to take it, forward and adjoint; the naive one does always. */
+  readonly takes: readonly kernels.ConvVariant[];
+  readonly adjoint: readonly kernels.ConvVariant[];
+}
+
+const same = (p: number) => [p, p, p, p] as const;
+const tiled = ['direct', 'rows'] as const;
+const winograd = ['winograd', ...tiled] as const;
+
+const cases: readonly Case[] = [
+  { x: [1, 16, 9, 13], w: [17, 16, 3, 3], options: { padding: same(1) }, takes: winograd, adjoint: winograd },
+  {
+    x: [3, 19, 12, 8],
+    w: [16, 19, 3, 3],
+    options: { padding: [0, 2, 1, 0] },
+    takes: winograd,
+    adjoint: winograd,
+  },
+  { x: [9, 16, 3, 3], w: [16, 16, 3, 3], takes: winograd, adjoint: winograd },
+  { x: [2, 3, 7, 7], w: [5, 3, 3, 3], options: { padding: same(1) }, takes: tiled, adjoint: tiled },
+  { x: [1, 2, 6, 14], w: [9, 2, 1, 3], takes: tiled, adjoint: tiled },
+  { x: [1, 2, 1, 1], w: [3, 2, 3, 3], options: { padding: same(1) }, takes: tiled, adjoint: tiled },
+  {
+    x: [2, 5, 11, 8],
+    w: [6, 5, 3, 2],
+    options: { stride: [2, 1], padding: [1, 0, 1, 1] },
+    takes: tiled,
+    adjoint: tiled,
+  },
+  {
+    x: [1, 3, 19, 23],
+    w: [4, 3, 7, 7],
+    options: { stride: [2, 2], padding: same(3) },
+    takes: ['rows'],
+    adjoint: ['rows'],
+  },
+  {
+    x: [1, 3, 13, 12],
+    w: [7, 3, 3, 3],
+    options: { dilation: [2, 3], padding: same(2) },
+    takes: ['rows'],
+    adjoint: ['rows'],
+  },
+  {
+    x: [1, 6, 9, 9],
+    w: [10, 3, 3, 3],
+    options: { groups: 2, padding: same(1) },
+    takes: tiled,
+    adjoint: tiled,
+  },
+  {
+    x: [2, 12, 5, 6],
+    w: [8, 3, 3, 3],
+    options: { groups: 4, stride: [2, 2], padding: same(1) },
+    takes: tiled,
+    adjoint: tiled,
+  },
+  {
+    x: [2, 7, 9, 10],
+    w: [7, 1, 3, 3],
+    options: { groups: 7, padding: same(1) },
+    takes: ['depthwise', ...tiled],
+    adjoint: ['depthwise', ...tiled],
+  },
+  {
+    x: [1, 5, 11, 7],
+    w: [5, 1, 5, 5],
+    options: { groups: 5, stride: [2, 2], padding: same(2) },
+    takes: ['depthwise', 'rows'],
+    adjoint: ['depthwise', 'rows'],
+  },
+  {
+    x: [1, 3, 9, 9],
+    w: [6, 1, 3, 3],
+    options: { groups: 3, dilation: [2, 1], padding: same(2) },
+    takes: ['depthwise', 'rows'],
+    adjoint: ['rows'],
+  },
+  { x: [2, 33, 5, 7], w: [18, 33, 1, 1], takes: ['pointwise', ...tiled], adjoint: ['pointwise', ...tiled] },
+  {
+    x: [1, 9, 8, 5],
+    w: [4, 9, 1, 1],
+    options: { stride: [2, 2] },
+    takes: ['pointwise', ...tiled],
+    adjoint: ['pointwise', ...tiled],
+  },
+  { x: [1, 2, 5, 50], w: [3, 2, 3, 13], options: { padding: same(1) }, takes: [], adjoint: [] },
+];
+
+/** The geometry of a case, as the engine works it out. */
+function geometry({ x, w, options = {} }: Case): kernels.ConvGeometry {
+  const { stride = [1, 1], padding = same(0), dilation = [1, 1], groups = 1 } = options;
+  const [, , height, width] = ref.conv2d(ref.filled(x, 0), ref.filled(w, 0), options).shape;
+  return {
+    batch: x[0],
+    inChannels: x[1],
+    input: [x[2], x[3]],
+    outChannels: w[0],
+    output: [height!, width!],
+    kernel: [w[2], w[3]],
+    stride,
+    padding,
+    dilation,
+    groups,
+  };
+}
+
+test('convolution: every variant gives what the definition gives', async (t) => {
+  const on = await device();
+  for (const row of cases) {
+    const { options = {} } = row;
+    const next = ref.seededRandom(11);
+    const [x, w, b] = [row.x, row.w, [row.w[0]]].map((shape) => ref.randomArray(shape, next)) as [
+      ref.Array64,
+      ref.Array64,
+      ref.Array64,
+    ];
+    const y = ref.conv2d(x, w, options);
+    const size = [row.x[2], row.x[3]] as const;
+    const dx = ref.convTranspose2d(y, w, size, options);
+    const fused = ref.clamp(ref.conv2d(x, w, options, b), 0, 6);
+    const g = geometry(row);
+    const about = `[${row.x}] by [${row.w}] ${JSON.stringify(options)}`;
+    for (const [convolution, takes] of [
+      [kernels.forward(g), row.takes],
+      [kernels.inputGradient(g), row.adjoint],
+    ] as const) {
+      const found = all.filter(
+        (v) => v === kernels.chooseConv(convolution, new Set(all.filter((other) => other !== v))),
+      );
+      t.deepEqual(found, [...takes], `${about}: variants`);
+    }
+    for (const variant of ['naive', ...all.slice(0, -1)] as const) {
+      // The matrix products inside are tiled in one half of the runs.
+      const without = all.filter((other) => other !== variant && (other !== 'tiled' || variant === 'naive'));
+      const at = less(on, without);
+      const tensors = [x, w, b].map((a) => upload(at, a)) as [Tensor, Tensor, Tensor];
+      const [xt, wt, bt] = tensors;
+      await close(t, engine.conv2d(xt, wt, options), y, 2e-5, `${variant} ${about}`);
+      await close(t, engine.conv2d(xt, wt, options, bt, 'relu6'), fused, 2e-5, `${variant} ${about}, fused`);
+      const yt = upload(at, y);
+      await close(t, engine.convTranspose2d(yt, wt, size, options), dx, 4e-5, `${variant} ${about}, adjoint`);
+      for (const made of [...tensors, yt]) made.dispose();
+    }
+  }
+});
+
+test('convolution: a large batch goes through Winograd in parts', async (t) => {
+  const on = await device();
+  const c = kernels.forward(geometry({ x: [40, 16, 88, 88], w: [16, 16, 3, 3], takes: [], adjoint: [] }));
+  const { parts } = kernels.conv2dWinograd(c, 16, { bias: false });
+  t.ok(parts.length > 1, `${parts.length} parts`);
+  const x = ref.randomArray([40, 16, 88, 88], ref.seededRandom(3));
+  const w = ref.randomArray([16, 16, 3, 3], ref.seededRandom(4));
+  const [a, b] = [on, less(on, ['winograd'])].map((at) => {
+    const [xt, wt] = [upload(at, x), upload(at, w)];
+    const y = engine.conv2d(xt, wt);
+    xt.dispose();
+    wt.dispose();
+    return y;
+  });
+  const [found, wanted] = await Promise.all([a!.data(), b!.data()]);
+  t.ok(ref.relativeError(found, wanted) <= 1e-5, 'as the direct variant');
+  a!.dispose();
+  b!.dispose();
+});
+
+test('convolution: fused bias and activation are the composition, and so are their derivatives', async (t) => {
+  const on = await device();
+  const next = ref.seededRandom(8);
+  const [x, w, b] = [[1, 3, 6, 6], [4, 3, 3, 3], [4]].map((shape) =>
+    upload(on, ref.randomArray(shape, next)),
+  );
+  const plain = { relu: engine.relu, relu6: (y: Tensor) => engine.clamp(y, 0, 6) };
+  for (const activation of ['relu', 'relu6'] as const satisfies readonly Activation[]) {
+    const f = (...a: Tensor[]) => sum(engine.conv2d(a[0]!, a[1]!, {}, a[2], activation));
+    const g = (...a: Tensor[]) => sum(plain[activation](engine.conv2d(a[0]!, a[1]!, {}, a[2])));
+    const [found, wanted] = [f, g].map((h) => engine.valueAndGrad(h, [x!, w!, b!]));
+    for (const [i, d] of found!.gradients.entries()) {
+      const error = ref.relativeError(await d.data(), await wanted!.gradients[i]!.data());
+      t.ok(error <= 1e-6, `${activation}: gradient ${i}`);
+    }
+    const alone = f(x!, w!, b!);
+    t.ok(ref.relativeError(await alone.data(), await found!.value.data()) <= 1e-5, `${activation}: value`);
+    for (const made of [alone, ...[found, wanted].flatMap((r) => [r!.value, ...r!.gradients])])
+      made.dispose();
+  }
+  for (const made of [x, w, b]) made!.dispose();
+});
+
+test('matmul: tiles of every size and edge', async (t) => {
+  const on = await device();
+  const sizes = [
+    [1, 40, 500],
+    [5, 130, 33],
+    [16, 64, 16],
+    [17, 65, 49],
+    [33, 7, 121],
+    [130, 20, 61],
+    [131, 9, 64],
+  ] as const;
+  for (const [m, k, n] of sizes) {
+    for (const [transposeA, transposeB] of [
+      [false, false],
+      [true, false],
+      [false, true],
+    ] as const) {
+      for (const batch of [[], [3]] as const) {
+        const next = ref.seededRandom(m + n);
+        const a = ref.randomArray([...batch, ...(transposeA ? [k, m] : [m, k])], next);
+        const b = ref.randomArray(transposeB ? [n, k] : [k, n], next);
+        const [at, bt] = [upload(on, a), upload(on, b)];
+        const swap = (x: ref.Array64) => ref.transpose(x, x.shape.length === 3 ? [0, 2, 1] : [1, 0]);
+        const wanted = ref.matmul(transposeA ? swap(a) : a, transposeB ? swap(b) : b);
+        const about = `[${[...batch, m, k]}] [${[k, n]}]${transposeA ? ' A^T' : ''}${transposeB ? ' B^T' : ''}`;
+        await close(t, engine.matmul(at, bt, transposeA, transposeB), wanted, 1e-5, about);
+        at.dispose();
+        bt.dispose();
+      }
+    }
+  }
+});
+
+test('max pooling: the same with and without a derivative', async (t) => {
+  const on = await device();
+  const x = upload(on, ref.randomArray([2, 3, 13, 10], ref.seededRandom(6)));
+  for (const options of [
+    { kernel: [3, 3], stride: [2, 2], ceilMode: true },
+    { kernel: [2, 2] },
+    { kernel: [3, 2], stride: [1, 3], padding: [1, 1, 2, 0] },
+    { kernel: [5, 5], stride: [2, 1], padding: [2, 2, 2, 2] },
+    { kernel: [6, 6] },
+  ] satisfies engine.PoolOptions[]) {
+    const alone = engine.maxPool2d(x, options);
+    const { value } = engine.scope(() => engine.vjp((a) => engine.maxPool2d(a, options), [x]));
+    t.deepEqual(await alone.data(), await value.data(), JSON.stringify(options));
+    alone.dispose();
+    value.dispose();
+  }
+  const low = upload(on, ref.array([1, 1, 2, 2], [-4, -3, -2, -5]));
+  const padded = engine.maxPool2d(low, { kernel: [2, 2], stride: [1, 1], padding: [1, 1, 1, 1] });
+  t.deepEqual([...(await padded.data())], [-4, -3, -3, -2, -2, -3, -2, -2, -5], 'padding never wins');
+  for (const made of [x, low, padded]) made.dispose();
+});
+
+test('concat: runs of whole vec4 and others', async (t) => {
+  const on = await device();
+  const shapes = [
+    [2, 4, 3],
+    [2, 8, 3],
+    [2, 3, 3],
+    [2, 1, 3],
+  ];
+  for (const count of [2, 4]) {
+    const parts = shapes.slice(0, count).map((shape, i) => ref.randomArray(shape, ref.seededRandom(i)));
+    const tensors = parts.map((part) => upload(on, part));
+    await close(t, engine.concat(tensors, 1), ref.concat(parts, 1), 0, `${count} parts`);
+    for (const made of tensors) made.dispose();
+  }
+});
+
+test('a write does not overtake recorded commands that read the same buffer', async (t) => {
+  const on = await device();
+  const old = engine.tensor(on, [1, 2, 3, 4], [4]);
+  const { buffer } = old.storage;
+  const y = engine.scale(old, 2);
+  old.dispose();
+  const young = engine.tensor(on, [9, 9, 9, 9], [4]);
+  t.equal(young.storage.buffer, buffer, 'the buffer is used again');
+  t.deepEqual([...(await y.data())], [2, 4, 6, 8]);
+  young.dispose();
+  y.dispose();
+});
+
+test('packed weights: kept with the weights, and freed with them', async (t) => {
+  const on = await device();
+  const { memory } = on;
+  const x = upload(on, ref.randomArray([1, 4, 9, 9], ref.seededRandom(1)));
+  const before = memory.liveBytes;
+  const w = upload(on, ref.randomArray([8, 4, 3, 3], ref.seededRandom(2)));
+  engine.conv2d(x, w).dispose();
+  const kept = memory.liveBytes;
+  t.ok(kept > before + w.storage.size, 'a copy is live');
+  engine.conv2d(x, w).dispose();
+  t.equal(memory.liveBytes, kept, 'and made once');
+  const { buffer } = w.storage;
+  w.dispose();
+  t.equal(memory.liveBytes, before, 'nothing is left');
+  const other = ref.randomArray([8, 4, 3, 3], ref.seededRandom(3));
+  const again = upload(on, other);
+  t.equal(again.storage.buffer, buffer, 'the pool gives the buffer again');
+  const x64 = ref.randomArray([1, 4, 9, 9], ref.seededRandom(1));
+  await close(t, engine.conv2d(x, again), ref.conv2d(x64, other), 1e-5, 'with its new contents');
+  again.dispose();
+  x.dispose();
+});
+
+test('packed weights: given up when memory is short', async (t) => {
+  const on = await engine.openDevice({ memoryBudget: 2 ** 20 });
+  const x = upload(on, ref.randomArray([1, 64, 5, 5], ref.seededRandom(1)));
+  const w = upload(on, ref.randomArray([64, 64, 3, 3], ref.seededRandom(2)));
+  const y = engine.conv2d(x, w);
+  const free = on.memory.budget - on.memory.liveBytes;
+  const large = allocate(on.memory, free + 4096, 'test');
+  retain(large);
+  t.equal(w.storage.copies.size, 0, 'the copy went');
+  release(large);
+  const wanted = ref.conv2d(
+    ref.randomArray([1, 64, 5, 5], ref.seededRandom(1)),
+    ref.randomArray([64, 64, 3, 3], ref.seededRandom(2)),
+  );
+  await close(t, y, wanted, 1e-5, 'what was computed stays');
+  await close(t, engine.conv2d(x, w), wanted, 1e-5, 'and it is made again');
+  engine.closeDevice(on);
+});
