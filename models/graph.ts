@@ -3,6 +3,7 @@
 // with another value (or N versions of it at once) are all that one function with other known values.
 
 import {
+  type Activation,
   broadcastTo,
   dryDevice,
   LimelightError,
@@ -24,7 +25,7 @@ export interface LayerContext {
   /** Parameters by their short name (weight, bias, ...). */
   readonly parameters: Readonly<Record<string, Tensor>>;
   /** To be applied to the output; only layers that are folded with what follows them are given one. */
-  readonly activation?: 'relu';
+  readonly activation?: Activation;
   /** Set while training: layers that behave differently then report their batch statistics. */
   readonly statistics?: Map<string, { readonly mean: Tensor; readonly variance: Tensor }>;
 }

@@ -48,10 +48,7 @@ export function conv(name: string, input: string, spec: ConvSpec): GraphNode {
       ...(bias && { bias: parameter(name, 'bias', [spec.out]) }),
     },
     attributes: { kernel, ...options },
-    run: ([x], { parameters: p, activation }) => {
-      const y = ops.conv2d(x!, p.weight!, options, p.bias);
-      return activation === 'relu' ? ops.relu(y) : y;
-    },
+    run: ([x], { parameters: p, activation }) => ops.conv2d(x!, p.weight!, options, p.bias, activation),
     // Each channel by its own part of the weights: a grouped convolution with one channel a group.
     ...(groups === 1 && {
       contributions: (x, { start, count }, { parameters: { weight } }) => {

@@ -1,7 +1,19 @@
-// Running a network for its values, not for training: a batch norm behind a convolution, and a ReLU behind that, are
-// folded into the convolution wherever nobody asks for what lies between.
+// Running a network for its values, not for training: a batch norm behind a convolution, and an activation behind that,
+// are folded into the convolution wherever nobody asks for what lies between.
 
-import { add, affine, div, mul, reshape, scope, sqrt, sub, type Tensor, unowned } from '../engine/index.ts';
+import {
+  type Activation,
+  add,
+  affine,
+  div,
+  mul,
+  reshape,
+  scope,
+  sqrt,
+  sub,
+  type Tensor,
+  unowned,
+} from '../engine/index.ts';
 import { evaluate, type Graph, type GraphNode, parametersOf, type Runnable } from './graph.ts';
 
 /** What has been folded of a network so far: graphs by what is asked of them, and parameters by their new keys. */
@@ -9,6 +21,9 @@ interface Folds {
   readonly graphs: Map<string, Graph>;
   readonly parameters: Map<string, Tensor>;
 }
+
+/** Kinds of nodes that a convolution applies by itself. */
+const ACTIVATIONS: readonly Activation[] = ['relu', 'relu6'];
 
 const foldsOf = new WeakMap<Runnable, Folds>();
 
@@ -45,27 +60,29 @@ function fold(
   for (const node of graph.nodes) {
     for (const input of new Set(node.inputs)) users.set(input, [...(users.get(input) ?? []), node]);
   }
-  /** The one node that reads `node`, if it is of a kind and nobody else wants `node`. */
-  const next = (node: GraphNode, kind: string): GraphNode | undefined => {
+  /** The one node that reads `node`, if its kind is one of some and nobody else wants `node`. */
+  const next = (node: GraphNode, kinds: readonly string[]): GraphNode | undefined => {
     const [user, ...others] = users.get(node.name) ?? [];
-    return user?.kind === kind && others.length === 0 && !kept.has(node.name) ? user : undefined;
+    const only = user !== undefined && others.length === 0 && !kept.has(node.name);
+    return only && kinds.includes(user.kind) ? user : undefined;
   };
   const gone = new Set<string>();
   const replacement = new Map<string, GraphNode>();
   for (const conv of graph.nodes) {
     if (conv.kind !== 'conv') continue;
-    const norm = next(conv, 'batchNorm');
-    const relu = next(norm ?? conv, 'relu');
-    const last = relu ?? norm;
+    const norm = next(conv, ['batchNorm']);
+    const activation = next(norm ?? conv, ACTIVATIONS);
+    const last = activation ?? norm;
     if (last === undefined) continue;
     const own = norm ? foldedParameters(conv, norm, parameters, folded) : conv.parameters;
     const { contributions: _, ...rest } = conv;
-    for (const node of [conv, norm, relu]) if (node) gone.add(node.name);
+    for (const node of [conv, norm, activation]) if (node) gone.add(node.name);
     replacement.set(last.name, {
       ...rest,
       name: last.name,
       parameters: own,
-      run: (inputs, context) => conv.run(inputs, { ...context, ...(relu && { activation: 'relu' }) }),
+      run: (inputs, context) =>
+        conv.run(inputs, { ...context, ...(activation && { activation: activation.kind as Activation }) }),
     });
   }
   const nodes = graph.nodes.flatMap((node) => {

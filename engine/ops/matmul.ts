@@ -145,9 +145,9 @@ export function matmul(a: Tensor, b: Tensor, transposeA = false, transposeB = fa
   return apply(product, [a, b], { transposeA, transposeB });
 }
 
-/** x [N, I] times a weight [O, I] as frameworks store it, plus a bias [O]. */
+/** x [..., I] times a weight [O, I] as frameworks store it: [..., O]. One product, whatever the leading axes. */
 export function linear(x: Tensor, weight: Tensor): Tensor {
-  return x.shape.length === 1
-    ? reshape(linear(reshape(x, [1, -1]), weight), [-1])
-    : matmul(x, weight, false, true);
+  if (x.shape.length === 2) return matmul(x, weight, false, true);
+  const rows = reshape(x, [sizeOf(x.shape.slice(0, -1)), x.shape.at(-1) ?? 1]);
+  return reshape(linear(rows, weight), [...x.shape.slice(0, -1), weight.shape[0]!]);
 }

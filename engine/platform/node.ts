@@ -57,7 +57,7 @@ export const apart: Platform['apart'] = async (module, message, limit) => {
   const child = fork(fileURLToPath(module), {
     serialization: 'advanced',
     stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
-    timeout: limit,
+    timeout: Math.ceil(limit),
     killSignal: 'SIGKILL',
   });
   try {

@@ -24,7 +24,7 @@ import { vitBase, vitSmall, vitTiny, vitTorchvisionKeys } from './vit.ts';
 export interface Architecture {
   /** The graph, for so many classes; as published when left out. */
   readonly graph: (classes?: number) => Graph;
-  /** The node that is explained by default: the last feature map; a vision transformer's last tokens but one block. */
+  /** The node that is explained by default: the last feature map, or what a transformer's last attention sees. */
   readonly targetLayer: string;
   /** Height and width that the published weights were trained for. */
   readonly inputSize: readonly [height: number, width: number];

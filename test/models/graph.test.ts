@@ -3,7 +3,7 @@
 import test from 'tape';
 import { broadcastTo, mul, scope, type Tensor, tensor } from '../../engine/index.ts';
 import { boundary, evaluate, type Graph, INPUT, shapesOf } from '../../models/graph.ts';
-import { add, batchNorm, conv, relu } from '../../models/layers.ts';
+import { add, batchNorm, conv, relu, relu6 } from '../../models/layers.ts';
 import { disposeNetwork, loadNetwork, type NetworkDescription } from '../../models/network.ts';
 import { run } from '../../models/run.ts';
 import { graphs, randomNetwork, randomTensors } from '../cam/networks.ts';
@@ -126,7 +126,7 @@ test('a run folds batch norms and ReLUs into convolutions, and gives the same va
       ...chain('a', 'input', [3, 4], true),
       ...chain('b', 'a', [4, 4], false),
       conv('c', 'b', { in: 4, out: 4, kernel: 1 }),
-      relu('c.relu', 'c'),
+      relu6('c.relu', 'c'),
       batchNorm('d', 'a', 4), // behind a ReLU: stays
       add('e', 'd', 'c.relu'),
       conv('f', 'e', { in: 4, out: 2, kernel: 3 }),

@@ -52,7 +52,6 @@ export function buildKeras({ config, kerasVersion, weights }: KerasFile, file: s
   const model = readConfig(config, file);
   const { shape, fixedSize } = inputOf(model, file);
   const version = typeof kerasVersion === 'string' && kerasVersion.startsWith('3') ? 3 : 2;
-  const find = weightFinder(weights);
   const device = dryDevice();
 
   const problems: string[] = [];
@@ -60,7 +59,7 @@ export function buildKeras({ config, kerasVersion, weights }: KerasFile, file: s
   /** Shapes by node, and the input's. */
   const shapes = new Map<string, Shape>([[INPUT, shape]]);
   const tensors = new Map<string, HostTensor>();
-  const used = new Set<string>();
+  const { take, leftOver } = weightReader(weights, problems);
   let constants = 0;
   const values = new Map<string, Value>();
 
@@ -86,22 +85,7 @@ export function buildKeras({ config, kerasVersion, weights }: KerasFile, file: s
       inputs,
       kerasVersion: version,
       fixedSize,
-      weight: (names, expected) => {
-        const [key, ...others] = names.flatMap((name) => find(`${layer}/${name}`));
-        const stored = key === undefined ? undefined : weights.get(key)!;
-        const wanted = `${layer}/${names.join(' or ')} [${expected.join(', ')}]`;
-        if (stored === undefined) problems.push(`missing ${wanted}`);
-        else if (others.length > 0)
-          problems.push(`${wanted} could be ${[key, ...others].slice(0, 4).join(' or ')}`);
-        else if (stored.shape.join() !== expected.join())
-          problems.push(`${key} is [${stored.shape.join(', ')}], expected [${expected.join(', ')}]`);
-        else {
-          used.add(key!);
-          return { shape: stored.shape, data: stored.read() };
-        }
-        if (key !== undefined) used.add(key);
-        return undefined;
-      },
+      weight: (names, expected) => take(layer, names, expected),
       set: (key, tensor) => {
         if (tensor !== undefined) tensors.set(key, tensor);
       },
@@ -145,12 +129,7 @@ export function buildKeras({ config, kerasVersion, weights }: KerasFile, file: s
       }
     }
   }
-  if (problems.length === 0) {
-    for (const key of weights.keys()) {
-      if (!used.has(key) && MEANINGFUL.has(key.slice(key.lastIndexOf('/') + 1)))
-        problems.push(`no layer takes the weight ${key}`);
-    }
-  }
+  if (problems.length === 0) problems.push(...leftOver().map((key) => `no layer takes the weight ${key}`));
   if (problems.length > 0) {
     const shown =
       problems.length <= 100 ? problems : [...problems.slice(0, 100), `and ${problems.length - 100} more`];
@@ -188,6 +167,33 @@ function inputOf({ input, inputShape }: KerasModel, file: string): { shape: Shap
     );
   }
   return { shape: [1, ...sizes], fixedSize: typeof height === 'number' && typeof width === 'number' };
+}
+
+/** Gives layers their weights, notes what is wrong with them, and knows which nobody took. */
+function weightReader(weights: ReadonlyMap<string, StoredWeight>, problems: string[]) {
+  const find = weightFinder(weights);
+  const taken = new Set<string>();
+  const take = (
+    layer: string,
+    names: readonly string[],
+    expected: readonly number[],
+  ): HostTensor | undefined => {
+    const [key, ...others] = names.flatMap((name) => find(`${layer}/${name}`));
+    const wanted = `${layer}/${names.join(' or ')} [${expected.join(', ')}]`;
+    if (key === undefined) {
+      problems.push(`missing ${wanted}`);
+      return undefined;
+    }
+    taken.add(key);
+    const { shape, read } = weights.get(key)!;
+    if (others.length === 0 && shape.join() === expected.join()) return { shape, data: read() };
+    if (others.length > 0) problems.push(`${wanted} could be ${[key, ...others].slice(0, 4).join(' or ')}`);
+    else problems.push(`${key} is [${shape.join(', ')}], expected [${expected.join(', ')}]`);
+    return undefined;
+  };
+  const last = (key: string) => key.slice(key.lastIndexOf('/') + 1);
+  const leftOver = () => [...weights.keys()].filter((key) => !taken.has(key) && MEANINGFUL.has(last(key)));
+  return { take, leftOver };
 }
 
 /**
@@ -261,7 +267,7 @@ function withoutProbabilities(
     if (probabilities === undefined && (last.kind === 'softmax' || last.kind === 'sigmoid'))
       probabilities = last.kind;
     else if (!UNCHANGED.has(last.kind)) break;
-    if (!before.name.startsWith(`${last.name}/`)) name = before.name;
+    if (!before.name.startsWith(`${name}/`)) name = before.name;
     last = before;
   }
   const { run } = last;

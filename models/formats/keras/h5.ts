@@ -9,10 +9,13 @@ import { parseObject } from './json.ts';
 
 /** What HDF5 files begin with. */
 const SIGNATURE = [0x89, 0x48, 0x44, 0x46, 0x0d, 0x0a, 0x1a, 0x0a];
-/** How long reading may take, in milliseconds: networks take seconds, circles in damaged files for ever. */
-const TIME_LIMIT = 60_000;
+/**
+ * How long reading may take, in milliseconds: a minute, and a second a megabyte. Networks take far less, circles in
+ * damaged files for ever.
+ */
+const timeLimitFor = (bytes: number) => 60_000 + bytes / 1000;
 /** Beside this file, and with its extension: TypeScript or what it is compiled to. */
-const worker = new URL(import.meta.url.replace(/h5(\.[jt]s)/, 'h5-worker$1'));
+const worker = new URL(import.meta.url.replace(/h5(\.[jt]s)$/, 'h5-worker$1'));
 
 /**
  * Reads a Keras model: functional or Sequential, as `model.save('name.h5')` writes it. The HDF5 library runs apart,
@@ -23,7 +26,7 @@ const worker = new URL(import.meta.url.replace(/h5(\.[jt]s)/, 'h5-worker$1'));
 export async function readKerasH5(
   bytes: Uint8Array,
   fileName: string,
-  timeLimit = TIME_LIMIT,
+  timeLimit = timeLimitFor(bytes.length),
 ): Promise<ImportedNetwork> {
   if (!SIGNATURE.every((byte, i) => bytes[i] === byte)) {
     const zip = bytes[0] === 0x50 && bytes[1] === 0x4b;

@@ -318,12 +318,13 @@ const batchNormalization: LayerRow = (c) => {
   const { weight, bias, mean, variance } = node.parameters as Record<string, Parameter>;
   setChannelWeight(c, weight!, 'gamma', { there: flag(c.config, 'scale', true), value: 1 });
   setChannelWeight(c, bias!, 'beta', { there: flag(c.config, 'center', true), value: 0 });
-  setChannelWeight(c, mean!, 'moving_mean', { there: true, value: 0 });
-  setChannelWeight(c, variance!, 'moving_variance', { there: true, value: 1 });
+  setWeight(c, node, 'mean', c.weight(['moving_mean'], mean!.shape));
+  setWeight(c, node, 'variance', c.weight(['moving_variance'], variance!.shape));
   return [node];
 };
 
 const layerNormalization: LayerRow = (c) => {
+  expectOnly(c.config, { rms_scaling: [null, false] });
   const channels = channelsOf(c, field(c.config, 'axis') ?? -1);
   const input = only(c);
   const epsilon = number(c.config, 'epsilon', 1e-3);

@@ -218,7 +218,7 @@ def main():
             of(getattr(models, name), init_weights=False),
             f"features.{last}",
             lambda model: model.features[last],
-            (2, 3, 48, 64),
+            (2, 3, 32, 48),
             lambda model: narrow_classifier(model, 0, 3),
         )
     case(
@@ -260,7 +260,7 @@ def main():
     timm_case("mobilenetv3_small_100", "features.12", lambda model: model.blocks[-1])
     timm_case("mobilenetv3_large_100", "features.16", lambda model: model.blocks[-1])
     timm_case("efficientnet_b0", "features.8", lambda model: model.bn2, gain=1.05)
-    timm_case("vgg11_bn", "features.27", lambda model: model.features[27], (2, 3, 48, 64), narrow_timm)
+    timm_case("vgg11_bn", "features.27", lambda model: model.features[27], (2, 3, 32, 48), narrow_timm)
     same = ["resnet18", "resnet34", "resnet50", *vggs]
     for name in [*same, "efficientnet_b0", "mobilenetv2_100", "mobilenetv3_small_100", "mobilenetv3_large_100"]:
         published[f"timm/{name}"] = fingerprint(timm.create_model(name), lambda value: (value.numel(),))
