@@ -6,6 +6,7 @@ import { FormatError } from './formats/errors.ts';
 import type { StateDict } from './formats/host-tensor.ts';
 import { assertFinite } from './formats/safetensors.ts';
 import type { Graph, Runnable } from './graph.ts';
+import { nearest } from './near.ts';
 import type { Preprocessing } from './preprocess.ts';
 import { disposeFolds } from './run.ts';
 
@@ -85,8 +86,8 @@ export function classIndex(network: NetworkDescription, wanted: number | string)
       );
     }
   }
-  const few = classes.slice(0, 10).join(', ');
+  const near = nearest(String(wanted), classes, 'classes');
   throw new LimelightError(
-    `${name} has no class "${wanted}": give an index from 0 to ${classes.length - 1} or a name (${few}${classes.length > 10 ? ', …' : ''})`,
+    `${name} has no class "${wanted}": give an index from 0 to ${classes.length - 1} or a name; ${near}`,
   );
 }
