@@ -5,7 +5,7 @@ import { type Graph, INPUT } from '../../models/graph.ts';
 
 /** A quoted string of the DOT language; \n breaks a line. */
 const quoted = (...lines: readonly string[]): string =>
-  `"${lines.map((line) => line.replace(/[\\"]/g, '\\$&').replace(/[\r\n]+/g, ' ')).join('\\n')}"`;
+  `"${lines.map((line) => line.replace(/[\\"]/g, '\\$&').replace(/\p{Cc}/gu, ' ')).join('\\n')}"`;
 
 const shown = (shape: Shape): string => shape.join(' x ');
 

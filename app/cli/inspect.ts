@@ -22,8 +22,11 @@ const MANY = 60;
 /** Longer names are shown without their middle. */
 const LONGEST = 48;
 
-const shortened = (name: string): string =>
-  name.length <= LONGEST ? name : `${name.slice(0, LONGEST / 2 - 1)}…${name.slice(-LONGEST / 2)}`;
+/** A name as a table holds it; names come from files, and control characters would steer the terminal. */
+export function shortened(name: string): string {
+  const plain = name.replace(/\p{Cc}/gu, '\ufffd');
+  return plain.length <= LONGEST ? plain : `${plain.slice(0, LONGEST / 2 - 1)}…${plain.slice(-LONGEST / 2)}`;
+}
 
 /** A count as it is read: 3, 4.5 k, 11.7 M, 1.81 G. */
 export function counted(n: number): string {

@@ -4,14 +4,17 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { Command, CommanderError } from 'commander';
 import test from 'tape';
+import { dotOf } from '../../app/cli/dot.ts';
 import { UsageError } from '../../app/cli/errors.ts';
-import { counted } from '../../app/cli/inspect.ts';
+import { counted, shortened } from '../../app/cli/inspect.ts';
 import { chooseModel, openModel } from '../../app/cli/load.ts';
 import { type ModelArguments, modelOptions } from '../../app/cli/options.ts';
 import { explainImage, type Request } from '../../app/cli/pipeline.ts';
 import { largest } from '../../app/cli/report.ts';
 import { encodePng } from '../../app/image/decode.ts';
 import { LimelightError } from '../../engine/index.ts';
+import { INPUT } from '../../models/graph.ts';
+import * as layers from '../../models/layers.ts';
 import { disposeNetwork } from '../../models/network.ts';
 import { hasAssets } from '../assets.ts';
 import { device } from '../device.ts';
@@ -246,6 +249,20 @@ test('inspect --dot writes Graphviz text', (t) =>
     t.equal(unwritable.status, 1);
     t.match(unwritable.stderr, /cannot write .*below\.dot/);
   }));
+
+test('names of any kind do no harm', (t) => {
+  const name = 'a "quoted" \\ name\n\u001b[31m';
+  const graph = { nodes: [layers.flatten(name, INPUT)], output: name };
+  const shapes = new Map([[name, [1, 12]]]);
+  const text = dotOf(graph, shapes, { name, inputShape: [1, 3, 2, 2], targetLayer: '' });
+  const quoted = String.raw`"a \"quoted\" \\ name  [31m"`;
+  t.ok(text.includes(`digraph ${quoted} {`), text);
+  t.ok(text.includes(`"input" -> ${quoted};`));
+  t.equal(shortened(name), 'a "quoted" \\ name\ufffd\ufffd[31m');
+  t.equal(shortened('x'.repeat(48)).length, 48);
+  t.equal(shortened(`${'a'.repeat(40)}${'b'.repeat(40)}`), `${'a'.repeat(23)}…${'b'.repeat(24)}`);
+  t.end();
+});
 
 test('counts are readable', (t) => {
   const shown = [0, 7, 999, 1000, 1234, 999_499, 25_557_032, 4.089e9, 2e13].map(counted);

@@ -5,6 +5,8 @@ import { architectures } from '../../models/architectures/index.ts';
 import { squeezenet1_0 } from '../../models/architectures/squeezenet.ts';
 import { catalog, catalogEntry, ModelError } from '../../models/catalog.ts';
 import { multiplyAdds, parameterCount } from '../../models/cost.ts';
+import { describeImported } from '../../models/describe.ts';
+import type { ImportedNetwork } from '../../models/formats/imported.ts';
 import { type Graph, type GraphNode, INPUT, shapesOf } from '../../models/graph.ts';
 import { published } from '../../models/hub/published.ts';
 import * as layers from '../../models/layers.ts';
@@ -104,6 +106,40 @@ test('maps of one pixel, class maps and what was never spatial are no target lay
     [...featureMaps(vit, shapesOf(vit, [1, 3, 224, 224]))],
     ['patch_embed.proj'],
     'attention is no feature map',
+  );
+  t.end();
+});
+
+test('a network from a file is described, its gaps filled in', (t) => {
+  const graph: Graph = {
+    nodes: [
+      layers.conv('conv', INPUT, { in: 3, out: 4, kernel: 3, padding: 1 }),
+      layers.relu('relu', 'conv'),
+      layers.globalAvgPool('gap', 'relu'),
+      layers.linear('fc', 'gap', { in: 4, out: 2 }),
+    ],
+    output: 'fc',
+  };
+  const file: ImportedNetwork = {
+    graph,
+    tensors: new Map(),
+    inputShape: [1, 3, 6, 8],
+    anySize: false,
+    probabilities: 'sigmoid',
+  };
+  const described = describeImported('net.onnx', file);
+  t.equal(described.name, 'net.onnx');
+  t.equal(described.targetLayer, 'relu');
+  t.deepEqual(described.classes, ['0', '1']);
+  t.equal(described.probabilities, 'sigmoid');
+  t.deepEqual(described.preprocessing, { channels: 3, scale: 255, mean: [0], std: [1], size: [6, 8] });
+  const said = { ...file, anySize: true, classes: ['no', 'yes'], preprocessing: { scale: 1, mean: [3] } };
+  const more = describeImported('net.onnx', said);
+  t.deepEqual(more.classes, ['no', 'yes']);
+  t.deepEqual(more.preprocessing, { channels: 3, scale: 1, mean: [3], std: [1] });
+  t.throws(
+    () => describeImported('net.onnx', { ...file, inputShape: [1, 4, 6, 8] }),
+    /net\.onnx takes 4 channels; a picture has 3/,
   );
   t.end();
 });
