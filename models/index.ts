@@ -2,15 +2,18 @@
 
 export { type Architecture, adaptTensors, architectures } from './architectures/index.ts';
 export { resnetCifar } from './architectures/resnet-cifar.ts';
-export { cifarGap, digitDense, digitScenes } from './architectures/shipped.ts';
-export { squeezenet1_0, squeezenet1_1 } from './architectures/squeezenet.ts';
+export { cifarGap, digitDense, digitScenes, digitVit } from './architectures/shipped.ts';
+export { vit } from './architectures/vit.ts';
 export * from './catalog.ts';
 export { multiplyAdds, parameterCount } from './cost.ts';
 export { describeImported } from './describe.ts';
 export { FormatError } from './formats/errors.ts';
 export type { HostTensor, StateDict } from './formats/host-tensor.ts';
 export type { ImportedNetwork, OpenPart } from './formats/imported.ts';
+export { readKerasH5 } from './formats/keras/h5.ts';
+export { readTfjs } from './formats/keras/tfjs.ts';
 export { readNpy, writeNpy } from './formats/npy.ts';
+export { readOnnx } from './formats/onnx/read.ts';
 export { readSafetensors, type Safetensors, writeSafetensors } from './formats/safetensors.ts';
 export { boundary, evaluate, type Graph, type GraphNode, INPUT, nodeOf } from './graph.ts';
 export * as layers from './layers.ts';

@@ -239,6 +239,22 @@ test('constants and attributes that ask for the world', async (t) => {
       { op: 'Split', inputs: ['x', 's'], outputs: ['m', 'n'], attributes: { axis: 1 } },
       [ints('s', huge, -huge + 3)],
     ],
+    'a mode that is a word of the language': [
+      { op: 'Pad', inputs: ['x', 's'], outputs: ['m'], attributes: { mode: 'constructor' } },
+      [ints('s', 0, 0, 1, 1, 0, 0, 0, 0)],
+    ],
+    'another one': [
+      { op: 'Resize', inputs: ['x', '', '', 's'], outputs: ['m'], attributes: { mode: '__proto__' } },
+      [ints('s', 1, 3, 8, 8)],
+    ],
+    'and another': [
+      {
+        op: 'MaxPool',
+        inputs: ['x'],
+        outputs: ['m'],
+        attributes: { kernel_shape: [2, 2], auto_pad: 'valueOf' },
+      },
+    ],
     'an axis that is not there': [{ op: 'Softmax', inputs: ['x'], outputs: ['m'], attributes: { axis: 9 } }],
     'groups of 0': [
       { op: 'Conv', inputs: ['x', 'w'], outputs: ['m'], attributes: { group: 0 } },
@@ -268,6 +284,23 @@ test('constants and attributes that ask for the world', async (t) => {
   for (const [what, [node, initializers]] of Object.entries(cases)) {
     await refuses(t, around(node, initializers), /net\.onnx: /, what);
   }
+});
+
+test('more nodes, inputs or axes than a network has', async (t) => {
+  const flat: NodeSpec = { op: 'Flatten', inputs: ['x'], outputs: ['y'] };
+  const many = Array.from({ length: 60_000 }, (_, i): NodeSpec => ({ op: 'Constant', outputs: [`${i}`] }));
+  await refuses(t, modelBytes({ nodes: [flat, ...many] }), /60001 nodes/, 'nodes');
+  const wide: NodeSpec = { op: 'Concat', inputs: new Array(10_000).fill('x'), outputs: ['m'] };
+  await refuses(t, around(wide), /10000 inputs/, 'inputs');
+  const deep: NodeSpec = { op: 'Reshape', inputs: ['x', 's'], outputs: ['m'] };
+  await refuses(t, around(deep, [ints('s', -1, ...new Array(1000).fill(1))]), /its result would be/, 'axes');
+  const same = Array.from({ length: 200 }, (_, i): NodeSpec => {
+    return { op: 'Relu', name: 'relu', inputs: [i === 0 ? 'x' : `${i}`], outputs: [`${i + 1}`] };
+  });
+  const network = await outcome(modelBytes({ nodes: [...same, { ...flat, inputs: ['200'] }] }));
+  t.ok(network instanceof Object && 'graph' in network, 'nodes of one name');
+  const names = (network as { graph: { nodes: { name: string }[] } }).graph.nodes.map(({ name }) => name);
+  t.equal(new Set(names).size, 201, 'get names of their own');
 });
 
 test('many folded constants together are bounded', async (t) => {

@@ -3,7 +3,7 @@
 
 import test from 'tape';
 import { recogniseHead } from '../../cam/methods/cam.ts';
-import { concat, scope, type Tensor, tensor } from '../../engine/index.ts';
+import { concat, maxPoolSelect, narrow, ShapeError, scope, type Tensor, tensor } from '../../engine/index.ts';
 import { FormatError } from '../../models/formats/errors.ts';
 import { floatToHalf } from '../../models/formats/half.ts';
 import type { ImportedNetwork } from '../../models/formats/imported.ts';
@@ -318,6 +318,52 @@ test('a file traced for one picture: attention whose sizes are literal follows t
   t.match(String(error), /batch that may vary/);
 });
 
+test('arithmetic on masks and shapes is folded; on the picture it is refused', async (t) => {
+  const values = (name: string, ...data: number[]): TensorSpec => ({ name, dims: [data.length], data });
+  const rows: TensorSpec = { name: 'rows', dims: [2, 1], type: 7, data: [2, -4] };
+  const cases: readonly (readonly [NodeSpec, number[]])[] = [
+    [{ op: 'Floor', inputs: ['a'], outputs: ['k'] }, [-2, 0, 1, 3]],
+    [{ op: 'Ceil', inputs: ['a'], outputs: ['k'] }, [-1, 0, 2, 4]],
+    [{ op: 'Mod', inputs: ['i', 'three'], outputs: ['k'] }, [2, 0, 1, 1]],
+    [{ op: 'Mod', inputs: ['i', 'three'], outputs: ['k'], attributes: { fmod: 1 } }, [-1, 0, 1, 1]],
+    [{ op: 'Not', inputs: ['i'], outputs: ['k'] }, [0, 1, 0, 0]],
+    [{ op: 'And', inputs: ['i', 'a'], outputs: ['k'] }, [1, 0, 1, 1]],
+    [{ op: 'Or', inputs: ['i', 'a'], outputs: ['k'] }, [1, 0, 1, 1]],
+    [{ op: 'ScatterND', inputs: ['a', 'rows', 'new'], outputs: ['k'] }, [8, 0, 7, 3.5]],
+  ];
+  const initializers = [
+    values('a', -1.5, 0, 1.25, 3.5),
+    ints('i', -1, 0, 4, 7),
+    ints('three', 3),
+    rows,
+    values('new', 7, 8),
+  ];
+  const after: readonly NodeSpec[] = [
+    { op: 'Cast', inputs: ['k'], outputs: ['f'], attributes: { to: 1 } },
+    { op: 'Mul', inputs: ['x', 'f'], outputs: ['m'] },
+    { op: 'Flatten', inputs: ['m'], outputs: ['y'] },
+  ];
+  for (const [node, expected] of cases) {
+    const network = await read({ nodes: [node, ...after], initializers });
+    t.deepEqual(
+      [...network.tensors.values()].map(({ data }) => [...data]),
+      [expected],
+      node.op,
+    );
+    const computed = { ...node, inputs: ['x', ...node.inputs!.slice(1)] };
+    const error = await read({ nodes: [computed, ...after], initializers }).then(String, String);
+    t.match(error, /depends on the picture/, `${node.op} of the picture`);
+  }
+});
+
+test('the indices of a max pooling', async (t) => {
+  const x = tensor(await device(), [1, 5, 2, 9, 3, 0, 4, 4, 8], [1, 1, 3, 3]);
+  const places = tensor(x.device, [0, 1, 2, 3, 4, 5, 6, 7, 8], x.shape);
+  const found = scope(() => maxPoolSelect(x, places, { kernel: [2, 2], stride: [1, 1] }));
+  t.deepEqual([...(await found.data())], [3, 1, 3, 8], 'the first of equals');
+  t.throws(() => maxPoolSelect(x, narrow(places, 2, 0, 2), { kernel: [2, 2] }), ShapeError);
+});
+
 test('old forms of operators mean what the new ones do', async (t) => {
   const x = await picture([1, 3, 4, 4]);
   const flat = (input: string): NodeSpec => ({ op: 'Flatten', inputs: [input], outputs: ['y'] });
@@ -451,6 +497,16 @@ test('sizes that the file leaves open', async (t) => {
     inputs,
   });
   t.equal(dense.anySize, false, 'a dense layer takes one');
+  const own = await read({
+    nodes: [conv, { op: 'Flatten', inputs: ['c'], outputs: ['f'] }, gemm('f')],
+    initializers: [...weights.slice(0, 2), random('fc', [4, 5 * 30 * 30]), random('fcb', [4])],
+    inputs,
+  });
+  t.deepEqual(
+    [own.inputShape, own.anySize],
+    [[1, 3, 32, 32], false],
+    'and may take one that is not the usual',
+  );
   const same: NodeSpec = { ...conv, attributes: { auto_pad: 'SAME_UPPER', strides: [2, 2] } };
   const tensorflow = await read({
     nodes: [same, relu, gap, flatten, gemm('f')],

@@ -98,6 +98,12 @@ export function attributesOf(node: NodeProto) {
   };
 }
 
+/** An entry of a table by a name that the file gives. */
+export function choose<T>(table: Readonly<Record<string, T>>, what: string, name: string): T {
+  if (Object.hasOwn(table, name)) return table[name]!;
+  throw new FormatError(`${what} "${name}" is not supported; these are: ${Object.keys(table).join(', ')}`);
+}
+
 /** A checked axis; negative ones count from the end. */
 export function axisOf(axis: number, rank: number): number {
   const found = axis < 0 ? axis + rank : axis;

@@ -10,6 +10,7 @@ import {
   batchAxisOf,
   type Call,
   type Computed,
+  choose,
   isConstant,
   type Value,
 } from './call.ts';
@@ -122,7 +123,9 @@ const flatten: Builder = (call) => {
 const squeeze: Builder = (call) => {
   const x = call.input(0);
   const given = axesOf(call, 1)?.map((axis) => axisOf(axis, x.shape.length));
-  const gone = given ?? x.shape.flatMap((n, axis) => (n === 1 ? [axis] : []));
+  // A batch of 1 is no axis to lose.
+  const batch = isConstant(x) ? -1 : batchAxisOf(x);
+  const gone = given ?? x.shape.flatMap((n, axis) => (n === 1 && axis !== batch ? [axis] : []));
   const wrong = gone.find((axis) => x.shape[axis] !== 1);
   if (wrong !== undefined) throw new FormatError(`axis ${wrong} of [${x.shape.join(', ')}] is not 1`);
   return view(call, x, (from) => from.filter((_, axis) => !gone.includes(axis)), 'squeeze');
@@ -370,8 +373,7 @@ const pad: Builder = (call) => {
       attributes,
     });
   }
-  const coordinate = PADDING[mode];
-  if (coordinate === undefined) throw new FormatError(`padding mode ${mode} is not supported`);
+  const coordinate = choose(PADDING, 'mode', mode);
   const device = (t: Tensor) =>
     before.reduce(
       (y, first, axis) => {

@@ -5,7 +5,7 @@ import type { Tensor } from '../../../engine/index.ts';
 import * as ops from '../../../engine/index.ts';
 import * as layers from '../../layers.ts';
 import { FormatError } from '../errors.ts';
-import { axisOf, type Builder, type Call, type Computed, isConstant, type Value } from './call.ts';
+import { axisOf, type Builder, type Call, type Computed, choose, isConstant, type Value } from './call.ts';
 import { broadcastTo, type Constant, map, reshape, transpose } from './constant.ts';
 
 type Pair = readonly [y: number, x: number];
@@ -69,8 +69,7 @@ function windowOf(call: Call, rank: number, kernelOf: readonly number[] | undefi
     SAME_UPPER: same,
     SAME_LOWER: same,
   };
-  const padding = paddings[automatic];
-  if (padding === undefined) throw new FormatError(`auto_pad ${automatic} is not known`);
+  const padding = choose(paddings, 'auto_pad', automatic);
   const shown = automatic.startsWith('SAME') ? automatic : padding([1, 1]);
   return { kernel, stride, dilation, padding, attributes: { kernel, stride, padding: shown, dilation } };
 }

@@ -15,8 +15,9 @@ import { ELEMENT_TYPES, openParts, type Parts } from './tensors.ts';
 /** The last version of ONNX's operators that is read. Older ones than 7 are where they mean the same. */
 const LAST_OPSET = 21;
 
-/** Height and width that stand for any, and others to tell whether they do. */
-const EXAMPLE = [224, 224] as const;
+/** Sizes to try where the file leaves the size open: most networks take the first, and some only their own. */
+const EXAMPLES = [224, 32, 64, 96, 128, 160, 192, 240, 256, 288, 299, 320, 384, 448, 512] as const;
+/** A size that tells whether any will do. */
 const OTHER = [257, 251] as const;
 
 /**
@@ -243,6 +244,25 @@ function sameAt(size: readonly number[], a: ReturnType<typeof read>, b: ReturnTy
   });
 }
 
+/** What `f` gives for the size of the file, or for the first example that it takes in place of what is open. */
+function firstThatReads<T>(
+  [height, width]: InputSize['size'],
+  f: (size: readonly [number, number]) => T,
+): { example: T; size: readonly [number, number] } {
+  const open = height === undefined && width === undefined;
+  const sizes = EXAMPLES.map((n) => [height ?? width ?? n, width ?? height ?? n] as const);
+  let first: FormatError | undefined;
+  for (const size of open ? sizes : sizes.slice(0, 1)) {
+    try {
+      return { example: f(size), size };
+    } catch (error) {
+      if (!(error instanceof FormatError)) throw error;
+      first ??= error;
+    }
+  }
+  throw first;
+}
+
 /**
  * Reads an ONNX file (opsets 7 to 21) with one picture [N, C, H, W] as its input and a row of class scores as its
  * output. What is known when the file is read is folded; every other operator is a node that can be explained. The
@@ -260,14 +280,12 @@ export async function readOnnx(
   const parts = await partsOf(graph, openPart);
   return located(fileName, () => {
     const input = pictureInput(graph);
-    const [height = EXAMPLE[0], width = EXAMPLE[1]] = input.size;
-    const example = read(graph, opset, parts, input, [height, width]);
+    const { example, size } = firstThatReads(input.size, (size) => read(graph, opset, parts, input, size));
     const free = input.size.every((n) => n === undefined);
-    const inputShape = [1, input.channels, height, width];
     return {
       graph: example.network,
       tensors: example.tensors,
-      inputShape,
+      inputShape: [1, input.channels, ...size],
       anySize: free && worksAtAnySize(),
       probabilities: example.probabilities,
     };

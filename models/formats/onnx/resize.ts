@@ -4,7 +4,7 @@
 import type { Tensor } from '../../../engine/index.ts';
 import * as ops from '../../../engine/index.ts';
 import { FormatError } from '../errors.ts';
-import { axisOf, type Builder, type Call } from './call.ts';
+import { axisOf, type Builder, type Call, choose } from './call.ts';
 import { checkedCount } from './constant.ts';
 
 /** One axis to be resized: sizes, the scale as the file has it, and the region of interest. */
@@ -114,17 +114,15 @@ const resize: Builder = (call) => {
   const mode = call.text('mode', 'nearest');
   const transformation = call.text('coordinate_transformation_mode', old ? 'asymmetric' : 'half_pixel');
   const nearestMode = call.text('nearest_mode', old ? 'floor' : 'round_prefer_floor');
-  const [coordinate, nearest] = [COORDINATES[transformation], NEAREST[nearestMode]];
-  const filters: Readonly<Record<string, Filter>> = {
+  const coordinate = choose(COORDINATES, 'coordinate_transformation_mode', transformation);
+  const nearest = choose(NEAREST, 'nearest_mode', nearestMode);
+  const filters: Readonly<Record<string, Filter | undefined>> = {
+    nearest: undefined,
     linear: linearFilter,
     bilinear: linearFilter,
     cubic: cubicFilter(call.float('cubic_coeff_a', -0.75)),
   };
-  const filter = filters[mode];
-  if (coordinate === undefined) throw new FormatError(`coordinates ${transformation} are not supported`);
-  if (mode === 'nearest' ? nearest === undefined : filter === undefined) {
-    throw new FormatError(`mode ${mode}, ${nearestMode} is not supported`);
-  }
+  const filter = choose(filters, 'mode', mode);
   if (call.int('antialias', 0) !== 0) throw new FormatError('antialias is not supported');
   if (call.text('keep_aspect_ratio_policy', 'stretch') !== 'stretch') {
     throw new FormatError('keep_aspect_ratio_policy is not supported');
@@ -153,7 +151,7 @@ const resize: Builder = (call) => {
 
   for (const [i, n] of x.shape.entries()) {
     const axis = axisFor(n, i);
-    if (axis) call.charge(mode === 'nearest' ? axis.to : axis.to * (axis.from + 1));
+    if (axis) call.charge(filter === undefined ? axis.to : axis.to * (axis.from + 1));
   }
 
   const along = (t: Tensor, at: number): Tensor => {
@@ -162,11 +160,11 @@ const resize: Builder = (call) => {
     if (axis.to < 1 || axis.from < 1) throw new FormatError(`axis ${at} of ${axis.from} becomes ${axis.to}`);
     const place = (o: number) => coordinate(o, axis);
     checkedCount([axis.to]);
-    if (mode === 'nearest') {
-      const chosen = Array.from({ length: axis.to }, (_, o) => clampTo(nearest!(place(o)), axis.from));
+    if (filter === undefined) {
+      const chosen = Array.from({ length: axis.to }, (_, o) => clampTo(nearest(place(o)), axis.from));
       return ops.gather(t, ops.indexTensor(t.device, chosen, [axis.to]), at);
     }
-    const y = multiplyAlong(t, at, matrixOf(axis, place, filter!, exclude), axis.to);
+    const y = multiplyAlong(t, at, matrixOf(axis, place, filter, exclude), axis.to);
     if (!crops) return y;
     const inside = Float32Array.from({ length: axis.to }, (_, o) =>
       Number(place(o) >= 0 && place(o) <= axis.from - 1),
