@@ -76,4 +76,4 @@ export function digitDense(): Graph {
 
 /** Which digits are in a 64 x 64 scene, as a small vision transformer sees it: 8 x 8 patches of 8 x 8 pixels. */
 export const digitVit = (): Graph =>
-  vit({ image: 64, patch: 8, width: 64, depth: 4, heads: 4, hidden: 128, classes: 10, channels: 1 });
+  vit({ image: 64, patch: 8, width: 48, depth: 3, heads: 3, hidden: 96, classes: 10, channels: 1 });

@@ -159,7 +159,7 @@ export const recipes: Readonly<Record<string, (data: string) => Promise<Recipe>>
     return {
       ...(await scenesRecipe(data)),
       graph: digitVit(),
-      epochs: 20,
+      epochs: 12,
       seed: 4,
       rate: 2e-3,
       update: adam({ weightDecay: 0.02 }),

@@ -121,7 +121,8 @@ const clip: Builder = (call) => {
     const b = (high as Constant | undefined)?.data[0] ?? LARGEST_FLOAT;
     if (Number.isNaN(a) || Number.isNaN(b)) throw new FormatError('a bound is NaN');
     return call.apply({
-      kind: 'clip',
+      // Under the name by which a convolution takes it in.
+      kind: a === 0 && b === 6 ? 'relu6' : 'clip',
       operands: { x },
       device: (t) => ops.clamp(t!, Math.max(a, -LARGEST_FLOAT), Math.min(b, LARGEST_FLOAT)),
       fold: (v) => map(v!.type, (n) => Math.min(Math.max(n, a), b), v!),

@@ -1,0 +1,57 @@
+// The report: one HTML file that needs nothing beside itself.
+
+import type { Results } from '../results.ts';
+import type { Table } from './tables.ts';
+
+export interface Plot {
+  readonly title: string;
+  /** What the plot shows, for those who do not see it. */
+  readonly caption: string;
+  readonly svg: string;
+}
+
+const escapes: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' };
+const escaped = (text: string) => text.replace(/[&<>"]/g, (c) => escapes[c]!);
+
+const style = `
+:root { color-scheme: light dark; }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 1080px; margin: 2rem auto; padding: 0 1rem; }
+table { border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums; }
+th, td { text-align: left; padding: 2px 10px 2px 0; border-bottom: 1px solid #8884; vertical-align: top; }
+figure { margin: 1rem 0; background: #fff; color: #000; padding: 1rem; overflow-x: auto; }
+figcaption, .note { color: #777; font-size: 13px; max-width: 75ch; }
+.scroll { overflow-x: auto; }
+`;
+
+function tableHtml({ title, head, rows, note }: Table): string {
+  const cells = (tag: string, row: readonly string[]) =>
+    `<tr>${row.map((cell) => `<${tag}>${escaped(cell)}</${tag}>`).join('')}</tr>`;
+  const top = head.some((cell) => cell !== '') ? `<thead>${cells('th', head)}</thead>` : '';
+  const body = rows.map((row) => cells('td', row)).join('\n');
+  const said = note ? `<p class="note">${escaped(note)}</p>` : '';
+  return `<h2>${escaped(title)}</h2>\n<div class="scroll"><table>${top}<tbody>\n${body}\n</tbody></table></div>${said}`;
+}
+
+const figure = ({ title, caption, svg }: Plot) =>
+  `<h2>${escaped(title)}</h2>\n<figure role="img" aria-label="${escaped(caption)}">${svg}` +
+  `<figcaption>${escaped(caption)}</figcaption></figure>`;
+
+/** `plots` is a sentence where they could not be drawn. */
+export function html(results: Results, tables: readonly Table[], plots: readonly Plot[] | string): string {
+  const title = `Limelight bench: ${results.suite} on ${results.environment.adapter}`;
+  const drawn =
+    typeof plots === 'string' ? `<p class="note">${escaped(plots)}</p>` : plots.map(figure).join('\n');
+  const [environment, ...rest] = tables;
+  return `<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>${escaped(title)}</title>
+<style>${style}</style>
+<h1>${escaped(title)}</h1>
+${environment ? tableHtml(environment) : ''}
+${drawn}
+${rest.map(tableHtml).join('\n')}
+</html>
+`;
+}

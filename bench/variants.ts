@@ -1,0 +1,121 @@
+// Kernels side by side: for a problem, the ways to compute it as lists of launches. To compare a kernel, add a row here.
+
+import * as conv from '../kernels/conv/conv.ts';
+import { type Launch, NO_EPILOGUE } from '../kernels/kernel.ts';
+import { strided } from '../kernels/layout/layout.ts';
+import * as matmul from '../kernels/matmul/matmul.ts';
+import type { ConvProblem, KernelProblem } from './problems.ts';
+
+/** One launch: the buffers it reads, in the order of its bindings, and the one it fills. */
+export interface Step {
+  readonly launch: Launch;
+  /** `x` and `w` are the problem's inputs; other names are those of earlier steps' outputs. */
+  readonly reads: readonly string[];
+  /** `y` is the result; any other name is a buffer that lives until the last step. Several steps may fill one. */
+  readonly writes: string;
+  /** Size of the buffer written, in elements. */
+  readonly elements: number;
+  /** Depends on the weights alone: done once, when they are loaded. */
+  readonly once?: boolean;
+}
+
+/** Ways to compute a problem, by name. */
+export type Variants = Readonly<Record<string, readonly Step[]>>;
+
+function convolutionOf(p: ConvProblem): conv.Convolution {
+  const pad = (p.kernel - 1) / 2;
+  return conv.forward({
+    batch: p.batch,
+    inChannels: p.inChannels,
+    input: p.size,
+    outChannels: p.outChannels,
+    output: p.size,
+    kernel: [p.kernel, p.kernel],
+    stride: [1, 1],
+    padding: [pad, pad, pad, pad],
+    dilation: [1, 1],
+    groups: p.groups,
+  });
+}
+
+/** Where a kernel could add a bias it is given the weights, which it then leaves alone. */
+const NO_BIAS = 'w';
+
+function convVariants(p: ConvProblem): Variants {
+  const convolution = convolutionOf(p);
+  const { geometry } = convolution;
+  const result = { writes: 'y', elements: p.batch * p.outChannels * p.size[0] * p.size[1] };
+  const tiled = (variant: 'direct' | 'rows'): readonly Step[] => {
+    const { x, w, y } = conv.conv2dTiled(variant, convolution, NO_EPILOGUE);
+    return [
+      { ...w, reads: ['w'], writes: 'packed', once: true },
+      { ...x, reads: ['x'], writes: 'padded' },
+      { launch: y, reads: ['padded', 'packed', NO_BIAS], ...result },
+    ];
+  };
+  const naive = conv.conv2dNaive(geometry, NO_EPILOGUE);
+  const isWhole = p.groups === 1;
+  return {
+    naive: [{ launch: naive, reads: ['x', 'w', NO_BIAS], ...result }],
+    rows: tiled('rows'),
+    direct: tiled('direct'),
+    ...(isWhole && p.kernel === 3 && { winograd: winograd(p, convolution, result) }),
+    ...(p.groups === p.inChannels && {
+      depthwise: [
+        { launch: conv.conv2dDepthwise(convolution, NO_EPILOGUE), reads: ['x', 'w', NO_BIAS], ...result },
+      ],
+    }),
+  };
+}
+
+function winograd(
+  { inChannels: k, outChannels: m }: ConvProblem,
+  convolution: conv.Convolution,
+  result: Pick<Step, 'writes' | 'elements'>,
+): readonly Step[] {
+  const width = matmul.packedRows({ m });
+  const { w, parts } = conv.conv2dWinograd(convolution, width, NO_EPILOGUE);
+  const products = parts.flatMap(({ x, columns: n, y }, i): Step[] => {
+    const [pixels, product] = [`pixels ${i}`, `product ${i}`];
+    const strides = { aBatch: k * width, bRow: n, bBatch: k * n };
+    const launch = matmul.matmulTiled({ batch: 36, m, n, k }, strides, NO_EPILOGUE);
+    return [
+      { ...x, reads: ['x'], writes: pixels },
+      { launch, reads: ['factor', pixels, NO_BIAS], writes: product, elements: 36 * m * n },
+      { launch: y, reads: [product, NO_BIAS], ...result },
+    ];
+  });
+  return [{ ...w, reads: ['w'], writes: 'factor', once: true }, ...products];
+}
+
+function matmulVariants({ m, n, k }: { m: number; n: number; k: number }): Variants {
+  const rows = { batch: 0, row: k, column: 1 };
+  const g = { batch: 1, m, n, k, a: rows, b: { ...rows, row: n } };
+  const result = { writes: 'y', elements: m * n };
+  const width = matmul.packedRows(g);
+  const whole = { mul: 1, add: 0, div: 1 };
+  const transposed = strided([
+    { outputSize: k, inputSize: k, inputStride: 1, ...whole },
+    { outputSize: width, inputSize: m, inputStride: k, ...whole },
+  ]);
+  const tiled = matmul.matmulTiled(g, { aBatch: 0, bRow: n, bBatch: 0 }, NO_EPILOGUE);
+  return {
+    naive: [{ launch: matmul.matmulNaive(g, NO_EPILOGUE), reads: ['x', 'w', NO_BIAS], ...result }],
+    tiled: [
+      { launch: transposed, reads: ['x'], writes: 'packed', elements: k * width },
+      { launch: tiled, reads: ['packed', 'w', NO_BIAS], ...result },
+    ],
+  };
+}
+
+/** Every variant of a problem that can be chosen; none where there is only what the engine does. */
+export function variantsOf(problem: KernelProblem): Variants {
+  switch (problem.op) {
+    case 'conv2d':
+      return convVariants(problem);
+    case 'matmul':
+      return matmulVariants(problem);
+    default:
+      return {};
+  }
+}
