@@ -4,10 +4,12 @@
 import {
   logSoftmax,
   narrow,
+  neg,
   reshape,
   scope,
   sigmoid,
   softmax,
+  softplus,
   stopGradient,
   sum,
   type Tensor,
@@ -107,11 +109,13 @@ export const logitTarget =
   (logits) =>
     reshape(narrow(logits, 1, index, 1), [-1]);
 
-/** The log-probability of a class under softmax. */
+/** The log-probability of a class: under softmax, or under the sigmoid where classes are independent. */
 export const logProbabilityTarget =
-  (index: number): Target =>
-  (logits) =>
-    reshape(narrow(logSoftmax(logits, 1), 1, index, 1), [-1]);
+  (index: number, kind: Network['probabilities'] = 'softmax'): Target =>
+  (logits) => {
+    if (kind === 'softmax') return logitTarget(index)(logSoftmax(logits, 1));
+    return neg(softplus(neg(logitTarget(index)(logits)))); // log 1 / (1 + e^-z)
+  };
 
 /** Probabilities [N, classes]: softmax, or sigmoid where classes are independent. */
 export const probabilities = (network: Network, logits: Tensor): Tensor =>

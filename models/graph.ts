@@ -12,6 +12,7 @@ import {
   scope,
   type Tensor,
 } from '../engine/index.ts';
+import { nearest } from './near.ts';
 
 /** A parameter of a node: its key in the state dict and its shape. */
 export interface Parameter {
@@ -68,13 +69,12 @@ export interface Runnable {
   readonly parameters: ReadonlyMap<string, Tensor>;
 }
 
-/** A graph's node by name; throws with the nodes that there are. */
+/** A graph's node by name; throws with the nodes that come near. */
 export function nodeOf(graph: Graph, name: string): GraphNode {
   const node = graph.nodes.find((candidate) => candidate.name === name);
   if (node) return node;
-  throw new LimelightError(
-    `the network has no node "${name}"; its nodes are ${graph.nodes.map((candidate) => candidate.name).join(', ')}`,
-  );
+  const names = graph.nodes.map((candidate) => candidate.name);
+  throw new LimelightError(`the network has no node "${name}"; ${nearest(name, names, 'nodes')}`);
 }
 
 /** The nodes on which `wanted` depend, given values for `known`; in order. */

@@ -5,6 +5,8 @@ export { resnetCifar } from './architectures/resnet-cifar.ts';
 export { cifarGap, digitDense, digitScenes, digitVit } from './architectures/shipped.ts';
 export { vit } from './architectures/vit.ts';
 export * from './catalog.ts';
+export { multiplyAdds, parameterCount } from './cost.ts';
+export { describeImported } from './describe.ts';
 export { FormatError } from './formats/errors.ts';
 export type { HostTensor, StateDict } from './formats/host-tensor.ts';
 export type { ImportedNetwork, OpenPart } from './formats/imported.ts';
@@ -17,3 +19,6 @@ export { boundary, evaluate, type Graph, type GraphNode, INPUT, nodeOf } from '.
 export * as layers from './layers.ts';
 export * from './network.ts';
 export type { Pixels } from './pixels.ts';
+export * from './preprocess.ts';
+export { type Fitted, fitted, recognise } from './recognise.ts';
+export { defaultTargetLayer, featureMaps } from './target-layer.ts';

@@ -1,21 +1,29 @@
 // limelight compare: one picture, every method side by side on one sheet.
 
 import { applicableMethods, chooseModel } from './load.ts';
-import { deviceLine, explainImage, lookUp, stems, withNetwork, writeSheet } from './pipeline.ts';
+import type { ModelArguments } from './options.ts';
+import {
+  deviceLine,
+  explainImage,
+  lookUp,
+  stems,
+  type TargetName,
+  withNetwork,
+  writeSheet,
+} from './pipeline.ts';
 import { explanationTable } from './report.ts';
 
-export interface CompareArguments {
-  readonly model: string;
+export interface CompareArguments extends ModelArguments {
   readonly out: string;
   readonly class?: readonly string[];
   readonly layer?: string;
   readonly device?: string;
-  readonly labels?: string;
   readonly signed?: boolean;
+  readonly target?: TargetName;
 }
 
 export async function compareCommand(image: string, asked: CompareArguments): Promise<void> {
-  const choice = await chooseModel(asked.model, asked.labels);
+  const choice = await chooseModel(asked, true);
   const found = lookUp(choice, { classes: asked.class, layer: asked.layer });
   const { methods, note } = applicableMethods(choice.description, asked.layer);
   if (note) process.stderr.write(`${note}\n`);
@@ -25,6 +33,7 @@ export async function compareCommand(image: string, asked: CompareArguments): Pr
       ...found,
       methods,
       signed: asked.signed ?? false,
+      ...(asked.target && { target: asked.target }),
     });
     const sheet = await writeSheet(explained, stems([image])[0]!, asked.out);
     process.stdout.write(`${explanationTable(explained)}\nwrote ${sheet}\n`);

@@ -9,7 +9,7 @@ import { explanationTable } from './report.ts';
 const show = { model: 'digit-scenes', image: 'scene-2.png', classes: ['3', '0', '7'] };
 
 export async function demoCommand(asked: { readonly out: string; readonly device?: string }): Promise<void> {
-  const choice = await chooseModel(show.model);
+  const choice = await chooseModel({ model: show.model }, true);
   const image = fileURLToPath(new URL(`../../models/images/${show.image}`, import.meta.url));
   const { methods, note } = applicableMethods(choice.description);
   if (note) process.stderr.write(`${note}\n`);

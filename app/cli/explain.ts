@@ -3,33 +3,46 @@
 import { methodOf } from '../../cam/index.ts';
 import { asUsage } from './errors.ts';
 import { applicableMethods, chooseModel } from './load.ts';
-import { deviceLine, explainImage, lookUp, stems, withNetwork, writeFiles } from './pipeline.ts';
+import type { ModelArguments } from './options.ts';
+import {
+  deviceLine,
+  explainImage,
+  lookUp,
+  stems,
+  type TargetName,
+  withNetwork,
+  writeFiles,
+} from './pipeline.ts';
 import { explanationJson, explanationTable } from './report.ts';
 
-export interface ExplainArguments {
-  readonly model: string;
+export interface ExplainArguments extends ModelArguments {
   readonly out: string;
   readonly method?: readonly string[];
   readonly class?: readonly string[];
   readonly layer?: string;
   readonly device?: string;
-  readonly labels?: string;
   readonly raw?: boolean;
   readonly json?: boolean;
   readonly signed?: boolean;
+  readonly target?: TargetName;
 }
 
 export async function explainCommand(images: readonly string[], asked: ExplainArguments): Promise<void> {
   asked.method?.forEach((name) => {
     asUsage(() => methodOf(name));
   });
-  const choice = await chooseModel(asked.model, asked.labels);
+  const choice = await chooseModel(asked, true);
   const found = lookUp(choice, { classes: asked.class, layer: asked.layer });
   const { methods, note } = asked.method
     ? { methods: asked.method, note: undefined }
     : applicableMethods(choice.description, asked.layer);
   if (note) process.stderr.write(`${note}\n`);
-  const request = { ...found, methods, signed: asked.signed ?? false };
+  const request = {
+    ...found,
+    methods,
+    signed: asked.signed ?? false,
+    ...(asked.target && { target: asked.target }),
+  };
   await withNetwork(choice, asked.device, async (network) => {
     process.stderr.write(`${deviceLine(network.device)}\n`);
     const names = stems(images);

@@ -1,35 +1,118 @@
-// limelight inspect: the nodes of a network, and which methods apply to it.
+// limelight inspect: the nodes of a network with what they cost, and which methods apply to it.
 
 import { defaultMethods } from '../../cam/index.ts';
-import { sizeOf } from '../../engine/index.ts';
+import { multiplyAdds, parameterCount } from '../../models/cost.ts';
 import { type GraphNode, shapesOf } from '../../models/graph.ts';
+import type { Preprocessing } from '../../models/preprocess.ts';
+import { defaultTargetLayer, featureMaps } from '../../models/target-layer.ts';
+import { writeWhole } from '../image/write.ts';
+import { dotOf } from './dot.ts';
 import { camRefusal, chooseModel } from './load.ts';
+import type { ModelArguments } from './options.ts';
 import { table } from './report.ts';
 
-/** What a network that takes any size is shown for. */
-const EXAMPLE_SIZE = [64, 64] as const;
+export interface InspectArguments extends Omit<ModelArguments, 'model'> {
+  readonly all?: boolean;
+  /** true: to standard output. */
+  readonly dot?: true | string;
+}
 
-export async function inspectCommand(model: string): Promise<void> {
-  const { graph, preprocessing, name, summary, targetLayer } = (await chooseModel(model)).description;
-  const [height, width] = preprocessing.size ?? EXAMPLE_SIZE;
-  const inputShape = [1, preprocessing.channels, height, width];
+/** Graphs of more nodes are shown without those that only pass values on. */
+const MANY = 60;
+/** Longer names are shown without their middle. */
+const LONGEST = 48;
+
+/** A name as a table holds it; names come from files, and control characters would steer the terminal. */
+export function shortened(name: string): string {
+  const plain = name.replace(/\p{Cc}/gu, '\ufffd');
+  return plain.length <= LONGEST ? plain : `${plain.slice(0, LONGEST / 2 - 1)}…${plain.slice(-LONGEST / 2)}`;
+}
+
+/** A count as it is read: 3, 4.5 k, 11.7 M, 1.81 G. */
+export function counted(n: number): string {
+  const exponent = n < 1000 ? 0 : Math.min(3, Math.floor(Math.log10(n) / 3));
+  const value = n / 1000 ** exponent;
+  return exponent === 0 ? String(n) : `${value.toPrecision(3)} ${' kMG'[exponent]}`;
+}
+
+export async function inspectCommand(model: string, asked: InspectArguments): Promise<void> {
+  const choice = await chooseModel({ ...asked, model }, false);
+  const { graph, preprocessing, name, summary, targetLayer } = choice.description;
+  const inputShape = [1, preprocessing.channels, ...choice.exampleSize];
   const shapes = shapesOf(graph, inputShape);
-  const count = ({ parameters }: GraphNode) =>
-    Object.values(parameters).reduce((total, { shape }) => total + sizeOf(shape), 0);
-  const rows = graph.nodes.map((node) => [
-    node.name + (node.name === targetLayer ? '  <- target layer' : ''),
+  if (asked.dot !== undefined) {
+    const text = dotOf(graph, shapes, { name, inputShape, targetLayer });
+    if (asked.dot === true) process.stdout.write(text);
+    else await writeWhole(asked.dot, new TextEncoder().encode(text));
+    return;
+  }
+  const costs = multiplyAdds(graph, shapes);
+  const maps = featureMaps(graph, shapes);
+  const says = (node: GraphNode) =>
+    parameterCount(node) > 0 ||
+    node.inputs.length > 1 ||
+    node.name === targetLayer ||
+    node.name === graph.output;
+  const position = new Map(graph.nodes.map((node, i) => [node.name, i]));
+  const isNext = ({ name, inputs: [input, ...others] }: GraphNode) =>
+    others.length === 0 && (position.get(input!) ?? -1) === position.get(name)! - 1;
+  const whole = asked.all === true || graph.nodes.length <= MANY;
+  const listed = whole ? graph.nodes : graph.nodes.filter(says);
+  const rows = listed.map((node) => [
+    shortened(node.name),
     node.kind,
-    node.inputs.join(', '),
-    `[${shapes.get(node.name)!.join(', ')}]`,
-    count(node) > 0 ? String(count(node)) : '',
+    isNext(node) ? '' : node.inputs.map(shortened).join('\n'),
+    shapes.get(node.name)!.join(' x '),
+    counted(parameterCount(node)).replace(/^0$/, ''),
+    counted(costs.get(node.name)!).replace(/^0$/, ''),
+    node.name === targetLayer ? 'default' : maps.has(node.name) ? 'yes' : '',
   ]);
-  const total = graph.nodes.reduce((sum, node) => sum + count(node), 0);
-  const anySize = preprocessing.size ? '' : ', as an example: any size is taken';
+  const left = graph.nodes.length - listed.length;
+  const parameters = graph.nodes.reduce((sum, node) => sum + parameterCount(node), 0);
+  const products = [...costs.values()].reduce((sum, cost) => sum + cost, 0);
+  const lines = [
+    `${name}: ${summary}`,
+    `input ${inputShape.join(' x ')}${preprocessing.size ? '' : ', as an example: any size is taken'}; ` +
+      `${preparation(preprocessing)}`,
+    `${counted(parameters)} parameters, ${counted(products)} multiply-adds, ${graph.nodes.length} nodes`,
+    table(
+      [
+        'node',
+        'kind',
+        'inputs, if not the node before',
+        'output',
+        'parameters',
+        'multiply-adds',
+        'target layer',
+      ],
+      rows,
+    ),
+    ...(left > 0 ? [`${left} nodes without parameters are left out; --all shows them`] : []),
+    ...methodLines(graph, targetLayer, defaultTargetLayer(graph, shapes) !== undefined),
+  ];
+  process.stdout.write(`${lines.join('\n')}\n`);
+}
+
+/** How pixels become the input, in words. */
+function preparation(preprocessing: Preprocessing): string {
+  const { channels, order, size, resize, interpolation, scale, mean, std } = preprocessing;
+  return [
+    channels === 1 ? 'grey' : (order ?? 'rgb'),
+    ...(size
+      ? [`${resize === undefined ? 'scaled to cover it' : `shorter side to ${resize}`}, cropped`]
+      : []),
+    ...(size && interpolation ? [interpolation] : []),
+    `(value / ${scale} - ${mean.join(' ')}) / ${std.join(' ')}`,
+  ].join(', ');
+}
+
+/** Which methods apply to the default target layer, and why the others do not. */
+function methodLines(graph: Parameters<typeof camRefusal>[0], targetLayer: string, has: boolean): string[] {
+  if (!has) return ['methods: none, since no node is a feature map of several pixels'];
   const refusal = camRefusal(graph, targetLayer);
-  const others = defaultMethods.filter((method) => method !== 'cam').join(', ');
-  process.stdout.write(
-    `${name}: ${summary}\ninput [${inputShape.join(', ')}]${anySize}; ${total} parameters\n` +
-      `${table(['node', 'kind', 'inputs', 'output shape', 'parameters'], rows)}\n` +
-      `methods: ${refusal === undefined ? defaultMethods.join(', ') : `${others}; not cam: ${refusal}`}\n`,
-  );
+  const applying = defaultMethods.filter((method) => method !== 'cam' || refusal === undefined);
+  return [
+    `methods: ${applying.join(', ')}`,
+    ...(refusal === undefined ? [`cam takes the layer ${targetLayer} alone`] : [`not cam: ${refusal}`]),
+  ];
 }

@@ -1,64 +1,218 @@
 // From what the command line names to what the library takes: models with their weights, pictures, methods.
 
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { basename, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { bytes } from '#platform';
 import { defaultMethods, LayerError, recogniseHead } from '../../cam/index.ts';
 import { type Device, LimelightError } from '../../engine/index.ts';
-import { catalogEntry } from '../../models/catalog.ts';
+import { type CatalogEntry, catalog, catalogEntry } from '../../models/catalog.ts';
+import { describeImported } from '../../models/describe.ts';
+import type { StateDict } from '../../models/formats/host-tensor.ts';
+import type { ImportedNetwork } from '../../models/formats/imported.ts';
 import { readSafetensors } from '../../models/formats/safetensors.ts';
+import type { Graph } from '../../models/graph.ts';
+import { imagenetLabels } from '../../models/hub/published.ts';
+import { HubError, type RemoteFile } from '../../models/hub/remote-file.ts';
 import { loadNetwork, type Network, type NetworkDescription } from '../../models/network.ts';
 import type { Pixels } from '../../models/pixels.ts';
+import { checkPreprocessing, type Preprocessing, presets } from '../../models/preprocess.ts';
+import { fitted, recognise } from '../../models/recognise.ts';
 import { decodeImage, ImageError } from '../image/decode.ts';
 import { asUsage, UsageError } from './errors.ts';
+import { isSafetensors, looksLikeFile, readNetworkFile } from './model-file.ts';
+import type { ModelArguments } from './options.ts';
+import { fetchFile, note } from './progress.ts';
 
 /** A model as the command line names it. */
 export interface ModelChoice {
   readonly description: NetworkDescription;
-  readonly weights: URL | undefined;
+  /** Height and width to show it for; a network that takes any size is shown for an example. */
+  readonly exampleSize: readonly [height: number, width: number];
+  /** Its weights, fetched first where they are published; undefined where the user must bring them. */
+  readonly tensors: (() => Promise<StateDict>) | undefined;
 }
 
-/** Finds `NAME` or `NAME=WEIGHTS`, with class names from a file. */
-export async function chooseModel(argument: string, labels?: string): Promise<ModelChoice> {
-  const equals = argument.indexOf('=');
-  const name = equals < 0 ? argument : argument.slice(0, equals);
-  const path = equals < 0 ? undefined : argument.slice(equals + 1);
-  const description = asUsage(() => catalogEntry(name));
-  if (path === '') throw new UsageError(`--model ${argument}: the name of a .safetensors file is missing`);
-  const classes = labels === undefined ? description.classes : await readLabels(labels, description);
+/** A model before the command line's options change its preprocessing and its class names. */
+interface Found extends Omit<ModelChoice, 'exampleSize'> {
+  readonly exampleSize?: ModelChoice['exampleSize'];
+  /** Where the names of its classes can be fetched. */
+  readonly labels?: RemoteFile;
+  /** Set where the graph in a file was made for one size. */
+  readonly fixedSize?: boolean;
+  /** Set where nothing says how pixels become its input, and a guess stands in. */
+  readonly guessed?: boolean;
+}
+
+/** What a network that takes any size is shown for. */
+const EXAMPLE_SIZE = [64, 64] as const;
+
+/**
+ * Finds the network of `--model`: NAME, NAME=WEIGHTS, or a file. Class names are fetched only where the network is
+ * `run`, not where it is only looked at.
+ */
+export async function chooseModel(asked: ModelArguments, run: boolean): Promise<ModelChoice> {
+  const found = await findModel(asked);
+  const preprocessing = preprocessingOf(found, asked);
+  const classes = await classesOf(found, asked.labels, run);
   return {
-    description: { ...description, classes },
-    weights: path === undefined ? description.weights : pathToFileURL(path),
+    description: { ...found.description, preprocessing, classes },
+    exampleSize: preprocessing.size ?? found.exampleSize ?? EXAMPLE_SIZE,
+    tensors: found.tensors,
   };
 }
 
-/** Reads the weights of a chosen model onto a device. */
-export async function openModel(device: Device, { description, weights }: ModelChoice): Promise<Network> {
-  const source = weightsOf({ description, weights });
-  const { tensors } = readSafetensors(await bytes(source), source.pathname);
-  return loadNetwork(device, description, tensors);
+async function findModel({ model, architecture }: ModelArguments): Promise<Found> {
+  if (catalog.has(model)) {
+    if (architecture === undefined) return named(catalogEntry(model));
+    throw new UsageError(`--architecture is for a .safetensors file, not for the model ${model}`);
+  }
+  if (existsSync(model) || (looksLikeFile(model) && !model.includes('='))) {
+    return fromFile(model, architecture);
+  }
+  const [name, ...rest] = model.split('=') as [string, ...string[]];
+  const path = rest.join('=');
+  const entry = asUsage(() => catalogEntry(name));
+  if (path === '') throw new UsageError(`--model ${model}: the name of a .safetensors file is missing`);
+  return fromSafetensors(path, entry);
 }
 
-/** Where a model's weights are; bad usage if the user must bring them and did not. */
-export function weightsOf({ description: { name }, weights }: ModelChoice): URL {
-  if (weights) return weights;
-  throw new UsageError(`the weights of ${name} are not shipped; give them with ${name}=WEIGHTS.safetensors`);
+/** A network by its name, with shipped or published weights, or none. */
+function named(entry: CatalogEntry): Found {
+  const { weights, published, labels } = entry;
+  if (weights) return { description: entry, tensors: () => readTensors(weights) };
+  if (!published) return { description: entry, tensors: undefined };
+  const tensors = async () =>
+    fitted(entry, await readTensors(pathToFileURL(await fetchFile(published.weights)))).tensors;
+  return { description: entry, tensors, ...(labels && { labels }) };
 }
 
-async function readLabels(path: string, { name, classes }: NetworkDescription): Promise<string[]> {
-  const text = new TextDecoder().decode(await bytes(pathToFileURL(path)));
-  const expected = `${path}: expected a JSON array of ${classes.length} strings, the class names of ${name}`;
-  let labels: unknown;
+const readTensors = async (url: URL): Promise<StateDict> =>
+  readSafetensors(await bytes(url), basename(url.pathname)).tensors;
+
+async function fromFile(path: string, architecture: string | undefined): Promise<Found> {
+  if (isSafetensors(path)) {
+    return fromSafetensors(
+      path,
+      architecture === undefined ? undefined : asUsage(() => catalogEntry(architecture)),
+    );
+  }
+  if (architecture !== undefined) {
+    throw new UsageError(`--architecture is for a .safetensors file; ${path} holds its own`);
+  }
+  return fromGraph(basename(resolve(path)), await readNetworkFile(path));
+}
+
+async function fromSafetensors(path: string, given: CatalogEntry | undefined): Promise<Found> {
+  const { tensors: read, metadata } = readSafetensors(await bytes(pathToFileURL(path)), path);
+  const known = given ?? catalog.get(metadata.get('network') ?? '');
+  const { entry, tensors } = known ? fitted(known, read) : recognised(path, read);
+  return { description: entry, tensors: async () => tensors };
+}
+
+function recognised(path: string, tensors: StateDict) {
+  const [first, ...others] = recognise(catalog.values(), tensors);
+  if (first !== undefined && others.length === 0) return first;
+  throw new UsageError(
+    first === undefined
+      ? `${path}: the keys and shapes are those of no known architecture; --architecture NAME tells what differs`
+      : `${path} could be ${[first, ...others].map(({ entry }) => entry.name).join(' or ')}; choose with --architecture`,
+  );
+}
+
+/** A network whose file holds its graph. */
+function fromGraph(name: string, imported: ImportedNetwork): Found {
+  const [, , height, width] = imported.inputShape as [number, number, number, number];
+  return {
+    description: describeImported(name, imported),
+    exampleSize: [height, width],
+    tensors: async () => imported.tensors,
+    fixedSize: !imported.anySize,
+    guessed: imported.preprocessing?.scale === undefined,
+  };
+}
+
+/** What a model says of its preprocessing, changed by the preset and then by the single options. */
+function preprocessingOf(found: Found, asked: ModelArguments): Preprocessing {
+  const { name, preprocessing: own } = found.description;
+  const { preset, size, crop, interpolation, mean, std, scale, channels } = asked;
+  const order = channels === 'bgr' ? ({ order: 'bgr' } as const) : {};
+  const preprocessing: Preprocessing = {
+    ...own,
+    ...(preset && presets[preset]),
+    ...(size && { size, resize: undefined }),
+    ...(crop && { size: [crop[1], crop[1]], resize: crop[0] }),
+    ...(interpolation && { interpolation }),
+    ...(mean && { mean }),
+    ...(std && { std }),
+    ...(scale !== undefined && { scale }),
+    ...(channels && { channels: channels === 'grey' ? 1 : 3, order: undefined, ...order }),
+  };
+  if (size && crop)
+    throw new UsageError('--size and --crop both give the size of the input; give one of them');
+  if (preprocessing.channels !== own.channels) {
+    throw new UsageError(`${name} takes ${own.channels === 1 ? 'a grey picture' : 'three channels'}`);
+  }
+  if (found.fixedSize && preprocessing.size?.join() !== own.size?.join()) {
+    throw new UsageError(`${name} takes pictures of ${own.size!.join(' x ')} only`);
+  }
+  asUsage(() => checkPreprocessing(preprocessing));
+  if (found.guessed && !preset && !mean && !std && scale === undefined) {
+    note(
+      `${name} does not say how pixels become its input; taken for now: value / 255. ` +
+        'Say it with --preset, or with --scale, --mean and --std',
+    );
+  }
+  return preprocessing;
+}
+
+async function classesOf(found: Found, asked: string | undefined, run: boolean): Promise<readonly string[]> {
+  const { name, classes } = found.description;
+  const isFile = asked !== undefined && (asked !== 'imagenet' || existsSync(asked));
+  if (isFile) return readLabels(asked, name, classes.length);
+  if (asked !== undefined) return readLabels(await fetchFile(imagenetLabels), name, classes.length);
+  if (!run || found.labels === undefined) return classes;
   try {
-    labels = JSON.parse(text);
-  } catch (cause) {
-    throw new LimelightError(`${expected}; it is not JSON`, { cause });
+    return await readLabels(await fetchFile(found.labels), name, classes.length);
+  } catch (error) {
+    if (!(error instanceof HubError)) throw error;
+    note(`the classes have numbers instead of names: ${error.message}`);
+    return classes;
   }
+}
+
+/** Class names from a file: a JSON array, or one a line. */
+async function readLabels(path: string, name: string, count: number): Promise<string[]> {
+  const text = new TextDecoder().decode(await bytes(pathToFileURL(path))).replace(/^\uFEFF/, '');
+  const expected = `${path}: expected ${count} class names of ${name}, a JSON array of strings or one a line`;
+  const labels = /^\s*[[{]/.test(text) ? parseJson(text, expected) : text.trimEnd().split(/\r?\n/);
   if (!Array.isArray(labels) || !labels.every((label) => typeof label === 'string')) {
-    throw new LimelightError(expected);
+    throw new LimelightError(`${expected}; this JSON is something else`);
   }
-  if (labels.length !== classes.length) throw new LimelightError(`${expected}; it has ${labels.length}`);
-  return labels;
+  if (labels.length !== count) throw new LimelightError(`${expected}; it has ${labels.length}`);
+  return labels.map((label) => label.trim());
+}
+
+function parseJson(text: string, expected: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new LimelightError(`${expected}; it begins like JSON but is none`, { cause });
+  }
+}
+
+/** Reads the weights of a chosen model onto a device. */
+export async function openModel(device: Device, choice: ModelChoice): Promise<Network> {
+  return loadNetwork(device, choice.description, await weightsOf(choice)());
+}
+
+/** How to get a model's weights; bad usage if the user must bring them and did not. */
+export function weightsOf({ description: { name }, tensors }: ModelChoice): () => Promise<StateDict> {
+  if (tensors) return tensors;
+  throw new UsageError(
+    `the weights of ${name} are neither shipped nor fetched; give them with ${name}=WEIGHTS.safetensors`,
+  );
 }
 
 /** Reads and decodes a picture. */
@@ -81,7 +235,7 @@ export function applicableMethods(
 }
 
 /** Why CAM cannot explain a layer; undefined where it can. */
-export function camRefusal(graph: NetworkDescription['graph'], layer: string): string | undefined {
+export function camRefusal(graph: Graph, layer: string): string | undefined {
   try {
     const { featureMap } = recogniseHead(graph);
     return featureMap === layer

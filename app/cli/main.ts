@@ -2,7 +2,7 @@
 // The command line: parses, runs one command, and turns errors into messages and exit codes (0 done, 1 failed, 2 bad
 // usage).
 
-import { Command, CommanderError } from 'commander';
+import { Command, CommanderError, Option } from 'commander';
 import { UnknownAdapterError } from '../../engine/index.ts';
 import { compareCommand } from './compare.ts';
 import { demoCommand } from './demo.ts';
@@ -10,24 +10,36 @@ import { describeError, UsageError } from './errors.ts';
 import { explainCommand } from './explain.ts';
 import { inspectCommand } from './inspect.ts';
 import { modelsCommand } from './models.ts';
+import { list, modelOptions } from './options.ts';
+import { targets } from './pipeline.ts';
 
 const examples = `
 Examples:
   limelight demo
   limelight explain photo.png --model cifar10-gap --method grad-cam,score-cam
   limelight explain scene.png --model digit-scenes --class 3,7 --raw --json
-  limelight compare dog.jpg --model squeezenet1_0=weights.safetensors --labels labels.json
-  limelight inspect digit-dense`;
-
-const list = (value: string): string[] => value.split(',').map((item) => item.trim());
+  limelight explain dog.jpg --model resnet18 --class "golden retriever"
+  limelight explain dog.jpg --model network.onnx --preset imagenet --labels labels.txt
+  limelight compare dog.jpg --model squeezenet1_0=weights.safetensors --labels imagenet
+  limelight inspect digit-dense
+  limelight inspect resnet18 --dot resnet18.dot`;
 
 /** Options of the commands that explain pictures. */
 const explaining = (command: Command): Command =>
-  device(command)
-    .option('--model <model>', 'NAME, or NAME=WEIGHTS.safetensors', 'digit-scenes')
+  modelOptions(
+    device(command).option(
+      '--model <model>',
+      'NAME (see models), a file (.onnx, .h5, .safetensors, model.json), or NAME=WEIGHTS.safetensors',
+      'digit-scenes',
+    ),
+  )
     .option('--class <classes>', 'indices or names, separated by commas (default: the predicted class)', list)
     .option('--layer <layer>', "target layer (default: the model's own; see inspect)")
-    .option('--labels <file>', 'class names, a JSON array of strings')
+    .addOption(
+      new Option('--target <target>', 'what of the class is explained (default: logit)').choices(
+        Object.keys(targets),
+      ),
+    )
     .option('--signed', 'keep evidence against the class');
 
 const device = (command: Command): Command =>
@@ -55,10 +67,11 @@ function program(): Command {
     .description('explain one picture by every method, on one sheet')
     .argument('<image>', 'a PNG or JPEG file')
     .action(compareCommand);
-  root
-    .command('inspect')
-    .description('show the nodes of a model, and which methods apply')
-    .argument('<model>', 'see models')
+  modelOptions(root.command('inspect'))
+    .description('show the nodes of a model, what they cost, and which methods apply')
+    .argument('<model>', 'NAME (see models), a file, or NAME=WEIGHTS.safetensors')
+    .option('--all', 'every node, however many there are')
+    .option('--dot [file]', 'write the graph as Graphviz text, to the file or to standard output')
     .action(inspectCommand);
   root.command('models').description('list the models').action(modelsCommand);
   device(out(root.command('demo')))

@@ -1,20 +1,28 @@
 // What explain, compare and demo share: pictures in, explanations with their files out.
 
 import { basename, extname, join } from 'node:path';
-import { Presets, SingleBar } from 'cli-progress';
-import { disposeExplanation, type Explanation, explain, methods } from '../../cam/index.ts';
+import {
+  disposeExplanation,
+  type Explanation,
+  explain,
+  logitTarget,
+  logProbabilityTarget,
+  methods,
+} from '../../cam/index.ts';
 import { closeDevice, type Device, openDevice } from '../../engine/index.ts';
 import type { HostTensor } from '../../models/formats/host-tensor.ts';
 import { writeNpy } from '../../models/formats/npy.ts';
 import { nodeOf } from '../../models/graph.ts';
-import { classIndex, type Network, preprocess, visiblePixels } from '../../models/network.ts';
+import { classIndex, type Network } from '../../models/network.ts';
 import type { Pixels } from '../../models/pixels.ts';
+import { preprocess, visiblePixels } from '../../models/preprocess.ts';
 import type { HeatMap } from '../image/heat.ts';
 import { renderOverlay } from '../image/overlay.ts';
 import { renderSheet } from '../image/sheet.ts';
 import { writeWhole } from '../image/write.ts';
 import { asUsage } from './errors.ts';
 import { type ModelChoice, openImage, openModel, weightsOf } from './load.ts';
+import { bar } from './progress.ts';
 import { largest, least, score } from './report.ts';
 
 /** What is to be explained, names already looked up. */
@@ -24,7 +32,18 @@ export interface Request {
   readonly classes?: readonly number[];
   readonly layer?: string;
   readonly signed?: boolean;
+  /** The logit when left out. */
+  readonly target?: TargetName;
 }
+
+/** What of a class can be explained. */
+export const targets = {
+  logit: logitTarget,
+  'log-probability': (index: number, { probabilities }: Network) =>
+    logProbabilityTarget(index, probabilities),
+};
+
+export type TargetName = keyof typeof targets;
 
 /** An explanation read back from the device, and the files made of it. */
 export interface Explained {
@@ -75,15 +94,13 @@ export const deviceLine = ({ kind, name, why }: Device): string => `device: ${ki
 export async function explainImage(network: Network, path: string, request: Request): Promise<Explained[]> {
   const pixels = await openImage(path);
   const input = preprocess(network, pixels);
-  const bar = new SingleBar(
-    { stream: process.stderr, clearOnComplete: true, format: '{method} {bar} {percentage} %' },
-    Presets.shades_classic,
-  );
-  bar.start(100, 0, { method: 'forward pass' });
+  const shown = bar('{method} {bar} {percentage} %');
+  shown.start(100, 0, { method: 'forward pass' });
   try {
     const explanations = await explain(network, input, {
       ...request,
-      progress: (method, share) => bar.update(100 * share, { method }),
+      target: (index) => targets[request.target ?? 'logit'](index, network),
+      progress: (method, share) => shown.update(100 * share, { method }),
     });
     const seen = visiblePixels(network, pixels);
     const out: Explained[] = [];
@@ -92,7 +109,7 @@ export async function explainImage(network: Network, path: string, request: Requ
     }
     return out;
   } finally {
-    bar.stop();
+    shown.stop();
     input.dispose();
   }
 }

@@ -1,7 +1,7 @@
 // What every reader of a file that carries its own graph gives: ONNX, Keras, TensorFlow.js.
 
 import type { Graph } from '../graph.ts';
-import type { Preprocessing } from '../network.ts';
+import type { Preprocessing } from '../preprocess.ts';
 import type { StateDict } from './host-tensor.ts';
 
 /** A network as a file describes it. */

@@ -4,19 +4,12 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import test from 'tape';
 import { decodeImage } from '../../app/image/decode.ts';
 import { readNpy } from '../../models/formats/npy.ts';
+import { flags, hasStack, limelight, scene } from './limelight.ts';
 
-const main = fileURLToPath(new URL('../../app/cli/main.ts', import.meta.url));
-const scene = fileURLToPath(new URL('../../models/images/scene-1.png', import.meta.url));
-const flags = ['--conditions=source', '--import', 'tsx', main];
 const model = ['--model', 'digit-dense'];
-
-function limelight(...args: string[]) {
-  return spawnSync(process.execPath, [...flags, ...args], { encoding: 'utf8', timeout: 120_000 });
-}
 
 test('--help shows examples and succeeds', (t) => {
   const { status, stdout } = limelight('--help');
@@ -29,18 +22,31 @@ const misuse: readonly (readonly [title: string, args: readonly string[], messag
   ['an unknown option', ['explain', scene, '--nonsense'], /^limelight: unknown option '--nonsense'/],
   ['no picture', ['explain'], /^limelight: missing required argument/],
   ['an unknown method', ['explain', scene, ...model, '--method', 'grad-ham'], /no method "grad-ham"/],
-  ['an unknown model', ['inspect', 'alexnet'], /^limelight: there is no model "alexnet"/],
+  [
+    'an unknown model',
+    ['inspect', 'alexnett'],
+    /^limelight: there is no model "alexnett"; did you mean alexnet/,
+  ],
   ['an unknown class', ['explain', scene, ...model, '--class', '10'], /no class "10"/],
   ['an unknown layer', ['explain', scene, ...model, '--layer', 'fc9'], /no node "fc9"/],
   ['an unknown device', ['explain', scene, ...model, '--device', 'abacus'], /no adapter called "abacus"/],
-  ['weights that are not shipped', ['explain', scene, '--model', 'squeezenet1_0'], /are not shipped/],
+  [
+    'weights that are not shipped',
+    ['explain', scene, '--model', 'squeezenet1_0'],
+    /neither shipped nor fetched/,
+  ],
+  [
+    'an unknown target',
+    ['explain', scene, ...model, '--target', 'loss'],
+    /Allowed choices are logit, log-prob/,
+  ],
 ];
 for (const [title, args, message] of misuse) {
   test(`${title} is bad usage`, (t) => {
     const { status, stdout, stderr } = limelight(...args);
     t.equal(status, 2);
     t.match(stderr, message);
-    t.notOk(stderr.includes('    at '), 'no stack');
+    t.notOk(hasStack(stderr), 'no stack');
     t.equal(stdout, '');
     t.end();
   });
@@ -96,7 +102,7 @@ for (const [title, args, message] of failures) {
     const { status, stdout, stderr } = limelight('explain', ...args, '--json', '--out', out);
     t.equal(status, 1);
     t.match(stderr, message);
-    t.notOk(stderr.includes('    at '), 'no stack');
+    t.notOk(hasStack(stderr), 'no stack');
     t.equal(stdout, '');
     t.notOk(existsSync(out), 'nothing is written');
     t.end();

@@ -345,7 +345,7 @@ test('ten thousand explanations leave no memory behind, and an unknown method, c
   for (const [wrong, message] of [
     [{ methods: ['grad-kam'] }, /no method "grad-kam"; the methods are cam/],
     [{ classes: ['nothing'] }, /no class "nothing"/],
-    [{ layer: 'conv9' }, /no node "conv9"; its nodes are conv1/],
+    [{ layer: 'conv9' }, /no node "conv9"; the nodes are conv1/],
     [{ layer: 'gap' }, /not a feature map/],
   ] as const) {
     try {

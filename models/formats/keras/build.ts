@@ -12,7 +12,7 @@ import {
   sizeOf,
 } from '../../../engine/index.ts';
 import { type Graph, type GraphNode, INPUT } from '../../graph.ts';
-import type { Preprocessing } from '../../network.ts';
+import type { Preprocessing } from '../../preprocess.ts';
 import { FormatError } from '../errors.ts';
 import type { HostTensor } from '../host-tensor.ts';
 import type { ImportedNetwork } from '../imported.ts';

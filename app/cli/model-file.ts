@@ -1,0 +1,57 @@
+// Networks from files, each format by its reader.
+
+import { existsSync, statSync } from 'node:fs';
+import { basename, dirname, extname, join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { bytes } from '#platform';
+import { LimelightError } from '../../engine/index.ts';
+import { partsIn } from '../../models/formats/folder.node.ts';
+import type { ImportedNetwork, OpenPart } from '../../models/formats/imported.ts';
+import { readKerasH5 } from '../../models/formats/keras/h5.ts';
+import { readTfjs } from '../../models/formats/keras/tfjs.ts';
+import { readOnnx } from '../../models/formats/onnx/read.ts';
+
+type Reader = (bytes: Uint8Array, name: string, openPart: OpenPart) => Promise<ImportedNetwork>;
+
+const readH5: Reader = (bytes, name) => readKerasH5(bytes, name);
+
+/** Formats that hold the graph beside the weights. A .keras file is a zip archive, which its reader refuses. */
+const readers: Readonly<Record<string, Reader>> = {
+  '.onnx': readOnnx,
+  '.json': readTfjs,
+  '.h5': readH5,
+  '.hdf5': readH5,
+  '.keras': readH5,
+};
+
+/** Formats that are not read, and the way round. */
+const hints: Readonly<Record<string, string>> = {
+  '.pt': 'it may run code when it is opened; save the state dict as .safetensors, or export to ONNX',
+  '.pb': 'convert it to ONNX with tf2onnx',
+  '.tflite': 'convert it to ONNX with tf2onnx',
+};
+for (const like of ['.pth', '.bin', '.ckpt', '.pkl', '.tar']) Object.assign(hints, { [like]: hints['.pt'] });
+
+export const isSafetensors = (path: string): boolean => /\.safetensors$/i.test(path);
+
+const extension = (path: string): string => extname(path).toLowerCase();
+
+/** Whether an argument can only mean a file: it is there, or it looks like one. */
+export function looksLikeFile(argument: string): boolean {
+  const kind = extension(argument);
+  return existsSync(argument) || isSafetensors(argument) || kind in readers || kind in hints;
+}
+
+/** Reads a network from a file that holds its graph, or from a TensorFlow.js folder. */
+export async function readNetworkFile(path: string): Promise<ImportedNetwork> {
+  const file = statSync(path, { throwIfNoEntry: false })?.isDirectory() ? join(path, 'model.json') : path;
+  const reader = readers[extension(file)];
+  if (reader === undefined) {
+    const hint = hints[extension(file)];
+    throw new LimelightError(
+      `${file}: ${hint ? `this format is not read: ${hint}` : 'no format has this extension'}; the formats are ` +
+        '.onnx, .safetensors, .h5 of Keras, and model.json of TensorFlow.js or its folder',
+    );
+  }
+  return reader(await bytes(pathToFileURL(file)), basename(file), partsIn(dirname(file)));
+}

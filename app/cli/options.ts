@@ -1,0 +1,73 @@
+// The options that several commands share, and what is understood by their values.
+
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { type Interpolation, presets } from '../../models/preprocess.ts';
+
+/** Options that say which network, and how pictures are prepared for it. */
+export interface ModelArguments {
+  readonly model: string;
+  readonly architecture?: string;
+  readonly labels?: string;
+  readonly preset?: keyof typeof presets;
+  readonly size?: readonly [height: number, width: number];
+  readonly crop?: readonly [resize: number, size: number];
+  readonly interpolation?: Interpolation;
+  readonly mean?: readonly number[];
+  readonly std?: readonly number[];
+  readonly scale?: number;
+  readonly channels?: 'rgb' | 'bgr' | 'grey';
+}
+
+export const list = (value: string): string[] => value.split(',').map((item) => item.trim());
+
+const number = (value: string): number => {
+  const read = value.trim() === '' ? Number.NaN : Number(value);
+  if (!Number.isFinite(read)) throw new InvalidArgumentError(`"${value}" is not a number.`);
+  return read;
+};
+
+const numbers = (value: string): number[] => list(value).map(number);
+
+const side = (value: string): number => {
+  if (/^[1-9]\d{0,5}$/.test(value.trim())) return Number(value);
+  throw new InvalidArgumentError(`"${value}" is not a number of pixels.`);
+};
+
+const size = (value: string): [number, number] => {
+  const sides = value.split(/[x×]/i).map(side);
+  if (sides.length > 2)
+    throw new InvalidArgumentError('Give one number, or height x width, such as 224x320.');
+  return [sides[0]!, sides[1] ?? sides[0]!];
+};
+
+const crop = (value: string): [number, number] => {
+  const sides = value.split('/').map(side);
+  if (sides.length !== 2 || sides[0]! < sides[1]!) {
+    throw new InvalidArgumentError('Give the shorter side and the part to cut out, such as 256/224.');
+  }
+  return [sides[0]!, sides[1]!];
+};
+
+/** How the network is found and fed. */
+export const modelOptions = (command: Command): Command =>
+  command
+    .option('--architecture <name>', 'architecture of a .safetensors file, where its keys do not tell')
+    .option('--labels <file>', 'class names: a JSON array, or one a line; "imagenet": fetched')
+    .addOption(
+      new Option('--preset <name>', 'preprocessing by name; the options below change parts of it').choices(
+        Object.keys(presets),
+      ),
+    )
+    .option('--size <size>', 'input size S or HxW: scaled to cover it, the middle cut out', size)
+    .option('--crop <R/S>', 'shorter side scaled to R, the middle S x S cut out, such as 256/224', crop)
+    .addOption(
+      new Option('--interpolation <name>', "of the scaling, as Pillow's").choices([
+        'bilinear',
+        'bicubic',
+        'nearest',
+      ]),
+    )
+    .option('--scale <number>', 'inputs are (value / scale - mean) / std', number)
+    .option('--mean <numbers>', 'one, or one a channel, separated by commas', numbers)
+    .option('--std <numbers>', 'one, or one a channel, separated by commas', numbers)
+    .addOption(new Option('--channels <order>', 'of the input').choices(['rgb', 'bgr', 'grey']));

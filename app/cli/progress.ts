@@ -1,0 +1,38 @@
+// What is said on stderr while a command runs: notes, and bars on a terminal.
+
+import { Presets, SingleBar } from 'cli-progress';
+import { cachedFile, mirrored } from '../../models/hub/cache.node.ts';
+import type { RemoteFile } from '../../models/hub/remote-file.ts';
+
+export const note = (text: string): void => {
+  process.stderr.write(`${text}\n`);
+};
+
+/** A bar that is drawn where stderr is a terminal, and leaves nothing behind. */
+export const bar = (format: string): SingleBar =>
+  new SingleBar({ stream: process.stderr, clearOnComplete: true, format }, Presets.shades_classic);
+
+const megabytes = (bytes: number): string => (bytes / 1e6).toFixed(bytes < 1e6 ? 2 : 1);
+
+/** The path of a hub's file in the cache; a download is announced and shown. */
+export async function fetchFile(remote: RemoteFile): Promise<string> {
+  const shown = bar(`${remote.name} {bar} {percentage} %, {eta_formatted} left`);
+  let begun = false;
+  try {
+    return await cachedFile(remote, {
+      note,
+      progress(received, total = remote.bytes) {
+        if (!begun) {
+          const host = new URL(mirrored(remote.url)).host;
+          const rest = received > 0 ? `, of which ${megabytes(received)} MB are here already` : '';
+          note(`downloading ${remote.name} from ${host}: ${megabytes(total)} MB${rest}`);
+          shown.start(total, received);
+          begun = true;
+        }
+        shown.update(received);
+      },
+    });
+  } finally {
+    shown.stop();
+  }
+}

@@ -1,0 +1,38 @@
+// What is to be known of a network from a file before it is loaded, with what the file leaves open filled in.
+
+import { numbered } from './catalog.ts';
+import { FormatError } from './formats/errors.ts';
+import type { ImportedNetwork } from './formats/imported.ts';
+import { shapesOf } from './graph.ts';
+import type { NetworkDescription } from './network.ts';
+import { presets } from './preprocess.ts';
+import { defaultTargetLayer } from './target-layer.ts';
+
+/**
+ * The description of an imported network. Where the file does not say, inputs are pixel values / 255, classes are
+ * numbered, and the last feature map is explained (the output where there is none, which no method takes).
+ *
+ * @throws {FormatError} if its input has neither 1 nor 3 channels.
+ */
+export function describeImported(name: string, imported: ImportedNetwork): NetworkDescription {
+  const { graph, inputShape, anySize, probabilities, preprocessing } = imported;
+  const [, channels, height, width] = inputShape as [number, number, number, number];
+  if (channels !== 1 && channels !== 3) {
+    throw new FormatError(`${name} takes ${channels} channels; a picture has 3, or 1 if it is grey`);
+  }
+  const shapes = shapesOf(graph, inputShape);
+  return {
+    name,
+    summary: 'from a file',
+    graph,
+    preprocessing: {
+      channels,
+      ...presets.unit,
+      ...(!anySize && { size: [height, width] as const }),
+      ...preprocessing,
+    },
+    classes: imported.classes ?? numbered(shapes.get(graph.output)!.at(-1)!),
+    probabilities,
+    targetLayer: defaultTargetLayer(graph, shapes) ?? graph.output,
+  };
+}

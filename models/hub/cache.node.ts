@@ -1,0 +1,156 @@
+// Files from public hubs, kept in a folder: fetched once, checked each time.
+
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { mkdir, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { isAbsolute, join } from 'node:path';
+import { type DownloadOptions, discard, download } from './download.node.ts';
+import { HubError, type RemoteFile } from './remote-file.ts';
+
+export interface CacheOptions extends Pick<DownloadOptions, 'progress' | 'signal' | 'patience'> {
+  /** Where the files are kept; `cacheFolder()` unless told. */
+  readonly folder?: string;
+  /** Called with what a user should know. */
+  readonly note?: (text: string) => void;
+}
+
+/** The folder that LIMELIGHT_CACHE names, or `limelight` in the user's cache folder as the XDG specification has it. */
+export function cacheFolder(env: NodeJS.ProcessEnv = process.env): string {
+  if (env.LIMELIGHT_CACHE) return env.LIMELIGHT_CACHE;
+  // The XDG specification has relative paths ignored.
+  const xdg = env.XDG_CACHE_HOME && isAbsolute(env.XDG_CACHE_HOME) ? env.XDG_CACHE_HOME : undefined;
+  return join(xdg ?? join(homedir(), '.cache'), 'limelight');
+}
+
+/** The Hugging Face hub may be reached by a mirror, which HF_ENDPOINT names as for Hugging Face's own tools. */
+export function mirrored(url: string, env: NodeJS.ProcessEnv = process.env): string {
+  const hub = 'https://huggingface.co/';
+  const mirror = env.HF_ENDPOINT;
+  if (!mirror || !url.startsWith(hub)) return url;
+  if (!URL.canParse(mirror) || !/^https?:/.test(mirror)) {
+    throw new HubError(`HF_ENDPOINT is "${mirror}"; expected an address such as https://huggingface.co`);
+  }
+  return mirror.replace(/\/*$/, '/') + url.slice(hub.length);
+}
+
+/**
+ * The path of a hub's file in the cache, downloaded unless it is there. It appears there whole and with the right
+ * checksum, or not at all.
+ *
+ * @throws {HubError} if it cannot be had, cannot be kept, or is not what it should be.
+ */
+export async function cachedFile(remote: RemoteFile, options: CacheOptions = {}): Promise<string> {
+  const { folder = cacheFolder(), note } = options;
+  const path = join(folder, remote.name);
+  try {
+    if (await exists(path)) {
+      await checkCached(remote, path, note);
+    } else {
+      await mkdir(folder, { recursive: true });
+      await locked(path, () => fetchTo(path, remote, options));
+    }
+    return path;
+  } catch (cause) {
+    if (cause instanceof HubError) throw cause;
+    throw new HubError(
+      `cannot keep ${remote.name} in the cache folder ${folder} (${(cause as Error).message}); set LIMELIGHT_CACHE ` +
+        'to a folder that can be written',
+      { cause },
+    );
+  }
+}
+
+async function fetchTo(path: string, remote: RemoteFile, options: CacheOptions): Promise<void> {
+  const part = `${path}.part`;
+  const url = mirrored(remote.url);
+  const limit = Math.floor(1.1 * remote.bytes);
+  const sha256 = await download(url, part, { ...options, limit }).catch((cause: unknown) => {
+    if (!(cause instanceof HubError)) throw cause;
+    throw new HubError(
+      `${remote.name} is not in the cache and could not be downloaded: ${cause.message}. ` +
+        `It can also be fetched elsewhere, from ${remote.url}, and put at ${path}`,
+      { cause },
+    );
+  });
+  const expected = remote.sha256 ?? (await recorded(path));
+  if (expected !== undefined && sha256 !== expected) {
+    await discard(part);
+    const first = remote.sha256 === undefined ? `, as was recorded in ${recordPath(path)}` : '';
+    throw new HubError(
+      `${url} gave a file with the SHA-256\n  ${sha256}, where\n  ${expected} is expected${first}; ` +
+        'it was damaged on its way, or replaced, and is not kept',
+    );
+  }
+  if (expected === undefined) await trust(path, sha256, remote, options.note);
+  await rename(part, path);
+  await discard(part);
+}
+
+/** Compares a file in the cache with its known or recorded checksum. */
+async function checkCached(remote: RemoteFile, path: string, note: CacheOptions['note']): Promise<void> {
+  const hash = createHash('sha256');
+  for await (const chunk of createReadStream(path)) hash.update(chunk);
+  const sha256 = hash.digest('hex');
+  const expected = remote.sha256 ?? (await recorded(path));
+  // A shared cache may be read-only; then the file is checked for the first time each time.
+  if (expected === undefined) return trust(path, sha256, remote, note).catch(() => undefined);
+  if (sha256 === expected) return;
+  throw new HubError(
+    `${path} has the SHA-256\n  ${sha256}, where\n  ${expected} is expected; it is damaged or was replaced. ` +
+      'Delete it to have it downloaded again',
+  );
+}
+
+const recordPath = (path: string) => `${path}.sha256`;
+
+/** The checksum of the first download, in the format of `sha256sum`. */
+async function recorded(path: string): Promise<string | undefined> {
+  const text = await readFile(recordPath(path), 'utf8').catch(() => '');
+  return /^[0-9a-f]{64}(?= )/.exec(text)?.[0];
+}
+
+async function trust(path: string, sha256: string, { name }: RemoteFile, note: CacheOptions['note']) {
+  note?.(`the right SHA-256 of ${name} is not known; this one is trusted: ${sha256}`);
+  await writeFile(recordPath(path), `${sha256}  ${name}\n`);
+}
+
+/** Runs `work` while no other process does for the same path. */
+async function locked<T>(path: string, work: () => Promise<T>): Promise<T> {
+  const lock = `${path}.lock`;
+  const file = await open(lock, 'wx').catch(async (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EEXIST') throw error;
+    const pid = Number(await readFile(lock, 'utf8').catch(() => ''));
+    if (pid > 0 && isRunning(pid)) {
+      throw new HubError(`process ${pid} is downloading ${path} already; wait for it, or delete ${lock}`);
+    }
+    // Its process was killed.
+    await rm(lock, { force: true });
+    return open(lock, 'wx');
+  });
+  try {
+    await file.writeFile(String(process.pid));
+    return await work();
+  } finally {
+    await file.close();
+    await rm(lock, { force: true });
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
+const exists = (path: string): Promise<boolean> =>
+  stat(path).then(
+    () => true,
+    (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return false;
+      throw error;
+    },
+  );

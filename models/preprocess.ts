@@ -1,0 +1,238 @@
+// From a picture to a network's input: resize, crop, normalise. Everything happens on 8-bit pixels until the last
+// step, as in Pillow and torchvision, so that a network sees what it saw when it was trained and measured.
+
+import { type Device, LimelightError, type Tensor, tensor } from '../engine/index.ts';
+import type { Pixels } from './pixels.ts';
+
+/** How pixels become a network's input: (value / scale - mean) / std per channel. */
+export interface Preprocessing {
+  /** 3: colour; 1: grey, by ITU-R 601 luma. */
+  readonly channels: 1 | 3;
+  /** Order of three channels; rgb when left out. */
+  readonly order?: 'rgb' | 'bgr';
+  /** Height and width that the network wants; undefined: any size is taken as it is. */
+  readonly size?: readonly [height: number, width: number];
+  /**
+   * Length to which the shorter side is scaled before `size` is cut out of the middle; when left out, the picture is
+   * scaled as far down, or up, as still covers `size`.
+   */
+  readonly resize?: number;
+  /** bilinear when left out; bilinear and bicubic are antialiased when they shrink. */
+  readonly interpolation?: Interpolation;
+  /** Value of a pixel that counts as 1. */
+  readonly scale: number;
+  /** One number a channel, in the network's order, or one for all. */
+  readonly mean: readonly number[];
+  readonly std: readonly number[];
+}
+
+export type Interpolation = 'nearest' | 'bilinear' | 'bicubic';
+
+/** Numbers that do not make a preprocessing. */
+export class PreprocessingError extends LimelightError {}
+
+const imagenetColours = { scale: 255, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] } as const;
+
+/** Common preprocessings by name; `torch`, `tf` and `caffe` are the modes of Keras's `preprocess_input`. */
+export const presets = {
+  /** torchvision's and timm's evaluation of ImageNet networks: crop ratio 0.875. */
+  imagenet: { channels: 3, size: [224, 224], resize: 256, interpolation: 'bilinear', ...imagenetColours },
+  torch: { channels: 3, ...imagenetColours },
+  tf: { channels: 3, scale: 127.5, mean: [1], std: [1] },
+  caffe: { channels: 3, order: 'bgr', scale: 1, mean: [103.939, 116.779, 123.68], std: [1] },
+  unit: { scale: 255, mean: [0], std: [1] },
+  raw: { scale: 1, mean: [0], std: [1] },
+} as const satisfies Readonly<Record<string, Partial<Preprocessing>>>;
+
+/** Throws a PreprocessingError that says what is wrong with a preprocessing. */
+export function checkPreprocessing({ channels, size, resize, scale, mean, std }: Preprocessing): void {
+  const refuse = (what: string): never => {
+    throw new PreprocessingError(`the preprocessing cannot work: ${what}`);
+  };
+  for (const [name, values] of Object.entries({ mean, std })) {
+    if (values.length !== 1 && values.length !== channels) {
+      refuse(`${name} has ${values.length} numbers; expected ${channels === 1 ? '1' : `1 or ${channels}`}`);
+    }
+    if (!values.every(Number.isFinite)) refuse(`${name} is ${values.join(', ')}`);
+  }
+  if (std.includes(0) || !Number.isFinite(scale) || scale === 0) refuse('it divides by zero or infinity');
+  const sides = [...(size ?? []), ...(resize === undefined ? [] : [resize])];
+  if (!sides.every((side) => Number.isSafeInteger(side) && side > 0)) refuse(`a side of ${sides.join(', ')}`);
+  if (resize !== undefined && (size === undefined || resize < Math.max(...size))) {
+    refuse(`nothing of ${size?.join(' x ') ?? 'no size'} can be cut out of a shorter side of ${resize}`);
+  }
+}
+
+/**
+ * Pixels as a network's input [1, C, H, W] on its device.
+ */
+export function preprocess(
+  { device, preprocessing }: { readonly device: Device; readonly preprocessing: Preprocessing },
+  pixels: Pixels,
+): Tensor {
+  const { width, height, rgb } = visiblePixels({ preprocessing }, pixels);
+  const { channels, order, scale, mean, std } = preprocessing;
+  const plane = width * height;
+  const values = new Float32Array(channels * plane);
+  for (let c = 0; c < channels; c++) {
+    const [offset, spread] = [mean[c] ?? mean[0]!, std[c] ?? std[0]!];
+    const source = order === 'bgr' ? 2 - c : c;
+    for (let i = 0, at = 0; i < plane; i++, at += 3) {
+      const sample =
+        channels === 3 ? rgb[at + source]! : 0.299 * rgb[at]! + 0.587 * rgb[at + 1]! + 0.114 * rgb[at + 2]!;
+      values[c * plane + i] = (sample / scale - offset) / spread;
+    }
+  }
+  return tensor(device, values, [1, channels, height, width]);
+}
+
+/** What the network sees of a picture, resized and cropped: what a map is drawn over. */
+export function visiblePixels(
+  { preprocessing }: { readonly preprocessing: Preprocessing },
+  pixels: Pixels,
+): Pixels {
+  const { size, resize, interpolation } = preprocessing;
+  if (size === undefined) return pixels;
+  return cropCentre(resizePixels(pixels, scaledSize(pixels, size, resize), interpolation), size);
+}
+
+/** Height and width before the crop; the longer side is rounded down, as torchvision does. */
+function scaledSize(
+  { width, height }: Pixels,
+  [rows, columns]: readonly [number, number],
+  resize: number | undefined,
+): readonly [number, number] {
+  const byHeight = resize === undefined ? rows * width >= columns * height : height <= width;
+  const [short, long, target, least] = byHeight
+    ? ([height, width, resize ?? rows, columns] as const)
+    : ([width, height, resize ?? columns, rows] as const);
+  const other = Math.max(least, Math.floor((target * long) / short));
+  return byHeight ? [target, other] : [other, target];
+}
+
+/** Python's rounding, halves to the even neighbour, which torchvision's CenterCrop uses. */
+const roundToEven = (x: number): number => {
+  const low = Math.floor(x);
+  return x - low === 0.5 ? low + (low % 2) : Math.round(x);
+};
+
+function cropCentre(pixels: Pixels, [height, width]: readonly [number, number]): Pixels {
+  if (pixels.height === height && pixels.width === width) return pixels;
+  const [top, left] = [roundToEven((pixels.height - height) / 2), roundToEven((pixels.width - width) / 2)];
+  const rgb = new Uint8Array(3 * width * height);
+  for (let y = 0; y < height; y++) {
+    const from = 3 * ((top + y) * pixels.width + left);
+    rgb.set(pixels.rgb.subarray(from, from + 3 * width), 3 * y * width);
+  }
+  return { width, height, rgb };
+}
+
+interface Filter {
+  /** Half the width on which it is not zero, in pixels of the coarser picture. */
+  readonly support: number;
+  readonly weight: (distance: number) => number;
+}
+
+/** Pillow's filters; bicubic with a = -1/2 (Keys 1981). */
+const filters: Readonly<Record<Exclude<Interpolation, 'nearest'>, Filter>> = {
+  bilinear: { support: 1, weight: (x) => Math.max(0, 1 - Math.abs(x)) },
+  bicubic: {
+    support: 2,
+    weight(signed) {
+      const [x, a] = [Math.abs(signed), -0.5];
+      if (x < 1) return ((a + 2) * x - (a + 3)) * x * x + 1;
+      return x < 2 ? (((x - 5) * x + 8) * x - 4) * a : 0;
+    },
+  },
+};
+
+/** The source pixels of one output pixel along an axis: the first, and a weight for each from there on. */
+interface Taps {
+  readonly first: number;
+  readonly weights: readonly number[];
+}
+
+/** Weights are whole multiples of 2^-22, as in Pillow, so that the results are the same to the bit. */
+const UNIT = 2 ** 22;
+
+function taps(from: number, to: number, { support, weight }: Filter): Taps[] {
+  const ratio = from / to;
+  // When shrinking, the filter is widened to cover all pixels that fall into one: this is what antialiases.
+  const stretch = Math.max(ratio, 1);
+  const reach = support * stretch;
+  return Array.from({ length: to }, (_, i) => {
+    const centre = (i + 0.5) * ratio;
+    const first = Math.max(0, Math.trunc(centre - reach + 0.5));
+    const end = Math.min(from, Math.trunc(centre + reach + 0.5));
+    const raw = Array.from({ length: end - first }, (_, k) => weight((first + k - centre + 0.5) / stretch));
+    const total = raw.reduce((sum, w) => sum + w, 0);
+    const round = (w: number) => Math.trunc(w * UNIT + (w < 0 ? -0.5 : 0.5));
+    return { first, weights: raw.map((w) => round(w / total)) };
+  });
+}
+
+/**
+ * A picture of another size, by Pillow's `Image.resize`: columns first, then rows, rounded to 8 bits after each;
+ * nearest takes the pixel under the centre.
+ */
+export function resizePixels(
+  pixels: Pixels,
+  [height, width]: readonly [number, number],
+  interpolation: Interpolation = 'bilinear',
+): Pixels {
+  if (interpolation === 'nearest') return resizeNearest(pixels, height, width);
+  const filter = filters[interpolation];
+  const wide = width === pixels.width ? pixels : resizeColumns(pixels, width, filter);
+  return height === wide.height ? wide : resizeRows(wide, height, filter);
+}
+
+function resizeNearest({ width: w, height: h, rgb: from }: Pixels, height: number, width: number): Pixels {
+  const rgb = new Uint8Array(3 * width * height);
+  for (let y = 0; y < height; y++) {
+    const row = Math.floor(((y + 0.5) * h) / height);
+    for (let x = 0; x < width; x++) {
+      const at = 3 * (row * w + Math.floor(((x + 0.5) * w) / width));
+      rgb.set(from.subarray(at, at + 3), 3 * (y * width + x));
+    }
+  }
+  return { width, height, rgb };
+}
+
+/** A sum of pixels times weights as 8 bits. */
+const toByte = (sum: number): number => Math.min(255, Math.max(0, Math.floor(sum / UNIT + 0.5)));
+
+function resizeColumns({ width: from, height, rgb: source }: Pixels, width: number, filter: Filter): Pixels {
+  const rgb = new Uint8Array(3 * width * height);
+  const columns = taps(from, width, filter);
+  for (let y = 0; y < height; y++) {
+    for (const [x, { first, weights }] of columns.entries()) {
+      let [r, g, b] = [0, 0, 0];
+      let at = 3 * (y * from + first);
+      for (const weight of weights) {
+        r += weight * source[at++]!;
+        g += weight * source[at++]!;
+        b += weight * source[at++]!;
+      }
+      const to = 3 * (y * width + x);
+      rgb[to] = toByte(r);
+      rgb[to + 1] = toByte(g);
+      rgb[to + 2] = toByte(b);
+    }
+  }
+  return { width, height, rgb };
+}
+
+function resizeRows({ width, rgb: source, height: from }: Pixels, height: number, filter: Filter): Pixels {
+  const line = 3 * width;
+  const rgb = new Uint8Array(line * height);
+  const sums = new Float64Array(line);
+  for (const [y, { first, weights }] of taps(from, height, filter).entries()) {
+    sums.fill(0);
+    for (const [k, weight] of weights.entries()) {
+      const at = (first + k) * line;
+      for (let i = 0; i < line; i++) sums[i]! += weight * source[at + i]!;
+    }
+    for (let i = 0; i < line; i++) rgb[y * line + i] = toByte(sums[i]!);
+  }
+  return { width, height, rgb };
+}

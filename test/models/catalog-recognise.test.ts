@@ -1,0 +1,78 @@
+// Which network a state dict belongs to, told by its keys and shapes.
+
+import test from 'tape';
+import { catalog, catalogEntry } from '../../models/catalog.ts';
+import type { HostTensor, StateDict } from '../../models/formats/host-tensor.ts';
+import { fitted, recognise } from '../../models/recognise.ts';
+
+const data = new Float32Array();
+
+/** Keys and shapes of a network of the catalog; the numbers do not matter. */
+function keysOf(name: string, classes?: number, rename = (key: string) => key): Map<string, HostTensor> {
+  const entry = catalogEntry(name);
+  const graph = classes === undefined ? entry.graph : entry.architecture!.graph(classes);
+  return new Map(
+    graph.nodes.flatMap((node) =>
+      Object.values(node.parameters).map(({ key, shape }) => [rename(key), { shape, data }] as const),
+    ),
+  );
+}
+const namesOf = (tensors: StateDict) => recognise(catalog.values(), tensors).map(({ entry }) => entry.name);
+
+test('a network is recognised by its keys and shapes', (t) => {
+  for (const name of [
+    'resnet18',
+    'vgg16_bn',
+    'squeezenet1_1',
+    'vit_tiny_patch16_224',
+    'vit_base_patch16_224',
+  ]) {
+    t.deepEqual(namesOf(keysOf(name)), [name], name);
+  }
+  for (const name of ['digit-scenes', 'resnet20', 'nin_cifar10', 'shufflenet_v2_x0_5', 'densenet121']) {
+    t.deepEqual(namesOf(keysOf(name)), [name], name);
+  }
+  t.end();
+});
+
+test('one publisher counts before another whose keys may differ', (t) => {
+  t.deepEqual(namesOf(keysOf('mobilenet_v3_small')), ['mobilenet_v3_small'], "not timm's of the same keys");
+  t.deepEqual(namesOf(keysOf('mobilenet_v2')), ['mobilenet_v2', 'mobilenetv2_100'], 'nothing tells these');
+  t.end();
+});
+
+test("keys of another publisher become the network's own", (t) => {
+  const entry = catalogEntry('efficientnet_b0');
+  const own = new Map([...entry.architecture!.otherKeys!(entry.graph)].map(([their, key]) => [key, their]));
+  const theirs = keysOf('efficientnet_b0', undefined, (key) => own.get(key) ?? key);
+  t.ok(theirs.has('conv_stem.weight') && theirs.has('blocks.6.0.bn3.bias'), "timm's keys");
+  const [found, ...others] = recognise(catalog.values(), theirs);
+  t.equal(found?.entry.name, 'efficientnet_b0');
+  t.equal(others.length, 0);
+  t.deepEqual([...found!.tensors.keys()].sort(), [...keysOf('efficientnet_b0').keys()].sort());
+  t.end();
+});
+
+test('counters are overlooked, other classes are counted', (t) => {
+  for (const name of ['resnet18', 'squeezenet1_0', 'vgg11', 'vit_tiny_patch16_224']) {
+    const tensors = keysOf(name, 7);
+    tensors.set('bn1.num_batches_tracked', { shape: [], data });
+    const [found] = recognise(catalog.values(), tensors);
+    t.equal(found?.entry.name, name);
+    t.deepEqual(found?.entry.classes, ['0', '1', '2', '3', '4', '5', '6']);
+    t.equal(found?.entry.labels, undefined, "ImageNet's names are not those of these classes");
+  }
+  t.equal(fitted(catalogEntry('resnet18'), keysOf('resnet18')).entry, catalogEntry('resnet18'));
+  t.end();
+});
+
+test('what is missing, too much or of another shape is not recognised', (t) => {
+  const missing = keysOf('resnet18');
+  missing.delete('layer2.0.conv1.weight');
+  const extra = keysOf('resnet18').set('layer5.weight', { shape: [1], data });
+  const other = keysOf('resnet18').set('bn1.weight', { shape: [65], data });
+  for (const tensors of [missing, extra, other, new Map()]) t.deepEqual(namesOf(tensors), []);
+  const empty = keysOf('resnet18').set('fc.weight', { shape: [0, 512], data });
+  t.deepEqual(namesOf(empty), [], 'no classes');
+  t.end();
+});
