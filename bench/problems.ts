@@ -24,7 +24,7 @@ export interface ConvProblem {
   readonly inChannels: number;
   readonly outChannels: number;
   readonly size: readonly [height: number, width: number];
-  readonly kernel: 1 | 3;
+  readonly kernel: number;
   readonly groups: number;
 }
 

@@ -22,7 +22,7 @@ export interface Step {
 /** Ways to compute a problem, by name. */
 export type Variants = Readonly<Record<string, readonly Step[]>>;
 
-function convolutionOf(p: ConvProblem): conv.Convolution {
+export function convolutionOf(p: ConvProblem): conv.Convolution {
   const pad = (p.kernel - 1) / 2;
   return conv.forward({
     batch: p.batch,

@@ -36,11 +36,17 @@ export function isTiledMatmul(g: MatmulGeometry): boolean {
   return g.n >= 8 && g.k >= 4 && g.m * g.n * g.k >= SMALL_PRODUCT;
 }
 
+/** Rows and columns of the product that one thread computes. */
+export interface Tile {
+  readonly rows: number;
+  readonly columns: number;
+}
+
 /**
- * Tiles, and what a multiply-add costs in each relative to the best: fewer reads in large ones. Measured on llvmpipe;
- * a product takes the tile that is cheapest once its size is rounded up to whole tiles.
+ * Tiles, and what a multiply-add costs in each relative to the best: fewer reads in large ones. Measured on llvmpipe
+ * (`npm run tune`); a product takes the tile that is cheapest once its size is rounded up to whole tiles.
  */
-export const tiles: readonly { readonly rows: number; readonly columns: number; readonly cost: number }[] = [
+export const tiles: readonly (Tile & { readonly cost: number })[] = [
   { rows: 16, columns: 16, cost: 1 },
   { rows: 16, columns: 8, cost: 1.25 },
   { rows: 4, columns: 8, cost: 2.1 },
@@ -49,7 +55,7 @@ export const tiles: readonly { readonly rows: number; readonly columns: number; 
 /** Tiles below which a smaller one keeps more of the device busy. */
 const ENOUGH_TILES = 64;
 
-function tileOf(g: Size): { rows: number; columns: number } {
+function tileOf(g: Size): Tile {
   const cost = (tile: (typeof tiles)[number]) => {
     const count = g.batch * Math.ceil(g.m / tile.rows) * Math.ceil(g.n / tile.columns);
     return Math.max(count, ENOUGH_TILES) * tile.rows * tile.columns * tile.cost;
@@ -78,8 +84,8 @@ export function matmulTiled(
   g: Size,
   packed: { aBatch: number; bRow: number; bBatch: number },
   epilogue: Epilogue,
+  { rows, columns }: Tile = tileOf(g),
 ): Launch {
-  const { rows, columns } = tileOf(g);
   const [tilesM, tilesN] = [Math.ceil(g.m / rows), Math.ceil(g.n / columns)];
   const count = g.batch * tilesM * tilesN;
   const strides = [packedRows(g), packed.bRow, packed.aBatch, packed.bBatch].map((n) => n / 4);
