@@ -62,11 +62,12 @@ const own: readonly CatalogEntry[] = [
   }),
   entry(cifarGap, {
     name: 'cifar10-gap',
-    summary: 'CIFAR-10, any image size; GAP + linear; train it or bring its weights',
+    summary: 'CIFAR-10, any image size; GAP + linear',
     preprocessing: { channels: 3, scale: 255, mean: [0.4914, 0.4822, 0.4465], std: [0.247, 0.2435, 0.2616] },
     classes: cifar,
     probabilities: 'softmax',
     targetLayer: 'features',
+    weights: new URL('./shipped/cifar10-gap.safetensors', import.meta.url),
   }),
   entry(() => resnetCifar(3), {
     name: 'resnet20',

@@ -13,6 +13,7 @@ const examples: Readonly<Record<string, URL>> = {
   'digits 2 and 5': new URL('../../models/images/scene-1.png', import.meta.url),
   'digits 3, 0 and 7': new URL('../../models/images/scene-2.png', import.meta.url),
   'digits 6, 9 and 3': new URL('../../models/images/scene-3.png', import.meta.url),
+  'four CIFAR pictures': new URL('../../models/images/mosaic-2x2.png', import.meta.url),
 };
 
 /** What is chosen; `layer` and `classIndex` follow the network and the picture until they are chosen too. */

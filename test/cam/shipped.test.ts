@@ -1,0 +1,59 @@
+// The shipped networks on the shipped pictures: every digit and every tile of the mosaics is found where it is.
+
+import { readFileSync } from 'node:fs';
+import test from 'tape';
+import { decodeImage } from '../../app/image/decode.ts';
+import { disposeExplanation, explain } from '../../cam/index.ts';
+import {
+  catalogEntry,
+  disposeNetwork,
+  loadNetwork,
+  preprocess,
+  readSafetensors,
+} from '../../models/index.ts';
+import { device } from '../device.ts';
+
+const images = new URL('../../models/images/', import.meta.url);
+
+/** What is in a picture: its class, and its box [x0, y0, x1, y1]. */
+interface Found {
+  readonly class: string;
+  readonly box: readonly [number, number, number, number];
+}
+
+const listed = (file: string) =>
+  JSON.parse(readFileSync(new URL(file, images), 'utf8')) as {
+    file: string;
+    digits?: Found[];
+    tiles?: Found[];
+  }[];
+
+for (const [name, list, methods] of [
+  ['digit-scenes', 'scenes.json', ['cam', 'grad-cam', 'grad-cam++']],
+  // Not Ablation-CAM, which favours channels that are strong on average: another tile's may outshine the class's own.
+  ['cifar10-gap', 'mosaic.json', ['cam', 'grad-cam']],
+] as const) {
+  test(`${name} finds what is in its pictures`, async (t) => {
+    const entry = catalogEntry(name);
+    const weights = readSafetensors(readFileSync(entry.weights!), name).tensors;
+    const network = loadNetwork(await device(), entry, weights);
+    for (const { file, digits, tiles } of listed(list)) {
+      const input = preprocess(network, decodeImage(readFileSync(new URL(file, images)), file));
+      const items = digits ?? tiles!;
+      for (const wanted of new Set(items.map((item) => item.class))) {
+        const boxes = items.filter((item) => item.class === wanted).map(({ box }) => box);
+        for (const e of await explain(network, input, { methods, classes: [wanted] })) {
+          const map = await e.upsampled.data();
+          const [, width] = e.upsampled.shape as [number, number];
+          const at = map.indexOf(Math.max(...map));
+          const [x, y] = [at % width, Math.floor(at / width)];
+          const inside = boxes.some(([x0, y0, x1, y1]) => x >= x0 && x < x1 && y >= y0 && y < y1);
+          t.ok(inside, `${file}, ${wanted}, ${e.method}: the peak is at ${x}, ${y}`);
+          disposeExplanation(e);
+        }
+      }
+      input.dispose();
+    }
+    disposeNetwork(network);
+  });
+}
