@@ -49,7 +49,6 @@ const checkpoint = `${folder}/${name}.checkpoint.safetensors`;
 const device = await openDevice();
 console.error(`${name} on ${device.name}: ${epochs} epochs of ${perEpoch}`);
 
-const BATCH = 128;
 const RUNNING_MOMENTUM = 0.1;
 const parameters = new Map<string, Tensor>();
 const memories = new Map<string, readonly Tensor[]>();
@@ -136,8 +135,8 @@ function mix(old: Tensor, batch: Tensor): Tensor {
 /** Logits of the whole test set, batch by batch, scored by the recipe. */
 async function accuracy(): Promise<Record<string, number>> {
   const score = recipe.scorer();
-  for (let start = 0; start < recipe.testCount; start += BATCH) {
-    const count = Math.min(BATCH, recipe.testCount - start);
+  for (let start = 0; start < recipe.testCount; start += recipe.batch) {
+    const count = Math.min(recipe.batch, recipe.testCount - start);
     const { pixels, targets } = recipe.testBatch(start, count);
     const logits = scope(() => {
       const x = tensor(device, pixels, [count, ...recipe.inputShape]);
@@ -161,7 +160,7 @@ function save(file: string, bytes: Uint8Array): void {
   renameSync(`${file}.part`, file);
 }
 
-const stepsPerEpoch = Math.floor(perEpoch / BATCH);
+const stepsPerEpoch = Math.floor(perEpoch / recipe.batch);
 for (; epoch < epochs; epoch++) {
   const next = random(recipe.seed + 1 + epoch);
   const order = permutation(recipe.trainCount, next);
@@ -173,9 +172,12 @@ for (; epoch < epochs; epoch++) {
   });
   bar.start(stepsPerEpoch, 0, { loss: '-' });
   for (let i = 0; i < stepsPerEpoch; i++) {
-    const { pixels, targets } = recipe.trainBatch(order.subarray(i * BATCH, (i + 1) * BATCH), next);
+    const { pixels, targets } = recipe.trainBatch(
+      order.subarray(i * recipe.batch, (i + 1) * recipe.batch),
+      next,
+    );
     const rate = learningRate(recipe.rate, (epoch + i / stepsPerEpoch) / epochs);
-    const loss = step(pixels, targets, BATCH, rate);
+    const loss = step(pixels, targets, recipe.batch, rate);
     // Reading now and then keeps the queue short and shows the loss.
     if (i % 10 === 0) bar.update(i, { loss: (await loss.data())[0]!.toFixed(3) });
     loss.dispose();
