@@ -51,7 +51,9 @@ async function inTurns(candidates: ReadonlyMap<string, Once>, rounds: number): P
 async function tuneConvolutions(device: Device, rounds: number): Promise<string> {
   const engine = limelightOn(device);
   const variants = ['naive', 'rows', 'direct', 'winograd', 'depthwise'];
-  const table = new Table({ head: ['input', 'weights', 'groups', ...variants, 'chosen', 'fastest'] });
+  const head = ['input', 'weights', 'groups', ...variants, 'chosen', 'fastest'];
+  // No colours: the output is read from files too.
+  const table = new Table({ head, style: { head: [], border: [], compact: true } });
   for (const [batch, inChannels, side, outChannels, kernel, groups] of shapes) {
     const size = [side, side] as const;
     const problem = {
