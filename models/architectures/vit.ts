@@ -29,6 +29,17 @@ export interface VitOptions {
   readonly hidden?: number;
   /** Input channels; 3 when left out. */
   readonly channels?: number;
+  /** Convolutions before the patches are cut (Xiao 2021, "Early Convolutions Help Transformers See Better"). */
+  readonly stem?: Stem;
+}
+
+export interface Stem {
+  /** From the node `input`; the last one is cut into patches. */
+  readonly nodes: readonly GraphNode[];
+  /** Channels of its output. */
+  readonly out: number;
+  /** Pixels of the input to one of its output, which divides `patch`. */
+  readonly stride: number;
 }
 
 function block(name: string, input: string, width: number, heads: number, hidden: number): GraphNode[] {
@@ -53,12 +64,20 @@ function block(name: string, input: string, width: number, heads: number, hidden
  * Attention can be read at `blocks.<i>.attn.probabilities` [N, heads, 1 + T, 1 + T].
  */
 export function vit(options: VitOptions): Graph {
-  const { image, patch, width, depth, heads, classes, hidden = 4 * width, channels = 3 } = options;
+  const { image, patch, width, depth, heads, classes, hidden = 4 * width, channels = 3, stem } = options;
   const tokens = 1 + (image / patch) ** 2;
+  const before = stem ?? { nodes: [], out: channels, stride: 1 };
+  const kernel = patch / before.stride;
   const names = Array.from({ length: depth }, (_, i) => `blocks.${i}`);
   return {
     nodes: [
-      conv('patch_embed.proj', 'input', { in: channels, out: width, kernel: patch, stride: patch }),
+      ...before.nodes,
+      conv('patch_embed.proj', before.nodes.at(-1)?.name ?? 'input', {
+        in: before.out,
+        out: width,
+        kernel,
+        stride: kernel,
+      }),
       toTokens('patch_embed', 'patch_embed.proj'),
       prependToken('cls_token', 'patch_embed', width),
       addPositions('pos_embed', 'cls_token', tokens, width),

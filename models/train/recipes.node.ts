@@ -162,11 +162,11 @@ export const recipes: Readonly<Record<string, (data: string) => Promise<Recipe>>
     return {
       ...(await scenesRecipe(data)),
       graph: digitVit(),
-      epochs: 5,
+      epochs: 8,
       // Small batches: Adam is in need of steps more than of exact gradients.
       batch: 32,
       seed: 4,
-      rate: 1.5e-3,
+      rate: 2e-3,
       update: adam({ weightDecay: 0.02 }),
     };
   },
