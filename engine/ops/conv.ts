@@ -11,7 +11,7 @@ import { apply, isRecorded, type Operation } from '../operation.ts';
 import { filled, packedOnce } from '../pack.ts';
 import { empty, type Shape, show, sizeOf, type Tensor } from '../tensor.ts';
 import { add, clamp, relu } from './elementwise.ts';
-import { reshape } from './layout.ts';
+import { reshape } from './linear.ts';
 import { described, type RowEpilogue, runMatmul } from './matmul.ts';
 
 /** Pixels along y and x; padding as [top, left, bottom, right]. */

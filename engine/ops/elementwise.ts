@@ -5,7 +5,8 @@ import { type Device, run } from '../device.ts';
 import { ShapeError } from '../errors.ts';
 import { apply, type Operation } from '../operation.ts';
 import { type Shape, sameShape, show, sizeOf, type Tensor, tensor } from '../tensor.ts';
-import { sumTo } from './reduce.ts';
+import { broadcastShape } from './axes.ts';
+import { affine, scale, sumTo } from './linear.ts';
 
 interface Parameters {
   readonly a: number;
@@ -47,19 +48,6 @@ function binary(name: kernels.BinaryFunction, vjp?: BinaryVjp) {
     }),
   };
   return (a: Tensor, b: Tensor): Tensor => apply(operation, [a, b], undefined);
-}
-
-/** NumPy's broadcasting: shapes aligned at the right, sizes equal or 1. */
-export function broadcastShape(name: string, a: Shape, b: Shape): Shape {
-  const rank = Math.max(a.length, b.length);
-  return Array.from({ length: rank }, (_, i) => {
-    const m = a[a.length - rank + i] ?? 1;
-    const n = b[b.length - rank + i] ?? 1;
-    if (m !== n && m !== 1 && n !== 1) {
-      throw new ShapeError(`${name}: ${show(a)} and ${show(b)} do not broadcast (axis ${i}: ${m} and ${n})`);
-    }
-    return m === 1 ? n : m;
-  });
 }
 
 /** Strides for broadcasting, neighbouring axes that behave alike merged into one. */
@@ -105,10 +93,6 @@ export const softplus = unary('softplus', (d, x) => mul(d, sigmoid(x)));
 export const relu = unary('relu', (d, x) => mul(d, step(x)));
 export const reciprocal = unary('reciprocal', (d, _x, y) => neg(mul(d, mul(y, y))));
 export const erf = unary('erf', (d, x) => mul(d, scale(exp(neg(mul(x, x))), 2 / Math.sqrt(Math.PI))));
-/** a x + b, with numbers a and b. */
-export const affine = unary('affine', (d, _x, _y, { a }) => scale(d, a));
-/** k x. */
-export const scale = (x: Tensor, k: number): Tensor => affine(x, k, 0);
 /** min(max(x, low), high); derivative 1 strictly inside. */
 export const clamp = unary('clamp', (d, x, _y, { a, b }) => mul(d, inside(x, a, b)));
 const inside = unary('inside');
