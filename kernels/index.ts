@@ -1,9 +1,13 @@
-// The table of kernels: name -> WGSL file. Names are those of the launch functions beside each file.
+// The table of kernels: name -> WGSL file, and those with functions it shares with others. Names are those of the launch
+// functions beside each file.
 
-export const sources: Readonly<Record<string, URL>> = {
-  unary: new URL('./elementwise/unary.wgsl', import.meta.url),
-  binary: new URL('./elementwise/binary.wgsl', import.meta.url),
-  broadcast: new URL('./elementwise/broadcast.wgsl', import.meta.url),
+const nan = new URL('./nan.wgsl', import.meta.url);
+const binaryFunctions = new URL('./elementwise/binary-functions.wgsl', import.meta.url);
+
+const table: Readonly<Record<string, URL | readonly URL[]>> = {
+  unary: [new URL('./elementwise/unary.wgsl', import.meta.url), nan],
+  binary: [new URL('./elementwise/binary.wgsl', import.meta.url), binaryFunctions, nan],
+  broadcast: [new URL('./elementwise/broadcast.wgsl', import.meta.url), binaryFunctions, nan],
   strided: new URL('./layout/strided.wgsl', import.meta.url),
   place: new URL('./layout/place.wgsl', import.meta.url),
   placeVectors: new URL('./layout/place-vectors.wgsl', import.meta.url),
@@ -12,11 +16,11 @@ export const sources: Readonly<Record<string, URL>> = {
   selectAlong: new URL('./layout/select-along.wgsl', import.meta.url),
   spreadAlong: new URL('./layout/spread-along.wgsl', import.meta.url),
   sum: new URL('./reduce/sum.wgsl', import.meta.url),
-  argmax: new URL('./reduce/argmax.wgsl', import.meta.url),
-  softmax: new URL('./softmax/softmax.wgsl', import.meta.url),
-  softmaxRows: new URL('./softmax/softmax-rows.wgsl', import.meta.url),
+  argmax: [new URL('./reduce/argmax.wgsl', import.meta.url), nan],
+  softmax: [new URL('./softmax/softmax.wgsl', import.meta.url), nan],
+  softmaxRows: [new URL('./softmax/softmax-rows.wgsl', import.meta.url), nan],
   maxPool: new URL('./pool/max-pool.wgsl', import.meta.url),
-  maxPoolIndices: new URL('./pool/max-pool-indices.wgsl', import.meta.url),
+  maxPoolIndices: [new URL('./pool/max-pool-indices.wgsl', import.meta.url), nan],
   planeGather: new URL('./pool/plane-gather.wgsl', import.meta.url),
   planeScatter: new URL('./pool/plane-scatter.wgsl', import.meta.url),
   avgPool: new URL('./pool/avg-pool.wgsl', import.meta.url),
@@ -42,3 +46,8 @@ export const sources: Readonly<Record<string, URL>> = {
   matmulTiled: new URL('./matmul/matmul-tiled.wgsl', import.meta.url),
   mask: new URL('./mask/mask.wgsl', import.meta.url),
 };
+
+/** The files of each kernel; its text is theirs, one after the other. */
+export const sources: ReadonlyMap<string, readonly URL[]> = new Map(
+  Object.entries(table).map(([name, files]) => [name, [files].flat()]),
+);
