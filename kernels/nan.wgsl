@@ -7,6 +7,15 @@ fn isNan4(v: vec4f) -> vec4<bool> { return (bitcast<vec4u>(v) & vec4u(0x7fffffff
 
 fn isFinite(v: f32) -> bool { return (bitcast<u32>(v) & 0x7f800000u) != 0x7f800000u; }
 
+fn isFinite4(v: vec4f) -> vec4<bool> { return (bitcast<vec4u>(v) & vec4u(0x7f800000u)) != vec4u(0x7f800000u); }
+
+// A number brought into [low, high], as activations do to sums on their way out; NaN stays.
+fn clampOrNan(v: f32, low: f32, high: f32) -> f32 { return select(clamp(v, low, high), v, isNan(v)); }
+
+fn clampOrNan4(v: vec4f, low: f32, high: f32) -> vec4f {
+  return select(clamp(v, vec4f(low), vec4f(high)), v, isNan4(v));
+}
+
 // Made at run time: an expression that the compiler can evaluate must not be NaN.
 fn float(bits: u32) -> f32 {
   var kept = bits;

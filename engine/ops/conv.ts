@@ -201,7 +201,7 @@ const weightGradient: Operation<Geometry> = {
 export type Activation = 'relu' | 'relu6';
 
 const ranges: Readonly<Record<Activation, readonly [low: number, high: number]>> = {
-  relu: [0, 3.4028234663852886e38], // the largest f32
+  relu: [0, Number.POSITIVE_INFINITY],
   relu6: [0, 6],
 };
 

@@ -44,7 +44,7 @@ fn main(@builtin(global_invocation_id) g: vec3u) {
   let start = ((n * p.channels + o) * p.height + y0) * p.width + x0;
   for (var i = 0u; i < 4u; i++) { // unroll
     let sum = transform(array<f32, 6>(half[0][i], half[1][i], half[2][i], half[3][i], half[4][i], half[5][i])) + shift;
-    let v = select(sum, clamp(sum, vec4f(p.low), vec4f(p.high)), p.clamped == 1u);
+    let v = select(sum, clampOrNan4(sum, p.low, p.high), p.clamped == 1u);
     for (var j = 0u; j < 4u; j++) { // unroll
       if (y0 + i < p.height && x0 + j < p.width) { y[start + i * p.width + j] = v[j]; }
     }

@@ -1012,6 +1012,34 @@ test('operations: NaN wins wherever it stands', async (t) => {
   }
 });
 
+test('operations: an activation in a convolution hides neither NaN nor infinity', async (t) => {
+  const on = await device();
+  const without: engine.Variant[][] = [[], ['pointwise', 'depthwise', 'winograd', 'direct'], ['tiled']];
+  for (const variants of without) {
+    const other = { ...on, without: new Set(variants) };
+    for (const { x, w, options = {} } of convolutions.filter(({ x }) => x[0] !== 0)) {
+      for (const activation of ['relu', 'relu6'] as const) {
+        const run = (value: number) =>
+          scope(() => {
+            const pixels = ref.filled(x, 1).data;
+            pixels.set([value], Math.floor(pixels.length / 2));
+            const input = tensor(other, pixels, x);
+            const weight = tensor(other, ref.filled(w, 1).data, w);
+            const bias = tensor(other, new Float32Array(w[0]!), [w[0]!]);
+            const fused = engine.conv2d(input, weight, options, bias, activation);
+            const sums = engine.conv2d(input, weight, options);
+            return [fused, activation === 'relu' ? engine.relu(sums) : engine.relu6(sums)] as const;
+          });
+        for (const value of [Number.NaN, Number.POSITIVE_INFINITY]) {
+          const [fused, apart] = await Promise.all(run(value).map(values32));
+          const about = `${activation} of ${value}, [${x}] by [${w}], without ${variants}`;
+          t.equal(ref.relativeError(fused!, apart!) < FORWARD, true, about);
+        }
+      }
+    }
+  }
+});
+
 test('operations: a maximum of infinities, and of numbers of either sign', async (t) => {
   const on = await device();
   const row = [Number.NEGATIVE_INFINITY, -3e38, -1e-30, 0, 1e-30, 3e38, Number.POSITIVE_INFINITY];
