@@ -90,6 +90,8 @@ export const step = unary('step');
 export const sign = unary('sign');
 /** log(1 + exp(x)). */
 export const softplus = unary('softplus', (d, x) => mul(d, sigmoid(x)));
+/** 1 where x is NaN or infinite, else 0; derivative 0. */
+export const notFinite = unary('notFinite');
 export const relu = unary('relu', (d, x) => mul(d, step(x)));
 export const reciprocal = unary('reciprocal', (d, _x, y) => neg(mul(d, mul(y, y))));
 export const erf = unary('erf', (d, x) => mul(d, scale(exp(neg(mul(x, x))), 2 / Math.sqrt(Math.PI))));

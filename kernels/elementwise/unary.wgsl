@@ -1,8 +1,10 @@
 // Elementwise function of one tensor: y[i] = f(x[i]), any shape, f chosen by OP (the order of `unaryFunctions`).
 // Threads: a workgroup covers 1,024 consecutive elements; each thread takes 4 vec4 at a stride of 64, because a
 // workgroup costs more than the arithmetic. Reads and writes each element once. The last vec4 may run past the
-// tensor's end: storage is a multiple of 16 bytes. Of NaN every function is NaN.
+// tensor's end: storage is a multiple of 16 bytes. Of NaN every function is NaN,
+// but for the one that asks.
 const OP = 0u;
+const NOT_FINITE = 19u;
 const PER_THREAD = 4u;
 
 struct Params { vectors: u32, a: f32, b: f32 }
@@ -68,6 +70,7 @@ fn f(v: vec4f) -> vec4f {
     case 17u: { return select(vec4f(p.a), vec4f(1.0), v > vec4f(0.0)); }
     // log(1 + exp(v)) with the larger of the two taken out, so that exp cannot overflow.
     case 18u: { return max(v, vec4f(0.0)) + log(1.0 + exp(-abs(v))); }
+    case NOT_FINITE: { return select(vec4f(1.0), vec4f(0.0), isFinite4(v)); }
     default: { return v; }
   }
 }
@@ -79,7 +82,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     let i = first + k * 64u;
     if (i < p.vectors) {
       let v = x[i];
-      y[i] = select(f(v), v, isNan4(v));
+      y[i] = select(f(v), v, isNan4(v) & vec4<bool>(OP != NOT_FINITE));
     }
   }
 }
