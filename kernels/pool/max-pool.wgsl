@@ -27,10 +27,10 @@ fn main(@builtin(global_invocation_id) g: vec3u) {
   let y0 = i32(oy) * p.strideY - p.top;
 
   var columns: array<f32, COLUMNS>;
-  for (var j = 0u; j < COLUMNS; j++) { // unroll
-    let ix = clamp(x0 + i32(j), 0, p.width - 1);
-    for (var i = 0u; i < KERNEL_Y; i++) { // unroll
-      let v = x[base + clamp(y0 + i32(i), 0, p.height - 1) * p.width + ix];
+  for (var i = 0u; i < KERNEL_Y; i++) {
+    let start = base + clamp(y0 + i32(i), 0, p.height - 1) * p.width;
+    for (var j = 0u; j < COLUMNS; j++) { // unroll
+      let v = x[start + clamp(x0 + i32(j), 0, p.width - 1)];
       columns[j] = select(max(columns[j], v), v, i == 0u);
     }
   }
