@@ -11,7 +11,7 @@ export interface Case {
   readonly against?: readonly string[];
   /** Cases of one heat take turns, round by round; alone when left out. */
   readonly heat?: string;
-  /** Measured from the start of a fresh process in each round. */
+  /** Measured from the start of a fresh process of the command line in each round. */
   readonly cold?: boolean;
 }
 
@@ -77,7 +77,7 @@ export const networkCases: readonly Case[] = [
   ),
 ];
 
-/** The first explanation from a cold process; the runs after it are the second one. */
+/** The first explanation from a cold process, by the command line; the second one follows it. */
 export const coldCase: Case = {
   name: 'first explanation, SqueezeNet 1.0',
   problem: { op: 'explain', network: 'squeezenet1_0', methods: ['grad-cam'], classes: 0 },

@@ -2,7 +2,9 @@
 // round r + 1 of any, so that what disturbs the machine disturbs all alike.
 
 import type { Case } from './cases.ts';
+import { builtCommand, explainTwice } from './cold.node.ts';
 import { type EngineProcess, openEngine } from './engine-process.node.ts';
+import { modelArgument } from './networks.node.ts';
 import { difference } from './protocol.ts';
 import type { Measurement } from './results.ts';
 import type { Peaks } from './roofline.ts';
@@ -189,21 +191,18 @@ const repeatsOf = (fastest: number): number =>
 /** Relative difference between two engines' results above which one of them is wrong. */
 const TOLERANCE = 2e-3;
 
-/** The first engine from the start of its process; what follows the first run is the second one. */
-async function measureCold({ name }: Case, plan: Plan): Promise<Measurement> {
+/** Limelight's command line from the start of its process; the samples are the second explanation. */
+async function measureCold({ name, problem }: Case, plan: Plan): Promise<Measurement> {
   const engine = plan.engines[0]!;
   const [firsts, seconds]: [number[], number[]] = [[], []];
   try {
+    if (problem.op !== 'explain') throw new RangeError(`${name} explains nothing`);
+    const model = modelArgument(problem.network);
+    const command = await builtCommand();
     for (let r = 0; r < Math.min(plan.rounds, COLD_ROUNDS); r++) {
-      const start = performance.now();
-      const process = await openEngine(engine);
-      try {
-        await process.ask('prepare', { case: name });
-        firsts.push(performance.now() - start);
-        seconds.push(await process.ask('run', { case: name, times: 1 }));
-      } finally {
-        process.stop();
-      }
+      const [first, second] = await explainTwice(command, model, problem.methods[0]!);
+      firsts.push(first);
+      seconds.push(second);
     }
   } catch (error) {
     return { case: name, engine, outcome: { failed: (error as Error).message } };

@@ -18,13 +18,19 @@ export interface EngineProcess {
 /** Longest wait for one reply: Score-CAM of a large network takes minutes on a software adapter. */
 const PATIENCE_MS = 600_000;
 
+/** The environment without Mesa's disk cache: it would read what an earlier run compiled, and first runs look quick. */
+export const freshDriver = (): NodeJS.ProcessEnv => ({
+  ...process.env,
+  MESA_SHADER_CACHE_DISABLE: 'true',
+  MESA_GLSL_CACHE_DISABLE: 'true',
+});
+
 /** Starts the process and opens the engine in it. */
 export async function openEngine(name: string): Promise<EngineProcess> {
   const child = fork(fileURLToPath(new URL('./worker.node.ts', import.meta.url)), {
     execArgv: ['--conditions=source', '--import', 'tsx'],
     stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
-    // Mesa would read from its disk what an earlier run compiled, and the first run would look quick.
-    env: { ...process.env, MESA_SHADER_CACHE_DISABLE: 'true', MESA_GLSL_CACHE_DISABLE: 'true' },
+    env: freshDriver(),
   });
   let ended: string | undefined;
   child.once('exit', (code, signal) => {

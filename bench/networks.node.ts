@@ -89,6 +89,13 @@ async function importedNetwork(name: string): Promise<MeasuredNetwork> {
   return { description, tensors };
 }
 
+/** A network as `--model` of the command line takes it. */
+export function modelArgument(name: string): string {
+  const { catalogName, weights, onnx } = sourceOf(name);
+  if (catalogName === undefined) return assetPath(onnx!);
+  return weights === undefined ? catalogName : `${catalogName}=${assetPath(weights)}`;
+}
+
 /** A network as an ONNX file. */
 export async function onnxFile(name: string): Promise<Uint8Array> {
   const { onnx } = sourceOf(name);

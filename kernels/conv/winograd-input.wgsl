@@ -31,26 +31,33 @@ fn main(@builtin(global_invocation_id) g: vec3u) {
   let y0 = i32(tile / p.tilesX % p.tilesY * 4u) - p.top;
   let base = i32(n * p.channels + c) * p.height;
 
+  // A row and then a column at a time, the others moving up, so that the code for reading and writing is there once: it
+  // is long to compile.
   var half: array<f32, 36>;
-  for (var i = 0u; i < 6u; i++) { // unroll
-    let iy = y0 + i32(i);
+  for (var iy = y0; iy < y0 + 6; iy++) {
     let row = (base + iy) * p.width + x0;
     var d: array<f32, 6>;
     for (var j = 0u; j < 6u; j++) { // unroll
       let ix = x0 + i32(j);
       d[j] = select(0.0, x[row + i32(j)], iy >= 0 && iy < p.height && ix >= 0 && ix < p.width);
     }
+    for (var q = 0u; q < 30u; q++) { // unroll
+      half[q] = half[q + 6u];
+    }
     let e = transform(d);
     for (var j = 0u; j < 6u; j++) { // unroll
-      half[6u * i + j] = e[j];
+      half[30u + j] = e[j];
     }
   }
-  let at = c * p.columns + tile;
   let step = p.channels * p.columns;
-  for (var j = 0u; j < 6u; j++) { // unroll
-    let e = transform(array<f32, 6>(half[j], half[6u + j], half[12u + j], half[18u + j], half[24u + j], half[30u + j]));
+  let first = c * p.columns + tile;
+  for (var at = first; at < first + 6u * step; at += step) {
+    let e = transform(array<f32, 6>(half[0], half[6], half[12], half[18], half[24], half[30]));
     for (var i = 0u; i < 6u; i++) { // unroll
-      v[(6u * i + j) * step + at] = e[i];
+      v[6u * i * step + at] = e[i];
+    }
+    for (var q = 0u; q < 35u; q++) { // unroll
+      half[q] = half[q + 1u];
     }
   }
 }

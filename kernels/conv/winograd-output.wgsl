@@ -30,23 +30,30 @@ fn main(@builtin(global_invocation_id) g: vec3u) {
   let x0 = tile % p.tilesX * 4u;
   let y0 = tile / p.tilesX % p.tilesY * 4u;
 
-  let at = o * p.columns + tile;
+  // A column and then a row at a time, the others moving up, as in winograd-input.wgsl.
   let step = p.channels * p.columns;
+  let first = o * p.columns + tile;
   var half: array<vec4f, 6>;
-  for (var j = 0u; j < 6u; j++) { // unroll
+  for (var at = first; at < first + 6u * step; at += step) {
     var d: array<f32, 6>;
     for (var i = 0u; i < 6u; i++) { // unroll
-      d[i] = m[(6u * i + j) * step + at];
+      d[i] = m[6u * i * step + at];
     }
-    half[j] = transform(d);
+    for (var j = 0u; j < 5u; j++) { // unroll
+      half[j] = half[j + 1u];
+    }
+    half[5] = transform(d);
   }
   let shift = select(0.0, bias[o], p.biased == 1u);
-  let start = ((n * p.channels + o) * p.height + y0) * p.width + x0;
-  for (var i = 0u; i < 4u; i++) { // unroll
-    let sum = transform(array<f32, 6>(half[0][i], half[1][i], half[2][i], half[3][i], half[4][i], half[5][i])) + shift;
+  let plane = (n * p.channels + o) * p.height;
+  for (var iy = y0; iy < min(y0 + 4u, p.height); iy++) {
+    let sum = transform(array<f32, 6>(half[0].x, half[1].x, half[2].x, half[3].x, half[4].x, half[5].x)) + shift;
     let v = select(sum, clampOrNan4(sum, p.low, p.high), p.clamped == 1u);
     for (var j = 0u; j < 4u; j++) { // unroll
-      if (y0 + i < p.height && x0 + j < p.width) { y[start + i * p.width + j] = v[j]; }
+      if (x0 + j < p.width) { y[(plane + iy) * p.width + x0 + j] = v[j]; }
+    }
+    for (var j = 0u; j < 6u; j++) { // unroll
+      half[j] = half[j].yzww;
     }
   }
 }

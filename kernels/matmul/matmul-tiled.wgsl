@@ -50,25 +50,25 @@ fn main(@builtin(global_invocation_id) g: vec3u) {
     ib += p.bVectors;
   }
 
-  // One row at a time, the others moving up (four rows at every fourth), so that the code for writing is there once: it
-  // is long to compile.
-  for (var i = row * 4u; i < min((row + ROW_VECTORS) * 4u, p.m); i++) {
-    let start = (batch * p.m + i) * p.n + column * 4u;
-    let shift = select(0.0, bias[i], p.biased == 1u);
-    for (var j = 0u; j < COLUMN_VECTORS; j++) { // unroll
-      let sum = sums[j] + shift;
-      let v = select(sum, clampOrNan4(sum, p.low, p.high), p.clamped == 1u);
-      for (var e = 0u; e < 4u; e++) { // unroll
-        if ((column + j) * 4u + e < p.n) { y[start + 4u * j + e] = v[e]; }
+  // One row at a time, the others moving up, so that the code for writing is there once: it is long to compile. Two
+  // loops, since moves under a condition take longer still.
+  for (var four = row * 4u; four < min((row + ROW_VECTORS) * 4u, p.m); four += 4u) {
+    for (var i = four; i < min(four + 4u, p.m); i++) {
+      let start = (batch * p.m + i) * p.n + column * 4u;
+      let shift = select(0.0, bias[i], p.biased == 1u);
+      for (var j = 0u; j < COLUMN_VECTORS; j++) { // unroll
+        let sum = sums[j] + shift;
+        let v = select(sum, clampOrNan4(sum, p.low, p.high), p.clamped == 1u);
+        for (var e = 0u; e < 4u; e++) { // unroll
+          if ((column + j) * 4u + e < p.n) { y[start + 4u * j + e] = v[e]; }
+        }
+      }
+      for (var q = 0u; q < NEXT; q++) { // unroll
+        sums[q] = sums[q + COLUMN_VECTORS];
       }
     }
-    for (var q = 0u; q < NEXT; q++) { // unroll
-      sums[q] = sums[q + COLUMN_VECTORS];
-    }
-    if (i % 4u == 3u) {
-      for (var q = 0u; q < LATER; q++) { // unroll
-        sums[q] = sums[q + 4u * COLUMN_VECTORS];
-      }
+    for (var q = 0u; q < LATER; q++) { // unroll
+      sums[q] = sums[q + 4u * COLUMN_VECTORS];
     }
   }
 }

@@ -38,12 +38,12 @@ fn main(@builtin(global_invocation_id) g: vec3u) {
   let x0 = i32(ox * STRIDE_X) - p.left;
   let y0 = i32(oy) * p.strideY - p.top;
 
-  var columns: array<u32, COLUMNS>;
-  for (var j = 0u; j < COLUMNS; j++) { // unroll
-    let ix = clamp(x0 + i32(j), 0, p.width - 1);
-    for (var i = 0u; i < KERNEL_Y; i++) { // unroll
-      let v = rank(x[base + clamp(y0 + i32(i), 0, p.height - 1) * p.width + ix]);
-      columns[j] = select(max(columns[j], v), v, i == 0u);
+  var columns: array<u32, COLUMNS>; // from 0, minus infinity's rank
+  for (var i = 0u; i < KERNEL_Y; i++) {
+    let start = base + clamp(y0 + i32(i), 0, p.height - 1) * p.width;
+    for (var j = 0u; j < COLUMNS; j++) { // unroll
+      let v = rank(x[start + clamp(x0 + i32(j), 0, p.width - 1)]);
+      columns[j] = max(columns[j], v);
     }
   }
   for (var k = 0u; k < 4u; k++) { // unroll
