@@ -1,6 +1,7 @@
 // Pooling over windows and over whole planes. A maximum is an index and a gather; gather and scatter, average and its
 // adjoint, are each other's vjp.
 
+import { selectAlong } from '../../kernels/layout/layout.ts';
 import * as kernels from '../../kernels/pool/pool.ts';
 import { run } from '../device.ts';
 import { ShapeError } from '../errors.ts';
@@ -96,7 +97,7 @@ const gathered: Operation<Geometry> = {
   indices: { input: 1, of: (_, g) => sizeOf(g.input) },
   shape: ([, indices]) => indices!.shape,
   forward: ([x, indices], y, { planes, input, output }) => {
-    const launch = kernels.planeGather(planes, input[0] * input[1], output[0] * output[1]);
+    const launch = selectAlong(planes, sizeOf(input), 1, sizeOf(output));
     run(y.device, launch, [x!.storage, indices!.storage], y.storage);
   },
   vjp: (d, { inputs: [, indices], attributes }) => [apply(scattered, [d, indices!], attributes)],
