@@ -13,6 +13,8 @@ export interface Storage {
   /** Undefined on a dry device. */
   readonly buffer: GPUBuffer | undefined;
   references: number;
+  /** Where it holds indices, what they are all below. */
+  below?: number;
   /** Copies of it in the order a kernel wants, by name; see `keep`. */
   readonly copies: Map<string, Storage>;
 }

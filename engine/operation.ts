@@ -3,7 +3,7 @@
 
 import { ShapeError } from './errors.ts';
 import { type Applied, createNode } from './tape.ts';
-import { alias, type DataType, empty, type Shape, show, type Tensor, unowned } from './tensor.ts';
+import { alias, empty, type Shape, show, type Tensor, unowned } from './tensor.ts';
 
 /** What an operation's derivative rule is given. */
 export interface VjpContext<Attributes> extends Applied<Tensor> {
@@ -15,10 +15,13 @@ export interface Operation<Attributes> {
   readonly name: string;
   /** Result shape, or a ShapeError naming the operation and the shapes. */
   readonly shape: (inputs: readonly Tensor[], attributes: Attributes) => Shape;
-  /** Element type of the result; f32 when left out. */
-  readonly type?: DataType;
-  /** Position of the input that holds u32 indices, where there is one; all others hold f32 numbers. */
-  readonly indices?: number;
+  /** Given where the result is u32 indices rather than f32 numbers: what they are all below. */
+  readonly below?: (inputs: readonly Tensor[], attributes: Attributes) => number;
+  /** The input that holds u32 indices, where there is one, and how many things they choose from; all others hold f32. */
+  readonly indices?: {
+    readonly input: number;
+    readonly of: (inputs: readonly Tensor[], attributes: Attributes) => number;
+  };
   /** Launches the kernels that fill `output`. Left out when the result is the first input under another shape. */
   readonly forward?: (inputs: readonly Tensor[], output: Tensor, attributes: Attributes) => void;
   /** Cotangents of the inputs from that of the output. Left out where the derivative is zero everywhere. */
@@ -45,26 +48,34 @@ export function recording<T>(f: () => T): T {
   }
 }
 
-/** Kernels read bits: indices taken for numbers would give nonsense in silence. */
-function checkTypes({ name, indices }: Operation<never>, inputs: readonly Tensor[]): void {
+/** Kernels read bits, and no further than there are any: wrong indices would give nonsense in silence. */
+function checkTypes<A>({ name, indices }: Operation<A>, inputs: readonly Tensor[], attributes: A): void {
   inputs.forEach((input, i) => {
-    const expected = i === indices ? 'u32' : 'f32';
+    const expected = i === indices?.input ? 'u32' : 'f32';
     if (input.type === expected) return;
     throw new ShapeError(
       `${name}: input ${i} of shape ${show(input.shape)} holds ${input.type}; ${expected} is needed`,
     );
   });
+  if (indices === undefined) return;
+  const { below = 0 } = inputs[indices.input]!.storage;
+  const count = indices.of(inputs, attributes);
+  if (below > count) {
+    throw new ShapeError(`${name}: an index may be ${below - 1}, and there are ${count} to choose from`);
+  }
 }
 
 /** Applies an operation, and records it if a derivative is being taken with respect to something it depends on. */
 export function apply<A>(operation: Operation<A>, inputs: readonly Tensor[], attributes: A): Tensor {
   const shape = operation.shape(inputs, attributes);
-  if (operation.forward !== undefined) checkTypes(operation, inputs);
+  if (operation.forward !== undefined) checkTypes(operation, inputs, attributes);
   const first = inputs[0]!;
   const { name, vjp } = operation;
   const make = (): Tensor => {
     if (operation.forward === undefined) return alias(first, shape);
-    const output = empty(first.device, shape, operation.type ?? 'f32', operation.name);
+    const below = operation.below?.(inputs, attributes);
+    const output = empty(first.device, shape, below === undefined ? 'f32' : 'u32', name);
+    if (below !== undefined) output.storage.below = below;
     try {
       operation.forward(inputs, output, attributes);
     } catch (error) {

@@ -91,9 +91,18 @@ export function tensor(device: Device, data: ArrayLike<number>, shape: Shape): T
   return upload(device, Float32Array.from(data), shape, 'f32');
 }
 
-/** A tensor of indices. */
+/** A tensor of indices, which are whole numbers from 0. */
 export function indexTensor(device: Device, data: ArrayLike<number>, shape: Shape): Tensor {
-  return upload(device, Uint32Array.from(data), shape, 'u32');
+  const indices = Uint32Array.from(data);
+  const wrong = indices.findIndex((index, i) => index !== data[i]);
+  if (wrong >= 0) {
+    throw new ShapeError(
+      `indexTensor: ${data[wrong]} at ${wrong} is no index; indices are whole numbers from 0`,
+    );
+  }
+  const made = upload(device, indices, shape, 'u32');
+  made.storage.below = indices.reduce((below, index) => Math.max(below, index + 1), 0);
+  return made;
 }
 
 function upload(

@@ -21,7 +21,6 @@ const table: Readonly<Record<string, URL | readonly URL[]>> = {
   softmaxRows: [new URL('./softmax/softmax-rows.wgsl', import.meta.url), nan],
   maxPool: new URL('./pool/max-pool.wgsl', import.meta.url),
   maxPoolIndices: [new URL('./pool/max-pool-indices.wgsl', import.meta.url), nan],
-  planeGather: new URL('./pool/plane-gather.wgsl', import.meta.url),
   planeScatter: new URL('./pool/plane-scatter.wgsl', import.meta.url),
   avgPool: new URL('./pool/avg-pool.wgsl', import.meta.url),
   bilinear: new URL('./upsample/bilinear.wgsl', import.meta.url),

@@ -1,8 +1,9 @@
 // Writes a file whole or not at all.
 
 import { randomUUID } from 'node:crypto';
-import { mkdir, open, realpath, rename, rm, stat } from 'node:fs/promises';
+import { open, realpath, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { makeFolder } from '../../engine/platform/node/folder.ts';
 import { OutputError } from './errors.ts';
 
 export { OutputError } from './errors.ts';
@@ -17,6 +18,7 @@ const reasons: Record<string, string> = {
   EISDIR: 'it is a folder; give the name of a file',
   ENOTDIR: 'a part of its path is a file, not a folder',
   EEXIST: 'a part of its path is a file, not a folder',
+  ENOENT: 'its folder cannot be made there',
   ENAMETOOLONG: 'the name is too long',
   ELOOP: 'its path goes round in a circle of links',
 };
@@ -35,7 +37,7 @@ export async function writeWhole(path: string, bytes: Uint8Array): Promise<void>
     const present = await stat(target).catch(() => undefined);
     if (present?.isDirectory()) throw new OutputError(reasons.EISDIR);
     if (present && !present.isFile()) throw new OutputError('it is a device or pipe, not a file');
-    await mkdir(dirname(target), { recursive: true });
+    await makeFolder(dirname(target));
     temporary = join(dirname(target), `.limelight-${randomUUID()}.part`);
     const file = await open(temporary, 'wx');
     try {

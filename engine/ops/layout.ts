@@ -146,7 +146,7 @@ export function concat(parts: readonly Tensor[], axis: number): Tensor {
 
 const taken: Operation<{ axis: number }> = {
   name: 'gather',
-  indices: 1,
+  indices: { input: 1, of: ([x], { axis }) => x!.shape[axis]! },
   shape: ([x, indices], { axis }) => [...x!.shape.slice(0, axis), indices!.size, ...x!.shape.slice(axis + 1)],
   forward: ([x, indices], y, { axis }) => {
     const { outer, n, inner } = around(x!.shape, axis);
@@ -160,7 +160,7 @@ const taken: Operation<{ axis: number }> = {
 /** Adjoint of `taken`. */
 const untaken: Operation<{ axis: number; n: number }> = {
   name: 'scatter',
-  indices: 1,
+  indices: { input: 1, of: (_, { n }) => n },
   shape: ([d], { axis, n }) => d!.shape.map((size, i) => (i === axis ? n : size)),
   forward: ([d, indices], y, { axis }) => {
     const { outer, n, inner } = around(y.shape, axis);
@@ -169,6 +169,6 @@ const untaken: Operation<{ axis: number; n: number }> = {
   vjp: (d, { inputs: [, indices], attributes: { axis } }) => [apply(taken, [d, indices!], { axis })],
 };
 
-/** The slices of `axis` named by a list of u32 indices, which must be below that axis's size. */
+/** The slices of `axis` named by a list of u32 indices; a ShapeError where one is not below that axis's size. */
 export const gather = (x: Tensor, indices: Tensor, axis: number): Tensor =>
   apply(taken, [x, indices], { axis: axisOf('gather', x.shape, axis) });

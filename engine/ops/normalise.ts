@@ -103,6 +103,8 @@ export function batchNormTraining(
   epsilon = 1e-5,
 ): { output: Tensor; mean: Tensor; variance: Tensor } {
   const channels = x.shape[1]!;
+  if (x.size === 0)
+    throw new ShapeError(`batchNormTraining: ${show(x.shape)} has no numbers to take a mean of`);
   const both = apply(moments, [x], undefined);
   const [mean, variance] = [0, 1].map((row) => reshape(narrow(both, 0, row, 1), [channels])) as [
     Tensor,

@@ -1,11 +1,12 @@
 // Pooling over windows and over whole planes. A maximum is an index and a gather; gather and scatter, average and its
 // adjoint, are each other's vjp.
 
+import { selectAlong } from '../../kernels/layout/layout.ts';
 import * as kernels from '../../kernels/pool/pool.ts';
 import { run } from '../device.ts';
 import { ShapeError } from '../errors.ts';
 import { apply, isRecorded, type Operation } from '../operation.ts';
-import { sameShape, show, type Tensor } from '../tensor.ts';
+import { type Shape, sameShape, show, sizeOf, type Tensor } from '../tensor.ts';
 import { max, mean } from './reduce.ts';
 
 /** Pixels along y and x; padding as [top, left, bottom, right]; the stride is the kernel when left out. */
@@ -37,6 +38,10 @@ function geometryOf(name: string, x: Tensor, options: PoolOptions): Geometry {
   if (![...kernel, ...stride, ...dilation].every((n) => Number.isInteger(n) && n > 0)) {
     throw new ShapeError(`${where}: kernel, stride and dilation must be whole numbers from 1`);
   }
+  if (!padding.every(Number.isInteger)) {
+    throw new ShapeError(`${where}: padding ${show(padding)} must be whole numbers`);
+  }
+  if (x.shape[2] === 0 || x.shape[3] === 0) throw new ShapeError(`${where}: there are no pixels`);
   const output = [0, 1].map((axis) => {
     const size = x.shape[2 + axis]!;
     const [before, after] = [padding[axis]!, padding[2 + axis]!];
@@ -62,19 +67,37 @@ function geometryOf(name: string, x: Tensor, options: PoolOptions): Geometry {
   };
 }
 
+/** Dilation spreads a window, so that all its elements may lie in the padding on either side. */
+function refuseEmptyWindows(
+  { input, output, kernel, stride, padding, dilation }: Geometry,
+  shape: Shape,
+): void {
+  for (const axis of [0, 1] as const) {
+    for (let o = 0; o < output[axis]; o++) {
+      const start = o * stride[axis] - padding[axis];
+      const skipped = Math.ceil(Math.max(0, -start) / dilation[axis]);
+      if (skipped < kernel[axis] && start + skipped * dilation[axis] < input[axis]) continue;
+      throw new ShapeError(
+        `maxPool2d: input ${show(shape)}, kernel ${show(kernel)}: window ${o} along ${axis === 0 ? 'y' : 'x'} has no ` +
+          `pixel, with padding ${show(padding)} and dilation ${show(dilation)}; use less of them`,
+      );
+    }
+  }
+}
+
 const windows: Operation<Geometry> = {
   name: 'max pooling',
-  type: 'u32',
+  below: (_, g) => sizeOf(g.input),
   shape: ([x], g) => [x!.shape[0]!, x!.shape[1]!, ...g.output],
   forward: ([x], y, g) => run(y.device, kernels.maxPoolIndices(g), [x!.storage], y.storage),
 };
 
 const gathered: Operation<Geometry> = {
   name: 'max pooling',
-  indices: 1,
+  indices: { input: 1, of: (_, g) => sizeOf(g.input) },
   shape: ([, indices]) => indices!.shape,
   forward: ([x, indices], y, { planes, input, output }) => {
-    const launch = kernels.planeGather(planes, input[0] * input[1], output[0] * output[1]);
+    const launch = selectAlong(planes, sizeOf(input), 1, sizeOf(output));
     run(y.device, launch, [x!.storage, indices!.storage], y.storage);
   },
   vjp: (d, { inputs: [, indices], attributes }) => [apply(scattered, [d, indices!], attributes)],
@@ -82,7 +105,7 @@ const gathered: Operation<Geometry> = {
 
 const scattered: Operation<Geometry> = {
   name: 'max pooling adjoint',
-  indices: 1,
+  indices: { input: 1, of: (_, g) => sizeOf(g.input) },
   shape: ([d], g) => [d!.shape[0]!, d!.shape[1]!, ...g.input],
   forward: ([d, indices], y, g) =>
     run(y.device, kernels.planeScatter(g), [d!.storage, indices!.storage], y.storage),
@@ -96,12 +119,17 @@ const largest: Operation<Geometry> = {
   forward: ([x], y, g) => run(y.device, kernels.maxPool(g), [x!.storage], y.storage),
 };
 
-/** Largest element of each window; of equals the first takes the derivative. Padding never wins. */
+/**
+ * Largest element of each window, NaN where it has one; of equals the first takes the derivative. Padding never wins, so
+ * a window must have a pixel: where dilation leaves one none (frameworks give minus infinity or the lowest number for it,
+ * and the derivative has nowhere to go) it is a ShapeError, as a maximum over an empty axis is.
+ */
 export const maxPool2d = (x: Tensor, options: PoolOptions): Tensor => maxPoolSelect(x, x, options);
 
 /** The elements of `values`, of x's shape, that stand where the largest element of each window of x does. */
 export function maxPoolSelect(x: Tensor, values: Tensor, options: PoolOptions): Tensor {
   const g = geometryOf('maxPool2d', x, options);
+  refuseEmptyWindows(g, x.shape);
   if (!sameShape(x.shape, values.shape)) {
     throw new ShapeError(`maxPoolSelect: values ${show(values.shape)} for windows of ${show(x.shape)}`);
   }
@@ -123,8 +151,11 @@ const unaveraged: Operation<Geometry> = {
   vjp: (d, { attributes }) => [apply(averaged, [d], attributes)],
 };
 
-/** Mean of each window. */
+/** Mean of each window. A window may not be dilated. */
 export function avgPool2d(x: Tensor, options: PoolOptions): Tensor {
+  if (options.dilation?.some((n) => n !== 1)) {
+    throw new ShapeError(`avgPool2d: a dilation of ${show(options.dilation)}; only max pooling has one`);
+  }
   return apply(averaged, [x], geometryOf('avgPool2d', x, options));
 }
 

@@ -5,7 +5,7 @@ import * as kernels from '../../kernels/reduce/reduce.ts';
 import { run } from '../device.ts';
 import { ShapeError } from '../errors.ts';
 import { apply, type Operation } from '../operation.ts';
-import { type Shape, sameShape, show, type Tensor } from '../tensor.ts';
+import { type Shape, sameShape, show, sizeOf, type Tensor } from '../tensor.ts';
 import { around, axisOf } from './axes.ts';
 import { reshape, sumAxes } from './linear.ts';
 
@@ -25,22 +25,26 @@ function scaledSum(
 ): Tensor {
   const list = sortedAxes(name, x.shape, axes);
   const count = list.reduce((product, axis) => product * x.shape[axis]!, 1);
+  const lines = without(x.shape, list);
+  if (mean && count === 0 && sizeOf(lines) > 0) {
+    throw new ShapeError(`mean: there is nothing over axes [${list.join(', ')}] of ${show(x.shape)}`);
+  }
   const y = sumAxes(x, list, mean ? 1 / count : 1);
   // Over no axis at all y is x itself; a view of it can be disposed without harm to x.
-  return keep && list.length > 0 ? y : reshape(y, without(x.shape, list));
+  return keep && list.length > 0 ? y : reshape(y, lines);
 }
 
 /** Sum over `axes` (all when left out), which disappear unless `keepDims`. */
 export const sum = (x: Tensor, axes?: readonly number[], keepDims = false): Tensor =>
   scaledSum('sum', x, axes, keepDims, false);
 
-/** Mean, likewise. */
+/** Mean, likewise; over nothing there is none. */
 export const mean = (x: Tensor, axes?: readonly number[], keepDims = false): Tensor =>
   scaledSum('mean', x, axes, keepDims, true);
 
 const argAlong: Operation<{ axis: number; smallest: boolean }> = {
   name: 'argmax',
-  type: 'u32',
+  below: ([x], { axis }) => x!.shape[axis]!,
   shape: ([x], { axis }) => {
     if (x!.shape[axis] === 0) throw new ShapeError(`argmax: axis ${axis} of ${show(x!.shape)} is empty`);
     return x!.shape.filter((_, i) => i !== axis);
@@ -58,7 +62,7 @@ export const argmax = (x: Tensor, axis: number): Tensor =>
 /** x [.., n, ..] and indices [.., ..] -> the chosen element of each line, the axis removed. */
 const selectAlong: Operation<{ axis: number }> = {
   name: 'select',
-  indices: 1,
+  indices: { input: 1, of: ([x], { axis }) => x!.shape[axis]! },
   shape: ([x, indices], { axis }) => {
     const lines = without(x!.shape, [axis]);
     if (!sameShape(indices!.shape, lines)) {
@@ -80,7 +84,7 @@ const selectAlong: Operation<{ axis: number }> = {
 /** Adjoint of `selectAlong`. */
 const spreadAlong: Operation<{ axis: number; n: number }> = {
   name: 'spread',
-  indices: 1,
+  indices: { input: 1, of: (_, { n }) => n },
   shape: ([d], { axis, n }) => [...d!.shape.slice(0, axis), n, ...d!.shape.slice(axis)],
   forward: ([d, indices], y, { axis }) => {
     const { outer, n, inner } = around(y.shape, axis);

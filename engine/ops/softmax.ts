@@ -64,6 +64,8 @@ export function crossEntropy(logits: Tensor, targets: Tensor): Tensor {
       `crossEntropy: logits ${show(logits.shape)} and targets ${show(targets.shape)} must both be [N, classes]`,
     );
   }
+  if (logits.size === 0)
+    throw new ShapeError(`crossEntropy: ${show(logits.shape)} has no rows or no classes`);
   return affine(sum(mul(logSoftmax(logits, 1), targets)), -1 / logits.shape[0]!, 0);
 }
 

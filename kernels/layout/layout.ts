@@ -85,12 +85,12 @@ export function put(outer: number, n: number, inner: number, m: number): Launch 
   return launch('put', outer * n * inner, [outer * n * inner, n, inner, m]);
 }
 
-/** [outer, n, inner] by [outer, inner] indices -> [outer, inner]. */
-export function selectAlong(outer: number, n: number, inner: number): Launch {
-  return launch('selectAlong', outer * inner, [outer * inner, n, inner]);
+/** [outer, n, inner] by [outer, m, inner] indices -> [outer, m, inner]. */
+export function selectAlong(outer: number, n: number, inner: number, m = 1): Launch {
+  return launch('selectAlong', outer * m * inner, [outer * m * inner, n, inner, m]);
 }
 
-/** Adjoint of `selectAlong`: [outer, inner] -> [outer, n, inner]. */
+/** Adjoint of `selectAlong` for m = 1: [outer, inner] -> [outer, n, inner]. */
 export function spreadAlong(outer: number, n: number, inner: number): Launch {
   return launch('spreadAlong', outer * n * inner, [outer * n * inner, n, inner]);
 }

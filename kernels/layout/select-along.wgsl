@@ -1,7 +1,7 @@
-// One element per line along an axis: x [outer, n, inner], indices [outer, inner] -> y [outer, inner],
-// y[o, i] = x[o, indices[o, i], i]. With an argmax this is the maximum along the axis.
+// Elements of each line along an axis: x [outer, n, inner], indices [outer, m, inner] -> y [outer, m, inner],
+// y[o, j, i] = x[o, indices[o, j, i], i]. With m = 1 and an argmax this is the maximum along the axis.
 // Threads: one an output element; reads an index and an element, writes one.
-struct Params { count: u32, n: u32, inner: u32 }
+struct Params { count: u32, n: u32, inner: u32, m: u32 }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read> indices: array<u32>;
@@ -11,5 +11,5 @@ struct Params { count: u32, n: u32, inner: u32 }
 fn main(@builtin(global_invocation_id) g: vec3u) {
   let t = g.x + g.y * 4194240u;
   if (t >= p.count) { return; }
-  y[t] = x[(t / p.inner * p.n + indices[t]) * p.inner + t % p.inner];
+  y[t] = x[(t / (p.m * p.inner) * p.n + indices[t]) * p.inner + t % p.inner];
 }

@@ -1,5 +1,5 @@
 // Gather along an axis by a list of indices: x [outer, n, inner], indices [m] -> y [outer, m, inner],
-// y[o, j, i] = x[o, indices[j], i]. Indices must be below n: nothing checks them.
+// y[o, j, i] = x[o, indices[j], i]. Indices are below n: the engine has checked.
 // Threads: one an output element; reads an index and an element, writes one.
 struct Params { count: u32, n: u32, inner: u32, m: u32 }
 @group(0) @binding(0) var<uniform> p: Params;

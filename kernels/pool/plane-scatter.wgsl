@@ -1,4 +1,4 @@
-// Adjoint of plane-gather.wgsl for the indices of a max pooling: d [planes, OH, OW], indices [planes, OH, OW] ->
+// Adjoint of choosing by the indices of a max pooling: d [planes, OH, OW], indices [planes, OH, OW] ->
 // y [planes, H, W], y[p, i] = sum of d[p, o] over the windows o that cover pixel i and chose it.
 // Threads: one an input pixel, looking at the few windows that can cover it (no atomics: the order is fixed).
 struct Params {

@@ -55,12 +55,7 @@ export function maxPoolIndices(g: PoolGeometry): Launch {
   return launch('maxPoolIndices', count, [count, ...words.map(signed)]);
 }
 
-/** [planes, n] by indices [planes, m] -> [planes, m]. */
-export function planeGather(planes: number, n: number, m: number): Launch {
-  return launch('planeGather', planes * m, [planes * m, n, m]);
-}
-
-/** Adjoint of `planeGather` for the indices of a max pooling: [planes, OH, OW] -> [planes, H, W]. */
+/** Adjoint of choosing by the indices of a max pooling: [planes, OH, OW] -> [planes, H, W]. */
 export function planeScatter(g: PoolGeometry): Launch {
   const count = inputCount(g);
   const reach = [(g.kernel[0] - 1) * g.dilation[0] + 1, (g.kernel[1] - 1) * g.dilation[1] + 1];

@@ -2,9 +2,10 @@
 
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
+import { makeFolder } from '../../engine/platform/node/folder.ts';
 import { type DownloadOptions, discard, download } from './download.node.ts';
 import { HubError, type RemoteFile } from './remote-file.ts';
 
@@ -47,7 +48,7 @@ export async function cachedFile(remote: RemoteFile, options: CacheOptions = {})
     if (await exists(path)) {
       await checkCached(remote, path, note);
     } else {
-      await mkdir(folder, { recursive: true });
+      await makeFolder(folder);
       await locked(path, () => fetchTo(path, remote, options));
     }
     return path;

@@ -68,6 +68,11 @@ scratch('writeWhole says why it cannot write', async (t, folder) => {
   await refused(t, join(file, 'deep', 'map.png'), /is a file, not a folder/, 'two levels below a file');
   await refused(t, join(directory, 'x'.repeat(300)), /name is too long/, 'a name too long');
   if (existsSync('/dev/null')) await refused(t, '/dev/null', /device/, 'a device');
+  if (existsSync('/proc/self')) {
+    // Where folders can be made by nobody, and Node's recursive mkdir never ends.
+    await refused(t, '/proc/nowhere/map.png', /folder cannot be made/, 'a folder of the system');
+    await refused(t, '/proc/no/where/map.png', /folder cannot be made/, 'two folders of the system');
+  }
   t.equal(readFileSync(file, 'utf8'), 'content', 'the file in the way is untouched');
   t.deepEqual(readdirSync(directory), [], 'nothing half-written is left');
 });

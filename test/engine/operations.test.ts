@@ -572,6 +572,57 @@ const layerRows = [
     [[[2, 3, 7]], [[7]], [[7]]],
   ),
   row(
+    'layerNorm of lines without variance',
+    (x, w, b) => add(engine.layerNorm(x!, w!, b!, 1), mul(x!, w!)),
+    (x, w, b) => ref.binary.add(ref.layerNorm(x!, w!, b!, 1), ref.binary.mul(x!, w!)),
+    [[[2, 5], 0.5, 0.5], [[5]], [[5]]],
+    1,
+  ),
+  row(
+    'batchNormTraining of one image',
+    (x, weight, bias) => engine.batchNormTraining(x!, weight!, bias!, 0.5).output,
+    (x, weight, bias) => ref.batchNormTraining(x!, weight!, bias!, 0.5).output,
+    [[[1, 3, 5, 2]], [[3], 0.5, 1.5], [[3]]],
+  ),
+  row(
+    'batchNorm of an empty batch',
+    (x, weight, bias, mean, variance) =>
+      engine.batchNorm(x!, { weight: weight!, bias: bias!, mean: mean!, variance: variance! }),
+    (x, weight, bias, mean, variance) => ref.batchNorm(x!, mean!, variance!, weight!, bias!),
+    [[[0, 3, 5, 2]], [[3], 0.5, 1.5], [[3]], [[3]], [[3], 0.5, 2]],
+    1,
+  ),
+  row(
+    'layerNorm of an empty batch',
+    (x, w, b) => engine.layerNorm(x!, w!, b!),
+    (x, w, b) => ref.layerNorm(x!, w!, b!),
+    [[[0, 7]], [[7]], [[7]]],
+    1,
+  ),
+  ...[4, 5].flatMap((classes) => [
+    row(
+      `softmax of no rows of ${classes}`,
+      one((x) => engine.softmax(x, 1)),
+      one64((x) => ref.softmax(x, 1)),
+      [[[0, classes]]],
+      1,
+    ),
+    row(
+      `logSoftmax of ${classes} rows of nothing`,
+      one((x) => engine.logSoftmax(x, 1)),
+      one64((x) => x),
+      [[[classes, 0]]],
+      1,
+    ),
+  ]),
+  row(
+    'globalAvgPool of an empty batch',
+    one(engine.globalAvgPool),
+    one64((x) => ref.mean(x, [2, 3])),
+    [[[0, 3, 5, 7]]],
+    1,
+  ),
+  row(
     'crossEntropy',
     one((x) => engine.crossEntropy(x, engine.oneHot(x, labels, 5))),
     one64((x) => scalar(ref.crossEntropy(x, labels))),
@@ -1084,6 +1135,16 @@ test('operations: at the borders of their domains', async (t) => {
       `${name} of ${x}: ${y}`,
     );
   }
+  for (const numbers of [
+    [1e4, 9999, -1e4],
+    [1e4, 9999, -1e4, 0],
+  ]) {
+    const [first, second, third] = await values32(
+      scope(() => engine.logSoftmax(tensor(on, numbers, [numbers.length]), 0)),
+    );
+    const error = ref.relativeError([first!, second!], [-0.31326168751822286, -1.3132616875182228]);
+    t.ok(error < 1e-6 && third === Math.fround(-20000.31326), `logSoftmax keeps differences: ${error}`);
+  }
   const bases = [0, 0, 0, -2, -2, -2, -2, 2, 2];
   const exponents = [2, 0, -1, 2, 3, -1, 0.5, 0, -2];
   const y = await values32(scope(() => engine.pow(tensor(on, bases, [9]), tensor(on, exponents, [9]))));
@@ -1134,6 +1195,15 @@ test('operations: derivatives at the borders', async (t) => {
   t.deepEqual(base, [0, 1, 0, -4, 12, 0], 'pow in its base');
   t.deepEqual(exponent!.slice(0, 3), [0, 0, 0], 'pow in its exponent at base 0');
   t.ok(Math.abs(exponent![5]! - Math.LN2) < 1e-5, 'pow in its exponent at 0');
+});
+
+test('operations: batch normalisation of one number a channel', async (t) => {
+  const on = await device();
+  const norm = (x: Tensor) =>
+    engine.batchNormTraining(x, tensor(on, [2, 3], [2]), tensor(on, [0.5, -1], [2])).output;
+  const y = await values32(scope(() => norm(tensor(on, [7, 1e4], [1, 2]))));
+  t.deepEqual(y, [0.5, -1], 'the bias');
+  t.deepEqual(await gradient(on, norm, [7, 1e4], [1, 2]), [0, 0], 'without a slope');
 });
 
 test('operations: higher derivatives of powers at 0', async (t) => {

@@ -1,8 +1,9 @@
 // A private place for driver files. What lies in it is loaded as code, so nobody else may be able to write there.
 
-import { access, constants, lstat, mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { access, constants, lstat, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
 import { CacheError, messageOf } from '../errors.ts';
+import { makeFolder } from './folder.ts';
 
 /** Folders to try, best first: one in the user's cache, then one of their own among the temporary files. */
 export function cacheFolders(env: NodeJS.ProcessEnv, temporary: string, uid: number): string[] {
@@ -50,7 +51,7 @@ export async function keepFiles(
 /** Makes `folder` for the present user alone, and says what is wrong where it already is somebody else's. */
 async function makePrivate(folder: string): Promise<string | undefined> {
   try {
-    await mkdir(folder, { recursive: true, mode: 0o700 });
+    await makeFolder(folder, 0o700);
     // Not stat: a link in a shared folder may lead anywhere.
     const entry = await lstat(folder);
     if (!entry.isDirectory()) return `${folder} is a link`;
