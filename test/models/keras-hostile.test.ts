@@ -18,7 +18,7 @@ import {
   tfjsFiles,
   weightsOf,
 } from './keras-fixtures.ts';
-import { exchanged, mutated } from './mutations.ts';
+import { exchanged, mutated, peakOf } from './mutations.ts';
 
 const layers: LayerSpec[] = [
   { class: 'Rescaling', name: 'scale', config: { scale: 0.5, offset: [1, 2, 3] } },
@@ -397,13 +397,29 @@ async function endOf(read: Promise<ImportedNetwork>): Promise<string> {
 test('mutated model.json files end in a typed error or a network', async (t) => {
   const next = seededRandom(11);
   const ends = new Map<string, number>();
+  const asked = new Set<string>();
+  const open: OpenPart = (name) => {
+    asked.add(name);
+    return parts(name);
+  };
   const bytes = encode(root);
-  for (let i = 0; i < 3000; i++) {
-    const file = i % 3 === 0 ? mutated(bytes, next) : encode(exchanged(root, next));
-    const end = await endOf(readTfjs(file, 'model.json', parts));
-    ends.set(end, (ends.get(end) ?? 0) + 1);
-  }
+  const peak = await peakOf(async () => {
+    for (let i = 0; i < 3000; i++) {
+      // The manifest is small: it has mutations of its own.
+      const weightsManifest = exchanged(root.weightsManifest, next);
+      const tree = i % 3 === 1 ? { ...root, weightsManifest } : exchanged(root, next);
+      const end = await endOf(
+        readTfjs(i % 3 === 0 ? mutated(bytes, next) : encode(tree), 'model.json', open),
+      );
+      ends.set(end, (ends.get(end) ?? 0) + 1);
+    }
+  });
   t.deepEqual([...ends.keys()].sort(), ['read', 'typed'], JSON.stringify([...ends]));
+  t.ok(peak < 2 ** 29, `memory peaks ${peak} bytes higher`);
+  t.equal(({} as Record<string, unknown>).polluted, undefined, 'no object is changed');
+  const outside = [...asked].filter((name) => /^[/\\]|:|\\|(^|\/)\.\.(\/|$)/.test(name));
+  t.deepEqual(outside, [], 'no part is asked for by a name that leads outside');
+  t.ok(asked.size > 1, `parts of ${asked.size} names are`);
   t.end();
 });
 
