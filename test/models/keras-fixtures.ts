@@ -1,5 +1,6 @@
 // Small Keras models as files, made by the tests: layers as Keras writes them, weights as shards or datasets.
 
+import type { Group } from 'h5wasm';
 import type { OpenPart } from '../../models/formats/imported.ts';
 import { type Array64, randomArray, seededRandom } from '../reference/index.ts';
 
@@ -72,22 +73,41 @@ export function tfjsFiles(config: unknown, weights: Weights, kerasVersion = '2.4
   return { root, shard };
 }
 
-/** A file as `model.save('name.h5')` of Keras 2 writes it: each layer's weights in a group of its name. */
-export async function h5File(config: unknown, weights: Weights, kerasVersion = '2.4.0'): Promise<Uint8Array> {
+/** How a file is laid out where it is not as Keras lays it out. */
+export interface H5Layout {
+  /** The newest version of every structure, which have checksums. */
+  readonly newest?: boolean;
+  /** Texts on HDF5's global heap. */
+  readonly heap?: boolean;
+  /** Weights in chunks, compressed. */
+  readonly packed?: boolean;
+}
+
+/**
+ * A file as `model.save('name.h5')` of Keras 2 writes it: each layer's weights in a group of its name. `config` is the
+ * configuration or its JSON.
+ */
+export async function h5File(config: unknown, weights: Weights, layout: H5Layout = {}): Promise<Uint8Array> {
+  const { newest, heap, packed } = layout;
   const library = await import('h5wasm');
   const { FS } = await library.ready;
   const path = '/made-by-a-test.h5';
-  const file = new library.File(path, 'w');
+  const file = new library.File(path, 'w', newest ? { libver: 'latest' } : {});
   const layerOf = (name: string) => name.slice(0, name.indexOf('/'));
   const layers = [...new Set(Object.keys(weights).map(layerOf))];
-  file.create_attribute('keras_version', kerasVersion);
-  file.create_attribute('model_config', JSON.stringify(config));
+  const note = (group: Group, name: string, text: string | string[]) => {
+    const longest = Math.max(1, ...[text].flat().map((one) => one.length));
+    group.create_attribute(name, text, null, heap ? undefined : `S${longest}`);
+  };
+  note(file, 'keras_version', '2.4.0');
+  note(file, 'model_config', typeof config === 'string' ? config : JSON.stringify(config));
   const root = file.create_group('model_weights');
-  root.create_attribute('layer_names', layers);
+  note(root, 'layer_names', layers);
   for (const layer of layers) {
     const own = Object.entries(weights).filter(([name]) => layerOf(name) === layer);
     const group = root.create_group(layer);
-    group.create_attribute(
+    note(
+      group,
       'weight_names',
       own.map(([name]) => `${name}:0`),
     );
@@ -98,7 +118,12 @@ export async function h5File(config: unknown, weights: Weights, kerasVersion = '
         const folder = folders.slice(0, i).join('/');
         if (group.get(folder) === null) group.create_group(folder);
       }
-      group.create_dataset({ name: path, data: Float32Array.from(data), shape: [...shape] });
+      group.create_dataset({
+        name: path,
+        data: Float32Array.from(data),
+        shape: [...shape],
+        ...(packed && { chunks: shape.map((n) => Math.ceil(n / 2)), compression: 'gzip' as const }),
+      });
     }
   }
   file.close();

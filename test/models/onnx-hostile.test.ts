@@ -9,6 +9,7 @@ import { FormatError } from '../../models/formats/errors.ts';
 import { partsIn } from '../../models/formats/folder.node.ts';
 import { readOnnx } from '../../models/formats/onnx/read.ts';
 import { seededRandom } from '../reference/index.ts';
+import { peakOf } from './mutations.ts';
 import { type ModelSpec, modelBytes, type NodeSpec, type TensorSpec } from './onnx-file.ts';
 
 const noParts = () => Promise.reject(new FormatError('no parts here'));
@@ -303,6 +304,19 @@ test('more nodes, inputs or axes than a network has', async (t) => {
   t.equal(new Set(names).size, 201, 'get names of their own');
 });
 
+test('names like those of prototypes mean nothing', async (t) => {
+  const nodes: NodeSpec[] = [
+    { op: 'Conv', inputs: ['x', 'toString'], outputs: ['__proto__'], name: 'constructor' },
+    { op: 'Relu', inputs: ['__proto__'], outputs: ['constructor'], name: '__proto__' },
+    { op: 'Flatten', inputs: ['constructor'], outputs: ['y'], name: 'hasOwnProperty' },
+  ];
+  const network = await outcome(modelBytes({ nodes, initializers: [zeros('toString', [1, 3, 1, 1])] }));
+  t.ok(network instanceof Object && 'graph' in network, `${network}`);
+  t.equal(({} as Record<string, unknown>).parameters, undefined, 'no object is changed');
+  const op: NodeSpec = { op: '__proto__', inputs: ['x'], outputs: ['m'] };
+  await refuses(t, around(op), /__proto__/, 'an operator called so');
+});
+
 test('many folded constants together are bounded', async (t) => {
   const nodes = Array.from({ length: 100 }, (_, i): NodeSpec => {
     return { op: 'Expand', inputs: ['c', 's'], outputs: [`m${i}`] };
@@ -348,29 +362,32 @@ test('3,000 mutations of a good file: a typed error or a load', async (t) => {
   const strange = [0, 1, 0x7f, 0x80, 0xff];
   const found = { loaded: 0, refused: 0 };
   const untyped: string[] = [];
-  for (let round = 0; round < 3000; round++) {
-    let bytes = Uint8Array.from(whole);
-    for (let i = 1 + below(4); i > 0; i--) {
-      const at = below(bytes.length);
-      const kind = below(4);
-      if (kind === 0) bytes[at] = below(256);
-      else if (kind === 1) bytes[at] = strange[below(strange.length)]!;
-      else if (kind === 2)
-        bytes = Uint8Array.from([...bytes.subarray(0, at), ...bytes.subarray(at + 1 + below(8))]);
-      else {
-        const from = below(bytes.length);
-        bytes = Uint8Array.from([
-          ...bytes.subarray(0, at),
-          ...bytes.subarray(from, from + below(32)),
-          ...bytes.subarray(at),
-        ]);
+  const peak = await peakOf(async () => {
+    for (let round = 0; round < 3000; round++) {
+      let bytes = Uint8Array.from(whole);
+      for (let i = 1 + below(4); i > 0; i--) {
+        const at = below(bytes.length);
+        const kind = below(4);
+        if (kind === 0) bytes[at] = below(256);
+        else if (kind === 1) bytes[at] = strange[below(strange.length)]!;
+        else if (kind === 2)
+          bytes = Uint8Array.from([...bytes.subarray(0, at), ...bytes.subarray(at + 1 + below(8))]);
+        else {
+          const from = below(bytes.length);
+          bytes = Uint8Array.from([
+            ...bytes.subarray(0, at),
+            ...bytes.subarray(from, from + below(32)),
+            ...bytes.subarray(at),
+          ]);
+        }
       }
+      const result = await outcome(bytes);
+      if (!(result instanceof Error)) found.loaded++;
+      else if (result instanceof FormatError) found.refused++;
+      else untyped.push(`round ${round}: ${result.stack}`);
     }
-    const result = await outcome(bytes);
-    if (!(result instanceof Error)) found.loaded++;
-    else if (result instanceof FormatError) found.refused++;
-    else untyped.push(`round ${round}: ${result.stack}`);
-  }
+  });
   t.deepEqual(untyped.slice(0, 3), [], 'every error is typed');
   t.ok(found.loaded > 50 && found.refused > 1000, `${found.loaded} loaded, ${found.refused} refused`);
+  t.ok(peak < 2 ** 29, `memory peaks ${peak} bytes higher`);
 });

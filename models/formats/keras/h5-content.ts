@@ -29,12 +29,12 @@ type Module = Awaited<Library['ready']>;
 const PAGE = 2 ** 16;
 
 const PATH = '/network.h5';
-/** Weights hardly compress: a file that claims so much more than it holds is not a network. */
-const MAX_EXPANSION = 16;
-/** What a weight's name and shape take, at least, in bytes. */
+/** What a weight's name, type and shape take in a file, at least, in bytes. */
 const OVERHEAD = 64;
-/** How much memory the library may have: a weight, the same packed, and what it needs for itself. */
-const memoryFor = (bytes: number) => 2 ** 26 + 2 * MAX_EXPANSION * bytes;
+/** No name of a layer or weight is longer; the library takes its time over paths of thousands of groups. */
+const MAX_NAME = 1000;
+/** How much memory the library may have: all weights twice, and what it needs for itself. */
+const memoryFor = (bytes: number) => 2 ** 26 + 2 * bytes;
 
 /** Reads a file. The library is of no use afterwards. */
 export async function readContent(library: Library, { bytes, name }: H5File): Promise<H5Content> {
@@ -65,7 +65,7 @@ function confine(module: Module): void {
     const read = module[name] as (...parameters: unknown[]) => number;
     module[name] = (...parameters: unknown[]) => {
       const status = read(...parameters);
-      if (status < 0) throw new Error('what it says lies somewhere is not there or is damaged');
+      if (status < 0) throw new Error('it is damaged, or lies in another file');
       return status;
     };
   }
@@ -135,9 +135,7 @@ function weightsOf(root: Group, inner: ReadonlySet<string>, source: Source): Map
         const dataset = group.get(weight);
         const { shape, count } = shapeOf(dataset, where, source);
         read += count * 4 + OVERHEAD;
-        if (read > size * MAX_EXPANSION) {
-          throw new FormatError(`${where}: the weights are larger than the file can hold`);
-        }
+        if (read > size) throw new FormatError(`${where}: the weights are larger than the file`);
         return { shape, data: numbersOf((dataset as Dataset).value, count, where) };
       });
       weights.set(key, tensor);
@@ -152,7 +150,8 @@ function at<T>(where: string, read: () => T): T {
     return read();
   } catch (error) {
     if (error instanceof FormatError) throw error;
-    throw new FormatError(`${where} is damaged: ${String(error).slice(0, 200)}`);
+    const reason = String(error instanceof Error ? error.message : error).slice(0, 200);
+    throw new FormatError(`${where} cannot be read: ${reason}`);
   }
 }
 
@@ -164,6 +163,14 @@ function shapeOf(
   if (dataset instanceof library.ExternalLink)
     throw new FormatError(`${where} lies in another file; only networks in one file are read`);
   const metadata = dataset instanceof library.Dataset ? dataset.metadata : undefined;
+  if (metadata?.virtual_sources !== undefined)
+    throw new FormatError(`${where} is a view of other datasets; only weights that lie in the file are read`);
+  // Keras writes each weight in one piece. A chunk may unpack to more than there is memory, or be shorter than it should
+  // be, when the library takes the rest from what lay in memory.
+  if (metadata?.chunks)
+    throw new FormatError(
+      `${where} lies in chunks, as compressed data does; save the model again with model.save("name.h5")`,
+    );
   const shape = metadata?.shape ?? undefined;
   const count = shape && elementCount(shape);
   if (!metadata?.littleEndian || shape === undefined || count === undefined)
@@ -186,8 +193,11 @@ function names(group: Group, key: string, source: Source): string[] {
     const part = attribute(group, `${key}${i}`, source);
     if (part !== undefined) parts.push(part);
   }
-  if (parts.length > 0) return parts.flat();
-  throw new FormatError(`${source.file}: ${quote(group.path)} has no ${key}`);
+  if (parts.length === 0) throw new FormatError(`${source.file}: ${quote(group.path)} has no ${key}`);
+  const list = parts.flat();
+  const long = list.find((name) => name.length > MAX_NAME);
+  if (long === undefined) return list;
+  throw new FormatError(`${source.file}: ${quote(long)} of ${key} is longer than ${MAX_NAME} characters`);
 }
 
 /** An attribute's texts, one or a list of them; undefined where there is no such attribute. */
