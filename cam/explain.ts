@@ -1,8 +1,20 @@
 // The front door: an image's input tensor, some methods, some classes -> explanations.
 
-import { abs, argmax, concat, max, narrow, relu, reshape, scope, type Tensor } from '../engine/index.ts';
+import {
+  abs,
+  argmax,
+  concat,
+  max,
+  narrow,
+  notFinite,
+  relu,
+  reshape,
+  scope,
+  sum,
+  type Tensor,
+} from '../engine/index.ts';
 import { classIndex as findClass, type Network } from '../models/network.ts';
-import { MethodError } from './errors.ts';
+import { MethodError, NotFiniteError } from './errors.ts';
 import { normaliseMap, upsampleMap } from './map.ts';
 import type { Method } from './method.ts';
 import { ablationCam } from './methods/ablation-cam.ts';
@@ -78,7 +90,10 @@ export interface Explanation {
   readonly milliseconds: number;
 }
 
-/** Explains one image [1, C, H, W]; all methods and classes share its forward pass. */
+/**
+ * Explains one image [1, C, H, W]; all methods and classes share its forward pass. A NotFiniteError where the image, the
+ * feature map, the logits or a map holds NaN or infinity: nothing can be read from them.
+ */
 export async function explain(
   network: Network,
   input: Tensor,
@@ -87,6 +102,7 @@ export async function explain(
   const chosen = (options.methods ?? defaultMethods).map(methodOf);
   const observation = observe(network, input, options.layer);
   try {
+    await refuseNotFinite(observation);
     const classes = options.classes?.map((wanted) => findClass(network, wanted)) ?? [
       await predicted(observation),
     ];
@@ -115,8 +131,14 @@ export async function explainBatch(
   const out: Explanation[][] = [];
   for (let i = 0; i < inputs.shape[0]!; i++) {
     const one = narrow(inputs, 0, i, 1);
-    out.push(await explain(network, one, options));
-    one.dispose();
+    try {
+      out.push(await explain(network, one, options));
+    } catch (error) {
+      for (const explanation of out.flat()) disposeExplanation(explanation);
+      throw error;
+    } finally {
+      one.dispose();
+    }
   }
   return out;
 }
@@ -131,6 +153,29 @@ async function predicted({ logits }: Observation): Promise<number> {
   const [index] = await best.indices();
   best.dispose();
   return index!;
+}
+
+/** How many elements of each tensor are NaN or infinite [tensors]. */
+const countNotFinite = (xs: readonly Tensor[]): Tensor =>
+  concat(
+    xs.map((x) => reshape(sum(notFinite(x)), [1])),
+    0,
+  );
+
+async function refuseNotFinite({ input, featureMap, logits, layer }: Observation): Promise<void> {
+  const counts = scope(() => countNotFinite([input, featureMap, logits]));
+  const [ofInput, ofMap, ofLogits] = await counts.data();
+  counts.dispose();
+  const refuse = (what: string, count: number | undefined, size: number, advice: string) => {
+    if (count === 0) return;
+    throw new NotFiniteError(
+      `explain: ${count} of ${size} numbers of ${what} are NaN or infinite; ${advice}`,
+    );
+  };
+  refuse('the input', ofInput, input.size, 'check how its pixels were made');
+  const overflow = 'the input is finite, so the network overflows: check its weights and the preprocessing';
+  refuse(`the feature map of "${layer}"`, ofMap, featureMap.size, overflow);
+  refuse('the logits', ofLogits, logits.size, overflow);
 }
 
 async function explainOne(
@@ -159,13 +204,28 @@ async function explainOne(
     const peak = reshape(max(abs(shown)), [1]);
     const count = caveat ? [reshape(caveat.count, [1])] : [];
     // Joined, since each reading waits for the device.
-    const all = [ofClass(logits), ofClass(probabilities(network, logits)), peak, ...count];
+    const all = [
+      ofClass(logits),
+      ofClass(probabilities(network, logits)),
+      peak,
+      countNotFinite([raw]),
+      ...count,
+    ];
     return { map, upsampled, numbers: concat(all, 0) };
   });
   raw.dispose();
   caveat?.count.dispose();
-  const [logit, probability, peak, count = 0] = await numbers.data();
+  const [logit, probability, peak, lost, count = 0] = await numbers.data();
   numbers.dispose();
+  if (lost !== 0) {
+    const { size } = map;
+    for (const made of [map, upsampled, weights]) made?.dispose();
+    throw new NotFiniteError(
+      `${method.name}: ${lost} of ${size} numbers of the map of class ${classIndex} at "${layer}" are NaN or ` +
+        'infinite, though the logits are finite: a derivative or a difference overflows there; choose another ' +
+        'layer, method or target',
+    );
+  }
   return {
     method: method.name,
     layer,

@@ -3,45 +3,38 @@
 // and touches only nodes that lie between.
 
 import { ShapeError } from './errors.ts';
-import { isRecording, type Operation, recording } from './operation.ts';
+import { isRecording, recording } from './operation.ts';
 import { add, full } from './ops/elementwise.ts';
-import { createNode, type TapeNode } from './tape.ts';
+import { createNode, type Maker, type TapeNode } from './tape.ts';
 import { alias, sameShape, scope, show, type Tensor, unowned } from './tensor.ts';
+
+type Node = TapeNode<Tensor>;
 
 /** A tensor with the same numbers that a derivative can be taken at. */
 function leaf(x: Tensor): Tensor {
   // Over a tensor that is itself on a tape the leaf is an identity, so that an outer derivative passes through.
   const inputs = x.node ? [unowned(() => alias(x, x.shape, x.node))] : [];
-  return alias(
-    x,
-    x.shape,
-    createNode(x.node ? (identity as Operation<unknown>) : undefined, undefined, inputs),
-  );
+  return alias(x, x.shape, createNode(x.node ? identity : undefined, inputs));
 }
 
-const identity: Operation<undefined> = {
-  name: 'identity',
-  shape: ([x]) => x!.shape,
-  vjp: (cotangent) => [cotangent],
-};
+const identity: Maker<Tensor> = { name: 'identity', rule: (cotangent) => [cotangent] };
 
 function backward(output: Tensor, cotangent: Tensor, leaves: readonly Tensor[]): (Tensor | undefined)[] {
   const wanted = new Set(leaves.map((x) => x.node!));
   const path = pathTo(output.node, wanted);
-  const cotangents = new Map<TapeNode, Tensor>();
+  const cotangents = new Map<Node, Tensor>();
   if (output.node) cotangents.set(output.node, cotangent);
   for (const node of path) {
     const d = cotangents.get(node);
-    const vjp = node.operation?.vjp;
-    if (d === undefined || vjp === undefined || wanted.has(node)) continue;
+    const { maker } = node;
+    if (d === undefined || maker === undefined || wanted.has(node)) continue;
     const inputs = node.inputs.map((input) =>
       alias(input, input.shape, isRecording() ? input.node : undefined),
     );
     const result = node.result ?? inputs[0]!;
-    const found = vjp(d, {
+    const found = maker.rule(d, {
       inputs,
       output: alias(result, d.shape, isRecording() ? node : undefined),
-      attributes: node.attributes,
       needs: node.inputs.map((input) => input.node !== undefined && path.has(input.node)),
     });
     node.inputs.forEach((input, i) => {
@@ -49,7 +42,7 @@ function backward(output: Tensor, cotangent: Tensor, leaves: readonly Tensor[]):
       if (part === undefined || input.node === undefined || !path.has(input.node)) return;
       if (!sameShape(part.shape, input.shape)) {
         throw new ShapeError(
-          `${node.operation?.name}: its derivative rule returned ${show(part.shape)} for an input of ${show(input.shape)}`,
+          `${maker.name}: its derivative rule returned ${show(part.shape)} for an input of ${show(input.shape)}`,
         );
       }
       const sum = cotangents.get(input.node);
@@ -60,8 +53,8 @@ function backward(output: Tensor, cotangent: Tensor, leaves: readonly Tensor[]):
 }
 
 /** The nodes between `from` and the wanted ones, latest first. */
-function pathTo(from: TapeNode | undefined, wanted: ReadonlySet<TapeNode>): Set<TapeNode> {
-  const seen = new Set<TapeNode>();
+function pathTo(from: Node | undefined, wanted: ReadonlySet<Node>): Set<Node> {
+  const seen = new Set<Node>();
   const waiting = from ? [from] : [];
   for (let node = waiting.pop(); node !== undefined; node = waiting.pop()) {
     if (seen.has(node)) continue;
@@ -69,7 +62,7 @@ function pathTo(from: TapeNode | undefined, wanted: ReadonlySet<TapeNode>): Set<
     if (wanted.has(node)) continue;
     for (const input of node.inputs) if (input.node) waiting.push(input.node);
   }
-  const reaching = new Set<TapeNode>();
+  const reaching = new Set<Node>();
   for (const node of [...seen].sort((a, b) => a.id - b.id)) {
     if (wanted.has(node) || node.inputs.some((input) => input.node && reaching.has(input.node)))
       reaching.add(node);

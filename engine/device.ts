@@ -83,7 +83,11 @@ const WANTED_LIMITS = [
 export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
   const [opened, wgsl] = await Promise.all([
     openAdapter(options.adapter),
-    Promise.all(Object.entries(sources).map(async ([name, url]) => [name, await text(url)] as const)),
+    Promise.all(
+      [...sources].map(
+        async ([name, files]) => [name, (await Promise.all(files.map(text))).join('\n')] as const,
+      ),
+    ),
   ]);
   const { adapter, kind, name, why } = opened;
   const requiredLimits = Object.fromEntries(WANTED_LIMITS.map((limit) => [limit, adapter.limits[limit]]));

@@ -11,13 +11,15 @@ export {
   type Variant,
 } from './device.ts';
 export * from './errors.ts';
+export { broadcastShape } from './ops/axes.ts';
 export * from './ops/conv.ts';
 export * from './ops/elementwise.ts';
 export * from './ops/layout.ts';
+export { affine, broadcastTo, reshape, scale, sumTo } from './ops/linear.ts';
 export * from './ops/matmul.ts';
 export * from './ops/normalise.ts';
 export * from './ops/pool.ts';
-export { argmax, max, mean, min, select, sum, sumTo } from './ops/reduce.ts';
+export * from './ops/reduce.ts';
 export * from './ops/resample.ts';
 export * from './ops/softmax.ts';
 export { indexTensor, placeholder, type Shape, scope, sizeOf, Tensor, tensor, unowned } from './tensor.ts';

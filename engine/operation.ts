@@ -2,16 +2,12 @@
 // derivative is being taken.
 
 import { ShapeError } from './errors.ts';
-import { createNode } from './tape.ts';
+import { type Applied, createNode } from './tape.ts';
 import { alias, type DataType, empty, type Shape, show, type Tensor, unowned } from './tensor.ts';
 
-/** What a derivative rule is given. */
-export interface VjpContext<Attributes> {
-  readonly inputs: readonly Tensor[];
-  readonly output: Tensor;
+/** What an operation's derivative rule is given. */
+export interface VjpContext<Attributes> extends Applied<Tensor> {
   readonly attributes: Attributes;
-  /** Which inputs' cotangents are asked for; the others may be left undefined. */
-  readonly needs: readonly boolean[];
 }
 
 /** One row of the engine's table of operations. */
@@ -65,7 +61,7 @@ export function apply<A>(operation: Operation<A>, inputs: readonly Tensor[], att
   const shape = operation.shape(inputs, attributes);
   if (operation.forward !== undefined) checkTypes(operation, inputs);
   const first = inputs[0]!;
-  const recorded = operation.vjp !== undefined && isRecorded(inputs);
+  const { name, vjp } = operation;
   const make = (): Tensor => {
     if (operation.forward === undefined) return alias(first, shape);
     const output = empty(first.device, shape, operation.type ?? 'f32', operation.name);
@@ -77,10 +73,10 @@ export function apply<A>(operation: Operation<A>, inputs: readonly Tensor[], att
     }
     return output;
   };
-  if (!recorded) return make();
+  if (vjp === undefined || !isRecorded(inputs)) return make();
   const result = unowned(make);
   const kept = inputs.map((input) => unowned(() => alias(input, input.shape, input.node)));
-  const node = createNode(operation as Operation<unknown>, attributes, kept);
+  const node = createNode({ name, rule: (d: Tensor, applied) => vjp(d, { ...applied, attributes }) }, kept);
   node.result = result;
   return alias(result, shape, node);
 }

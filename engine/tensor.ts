@@ -8,8 +8,7 @@
 import { type Device, read, write } from './device.ts';
 import { DisposedError, ShapeError } from './errors.ts';
 import { allocate, release, retain, type Storage } from './memory.ts';
-import type { TapeNode } from './tape.ts';
-import { releaseNode, retainNode } from './tape.ts';
+import { releaseNode, retainNode, type TapeNode } from './tape.ts';
 
 export type Shape = readonly number[];
 export type DataType = 'f32' | 'u32';
@@ -26,10 +25,16 @@ export class Tensor {
   readonly shape: Shape;
   readonly type: DataType;
   /** The tape's node that made this tensor; undefined when no derivative is being taken. */
-  readonly node: TapeNode | undefined;
+  readonly node: TapeNode<Tensor> | undefined;
   #storage: Storage | undefined;
 
-  constructor(device: Device, shape: Shape, storage: Storage, type: DataType = 'f32', node?: TapeNode) {
+  constructor(
+    device: Device,
+    shape: Shape,
+    storage: Storage,
+    type: DataType = 'f32',
+    node?: TapeNode<Tensor>,
+  ) {
     this.device = device;
     this.shape = shape;
     this.type = type;
@@ -119,7 +124,7 @@ export function empty(device: Device, shape: Shape, type: DataType, purpose: str
 export const placeholder = (device: Device, shape: Shape): Tensor => empty(device, shape, 'f32', 'shape');
 
 /** The same numbers under another shape or node; shares storage. */
-export function alias(x: Tensor, shape: Shape = x.shape, node?: TapeNode): Tensor {
+export function alias(x: Tensor, shape: Shape = x.shape, node?: TapeNode<Tensor>): Tensor {
   return new Tensor(x.device, shape, x.storage, x.type, node);
 }
 

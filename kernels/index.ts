@@ -1,9 +1,13 @@
-// The table of kernels: name -> WGSL file. Names are those of the launch functions beside each file.
+// The table of kernels: name -> WGSL file, and those with functions it shares with others. Names are those of the launch
+// functions beside each file.
 
-export const sources: Readonly<Record<string, URL>> = {
-  unary: new URL('./elementwise/unary.wgsl', import.meta.url),
-  binary: new URL('./elementwise/binary.wgsl', import.meta.url),
-  broadcast: new URL('./elementwise/broadcast.wgsl', import.meta.url),
+const nan = new URL('./nan.wgsl', import.meta.url);
+const binaryFunctions = new URL('./elementwise/binary-functions.wgsl', import.meta.url);
+
+const table: Readonly<Record<string, URL | readonly URL[]>> = {
+  unary: [new URL('./elementwise/unary.wgsl', import.meta.url), nan],
+  binary: [new URL('./elementwise/binary.wgsl', import.meta.url), binaryFunctions, nan],
+  broadcast: [new URL('./elementwise/broadcast.wgsl', import.meta.url), binaryFunctions, nan],
   strided: new URL('./layout/strided.wgsl', import.meta.url),
   place: new URL('./layout/place.wgsl', import.meta.url),
   placeVectors: new URL('./layout/place-vectors.wgsl', import.meta.url),
@@ -12,11 +16,11 @@ export const sources: Readonly<Record<string, URL>> = {
   selectAlong: new URL('./layout/select-along.wgsl', import.meta.url),
   spreadAlong: new URL('./layout/spread-along.wgsl', import.meta.url),
   sum: new URL('./reduce/sum.wgsl', import.meta.url),
-  argmax: new URL('./reduce/argmax.wgsl', import.meta.url),
-  softmax: new URL('./softmax/softmax.wgsl', import.meta.url),
-  softmaxRows: new URL('./softmax/softmax-rows.wgsl', import.meta.url),
+  argmax: [new URL('./reduce/argmax.wgsl', import.meta.url), nan],
+  softmax: [new URL('./softmax/softmax.wgsl', import.meta.url), nan],
+  softmaxRows: [new URL('./softmax/softmax-rows.wgsl', import.meta.url), nan],
   maxPool: new URL('./pool/max-pool.wgsl', import.meta.url),
-  maxPoolIndices: new URL('./pool/max-pool-indices.wgsl', import.meta.url),
+  maxPoolIndices: [new URL('./pool/max-pool-indices.wgsl', import.meta.url), nan],
   planeGather: new URL('./pool/plane-gather.wgsl', import.meta.url),
   planeScatter: new URL('./pool/plane-scatter.wgsl', import.meta.url),
   avgPool: new URL('./pool/avg-pool.wgsl', import.meta.url),
@@ -25,20 +29,25 @@ export const sources: Readonly<Record<string, URL>> = {
   moments: new URL('./normalise/moments.wgsl', import.meta.url),
   mergeMoments: new URL('./normalise/merge-moments.wgsl', import.meta.url),
   planeDot: new URL('./normalise/plane-dot.wgsl', import.meta.url),
-  conv2dNaive: new URL('./conv/conv2d-naive.wgsl', import.meta.url),
+  conv2dNaive: [new URL('./conv/conv2d-naive.wgsl', import.meta.url), nan],
   conv2dInputGradientNaive: new URL('./conv/conv2d-input-gradient-naive.wgsl', import.meta.url),
   conv2dWeightGradientNaive: new URL('./conv/conv2d-weight-gradient-naive.wgsl', import.meta.url),
   padRows: new URL('./conv/pad-rows.wgsl', import.meta.url),
   packWeights: new URL('./conv/pack-weights.wgsl', import.meta.url),
-  conv2dDirect: new URL('./conv/conv2d-direct.wgsl', import.meta.url),
-  conv2dRows: new URL('./conv/conv2d-rows.wgsl', import.meta.url),
-  conv2dDepthwise: new URL('./conv/conv2d-depthwise.wgsl', import.meta.url),
+  conv2dDirect: [new URL('./conv/conv2d-direct.wgsl', import.meta.url), nan],
+  conv2dRows: [new URL('./conv/conv2d-rows.wgsl', import.meta.url), nan],
+  conv2dDepthwise: [new URL('./conv/conv2d-depthwise.wgsl', import.meta.url), nan],
   winogradWeights: new URL('./conv/winograd-weights.wgsl', import.meta.url),
   winogradInput: new URL('./conv/winograd-input.wgsl', import.meta.url),
-  winogradOutput: new URL('./conv/winograd-output.wgsl', import.meta.url),
+  winogradOutput: [new URL('./conv/winograd-output.wgsl', import.meta.url), nan],
   packPixels: new URL('./conv/pack-pixels.wgsl', import.meta.url),
   conv2dWeightGradient: new URL('./conv/conv2d-weight-gradient.wgsl', import.meta.url),
-  matmulNaive: new URL('./matmul/matmul-naive.wgsl', import.meta.url),
-  matmulTiled: new URL('./matmul/matmul-tiled.wgsl', import.meta.url),
+  matmulNaive: [new URL('./matmul/matmul-naive.wgsl', import.meta.url), nan],
+  matmulTiled: [new URL('./matmul/matmul-tiled.wgsl', import.meta.url), nan],
   mask: new URL('./mask/mask.wgsl', import.meta.url),
 };
+
+/** The files of each kernel; its text is theirs, one after the other. */
+export const sources: ReadonlyMap<string, readonly URL[]> = new Map(
+  Object.entries(table).map(([name, files]) => [name, [files].flat()]),
+);

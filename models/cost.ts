@@ -27,6 +27,17 @@ const counts: Readonly<Record<string, Count>> = {
     const factors = [...inputs, ...Object.values(parameters).map(({ shape }) => shape)].slice(0, 2);
     return Math.round(Math.sqrt(factors.reduce((product, shape) => product * sizeOf(shape), sizeOf(output))));
   },
+  // One product for each assignment of the letters.
+  einsum: ({ attributes, parameters }, inputs) => {
+    const terms = String(attributes.equation).split('->')[0]!.split(',');
+    const computed = [...inputs];
+    const sizes = new Map<string, number>();
+    for (const [i, term] of terms.entries()) {
+      const shape = parameters[i]?.shape ?? computed.shift()!;
+      for (const [axis, letter] of [...term].entries()) sizes.set(letter, shape[axis]!);
+    }
+    return terms.length < 2 ? 0 : sizeOf([...sizes.values()]);
+  },
   // Packed queries, keys and values are [N, T, 3 D]: each of T x T scores of a head takes D / heads products.
   attentionProbabilities: (_, [qkv], output) => (sizeOf(output) / output[1]!) * (qkv![2]! / 3),
   attentionMix: (_, [probabilities], output) => sizeOf(output) * probabilities!.at(-1)!,

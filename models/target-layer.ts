@@ -28,34 +28,56 @@ const PLUMBING = new Set(
   ]),
 );
 
+/** Which axes of four hold space, rows first: as in [N, C, H, W], or as in TensorFlow's [N, H, W, C]. */
+type Axes = '2,3' | '1,2';
+
+/** Where the axes of space of each node's output lie, for those that are made from the input or another such. */
+function spatialAxes(graph: Graph, shapes: ReadonlyMap<string, Shape>): Map<string, Axes> {
+  const axes = new Map<string, Axes>([[INPUT, '2,3']]);
+  for (const { name, kind, inputs, attributes } of graph.nodes) {
+    const rank = shapes.get(name)!.length;
+    const from = inputs.map((input) => axes.get(input)).find((found) => found !== undefined);
+    // Views of more axes, as a shuffle of channels makes them, come back to four as they were.
+    if (from === undefined || rank < 4) continue;
+    const order = kind === 'transpose' && rank === 4 ? (attributes.order as readonly number[]) : undefined;
+    const now = order ? order.flatMap((axis, i) => (from.includes(String(axis)) ? [i] : [])).join() : from;
+    if (now === '2,3' || now === '1,2') axes.set(name, now);
+  }
+  return axes;
+}
+
 /**
  * The nodes whose outputs are feature maps [N, K, h, w] of several pixels: made from the input, or from such a map, with
- * the two axes of space kept. Attention between tokens, though of four axes, is none.
+ * the two axes of space kept. Attention between tokens, though of four axes, is none; nor is [N, h, w, K].
  */
 export function featureMaps(graph: Graph, shapes: ReadonlyMap<string, Shape>): Set<string> {
-  const spatial = new Set([INPUT]);
-  for (const { name, inputs } of graph.nodes) {
+  const axes = spatialAxes(graph, shapes);
+  const isMap = (name: string) => {
     const shape = shapes.get(name)!;
-    const several = shape.length >= 4 && shape.at(-1)! * shape.at(-2)! > 1;
-    if (several && inputs.some((input) => spatial.has(input))) spatial.add(name);
-  }
-  return new Set([...spatial].filter((name) => shapes.get(name)?.length === 4));
+    return shape.length === 4 && axes.get(name) === '2,3' && shape[2]! * shape[3]! > 1;
+  };
+  return new Set(graph.nodes.map(({ name }) => name).filter(isMap));
 }
 
 /**
  * The last feature map before the head: before pooling, and before a convolution that gives the classes themselves. In a
- * vision transformer the last tokens of which each still reaches the output, those that enter the last attention.
- * Undefined where there is neither.
+ * vision transformer the last tokens of which each still reaches the output: those that are averaged, or else those that
+ * enter the last attention. Undefined where there is neither.
  */
 export function defaultTargetLayer(graph: Graph, shapes: ReadonlyMap<string, Shape>): string | undefined {
-  return tokensBeforeLastAttention(graph, shapes) ?? lastFeatureMap(graph, shapes);
+  return (
+    averagedTokens(graph, shapes) ?? tokensBeforeLastAttention(graph, shapes) ?? lastFeatureMap(graph, shapes)
+  );
 }
 
 function lastFeatureMap(graph: Graph, shapes: ReadonlyMap<string, Shape>): string | undefined {
   const nodes = new Map(graph.nodes.map((node) => [node.name, node]));
   const maps = featureMaps(graph, shapes);
   const classes = shapes.get(graph.output)!.at(-1)!;
-  const wanted = (node: GraphNode) => maps.has(node.name) && !PLUMBING.has(node.kind);
+  // A turn to [N, K, h, w] is where the map before it can be seen.
+  const wanted = (node: GraphNode) =>
+    maps.has(node.name) &&
+    (!PLUMBING.has(node.kind) || (node.kind === 'transpose' && !maps.has(node.inputs[0]!)));
   const last = graph.nodes.findLast(wanted);
   if (last === undefined) return undefined;
   // A classifier that is a convolution, perhaps with a ReLU, then pooling: what it reads is explained.
@@ -68,25 +90,65 @@ function lastFeatureMap(graph: Graph, shapes: ReadonlyMap<string, Shape>): strin
 
 const ATTENTION = new Set(['softmax', 'attentionProbabilities']);
 
-/** Tokens [N, T, D] that the last attention reads, normalised if they are on the way there. */
+/** Several tokens [N, T, D]. */
+const areTokens = (shape: Shape | undefined): shape is Shape => shape?.length === 3 && shape[1]! > 1;
+
+/** Tokens whose mean is all that the head sees of them. */
+function averagedTokens(graph: Graph, shapes: ReadonlyMap<string, Shape>): string | undefined {
+  const nodes = new Map(graph.nodes.map((node) => [node.name, node]));
+  const [, ...passed] = gateways(graph, graph.output);
+  const pooled = passed
+    .map((name) => nodes.get(name)!)
+    .findLast(({ inputs, kind, attributes }) => {
+      const rank = shapes.get(inputs[0]!)?.length;
+      const axes = kind === 'globalAvgPool' ? '2' : kind === 'reduceMean' ? String(attributes.axes) : '';
+      return rank === 3 && (axes === '1' || (axes === '2' && nodes.get(inputs[0]!)?.kind === 'transpose'));
+    });
+  let before = nodes.get(pooled?.inputs[0] ?? '');
+  while (before !== undefined && PLUMBING.has(before.kind)) before = nodes.get(before.inputs[0]!);
+  return before && areTokens(shapes.get(before.name)) ? before.name : undefined;
+}
+
+/**
+ * Tokens [N, T, D] that the last attention between tokens reads, normalised if they are on the way there: the last that
+ * everything in it depends on, of the shape of the residual stream, which is what the attention's result is added to.
+ */
 function tokensBeforeLastAttention(graph: Graph, shapes: ReadonlyMap<string, Shape>): string | undefined {
-  const attention = graph.nodes.findLast(
-    ({ kind, name }) => ATTENTION.has(kind) && shapes.get(name)!.length > 2 && name !== graph.output,
-  );
-  if (attention === undefined) return undefined;
-  const users = new Map<string, GraphNode[]>();
-  for (const node of graph.nodes) {
-    for (const input of new Set(node.inputs)) users.set(input, [...(users.get(input) ?? []), node]);
+  const isAttention = ({ kind, name }: GraphNode) =>
+    ATTENTION.has(kind) && shapes.get(name)!.length > 2 && name !== graph.output;
+  for (const attention of graph.nodes.filter(isAttention).reverse()) {
+    const after = new Set([attention.name]);
+    for (const { name, inputs } of graph.nodes) if (inputs.some((one) => after.has(one))) after.add(name);
+    const residual = graph.nodes.find(
+      ({ name, kind, inputs }) =>
+        kind === 'add' && after.has(name) && inputs.length === 2 && inputs.some((one) => !after.has(one)),
+    );
+    const shape = shapes.get(residual?.inputs.find((one) => !after.has(one)) ?? '');
+    if (!areTokens(shape)) continue;
+    const alike = (name: string) => shapes.get(name)?.join() === shape.join();
+    const found = gateways(graph, attention.name).findLast(alike);
+    if (found !== undefined) return found;
   }
-  const before = new Set(attention.inputs);
-  for (const node of [...graph.nodes].reverse()) {
-    if (before.has(node.name)) for (const input of node.inputs) before.add(input);
+  return undefined;
+}
+
+/** The nodes through which everything goes that a node sees of the input, in order, with the node itself. */
+function gateways(graph: Graph, node: string): string[] {
+  // The last gateway before each node, and how many stand before it: the tree of dominators (Cooper 2001).
+  const before = new Map<string, { readonly gateway: string | undefined; readonly depth: number }>();
+  before.set(INPUT, { gateway: undefined, depth: 0 });
+  const common = (a: string, b: string): string => {
+    const [left, right] = [before.get(a)!, before.get(b)!];
+    if (a === b) return a;
+    return left.depth > right.depth ? common(left.gateway!, b) : common(a, right.gateway!);
+  };
+  for (const { name, inputs } of graph.nodes) {
+    const known = inputs.filter((input) => before.has(input));
+    if (known.length === 0) continue;
+    const gateway = known.reduce(common);
+    before.set(name, { gateway, depth: before.get(gateway)!.depth + 1 });
   }
-  // The residual stream is what goes on beside the attention too.
-  const stream = graph.nodes.findLast(
-    ({ name, kind }) =>
-      before.has(name) && kind === 'add' && shapes.get(name)!.length === 3 && users.get(name)!.length > 1,
-  );
-  const norm = stream && users.get(stream.name)!.find(({ kind }) => kind === 'layerNorm');
-  return norm?.name ?? stream?.name;
+  const found: string[] = [];
+  for (let at: string | undefined = node; at !== undefined; at = before.get(at)?.gateway) found.unshift(at);
+  return found;
 }

@@ -31,7 +31,8 @@ const PROMISED = new Set(
     'Gelu Erf Mish Clip Softmax LogSoftmax Add Sub Mul Div Pow Sqrt Exp Log Neg Abs Min Max Where Equal Greater Less ' +
     'GreaterOrEqual LessOrEqual Concat Flatten Reshape Transpose Squeeze Unsqueeze Expand Tile Pad Slice Split Gather ' +
     'Shape Constant ConstantOfShape Range Cast Identity Dropout ReduceMean ReduceSum ReduceMax ReduceMin ReduceProd ' +
-    'ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceSumSquare ArgMax Resize Upsample'
+    'ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceSumSquare ArgMax Resize Upsample Softplus Softsign Celu ' +
+    'ThresholdedRelu Reciprocal Sign Not And Or Xor DepthToSpace SpaceToDepth Einsum'
   ).split(' '),
 );
 const TYPES = new Map([

@@ -5,7 +5,7 @@ import { multiplyAdds, parameterCount } from '../../models/cost.ts';
 import { type GraphNode, shapesOf } from '../../models/graph.ts';
 import type { Preprocessing } from '../../models/preprocess.ts';
 import { defaultTargetLayer, featureMaps } from '../../models/target-layer.ts';
-import { writeWhole } from '../image/write.ts';
+import { writeWhole } from '../image/write.node.ts';
 import { dotOf } from './dot.ts';
 import { camRefusal, chooseModel } from './load.ts';
 import type { ModelArguments } from './options.ts';

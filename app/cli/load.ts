@@ -63,13 +63,13 @@ export async function chooseModel(asked: ModelArguments, run: boolean): Promise<
   };
 }
 
-async function findModel({ model, architecture }: ModelArguments): Promise<Found> {
+async function findModel({ model, architecture, size, crop }: ModelArguments): Promise<Found> {
   if (catalog.has(model)) {
     if (architecture === undefined) return named(catalogEntry(model));
     throw new UsageError(`--architecture is for a .safetensors file, not for the model ${model}`);
   }
   if (existsSync(model) || (looksLikeFile(model) && !model.includes('='))) {
-    return fromFile(model, architecture);
+    return fromFile(model, architecture, size ?? (crop && [crop[1], crop[1]]));
   }
   const [name, ...rest] = model.split('=') as [string, ...string[]];
   const path = rest.join('=');
@@ -91,7 +91,11 @@ function named(entry: CatalogEntry): Found {
 const readTensors = async (url: URL): Promise<StateDict> =>
   readSafetensors(await bytes(url), basename(url.pathname)).tensors;
 
-async function fromFile(path: string, architecture: string | undefined): Promise<Found> {
+async function fromFile(
+  path: string,
+  architecture: string | undefined,
+  size: Preprocessing['size'],
+): Promise<Found> {
   if (isSafetensors(path)) {
     return fromSafetensors(
       path,
@@ -101,7 +105,7 @@ async function fromFile(path: string, architecture: string | undefined): Promise
   if (architecture !== undefined) {
     throw new UsageError(`--architecture is for a .safetensors file; ${path} holds its own`);
   }
-  return fromGraph(basename(resolve(path)), await readNetworkFile(path));
+  return fromGraph(basename(resolve(path)), await readNetworkFile(path, size));
 }
 
 async function fromSafetensors(path: string, given: CatalogEntry | undefined): Promise<Found> {

@@ -11,7 +11,13 @@ import { readKerasH5 } from '../../models/formats/keras/h5.ts';
 import { readTfjs } from '../../models/formats/keras/tfjs.ts';
 import { readOnnx } from '../../models/formats/onnx/read.ts';
 
-type Reader = (bytes: Uint8Array, name: string, openPart: OpenPart) => Promise<ImportedNetwork>;
+type Size = readonly [height: number, width: number];
+type Reader = (
+  bytes: Uint8Array,
+  name: string,
+  openPart: OpenPart,
+  size: Size | undefined,
+) => Promise<ImportedNetwork>;
 
 const readH5: Reader = (bytes, name) => readKerasH5(bytes, name);
 
@@ -42,8 +48,8 @@ export function looksLikeFile(argument: string): boolean {
   return existsSync(argument) || isSafetensors(argument) || kind in readers || kind in hints;
 }
 
-/** Reads a network from a file that holds its graph, or from a TensorFlow.js folder. */
-export async function readNetworkFile(path: string): Promise<ImportedNetwork> {
+/** Reads a network from a file that holds its graph, or from a TensorFlow.js folder; for a size, if it leaves it open. */
+export async function readNetworkFile(path: string, size?: Size): Promise<ImportedNetwork> {
   const file = statSync(path, { throwIfNoEntry: false })?.isDirectory() ? join(path, 'model.json') : path;
   const reader = readers[extension(file)];
   if (reader === undefined) {
@@ -53,5 +59,5 @@ export async function readNetworkFile(path: string): Promise<ImportedNetwork> {
         '.onnx, .safetensors, .h5 of Keras, and model.json of TensorFlow.js or its folder',
     );
   }
-  return reader(await bytes(pathToFileURL(file)), basename(file), partsIn(dirname(file)));
+  return reader(await bytes(pathToFileURL(file)), basename(file), partsIn(dirname(file)), size);
 }

@@ -10,7 +10,6 @@ import {
   methods,
 } from '../../cam/index.ts';
 import { closeDevice, type Device, openDevice } from '../../engine/index.ts';
-import type { HostTensor } from '../../models/formats/host-tensor.ts';
 import { writeNpy } from '../../models/formats/npy.ts';
 import { nodeOf } from '../../models/graph.ts';
 import { classIndex, type Network } from '../../models/network.ts';
@@ -19,11 +18,11 @@ import { preprocess, visiblePixels } from '../../models/preprocess.ts';
 import type { HeatMap } from '../image/heat.ts';
 import { renderOverlay } from '../image/overlay.ts';
 import { renderSheet } from '../image/sheet.ts';
-import { writeWhole } from '../image/write.ts';
+import { writeWhole } from '../image/write.node.ts';
 import { asUsage } from './errors.ts';
 import { type ModelChoice, openImage, openModel, weightsOf } from './load.ts';
 import { bar } from './progress.ts';
-import { largest, least, score } from './report.ts';
+import { type Explained, largest, least, score } from './report.ts';
 
 /** What is to be explained, names already looked up. */
 export interface Request {
@@ -44,23 +43,6 @@ export const targets = {
 };
 
 export type TargetName = keyof typeof targets;
-
-/** An explanation read back from the device, and the files made of it. */
-export interface Explained {
-  readonly image: string;
-  readonly model: string;
-  readonly device: string;
-  readonly explanation: Explanation;
-  /** What the network saw, to draw over. */
-  readonly pixels: Pixels;
-  /** At layer resolution. */
-  readonly map: HostTensor;
-  readonly weights: HostTensor | undefined;
-  /** Position of the largest value, in pixels of the network's input. */
-  readonly peak: readonly [x: number, y: number];
-  readonly signed: boolean;
-  files: { readonly overlay?: string; readonly map?: string; readonly weights?: string };
-}
 
 /** Looks up the classes and the layer of the command line, before any device is opened. */
 export function lookUp(

@@ -1,8 +1,27 @@
 // What is said of explanations: one row of a table, or one JSON object.
 
 import Table from 'cli-table3';
+import type { Explanation } from '../../cam/index.ts';
+import type { HostTensor } from '../../models/formats/host-tensor.ts';
+import type { Pixels } from '../../models/pixels.ts';
 import { formatValue } from '../image/heat.ts';
-import type { Explained } from './pipeline.ts';
+
+/** An explanation read back from the device, and the files made of it. */
+export interface Explained {
+  readonly image: string;
+  readonly model: string;
+  readonly device: string;
+  readonly explanation: Explanation;
+  /** What the network saw, to draw over. */
+  readonly pixels: Pixels;
+  /** At layer resolution. */
+  readonly map: HostTensor;
+  readonly weights: HostTensor | undefined;
+  /** Position of the largest value, in pixels of the network's input. */
+  readonly peak: readonly [x: number, y: number];
+  readonly signed: boolean;
+  files: { readonly overlay?: string; readonly map?: string; readonly weights?: string };
+}
 
 /** A plain table: a bold head is all it has, since colours belong to terminals only. */
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {

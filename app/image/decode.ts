@@ -3,10 +3,10 @@
 import type { Pixels } from '../../models/pixels.ts';
 import { ImageError } from './errors.ts';
 import { decodeJpeg } from './jpeg.ts';
-import { decodePng } from './png.ts';
+import { decodePng } from './png.node.ts';
 
 export { ImageError } from './errors.ts';
-export { encodePng } from './png.ts';
+export { encodePng } from './png.node.ts';
 
 const decoders = { PNG: decodePng, JPEG: decodeJpeg };
 

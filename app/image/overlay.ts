@@ -3,7 +3,7 @@
 import type { Pixels } from '../../models/pixels.ts';
 import { formatValue, type HeatMap } from './heat.ts';
 import { colourBar, panel } from './panel.ts';
-import { FAINT_INK, group, renderPng, text, textWidth } from './svg.ts';
+import { FAINT_INK, group, renderPng, text, textWidth } from './svg.node.ts';
 
 export interface OverlayOptions {
   readonly pixels: Pixels;

@@ -2,7 +2,7 @@
 
 import { colour, divergingColour } from './colour.ts';
 import { type HeatPictureOptions, heatPicture } from './heat.ts';
-import { FAINT_INK, INK, image, text, textWidth } from './svg.ts';
+import { FAINT_INK, INK, image, text, textWidth } from './svg.node.ts';
 
 /** A drawing with its origin at the top left corner, and the room that it takes, in pixels. */
 export interface Drawing {

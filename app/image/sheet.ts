@@ -3,7 +3,7 @@
 import type { Pixels } from '../../models/pixels.ts';
 import type { HeatMap } from './heat.ts';
 import { colourBar, type Drawing, panel } from './panel.ts';
-import { FAINT_INK, group, renderPng, text } from './svg.ts';
+import { FAINT_INK, group, renderPng, text } from './svg.node.ts';
 
 export interface SheetCell {
   /** The name of the method, or of the picture. */

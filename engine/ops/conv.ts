@@ -11,7 +11,7 @@ import { apply, isRecorded, type Operation } from '../operation.ts';
 import { filled, packedOnce } from '../pack.ts';
 import { empty, type Shape, show, sizeOf, type Tensor } from '../tensor.ts';
 import { add, clamp, relu } from './elementwise.ts';
-import { reshape } from './layout.ts';
+import { reshape } from './linear.ts';
 import { described, type RowEpilogue, runMatmul } from './matmul.ts';
 
 /** Pixels along y and x; padding as [top, left, bottom, right]. */
@@ -201,7 +201,7 @@ const weightGradient: Operation<Geometry> = {
 export type Activation = 'relu' | 'relu6';
 
 const ranges: Readonly<Record<Activation, readonly [low: number, high: number]>> = {
-  relu: [0, 3.4028234663852886e38], // the largest f32
+  relu: [0, Number.POSITIVE_INFINITY],
   relu6: [0, 6],
 };
 

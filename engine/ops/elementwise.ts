@@ -5,7 +5,8 @@ import { type Device, run } from '../device.ts';
 import { ShapeError } from '../errors.ts';
 import { apply, type Operation } from '../operation.ts';
 import { type Shape, sameShape, show, sizeOf, type Tensor, tensor } from '../tensor.ts';
-import { sumTo } from './reduce.ts';
+import { broadcastShape } from './axes.ts';
+import { affine, scale, sumTo } from './linear.ts';
 
 interface Parameters {
   readonly a: number;
@@ -49,19 +50,6 @@ function binary(name: kernels.BinaryFunction, vjp?: BinaryVjp) {
   return (a: Tensor, b: Tensor): Tensor => apply(operation, [a, b], undefined);
 }
 
-/** NumPy's broadcasting: shapes aligned at the right, sizes equal or 1. */
-export function broadcastShape(name: string, a: Shape, b: Shape): Shape {
-  const rank = Math.max(a.length, b.length);
-  return Array.from({ length: rank }, (_, i) => {
-    const m = a[a.length - rank + i] ?? 1;
-    const n = b[b.length - rank + i] ?? 1;
-    if (m !== n && m !== 1 && n !== 1) {
-      throw new ShapeError(`${name}: ${show(a)} and ${show(b)} do not broadcast (axis ${i}: ${m} and ${n})`);
-    }
-    return m === 1 ? n : m;
-  });
-}
-
 /** Strides for broadcasting, neighbouring axes that behave alike merged into one. */
 function broadcastDims(a: Shape, b: Shape, shape: Shape): kernels.BroadcastDim[] {
   const dims: { size: number; a: number; b: number }[] = [];
@@ -102,46 +90,53 @@ export const step = unary('step');
 export const sign = unary('sign');
 /** log(1 + exp(x)). */
 export const softplus = unary('softplus', (d, x) => mul(d, sigmoid(x)));
+/** 1 where x is NaN or infinite, else 0; derivative 0. */
+export const notFinite = unary('notFinite');
 export const relu = unary('relu', (d, x) => mul(d, step(x)));
 export const reciprocal = unary('reciprocal', (d, _x, y) => neg(mul(d, mul(y, y))));
 export const erf = unary('erf', (d, x) => mul(d, scale(exp(neg(mul(x, x))), 2 / Math.sqrt(Math.PI))));
-/** a x + b, with numbers a and b. */
-export const affine = unary('affine', (d, _x, _y, { a }) => scale(d, a));
-/** k x. */
-export const scale = (x: Tensor, k: number): Tensor => affine(x, k, 0);
-/** min(max(x, low), high); derivative 1 strictly inside. */
+/** min(max(x, low), high), NaN of NaN; derivative 1 strictly inside. */
 export const clamp = unary('clamp', (d, x, _y, { a, b }) => mul(d, inside(x, a, b)));
 const inside = unary('inside');
 /** 1 where x > 0, else `slope`; derivative 0. */
 const leakyStep = unary('leakyStep');
 /** x where x > 0, else slope x. */
 export const leakyRelu = unary('leakyRelu', (d, x, _y, { a }) => mul(d, leakyStep(x, a)));
-/** |x|^a, with the sign of x where b = 1; see `powScalar`. */
-const power = unary('power', (d, x, _y, { a, b }) => mul(d, scale(power(x, a - 1, 1 - b), a)));
+/** x^a, where b says of a whether it is even, odd or not whole; see `powScalar`. */
+const power = unary('power', (d, x, _y, { a, b }) =>
+  a === 0 ? scale(d, 0) : mul(d, scale(power(x, a - 1, b === NOT_WHOLE ? b : 1 - b), a)),
+);
+const NOT_WHOLE = 2;
 
-/** x^k for a number k. For x < 0 the exponent must be a whole number; otherwise the result is |x|^k. */
+/** x^k for a number k. For x < 0 the exponent must be a whole number; otherwise the result is NaN. */
 export function powScalar(x: Tensor, k: number): Tensor {
   if (k === 0) return affine(x, 0, 1);
   if (k === 1) return scale(x, 1);
   // Small whole powers are products: exact, and with derivatives that stay finite at 0.
   if (k === 2) return mul(x, x);
   if (k === 3) return mul(mul(x, x), x);
-  return power(x, k, Math.abs(k % 2) === 1 ? 1 : 0);
+  return power(x, k, Number.isInteger(k) ? Math.abs(k % 2) : NOT_WHOLE);
 }
 
 export const add = binary('add', (d) => [() => d, () => d]);
 export const sub = binary('sub', (d) => [() => d, () => neg(d)]);
 export const mul = binary('mul', (d, a, b) => [() => mul(d, b), () => mul(d, a)]);
-export const div = binary('div', (d, a, b) => [() => div(d, b), () => neg(div(mul(d, a), mul(b, b)))]);
-/** The larger of two; of equals the first takes the derivative. */
+export const div = binary('div', (d, a, b) => [() => div(d, b), () => neg(mul(d, div(div(a, b), b)))]);
+/** The larger of two, NaN where either is; of equals the first takes the derivative. */
 export const maximum = binary('max', (d, a, b) => [() => mul(d, atLeast(a, b)), () => mul(d, greater(b, a))]);
-/** The smaller of two; of equals the first takes the derivative. */
+/** The smaller of two, likewise. */
 export const minimum = binary('min', (d, a, b) => [() => mul(d, atLeast(b, a)), () => mul(d, greater(a, b))]);
-/** a^b for a > 0. */
-export const pow = binary('pow', (d, a, b) => [
-  () => mul(d, mul(b, pow(a, affine(b, 1, -1)))),
-  () => mul(d, mul(pow(a, b), log(a))),
-]);
+/**
+ * a^b; NaN for a < 0 unless b is a whole number. At a = 0, where b a^(b - 1) and a^b log(a) are 0 times infinity, the
+ * derivatives are 0: that in a where b = 0, that in b where b >= 0.
+ */
+export const pow = binary('pow', (d, a, b) => {
+  const atZero = () => equal(a, full(a.device, [], 0));
+  return [
+    () => mul(d, mul(b, pow(a, add(affine(b, 1, -1), mul(atZero(), equal(b, full(b.device, [], 0))))))),
+    () => mul(d, mul(pow(a, b), log(add(a, atZero())))),
+  ];
+});
 /** 1 where a > b, else 0; derivative 0. */
 export const greater = binary('greater');
 const atLeast = binary('atLeast');

@@ -1,74 +1,16 @@
-// Operations that move elements without computing: views, index maps, concatenation, gathering. Adjoints in pairs.
+// Operations that move elements without computing: index maps, concatenation, gathering. Adjoints in pairs.
 
 import * as kernels from '../../kernels/layout/layout.ts';
 import { run } from '../device.ts';
 import { ShapeError } from '../errors.ts';
 import { apply, type Operation } from '../operation.ts';
 import { type Shape, show, sizeOf, type Tensor } from '../tensor.ts';
-import { scale } from './elementwise.ts';
-import { around, axisOf, sumTo } from './reduce.ts';
-
-const view: Operation<{ shape: Shape }> = {
-  name: 'reshape',
-  shape: ([x], { shape }) => {
-    if (sizeOf(shape) !== x!.size || !shape.every((n) => Number.isInteger(n) && n >= 0)) {
-      throw new ShapeError(
-        `reshape: ${show(x!.shape)} has ${x!.size} elements, ${show(shape)} ${sizeOf(shape)}`,
-      );
-    }
-    return shape;
-  },
-  vjp: (d, { inputs }) => [reshape(d, inputs[0]!.shape)],
-};
-
-/** The same elements in another shape, without a copy; one size may be -1. */
-export function reshape(x: Tensor, shape: Shape): Tensor {
-  const known = shape.reduce((product, n) => (n === -1 ? product : product * n), 1);
-  return apply(view, [x], { shape: shape.map((n) => (n === -1 ? x.size / known : n)) });
-}
+import { around, axisOf } from './axes.ts';
+import { reshape, strided, whole } from './linear.ts';
 
 /** Everything from axis `from` on in one. */
 export const flatten = (x: Tensor, from = 1): Tensor =>
   reshape(x, [...x.shape.slice(0, from), sizeOf(x.shape.slice(from))]);
-
-/** Output axis k is a window onto input axis `axis`: coordinate (o * mul + add) / div. */
-interface AxisMap {
-  readonly axis: number;
-  readonly size: number;
-  readonly mul: number;
-  readonly add: number;
-  readonly div: number;
-}
-
-interface StridedAttributes {
-  readonly maps: readonly AxisMap[];
-  readonly fill: number;
-  readonly vjp: (d: Tensor, x: Tensor) => Tensor;
-}
-
-const whole = (axis: number, size: number): AxisMap => ({ axis, size, mul: 1, add: 0, div: 1 });
-
-/** One operation for every index map; the caller supplies the adjoint, which is another. */
-const strided: Operation<StridedAttributes> = {
-  name: 'strided copy',
-  shape: (_, { maps }) => maps.map((map) => map.size),
-  forward: ([x], y, { maps, fill }) => {
-    const strides = x!.shape.map((_, i) => sizeOf(x!.shape.slice(i + 1)));
-    const dims = maps
-      .filter(({ size, axis, add }) => size !== 1 || x!.shape[axis] !== 1 || add !== 0)
-      .map(({ axis, size, mul, add, div }) => ({
-        outputSize: size,
-        inputSize: x!.shape[axis]!,
-        inputStride: strides[axis]!,
-        mul,
-        add,
-        div,
-      }));
-    if (dims.length > 8) throw new ShapeError(`${y.shape.length} axes are more than an index map takes (8)`);
-    run(y.device, kernels.strided(dims, fill), [x!.storage], y.storage);
-  },
-  vjp: (d, { inputs, attributes }) => [attributes.vjp(d, inputs[0]!)],
-};
 
 /** Axes in another order: output axis i is input axis order[i]. */
 export function transpose(x: Tensor, order: readonly number[]): Tensor {
@@ -78,17 +20,6 @@ export function transpose(x: Tensor, order: readonly number[]): Tensor {
   const back = order.map((_, i) => order.indexOf(i));
   const maps = order.map((axis) => whole(axis, x.shape[axis]!));
   return apply(strided, [x], { maps, fill: 0, vjp: (d) => transpose(d, back) });
-}
-
-/** Repeats axes of size 1, and adds leading ones, up to `shape`; `factor` multiplies on the way. */
-export function broadcastTo(x: Tensor, shape: Shape, factor = 1): Tensor {
-  const lead = shape.length - x.shape.length;
-  const fits = lead >= 0 && x.shape.every((n, i) => n === 1 || n === shape[i + lead]);
-  if (!fits) throw new ShapeError(`broadcast: ${show(x.shape)} does not broadcast to ${show(shape)}`);
-  const scaled = factor === 1 ? x : scale(x, factor);
-  const wide = lead > 0 ? reshape(scaled, [...Array<number>(lead).fill(1), ...x.shape]) : scaled;
-  const maps = shape.map((size, axis) => ({ ...whole(axis, size), mul: wide.shape[axis] === 1 ? 0 : 1 }));
-  return apply(strided, [wide], { maps, fill: 0, vjp: (d, input) => sumTo(d, input.shape) });
 }
 
 /** Elements start, start + step, … of every axis, `counts` of them. */

@@ -10,9 +10,8 @@ import type { Storage } from '../memory.ts';
 import { apply, type Operation } from '../operation.ts';
 import { filled, packedOnce } from '../pack.ts';
 import { type Shape, show, sizeOf, type Tensor } from '../tensor.ts';
-import { broadcastShape } from './elementwise.ts';
-import { reshape } from './layout.ts';
-import { sumTo } from './reduce.ts';
+import { broadcastShape } from './axes.ts';
+import { reshape, sumTo } from './linear.ts';
 
 interface MatmulAttributes {
   readonly transposeA: boolean;

@@ -5,8 +5,9 @@ import { run } from '../device.ts';
 import { ShapeError } from '../errors.ts';
 import { apply, type Operation } from '../operation.ts';
 import { empty, show, sizeOf, type Tensor } from '../tensor.ts';
-import { add, affine, div, full, mul, scale, sqrt, sub } from './elementwise.ts';
-import { narrow, reshape } from './layout.ts';
+import { add, div, full, mul, sqrt, sub } from './elementwise.ts';
+import { narrow } from './layout.ts';
+import { affine, reshape, scale } from './linear.ts';
 import { mean, sum } from './reduce.ts';
 
 /** x [N, C, ...] as [batch, channels, inner]. */

@@ -1,67 +1,13 @@
-// Reductions: sums and means, maxima and minima, and what they need to go back: broadcasting and spreading.
+// Reductions: sums and means, maxima and minima, and choosing along an axis with its adjoint.
 
 import * as layout from '../../kernels/layout/layout.ts';
 import * as kernels from '../../kernels/reduce/reduce.ts';
 import { run } from '../device.ts';
 import { ShapeError } from '../errors.ts';
 import { apply, type Operation } from '../operation.ts';
-import { empty, type Shape, sameShape, show, sizeOf, type Tensor } from '../tensor.ts';
-import { broadcastTo, reshape } from './layout.ts';
-
-/** A tensor seen as [outer, n, inner] around an axis (or a run of axes). */
-export function around(shape: Shape, axis: number, axes = 1): { outer: number; n: number; inner: number } {
-  return {
-    outer: sizeOf(shape.slice(0, axis)),
-    n: sizeOf(shape.slice(axis, axis + axes)),
-    inner: sizeOf(shape.slice(axis + axes)),
-  };
-}
-
-/** A checked axis; negative ones count from the end. */
-export function axisOf(name: string, shape: Shape, axis: number): number {
-  const found = axis < 0 ? axis + shape.length : axis;
-  if (!Number.isInteger(axis) || found < 0 || found >= shape.length) {
-    throw new ShapeError(`${name}: ${show(shape)} has no axis ${axis}`);
-  }
-  return found;
-}
-
-interface SumAttributes {
-  /** First axis and how many neighbours are summed. */
-  readonly axis: number;
-  readonly axes: number;
-  readonly scale: number;
-}
-
-/** scale * sum over a run of neighbouring axes, kept with size 1. */
-const sumRun: Operation<SumAttributes> = {
-  name: 'sum',
-  shape: ([x], { axis, axes }) => x!.shape.map((n, i) => (i >= axis && i < axis + axes ? 1 : n)),
-  forward: ([x], y, { axis, axes, scale }) => {
-    const { outer, n, inner } = around(x!.shape, axis, axes);
-    const parts = kernels.sumParts(outer * inner, n);
-    if (parts === 1) return run(y.device, kernels.sum(outer, n, inner, 1, scale), [x!.storage], y.storage);
-    const partial = empty(y.device, [outer, parts, inner], 'f32', 'sum');
-    run(y.device, kernels.sum(outer, n, inner, parts, 1), [x!.storage], partial.storage);
-    run(y.device, kernels.sum(outer, parts, inner, 1, scale), [partial.storage], y.storage);
-    partial.dispose();
-  },
-  vjp: (d, { inputs, attributes }) => [broadcastTo(d, inputs[0]!.shape, attributes.scale)],
-};
-
-/** scale * sum over `axes`, kept with size 1: one pass for each run of neighbouring axes. */
-function sumAxes(x: Tensor, axes: readonly number[], scale: number): Tensor {
-  let y = x;
-  let factor = scale;
-  for (let i = 0; i < axes.length; ) {
-    let run = 1;
-    while (axes[i + run] === axes[i]! + run) run++;
-    y = apply(sumRun, [y], { axis: axes[i]!, axes: run, scale: factor });
-    factor = 1;
-    i += run;
-  }
-  return y;
-}
+import { type Shape, sameShape, show, type Tensor } from '../tensor.ts';
+import { around, axisOf } from './axes.ts';
+import { reshape, sumAxes } from './linear.ts';
 
 const sortedAxes = (name: string, shape: Shape, axes: readonly number[] | undefined): number[] =>
   axes === undefined
@@ -91,14 +37,6 @@ export const sum = (x: Tensor, axes?: readonly number[], keepDims = false): Tens
 /** Mean, likewise. */
 export const mean = (x: Tensor, axes?: readonly number[], keepDims = false): Tensor =>
   scaledSum('mean', x, axes, keepDims, true);
-
-/** Adjoint of broadcasting: sums `x` down to `shape`. */
-export function sumTo(x: Tensor, shape: Shape): Tensor {
-  if (sameShape(x.shape, shape)) return x;
-  const lead = x.shape.length - shape.length;
-  const axes = x.shape.flatMap((n, i) => (i < lead || (shape[i - lead] === 1 && n !== 1) ? [i] : []));
-  return reshape(sumAxes(x, axes, 1), shape);
-}
 
 const argAlong: Operation<{ axis: number; smallest: boolean }> = {
   name: 'argmax',

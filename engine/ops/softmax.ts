@@ -5,8 +5,10 @@ import { run } from '../device.ts';
 import { ShapeError } from '../errors.ts';
 import { apply, type Operation } from '../operation.ts';
 import { show, type Tensor, tensor } from '../tensor.ts';
-import { affine, exp, mul, softplus, sub } from './elementwise.ts';
-import { around, axisOf, mean, sum } from './reduce.ts';
+import { around, axisOf } from './axes.ts';
+import { exp, mul, softplus, sub } from './elementwise.ts';
+import { affine } from './linear.ts';
+import { mean, sum } from './reduce.ts';
 
 interface Axis {
   readonly axis: number;

@@ -2,7 +2,7 @@
 
 import { type Candidate, chooseAdapter } from './choose.ts';
 import { FileError, messageOf } from './errors.ts';
-import type { Platform } from './interface.ts';
+import type { Apart, Platform } from './interface.ts';
 
 /** How an address is said in errors: bundlers make data: URLs of small files, whole in themselves. */
 const said = ({ href }: URL) => (href.startsWith('data:') ? `${href.slice(0, 60)}…` : href);
@@ -52,20 +52,26 @@ const remedy = () =>
 
 export const openAdapter: Platform['openAdapter'] = (choice) => chooseAdapter([browser], choice, remedy);
 
-export const apart: Platform['apart'] = async (module, message, limit) => {
+export const apart: Platform['apart'] = (module) => {
   const worker = new Worker(module, { type: 'module' });
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  try {
-    return await new Promise((resolve, reject) => {
-      timer = setTimeout(() => reject(new Error(`no answer within ${limit} ms`)), limit);
-      worker.onmessage = ({ data }) => resolve(data);
-      worker.onerror = (event) => reject(new Error(event.message));
-      worker.postMessage(message);
-    });
-  } finally {
-    clearTimeout(timer);
-    worker.terminate();
-  }
+  const end = () => worker.terminate();
+  const ask: Apart['ask'] = async (message, limit) => {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    try {
+      return await new Promise((resolve, reject) => {
+        timer = setTimeout(() => {
+          reject(new Error(`it gave no answer within ${limit} ms`));
+          end();
+        }, limit);
+        worker.onmessage = ({ data }) => resolve(data);
+        worker.onerror = (event) => reject(new Error(event.message));
+        worker.postMessage(message);
+      });
+    } finally {
+      clearTimeout(timer);
+    }
+  };
+  return { ask, end };
 };
 
 export const serve: Platform['serve'] = (answer) => {

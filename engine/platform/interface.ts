@@ -14,6 +14,17 @@ export interface OpenAdapter {
   why: string;
 }
 
+/** A module that runs apart. */
+export interface Apart {
+  /**
+   * Gives the module a message, one at a time, and resolves to its answer. Rejects if the module ends by itself, or
+   * does not answer within `limit` milliseconds and is ended for it; it is of no use then.
+   */
+  ask(message: unknown, limit: number): Promise<unknown>;
+  /** Ends the module. */
+  end(): void;
+}
+
 export interface Platform {
   /** A file as UTF-8 text. Throws `FileError`, which names the file. */
   text(url: URL): Promise<string>;
@@ -24,11 +35,8 @@ export interface Platform {
    * Throws `UnknownAdapterError` for a name that does not exist, `NoDeviceError` when nothing could be opened.
    */
   openAdapter(choice?: string): Promise<OpenAdapter>;
-  /**
-   * Runs a module apart from this program, gives it a message, and ends it with its answer. Rejects if the module ends
-   * by itself or does not answer within `limit` milliseconds: whatever it does, it harms itself alone.
-   */
-  apart(module: URL, message: unknown, limit: number): Promise<unknown>;
-  /** What such a module calls: answers the message. */
+  /** Starts a module apart from this program, in a process or worker: whatever it does, it harms itself alone. */
+  apart(module: URL): Apart;
+  /** What such a module calls: answers every message. */
   serve(answer: (message: unknown) => Promise<unknown>): void;
 }

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { NoDeviceError } from '../errors.ts';
 import { chooseAdapter } from './choose.ts';
 import { FileError, messageOf } from './errors.ts';
-import type { OpenAdapter, Platform } from './interface.ts';
+import type { Apart, OpenAdapter, Platform } from './interface.ts';
 import { type Create, nodeCandidates, remedy } from './node/candidates.ts';
 
 export const bytes: Platform['bytes'] = async (url) => {
@@ -53,29 +53,35 @@ async function loadDawn(): Promise<Create> {
   }
 }
 
-export const apart: Platform['apart'] = async (module, message, limit) => {
+export const apart: Platform['apart'] = (module) => {
   const child = fork(fileURLToPath(module), {
     serialization: 'advanced',
     stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
-    timeout: Math.ceil(limit),
-    killSignal: 'SIGKILL',
   });
-  try {
-    return await new Promise((resolve, reject) => {
-      child.once('message', resolve);
-      child.once('error', reject);
-      child.once('exit', (code, signal) => {
-        const how =
-          signal === 'SIGKILL' ? `it gave no answer within ${limit} ms` : `it ended with ${signal ?? code}`;
-        reject(new Error(how));
+  const end = () => void child.kill('SIGKILL');
+  const ended = new Promise<Error>((resolve) => {
+    child.on('error', resolve);
+    child.on('exit', (code, signal) => resolve(new Error(`it ended with ${signal ?? code}`)));
+  });
+  const ask: Apart['ask'] = async (message, limit) => {
+    let timer: NodeJS.Timeout | undefined;
+    try {
+      return await new Promise((resolve, reject) => {
+        timer = setTimeout(() => {
+          reject(new Error(`it gave no answer within ${limit} ms`));
+          end();
+        }, limit);
+        child.once('message', resolve);
+        ended.then(reject);
+        child.send(message as object);
       });
-      child.send(message as object);
-    });
-  } finally {
-    child.kill('SIGKILL');
-  }
+    } finally {
+      clearTimeout(timer);
+    }
+  };
+  return { ask, end };
 };
 
 export const serve: Platform['serve'] = (answer) => {
-  process.once('message', async (message) => process.send?.(await answer(message)));
+  process.on('message', async (message) => process.send?.(await answer(message)));
 };

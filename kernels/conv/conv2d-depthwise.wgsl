@@ -80,7 +80,7 @@ fn main(@builtin(global_invocation_id) g: vec3u) {
             sum = fma(weights[ky * KERNEL_X + kx], pixel, sum);
           }
         }
-        if (x0 + ox < p.outWidth) { y[at + ox] = select(sum, clamp(sum, p.low, p.high), p.clamped == 1u); }
+        if (x0 + ox < p.outWidth) { y[at + ox] = select(sum, clampOrNan(sum, p.low, p.high), p.clamped == 1u); }
       }
     }
   }

@@ -81,7 +81,7 @@ fn main(@builtin(global_invocation_id) g: vec3u) {
         let shift = select(0.0, bias[o], p.biased == 1u);
         for (var ox = 0u; ox < 4u; ox++) { // unroll
           let sum = sums[ox][k] + shift;
-          if (x0 + ox < p.outWidth) { y[start + ox] = select(sum, clamp(sum, p.low, p.high), p.clamped == 1u); }
+          if (x0 + ox < p.outWidth) { y[start + ox] = select(sum, clampOrNan(sum, p.low, p.high), p.clamped == 1u); }
         }
       }
     }

@@ -88,7 +88,7 @@ fn main(@builtin(global_invocation_id) g: vec3u) {
         for (var ox = 0u; ox < 4u; ox++) { // unroll
           line[ox] = sums[ox * CHANNEL_VECTORS + v][c % 4u] + shift;
         }
-        line = select(line, clamp(line, vec4f(p.low), vec4f(p.high)), p.clamped == 1u);
+        line = select(line, clampOrNan4(line, p.low, p.high), p.clamped == 1u);
         for (var ox = x0; ox < min(x0 + 4u, p.outWidth); ox++) { y[start + ox] = line[ox % 4u]; }
       }
     }

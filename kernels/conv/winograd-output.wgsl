@@ -48,7 +48,7 @@ fn main(@builtin(global_invocation_id) g: vec3u) {
   let plane = (n * p.channels + o) * p.height;
   for (var iy = y0; iy < min(y0 + 4u, p.height); iy++) {
     let sum = transform(array<f32, 6>(half[0].x, half[1].x, half[2].x, half[3].x, half[4].x, half[5].x)) + shift;
-    let v = select(sum, clamp(sum, vec4f(p.low), vec4f(p.high)), p.clamped == 1u);
+    let v = select(sum, clampOrNan4(sum, p.low, p.high), p.clamped == 1u);
     for (var j = 0u; j < 4u; j++) { // unroll
       if (x0 + j < p.width) { y[(plane + iy) * p.width + x0 + j] = v[j]; }
     }

@@ -23,6 +23,7 @@ export const unaryFunctions = [
   'leakyRelu',
   'leakyStep',
   'softplus',
+  'notFinite',
 ] as const;
 export type UnaryFunction = (typeof unaryFunctions)[number];
 

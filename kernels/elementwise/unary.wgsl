@@ -1,8 +1,10 @@
 // Elementwise function of one tensor: y[i] = f(x[i]), any shape, f chosen by OP (the order of `unaryFunctions`).
 // Threads: a workgroup covers 1,024 consecutive elements; each thread takes 4 vec4 at a stride of 64, because a
 // workgroup costs more than the arithmetic. Reads and writes each element once. The last vec4 may run past the
-// tensor's end: storage is a multiple of 16 bytes.
+// tensor's end: storage is a multiple of 16 bytes. Of NaN every function is NaN,
+// but for the one that asks.
 const OP = 0u;
+const NOT_FINITE = 19u;
 const PER_THREAD = 4u;
 
 struct Params { vectors: u32, a: f32, b: f32 }
@@ -29,11 +31,25 @@ fn erf(v: vec4f) -> vec4f {
   return select(sign(v) * tail, series * 1.1283791670955126, abs(v) < vec4f(1.5));
 }
 
+// From log(0) on drivers differ.
+fn logarithm(v: vec4f) -> vec4f {
+  let lowest = select(vec4f(-infinity()), vec4f(nan()), v < vec4f(0.0));
+  return select(select(log(v), v, v == vec4f(infinity())), lowest, v <= vec4f(0.0));
+}
+
+// v^a for one a, of which b says whether it is even (0), odd (1) or not whole (2). WGSL's pow is for v > 0 alone.
+fn power(v: vec4f, a: f32, b: f32) -> vec4f {
+  let zero = vec4f(select(0.0, infinity(), a < 0.0));
+  let magnitude = select(pow(abs(v), vec4f(a)), zero, v == vec4f(0.0));
+  let negative = select(select(magnitude, -magnitude, b == 1.0), vec4f(nan()), b == 2.0);
+  return select(select(magnitude, negative, v < vec4f(0.0)), vec4f(1.0), a == 0.0);
+}
+
 fn f(v: vec4f) -> vec4f {
   switch OP {
     case 0u: { return -v; }
     case 1u: { return exp(v); }
-    case 2u: { return log(v); }
+    case 2u: { return logarithm(v); }
     case 3u: { return sqrt(v); }
     case 4u: { return abs(v); }
     // tanh overflows inside some drivers beyond about 44; it is 1 to f32 precision from 9 on.
@@ -45,16 +61,16 @@ fn f(v: vec4f) -> vec4f {
     case 10u: { return 1.0 / v; }
     case 11u: { return erf(v); }
     case 12u: { return p.a * v + p.b; }
-    case 13u: { return clamp(v, vec4f(p.a), vec4f(p.b)); }
+    case 13u: { return min(max(v, vec4f(p.a)), vec4f(p.b)); }
     // 1 strictly inside (a, b), the derivative of clamp.
     case 14u: { return select(vec4f(0.0), vec4f(1.0), (v > vec4f(p.a)) & (v < vec4f(p.b))); }
-    // |v|^a with the sign of v where a is an odd integer (b = 1): pow is undefined for v < 0.
-    case 15u: { return select(pow(abs(v), vec4f(p.a)), sign(v) * pow(abs(v), vec4f(p.a)), p.b > 0.0); }
+    case 15u: { return power(v, p.a, p.b); }
     case 16u: { return select(p.a * v, v, v > vec4f(0.0)); }
     // 1 where positive, else a: the derivative of leaky ReLU.
     case 17u: { return select(vec4f(p.a), vec4f(1.0), v > vec4f(0.0)); }
     // log(1 + exp(v)) with the larger of the two taken out, so that exp cannot overflow.
     case 18u: { return max(v, vec4f(0.0)) + log(1.0 + exp(-abs(v))); }
+    case NOT_FINITE: { return select(vec4f(1.0), vec4f(0.0), isFinite4(v)); }
     default: { return v; }
   }
 }
@@ -65,7 +81,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   for (var k = 0u; k < PER_THREAD; k++) {
     let i = first + k * 64u;
     if (i < p.vectors) {
-      y[i] = f(x[i]);
+      let v = x[i];
+      y[i] = select(f(v), v, isNan4(v) & vec4<bool>(OP != NOT_FINITE));
     }
   }
 }

@@ -29,6 +29,6 @@ fn main(@builtin(global_invocation_id) g: vec3u) {
     ib += p.bRow;
   }
   if (p.biased == 1u) { sum += bias[i]; }
-  if (p.clamped == 1u) { sum = clamp(sum, p.low, p.high); }
+  if (p.clamped == 1u) { sum = clampOrNan(sum, p.low, p.high); }
   y[t] = sum;
 }

@@ -58,7 +58,7 @@ fn main(@builtin(global_invocation_id) g: vec3u) {
       let shift = select(0.0, bias[i], p.biased == 1u);
       for (var j = 0u; j < COLUMN_VECTORS; j++) { // unroll
         let sum = sums[j] + shift;
-        let v = select(sum, clamp(sum, vec4f(p.low), vec4f(p.high)), p.clamped == 1u);
+        let v = select(sum, clampOrNan4(sum, p.low, p.high), p.clamped == 1u);
         for (var e = 0u; e < 4u; e++) { // unroll
           if ((column + j) * 4u + e < p.n) { y[start + 4u * j + e] = v[e]; }
         }

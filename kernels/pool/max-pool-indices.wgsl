@@ -1,5 +1,6 @@
 // Which input pixel each window of a max pooling chooses: x [planes, H, W] -> indices [planes, OH, OW], an index
-// into the plane (y * W + x), the first of equals. Padding never wins: windows only look inside the input.
+// into the plane (y * W + x), the first of equals, or the first NaN. Padding never wins: windows only look inside the
+// input, in which every window has a pixel.
 // Threads: one an output pixel; reads its window, writes one index.
 struct Params {
   count: u32, height: u32, width: u32, outHeight: u32, outWidth: u32,
@@ -27,7 +28,7 @@ fn main(@builtin(global_invocation_id) g: vec3u) {
       if (xx < 0 || xx >= i32(p.width)) { continue; }
       let at = u32(y) * p.width + u32(xx);
       let value = x[plane + at];
-      if (!found || value > best) {
+      if (!found || (!isNan(best) && (value > best || isNan(value)))) {
         best = value;
         index = at;
         found = true;

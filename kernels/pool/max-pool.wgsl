@@ -1,6 +1,6 @@
 // Largest element of each window, where no derivative will ask which it was: x [planes, H, W] -> y [planes, OH, OW].
 // No dilation. Padding never wins: a window's rows and columns outside x are read at the edge instead, which is in the
-// same window.
+// same window. NaN wins: elements are compared as integers in their order, with every NaN above infinity.
 // Threads: one for 4 neighbouring outputs of a row; reads KERNEL_Y x COLUMNS elements once, writes up to 4.
 const KERNEL_Y = 3u;
 const KERNEL_X = 3u;
@@ -15,6 +15,18 @@ struct Params {
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 
+// Bits in sign and magnitude, as two's complement, so that the order is that of the numbers; then counted from minus
+// infinity up, which takes NaN of either sign to the top.
+fn rank(v: f32) -> u32 {
+  let bits = bitcast<i32>(v);
+  return bitcast<u32>(bits ^ ((bits >> 31u) & 0x7fffffff)) - 0x807fffffu;
+}
+
+fn ranked(r: u32) -> f32 {
+  let bits = bitcast<i32>(r + 0x807fffffu);
+  return bitcast<f32>(bits ^ ((bits >> 31u) & 0x7fffffff));
+}
+
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) g: vec3u) {
   let t = g.x + g.y * 4194240u;
@@ -26,12 +38,12 @@ fn main(@builtin(global_invocation_id) g: vec3u) {
   let x0 = i32(ox * STRIDE_X) - p.left;
   let y0 = i32(oy) * p.strideY - p.top;
 
-  var columns: array<f32, COLUMNS>;
+  var columns: array<u32, COLUMNS>; // from 0, minus infinity's rank
   for (var i = 0u; i < KERNEL_Y; i++) {
     let start = base + clamp(y0 + i32(i), 0, p.height - 1) * p.width;
     for (var j = 0u; j < COLUMNS; j++) { // unroll
-      let v = x[start + clamp(x0 + i32(j), 0, p.width - 1)];
-      columns[j] = select(max(columns[j], v), v, i == 0u);
+      let v = rank(x[start + clamp(x0 + i32(j), 0, p.width - 1)]);
+      columns[j] = max(columns[j], v);
     }
   }
   for (var k = 0u; k < 4u; k++) { // unroll
@@ -39,6 +51,6 @@ fn main(@builtin(global_invocation_id) g: vec3u) {
     for (var j = 0u; j < KERNEL_X; j++) { // unroll
       best = max(best, columns[k * STRIDE_X + j]);
     }
-    if (ox + k < p.outWidth) { y[row * p.outWidth + ox + k] = best; }
+    if (ox + k < p.outWidth) { y[row * p.outWidth + ox + k] = ranked(best); }
   }
 }

@@ -1,5 +1,5 @@
 // Index of the largest element along the middle axis (of the smallest with SIGN_NEGATIVE): x [outer, n, inner] ->
-// indices [outer, inner]; the first one where several are equal.
+// indices [outer, inner]; the first one where several are equal, and the first NaN where there is one.
 // Threads: one an output element; each reads its line, writes one index.
 const SIGN_NEGATIVE = 0u;
 
@@ -16,9 +16,9 @@ fn main(@builtin(global_invocation_id) g: vec3u) {
   let direction = select(1.0, -1.0, SIGN_NEGATIVE == 1u);
   var best = x[start] * direction;
   var index = 0u;
-  for (var k = 1u; k < p.n; k++) {
+  for (var k = 1u; k < p.n && !isNan(best); k++) {
     let value = x[start + k * p.inner] * direction;
-    if (value > best) {
+    if (value > best || isNan(value)) {
       best = value;
       index = k;
     }

@@ -15,16 +15,21 @@ fn main(@builtin(global_invocation_id) g: vec3u) {
   let start = t * p.vectors;
   let end = start + p.vectors;
   var most = x[start];
-  for (var i = start; i < end; i++) { most = max(most, x[i]); }
+  var areNan = vec4<bool>(false);
+  for (var i = start; i < end; i++) {
+    most = max(most, x[i]);
+    areNan = areNan | isNan4(x[i]);
+  }
   let largest = max(max(most.x, most.y), max(most.z, most.w));
   var sums = vec4f(0.0);
   for (var i = start; i < end; i++) { sums += exp(x[i] - largest); }
   let total = (sums.x + sums.y) + (sums.z + sums.w);
+  let isLost = any(areNan) || !isFinite(largest);
   if (LOG == 1u) {
-    let shift = largest + log(total);
-    for (var i = start; i < end; i++) { y[i] = x[i] - shift; }
+    let rest = select(log(total), nan(), isLost);
+    for (var i = start; i < end; i++) { y[i] = (x[i] - largest) - rest; }
   } else {
-    let scale = 1.0 / total;
+    let scale = select(1.0 / total, nan(), isLost);
     for (var i = start; i < end; i++) { y[i] = exp(x[i] - largest) * scale; }
   }
 }

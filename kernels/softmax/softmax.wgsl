@@ -1,6 +1,7 @@
 // Softmax (LOG = 0) or log-softmax (LOG = 1) along the middle axis of x [outer, n, inner].
 // Threads: one a line; three passes over it: the maximum, the sum of exponentials, the result. The maximum is
-// subtracted first, so no exponential overflows.
+// subtracted first, so no exponential overflows and no large number swallows a small one. A line with NaN, or without
+// a finite maximum, becomes NaN.
 const LOG = 0u;
 const WORKGROUP = 64u;
 
@@ -16,14 +17,19 @@ fn main(@builtin(global_invocation_id) g: vec3u) {
   let start = t / p.inner * p.n * p.inner + t % p.inner;
   let end = start + p.n * p.inner;
   var largest = x[start];
-  for (var i = start; i < end; i += p.inner) { largest = max(largest, x[i]); }
+  var hasNan = false;
+  for (var i = start; i < end; i += p.inner) {
+    largest = max(largest, x[i]);
+    hasNan = hasNan || isNan(x[i]);
+  }
   var total = 0.0;
   for (var i = start; i < end; i += p.inner) { total += exp(x[i] - largest); }
+  let isLost = hasNan || !isFinite(largest);
   if (LOG == 1u) {
-    let shift = largest + log(total);
-    for (var i = start; i < end; i += p.inner) { y[i] = x[i] - shift; }
+    let rest = select(log(total), nan(), isLost);
+    for (var i = start; i < end; i += p.inner) { y[i] = (x[i] - largest) - rest; }
   } else {
-    let scale = 1.0 / total;
+    let scale = select(1.0 / total, nan(), isLost);
     for (var i = start; i < end; i += p.inner) { y[i] = exp(x[i] - largest) * scale; }
   }
 }

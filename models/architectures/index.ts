@@ -14,7 +14,7 @@ import {
   mobilenetV3SmallTimmKeys,
 } from './mobilenet-v3.ts';
 import { ninCifar } from './nin.ts';
-import { type OtherKeys, underOwnKeys } from './other-keys.ts';
+import { type OtherKeys, underOwnKeys, unwrapped } from './other-keys.ts';
 import { resnet18, resnet34, resnet50 } from './resnet.ts';
 import { shufflenetV2x0_5, shufflenetV2x1_0 } from './shufflenet-v2.ts';
 import { squeezenet1_0, squeezenet1_1 } from './squeezenet.ts';
@@ -35,13 +35,14 @@ export interface Architecture {
 }
 
 /**
- * A published state dict as `loadNetwork` takes it for an architecture's graph.
+ * A published state dict as `loadNetwork` takes it for an architecture's graph, without the prefixes of what it was
+ * saved inside.
  *
  * @throws {FormatError} if two tensors stand for the same parameter.
  */
 export function adaptTensors(architecture: Architecture, graph: Graph, tensors: StateDict): StateDict {
   const { otherKeys, unusedKeys } = architecture;
-  const used = [...tensors].filter(([key]) => !unusedKeys?.test(key));
+  const used = [...unwrapped(tensors)].filter(([key]) => !unusedKeys?.test(key));
   return underOwnKeys(graph, new Map(used), otherKeys?.(graph) ?? new Map());
 }
 

@@ -19,6 +19,17 @@ export const byPatterns =
   (key: string): string =>
     patterns.reduce((name, [pattern, to]) => name.replace(pattern, to), key);
 
+/** What wrappers put before every key: data parallelism, compilation, training frameworks, checkpoints. */
+const WRAPPER = /^(module|_orig_mod|model|state_dict|backbone|net|network)\./;
+
+/** Keys without the prefixes that all of them share because the network was saved inside something else. */
+export function unwrapped(tensors: StateDict): StateDict {
+  const [first] = tensors.keys();
+  const [prefix] = WRAPPER.exec(first ?? '') ?? [];
+  if (prefix === undefined || ![...tensors.keys()].every((key) => key.startsWith(prefix))) return tensors;
+  return unwrapped(new Map([...tensors].map(([key, tensor]) => [key.slice(prefix.length), tensor])));
+}
+
 /**
  * A state dict under the graph's own keys. Tensors under other keys are renamed. A weight [O, I, 1, 1] or [O, C, h, w],
  * as convolutions on a whole feature map have it, becomes the [O, I] of the graph's linear layer: the numbers are the

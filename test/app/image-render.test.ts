@@ -6,7 +6,7 @@ import { decodeImage } from '../../app/image/decode.ts';
 import { formatValue } from '../../app/image/heat.ts';
 import { type OverlayOptions, renderOverlay } from '../../app/image/overlay.ts';
 import { renderSheet } from '../../app/image/sheet.ts';
-import { text, textWidth } from '../../app/image/svg.ts';
+import { text, textWidth } from '../../app/image/svg.node.ts';
 import { LimelightError, ShapeError } from '../../engine/errors.ts';
 import type { Pixels } from '../../models/pixels.ts';
 

@@ -13,7 +13,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type Test } from 'tape';
-import { OutputError, writeWhole } from '../../app/image/write.ts';
+import { OutputError, writeWhole } from '../../app/image/write.node.ts';
 
 const bytes = Uint8Array.of(1, 2, 3, 255);
 

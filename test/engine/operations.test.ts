@@ -919,3 +919,234 @@ test('operations: more elements than one dimension of workgroups covers', async 
   );
   y.dispose();
 });
+
+// ---- NaN, infinity and the borders of domains
+
+const values32 = async (x: Tensor) => {
+  const data = [...(x.type === 'u32' ? await x.indices() : await x.data())];
+  x.dispose();
+  return data;
+};
+
+test('operations: NaN in, NaN out', async (t) => {
+  const on = await device();
+  const unaries: ((x: Tensor) => Tensor)[] = [
+    engine.neg,
+    engine.exp,
+    engine.log,
+    engine.sqrt,
+    engine.abs,
+    engine.tanh,
+    engine.sigmoid,
+    engine.step,
+    engine.sign,
+    engine.softplus,
+    engine.relu,
+    engine.reciprocal,
+    engine.erf,
+    engine.gelu,
+    engine.silu,
+    engine.relu6,
+    engine.hardSigmoid,
+    engine.hardSwish,
+    (x) => engine.leakyRelu(x, 0.1),
+    (x) => engine.clamp(x, -1, 1),
+    (x) => engine.affine(x, 2, 1),
+    ...[-1, 0.5, 2, 3, 4].map((k) => (x: Tensor) => engine.powScalar(x, k)),
+  ];
+  for (const f of unaries) {
+    const y = await values32(scope(() => f(tensor(on, [1, Number.NaN, 0.5], [3]))));
+    t.deepEqual(y.map(Number.isNaN), [false, true, false], `${f.name || f}: ${y}`);
+  }
+  for (const f of [engine.add, engine.mul, engine.div, engine.maximum, engine.minimum, engine.pow]) {
+    for (const [a, b] of [
+      [[3], [1]],
+      [[3], [1, 3]],
+    ] as const) {
+      const ones = (shape: readonly number[]) => engine.full(on, shape, 1);
+      const x = () => tensor(on, [1, Number.NaN, 2], a);
+      const first = await values32(scope(() => f(x(), ones(b))));
+      const second = await values32(scope(() => f(ones(b), x())));
+      t.deepEqual(first.map(Number.isNaN), [false, true, false], `first of [${a}] and [${b}]: ${first}`);
+      t.deepEqual(second.map(Number.isNaN), [false, true, false], `second of [${b}] and [${a}]: ${second}`);
+    }
+  }
+});
+
+/** NaN with its sign bit clear, which JavaScript writes, and set, which processors make. */
+const nans = [0x7fc00000, 0xffc00000].map((bits) => new Float32Array(Uint32Array.of(bits).buffer)[0]!);
+
+test('operations: NaN wins wherever it stands', async (t) => {
+  const on = await device();
+  const square = (x: Tensor) => engine.reshape(x, [1, 1, 2, 2]);
+  const choices: [string, (x: Tensor) => Tensor][] = [
+    ['max', (x) => engine.max(x)],
+    ['min', (x) => engine.min(x)],
+    ['max over two axes', (x) => engine.max(square(x), [2, 3])],
+    ['maxPool2d', (x) => engine.maxPool2d(square(x), { kernel: [2, 2] })],
+    ['maxPool2d by index', (x) => engine.maxPool2d(square(x), { kernel: [2, 2], stride: [1, 5] })],
+    ['sum', (x) => engine.sum(x)],
+    ['avgPool2d', (x) => engine.avgPool2d(square(x), { kernel: [2, 2] })],
+  ];
+  for (const at of [0, 1, 3]) {
+    for (const [i, nan] of nans.entries()) {
+      const numbers = Float32Array.of(4, -1, 3, 2);
+      numbers.set([nan], at);
+      for (const [name, f] of choices) {
+        const y = await values32(scope(() => f(tensor(on, numbers, [4]))));
+        t.ok(y.every(Number.isNaN), `${name}, NaN ${i} at ${at}: ${y}`);
+      }
+      for (const f of [engine.softmax, engine.logSoftmax]) {
+        for (const n of [4, 3]) {
+          const y = await values32(scope(() => f(tensor(on, numbers.slice(4 - n), [n]), 0)));
+          const expected = at >= 4 - n;
+          t.ok(
+            y.every((value) => Number.isNaN(value) === expected),
+            `${f.name} of ${n}, NaN ${i} at ${at}: ${y}`,
+          );
+        }
+      }
+      const index = await values32(scope(() => engine.argmax(tensor(on, numbers, [4]), 0)));
+      t.deepEqual(index, [at], `argmax, NaN ${i} at ${at}`);
+    }
+  }
+});
+
+test('operations: an activation in a convolution hides neither NaN nor infinity', async (t) => {
+  const on = await device();
+  const without: engine.Variant[][] = [[], ['pointwise', 'depthwise', 'winograd', 'direct'], ['tiled']];
+  for (const variants of without) {
+    const other = { ...on, without: new Set(variants) };
+    for (const { x, w, options = {} } of convolutions.filter(({ x }) => x[0] !== 0)) {
+      for (const activation of ['relu', 'relu6'] as const) {
+        const run = (value: number) =>
+          scope(() => {
+            const pixels = ref.filled(x, 1).data;
+            pixels.set([value], Math.floor(pixels.length / 2));
+            const input = tensor(other, pixels, x);
+            const weight = tensor(other, ref.filled(w, 1).data, w);
+            const bias = tensor(other, new Float32Array(w[0]!), [w[0]!]);
+            const fused = engine.conv2d(input, weight, options, bias, activation);
+            const sums = engine.conv2d(input, weight, options);
+            return [fused, activation === 'relu' ? engine.relu(sums) : engine.relu6(sums)] as const;
+          });
+        for (const value of [Number.NaN, Number.POSITIVE_INFINITY]) {
+          const [fused, apart] = await Promise.all(run(value).map(values32));
+          const about = `${activation} of ${value}, [${x}] by [${w}], without ${variants}`;
+          t.equal(ref.relativeError(fused!, apart!) < FORWARD, true, about);
+        }
+      }
+    }
+  }
+});
+
+test('operations: a maximum of infinities, and of numbers of either sign', async (t) => {
+  const on = await device();
+  const row = [Number.NEGATIVE_INFINITY, -3e38, -1e-30, 0, 1e-30, 3e38, Number.POSITIVE_INFINITY];
+  const pairs = row.slice(1).map((high, i) => [row[i]!, high] as const);
+  for (const reversed of [false, true]) {
+    const numbers = pairs.flatMap(([low, high]) => (reversed ? [high, low] : [low, high]));
+    const x = () => tensor(on, numbers, [1, pairs.length, 1, 2]);
+    const expected = pairs.map(([, high]) => Math.fround(high));
+    for (const stride of [1, 5]) {
+      const y = await values32(scope(() => engine.maxPool2d(x(), { kernel: [1, 2], stride: [1, stride] })));
+      t.deepEqual(y, expected, `maxPool2d, stride ${stride}`);
+    }
+    t.deepEqual(await values32(scope(() => engine.reshape(engine.max(x(), [3]), [-1]))), expected, 'max');
+  }
+});
+
+test('operations: at the borders of their domains', async (t) => {
+  const on = await device();
+  const [inf, nan] = [Number.POSITIVE_INFINITY, Number.NaN];
+  const rows: [string, (x: Tensor) => Tensor, number[], number[]][] = [
+    ['log', engine.log, [0, -1, 1, inf], [-inf, nan, 0, inf]],
+    ['sqrt', engine.sqrt, [0, -1, 4, inf], [0, nan, 2, inf]],
+    ['reciprocal', engine.reciprocal, [0, inf, -2], [inf, 0, -0.5]],
+    ['exp', engine.exp, [-inf, -1000, 1000, inf], [0, 0, inf, inf]],
+    ['softplus', engine.softplus, [-1e4, 1e4], [0, 1e4]],
+    ['silu', engine.silu, [-1e4, 1e4], [0, 1e4]],
+    ['gelu', engine.gelu, [-1e4, 1e4], [0, 1e4]],
+    ['powScalar 0.5', (x) => engine.powScalar(x, 0.5), [0, -1, 4], [0, nan, 2]],
+    ['powScalar -1', (x) => engine.powScalar(x, -1), [0, -2], [inf, -0.5]],
+    ['powScalar -2', (x) => engine.powScalar(x, -2), [0, -2], [inf, 0.25]],
+    ['powScalar -0.5', (x) => engine.powScalar(x, -0.5), [0, 4], [inf, 0.5]],
+    ['powScalar 5', (x) => engine.powScalar(x, 5), [0, -2], [0, -32]],
+    ['clamp to nothing', (x) => engine.clamp(x, 2, 1), [0, 3], [1, 1]],
+  ];
+  for (const [name, f, x, expected] of rows) {
+    const y = await values32(scope(() => f(tensor(on, x, [x.length]))));
+    t.ok(
+      ref.relativeError(
+        y.map((v) => v + 0),
+        expected.map((v) => v + 0),
+      ) < 1e-5,
+      `${name} of ${x}: ${y}`,
+    );
+  }
+  const bases = [0, 0, 0, -2, -2, -2, -2, 2, 2];
+  const exponents = [2, 0, -1, 2, 3, -1, 0.5, 0, -2];
+  const y = await values32(scope(() => engine.pow(tensor(on, bases, [9]), tensor(on, exponents, [9]))));
+  t.ok(ref.relativeError(y, [0, 1, inf, 4, -8, -0.5, nan, 1, 0.25]) < 1e-5, `pow: ${y}`);
+});
+
+test('operations: derivatives at the borders', async (t) => {
+  const on = await device();
+  const inf = Number.POSITIVE_INFINITY;
+  const rows: [string, (x: Tensor) => Tensor, number[], number[]][] = [
+    ['sqrt', engine.sqrt, [0, 4], [inf, 0.25]],
+    ['log', engine.log, [0, 4], [inf, 0.25]],
+    ['powScalar 0.5', (x) => engine.powScalar(x, 0.5), [0, 4], [inf, 0.25]],
+    ['powScalar 1.5', (x) => engine.powScalar(x, 1.5), [0, 4], [0, 3]],
+    ['softplus', engine.softplus, [-1e4, 0, 1e4], [0, 0.5, 1]],
+    ['sigmoid', engine.sigmoid, [-1e4, 0, 1e4], [0, 0.25, 0]],
+    ['tanh', engine.tanh, [-1e4, 0, 1e4], [0, 1, 0]],
+    ['gelu', engine.gelu, [-1e4, 0, 1e4], [0, 0.5, 1]],
+    ['silu', engine.silu, [-1e4, 0, 1e4], [0, 0.5, 1]],
+    ['hardSwish', engine.hardSwish, [-1e4, 0, 1e4], [0, 0.5, 1]],
+    ['sign', engine.sign, [-1, 0, 1], [0, 0, 0]],
+    ['softmax', (x) => engine.mul(x, engine.softmax(x, 0)), [1e4, -1e4, 0], [1, 0, 0]],
+    ['logSoftmax', (x) => engine.narrow(engine.logSoftmax(x, 0), 0, 0, 1), [-1e4, 1e4, 0], [1, -1, 0]],
+    // Where squares of the divisor leave the range of f32.
+    ['div by little', (x) => engine.div(engine.full(x.device, [], 1e-25), x), [1e-22], [-1e19]],
+    ['div by much', (x) => engine.div(engine.full(x.device, [], 1e30), x), [1e25], [-1e-20]],
+  ];
+  for (const [name, f, x, expected] of rows) {
+    const found = await gradient(on, f, x);
+    t.ok(
+      ref.relativeError(
+        found.map((v) => v + 0),
+        expected,
+      ) < 1e-4,
+      `${name} at ${x}: ${found}`,
+    );
+  }
+  const both = async (base: number[], exponent: number[]) => {
+    const { gradients } = scope(() =>
+      engine.valueAndGrad(
+        (a, b) => sum(engine.pow(a, b)),
+        [tensor(on, base, [base.length]), tensor(on, exponent, [base.length])],
+      ),
+    );
+    return Promise.all(gradients.map(values32));
+  };
+  const [base, exponent] = await both([0, 0, 0, -2, -2, 2], [0, 1, 2, 2, 3, 0]);
+  t.deepEqual(base, [0, 1, 0, -4, 12, 0], 'pow in its base');
+  t.deepEqual(exponent!.slice(0, 3), [0, 0, 0], 'pow in its exponent at base 0');
+  t.ok(Math.abs(exponent![5]! - Math.LN2) < 1e-5, 'pow in its exponent at 0');
+});
+
+test('operations: higher derivatives of powers at 0', async (t) => {
+  const on = await device();
+  for (const k of [2, 3, 4, 5]) {
+    let f = (x: Tensor) => sum(engine.powScalar(x, k));
+    let expected = 1;
+    for (let order = 1; order <= k + 1; order++) {
+      const of = f;
+      f = (x) => sum(engine.grad(of)(x));
+      expected *= k - order + 1;
+      const [found] = await values32(scope(() => f(tensor(on, [0], [1]))));
+      t.equal(found, order === k ? expected : 0, `derivative ${order} of x^${k}`);
+    }
+  }
+});

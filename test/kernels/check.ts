@@ -77,12 +77,15 @@ const variants: Readonly<Record<string, readonly Constants[]>> = {
 };
 
 /** Every kernel as it stands, then its variants. */
-export const checked: readonly Variant[] = Object.keys(sources).flatMap((kernel) =>
+export const checked: readonly Variant[] = [...sources.keys()].flatMap((kernel) =>
   [{}, ...(variants[kernel] ?? [])].map((constants) => ({ kernel, constants })),
 );
 
+/** Messages on one text, each from `file` or, given a line, from where that is `at`. */
+type Compile = (file: string, code: string, at?: (line: number) => string) => Promise<string[]>;
+
 /** Opens the null backend; `compile` gives the compiler's messages on one text, none if it is good. */
-export async function openCompiler(): Promise<(file: string, code: string) => Promise<string[]>> {
+export async function openCompiler(): Promise<Compile> {
   for (const [name, value] of Object.entries(globals))
     if (!(name in globalThis)) Reflect.set(globalThis, name, value);
   const gpu = create(['backend=null']);
@@ -91,13 +94,13 @@ export async function openCompiler(): Promise<(file: string, code: string) => Pr
   const device = await adapter.requestDevice();
   device.addEventListener('uncapturederror', (event) => event.preventDefault());
   kept.push(gpu, adapter, device);
-  return async (file, code) => {
+  return async (file, code, at = (line) => `${file}:${line}`) => {
     device.pushErrorScope('validation');
     const module = device.createShaderModule({ code });
     // A pipeline too: some rules (sizes of arrays, workgroups, bindings) are only checked there.
     device.createComputePipeline({ layout: 'auto', compute: { module, entryPoint: 'main' } });
     const [{ messages }, error] = await Promise.all([module.getCompilationInfo(), device.popErrorScope()]);
-    const found = messages.map((m) => `${file}:${m.lineNum}:${m.linePos}: ${m.type}: ${m.message}`);
+    const found = messages.map((m) => `${at(m.lineNum)}:${m.linePos}: ${m.type}: ${m.message}`);
     return found.length === 0 && error !== null ? [`${file}: error: ${error.message}`] : found;
   };
 }
@@ -105,17 +108,34 @@ export async function openCompiler(): Promise<(file: string, code: string) => Pr
 /** A GPU object that is collected while its device lives takes the process with it: keep them all. */
 const kept: unknown[] = [];
 
+/** Where a line of several files' text lies. */
+export function placeOf(
+  files: readonly { readonly name: string; readonly text: string }[],
+  line: number,
+): string {
+  let rest = line;
+  for (const { name, text } of files) {
+    const lines = text.split('\n').length;
+    if (rest <= lines) return `${name}:${rest}`;
+    rest -= lines;
+  }
+  throw new RangeError(`the kernel has no line ${line}`);
+}
+
 /** Compiles every kernel in every checked variant. Lines are those of the file where nothing was unrolled. */
 export async function checkKernels(): Promise<{ compiled: number; messages: string[] }> {
   const compile = await openCompiler();
   const messages: string[] = [];
   for (const { kernel, constants } of checked) {
-    const path = fileURLToPath(sources[kernel]!);
-    const file = relative(process.cwd(), path);
-    const wgsl = readFileSync(path, 'utf8');
+    const files = sources.get(kernel)!.map((url) => {
+      const path = fileURLToPath(url);
+      return { name: relative(process.cwd(), path), text: readFileSync(path, 'utf8') };
+    });
+    const file = files[0]!.name;
+    const wgsl = files.map(({ text }) => text).join('\n');
     const isPlain = Object.keys(constants).length === 0;
     // The plain file is compiled as it lies, so that its lines are the editor's.
-    const found = isPlain ? await compile(file, wgsl) : [];
+    const found = isPlain ? await compile(file, wgsl, (line) => placeOf(files, line)) : [];
     if (found.length === 0) {
       const about = isPlain ? `${file}, unrolled` : `${file} ${JSON.stringify(constants)}`;
       found.push(...(await compile(about, specialise(wgsl, constants))));

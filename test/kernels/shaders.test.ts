@@ -6,14 +6,14 @@ import { fileURLToPath } from 'node:url';
 import test from 'tape';
 import { sources } from '../../kernels/index.ts';
 import { bindings, specialise } from '../../kernels/source.ts';
-import { checkKernels, openCompiler } from './check.ts';
+import { checkKernels, openCompiler, placeOf } from './check.ts';
 
 const body = (code: string) =>
   `@group(0) @binding(0) var<storage, read_write> y: array<u32>;\n@compute @workgroup_size(1) fn main() {\n${code}\n}\n`;
 
 test('kernels: every variant compiles without a message', async (t) => {
   const { compiled, messages } = await checkKernels();
-  t.ok(compiled > Object.keys(sources).length, `${compiled} variants`);
+  t.ok(compiled > sources.size, `${compiled} variants`);
   t.deepEqual(messages, []);
 });
 
@@ -26,10 +26,25 @@ test('kernels: the compiler reports file, line and column', async (t) => {
   t.ok(large.startsWith('pipeline.wgsl: error: '), 'what only a pipeline shows');
 });
 
-test('kernels: the table lists every file once', (t) => {
+test('kernels: a line of a kernel of several files', (t) => {
+  const files = [
+    { name: 'a.wgsl', text: 'one\ntwo\n' },
+    { name: 'b.wgsl', text: 'three\n' },
+  ];
+  const lines = files
+    .map(({ text }) => text)
+    .join('\n')
+    .split('\n');
+  t.equal(placeOf(files, lines.indexOf('two') + 1), 'a.wgsl:2');
+  t.equal(placeOf(files, lines.indexOf('three') + 1), 'b.wgsl:1');
+  t.throws(() => placeOf(files, 9), /no line 9/);
+  t.end();
+});
+
+test('kernels: the table lists every file', (t) => {
   const folder = fileURLToPath(new URL('../../kernels', import.meta.url));
   const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((f) => f.endsWith('.wgsl'));
-  const listed = Object.values(sources).map((url) => fileURLToPath(url));
+  const listed = [...new Set([...sources.values()].flat().map((url) => fileURLToPath(url)))];
   t.deepEqual(listed.sort(), files.map((file) => join(folder, file)).sort());
   t.end();
 });

@@ -66,6 +66,23 @@ test('counters are overlooked, other classes are counted', (t) => {
   t.end();
 });
 
+test('prefixes of wrappers are taken off where every key has them', (t) => {
+  for (const prefix of ['module.', 'state_dict.model.', 'backbone.', '_orig_mod.module.']) {
+    const tensors = keysOf('resnet18', 7, (key) => prefix + key);
+    tensors.set(`${prefix}bn1.num_batches_tracked`, { shape: [], data });
+    const [found, ...others] = recognise(catalog.values(), tensors);
+    t.deepEqual([found?.entry.name, found?.entry.classes.length, others.length], ['resnet18', 7, 0], prefix);
+    t.ok(found?.tensors.has('layer1.0.conv1.weight'), "the network's own keys");
+  }
+  const own = catalogEntry('efficientnet_b0');
+  const their = new Map([...own.architecture!.otherKeys!(own.graph)].map(([one, key]) => [key, one]));
+  const both = keysOf('efficientnet_b0', undefined, (key) => `module.${their.get(key) ?? key}`);
+  t.deepEqual(namesOf(both), ['efficientnet_b0'], 'in front of the keys of another publisher');
+  const some = keysOf('resnet18', undefined, (key) => (key.startsWith('fc.') ? key : `module.${key}`));
+  t.deepEqual(namesOf(some), [], 'not of some keys alone');
+  t.end();
+});
+
 test('what is missing, too much or of another shape is not recognised', (t) => {
   const missing = keysOf('resnet18');
   missing.delete('layer2.0.conv1.weight');

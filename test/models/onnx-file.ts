@@ -15,7 +15,21 @@ export interface TensorSpec {
   readonly external?: Readonly<Record<string, string>>;
 }
 
-type Attribute = number | string | readonly number[] | { float: number } | { floats: number[] } | TensorSpec;
+/** A branch of an `If`. */
+export interface BranchSpec {
+  readonly nodes: readonly NodeSpec[];
+  readonly initializers?: readonly TensorSpec[];
+  readonly outputs: readonly string[];
+}
+
+type Attribute =
+  | number
+  | string
+  | readonly number[]
+  | { float: number }
+  | { floats: number[] }
+  | TensorSpec
+  | BranchSpec;
 
 export interface NodeSpec {
   readonly op: string;
@@ -92,7 +106,25 @@ function writeAttribute(writer: protobuf.Writer, name: string, value: Attribute)
   else if (Array.isArray(value)) for (const n of value) int(writer, 8, n);
   else if ('float' in value) writer.uint32((2 << 3) | 5).float(value.float);
   else if ('floats' in value) for (const n of value.floats) writer.uint32((7 << 3) | 5).float(n);
+  else if ('nodes' in value) message(writer, 6, (w) => writeGraph(w, value));
   else message(writer, 5, (w) => writeTensor(w, value as TensorSpec));
+}
+
+function writeGraph(writer: protobuf.Writer, { nodes, initializers = [], outputs }: BranchSpec): void {
+  for (const node of nodes) {
+    message(writer, 1, (w) => {
+      for (const name of node.inputs ?? []) text(w, 1, name);
+      for (const name of node.outputs) text(w, 2, name);
+      if (node.name !== undefined) text(w, 3, node.name);
+      text(w, 4, node.op);
+      for (const [name, value] of Object.entries(node.attributes ?? {})) {
+        message(w, 5, (a) => writeAttribute(a, name, value));
+      }
+      if (node.domain !== undefined) text(w, 7, node.domain);
+    });
+  }
+  for (const tensor of initializers) message(writer, 5, (w) => writeTensor(w, tensor));
+  for (const name of outputs) message(writer, 12, (value) => text(value, 1, name));
 }
 
 /** A model's bytes. The input is `x` [N, 3, 4, 4] and the output `y` unless said otherwise. */
@@ -103,19 +135,7 @@ export function modelBytes(spec: ModelSpec): Uint8Array {
     int(model, 1, 7);
     message(model, 8, (w) => int(w, 2, opset));
     message(model, 7, (graph) => {
-      for (const node of nodes) {
-        message(graph, 1, (w) => {
-          for (const name of node.inputs ?? []) text(w, 1, name);
-          for (const name of node.outputs) text(w, 2, name);
-          if (node.name !== undefined) text(w, 3, node.name);
-          text(w, 4, node.op);
-          for (const [name, value] of Object.entries(node.attributes ?? {})) {
-            message(w, 5, (a) => writeAttribute(a, name, value));
-          }
-          if (node.domain !== undefined) text(w, 7, node.domain);
-        });
-      }
-      for (const tensor of initializers) message(graph, 5, (w) => writeTensor(w, tensor));
+      writeGraph(graph, { nodes, initializers, outputs });
       for (const { name, dims, type = 1 } of inputs) {
         message(graph, 11, (value) => {
           text(value, 1, name);
@@ -134,7 +154,6 @@ export function modelBytes(spec: ModelSpec): Uint8Array {
           );
         });
       }
-      for (const name of outputs) message(graph, 12, (value) => text(value, 1, name));
     });
   });
 }

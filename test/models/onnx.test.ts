@@ -4,14 +4,15 @@
 import test from 'tape';
 import { recogniseHead } from '../../cam/methods/cam.ts';
 import { concat, maxPoolSelect, narrow, ShapeError, scope, type Tensor, tensor } from '../../engine/index.ts';
+import { multiplyAdds } from '../../models/cost.ts';
 import { FormatError } from '../../models/formats/errors.ts';
 import { floatToHalf } from '../../models/formats/half.ts';
 import type { ImportedNetwork } from '../../models/formats/imported.ts';
 import { readOnnx } from '../../models/formats/onnx/read.ts';
-import { evaluate, INPUT } from '../../models/graph.ts';
+import { evaluate, INPUT, shapesOf } from '../../models/graph.ts';
 import { device } from '../device.ts';
 import { relativeError, seededRandom } from '../reference/index.ts';
-import { type ModelSpec, modelBytes, type NodeSpec, type TensorSpec } from './onnx-file.ts';
+import { type BranchSpec, type ModelSpec, modelBytes, type NodeSpec, type TensorSpec } from './onnx-file.ts';
 
 const noParts = () => Promise.reject(new FormatError('no parts here'));
 const read = (spec: ModelSpec, parts: Parameters<typeof readOnnx>[2] = noParts) =>
@@ -320,19 +321,19 @@ test('a file traced for one picture: attention whose sizes are literal follows t
 
 test('arithmetic on masks and shapes is folded; on the picture it is refused', async (t) => {
   const values = (name: string, ...data: number[]): TensorSpec => ({ name, dims: [data.length], data });
-  const rows: TensorSpec = { name: 'rows', dims: [2, 1], type: 7, data: [2, -4] };
+  const rows: TensorSpec = { name: 'places', dims: [2, 1], type: 7, data: [2, -4] };
   const cases: readonly (readonly [NodeSpec, number[]])[] = [
     [{ op: 'Floor', inputs: ['a'], outputs: ['k'] }, [-2, 0, 1, 3]],
     [{ op: 'Ceil', inputs: ['a'], outputs: ['k'] }, [-1, 0, 2, 4]],
     [{ op: 'Mod', inputs: ['i', 'three'], outputs: ['k'] }, [2, 0, 1, 1]],
     [{ op: 'Mod', inputs: ['i', 'three'], outputs: ['k'], attributes: { fmod: 1 } }, [-1, 0, 1, 1]],
-    [{ op: 'Not', inputs: ['i'], outputs: ['k'] }, [0, 1, 0, 0]],
-    [{ op: 'And', inputs: ['i', 'a'], outputs: ['k'] }, [1, 0, 1, 1]],
-    [{ op: 'Or', inputs: ['i', 'a'], outputs: ['k'] }, [1, 0, 1, 1]],
-    [{ op: 'ScatterND', inputs: ['a', 'rows', 'new'], outputs: ['k'] }, [8, 0, 7, 3.5]],
+    [{ op: 'Round', inputs: ['halves'], outputs: ['k'] }, [-2, 0, 2, 4]],
+    [{ op: 'NonZero', inputs: ['i'], outputs: ['k'] }, [0, 2, 3]],
+    [{ op: 'ScatterND', inputs: ['a', 'places', 'new'], outputs: ['k'] }, [8, 0, 7, 3.5]],
   ];
   const initializers = [
     values('a', -1.5, 0, 1.25, 3.5),
+    values('halves', -1.5, 0.5, 1.5, 3.7),
     ints('i', -1, 0, 4, 7),
     ints('three', 3),
     rows,
@@ -340,7 +341,8 @@ test('arithmetic on masks and shapes is folded; on the picture it is refused', a
   ];
   const after: readonly NodeSpec[] = [
     { op: 'Cast', inputs: ['k'], outputs: ['f'], attributes: { to: 1 } },
-    { op: 'Mul', inputs: ['x', 'f'], outputs: ['m'] },
+    { op: 'ReduceMean', inputs: ['x'], outputs: ['rows'], attributes: { axes: [3] } },
+    { op: 'Mul', inputs: ['rows', 'f'], outputs: ['m'] },
     { op: 'Flatten', inputs: ['m'], outputs: ['y'] },
   ];
   for (const [node, expected] of cases) {
@@ -516,6 +518,197 @@ test('sizes that the file leaves open', async (t) => {
   t.equal(tensorflow.anySize, false, 'paddings that depend on the size are for one size');
 });
 
+test('a network is read for the size that is asked for where its file leaves it open', async (t) => {
+  const inputs = [{ name: 'x', dims: ['N', 3, 'H', 'W'] }];
+  // PyTorch's `view(-1, 5, height * width)` with sizes from Shape, which are known only once the size is.
+  const nodes: readonly NodeSpec[] = [
+    conv,
+    { op: 'Shape', inputs: ['c'], outputs: ['s'] },
+    { op: 'Slice', inputs: ['s', 'two', 'four'], outputs: ['plane'] },
+    { op: 'ReduceProd', inputs: ['plane'], outputs: ['area'], attributes: { axes: [0] } },
+    { op: 'Concat', inputs: ['head', 'area'], outputs: ['to'], attributes: { axis: 0 } },
+    { op: 'Reshape', inputs: ['c', 'to'], outputs: ['rows'] },
+    { op: 'ReduceMean', inputs: ['rows'], outputs: ['f'], attributes: { axes: [2], keepdims: 0 } },
+    gemm('f'),
+  ];
+  const initializers = [...weights, ints('two', 2), ints('four', 4), ints('head', -1, 5)];
+  const bytes = modelBytes({ nodes, initializers, inputs });
+  const usual = await readOnnx(bytes, 'net.onnx', noParts);
+  t.deepEqual([usual.inputShape, usual.anySize], [[1, 3, 224, 224], false], 'its nodes are tied to one size');
+  const asked = await readOnnx(bytes, 'net.onnx', noParts, [9, 7]);
+  t.deepEqual([asked.inputShape, asked.anySize], [[1, 3, 9, 7], false], 'which can be chosen');
+  await checkBatch(t, asked, 'at 9 x 7');
+  const fixed = await readOnnx(modelBytes({ nodes, initializers }), 'net.onnx', noParts, [9, 7]);
+  t.deepEqual(fixed.inputShape, [1, 3, 4, 4], 'a size in the file stays');
+  const odd = [random('fc', [4, 5 * 39 * 39]), random('fcb', [4]), ...weights.slice(0, 2)];
+  const dense = modelBytes({
+    nodes: [conv, { op: 'Flatten', inputs: ['c'], outputs: ['f'] }, gemm('f')],
+    initializers: odd,
+    inputs,
+  });
+  const refused = await readOnnx(dense, 'net.onnx', noParts).then(String, String);
+  t.match(refused, /leaves the size of its input open, and none of these is taken: 224, 32/);
+  t.deepEqual((await readOnnx(dense, 'net.onnx', noParts, [41, 41])).inputShape, [1, 3, 41, 41]);
+});
+
+test('a choice whose condition is known is the branch that it takes', async (t) => {
+  const branch = (factor: string, value: number): BranchSpec => ({
+    nodes: [
+      { op: 'Mul', inputs: ['x', factor], outputs: ['scaled'] },
+      { op: 'ReduceMean', inputs: ['scaled'], outputs: ['mean'], attributes: { axes: [2, 3], keepdims: 0 } },
+    ],
+    initializers: [{ name: factor, dims: [1], data: [value] }],
+    outputs: ['mean'],
+  });
+  const choice = (condition: string, result: string): NodeSpec => ({
+    op: 'If',
+    inputs: [condition],
+    outputs: [result],
+    name: `/choice/${result}`,
+    attributes: { then_branch: branch('k', 2), else_branch: branch('k', 3) },
+  });
+  const nodes: readonly NodeSpec[] = [
+    { op: 'Shape', inputs: ['x'], outputs: ['s'] },
+    { op: 'Gather', inputs: ['s', 'one'], outputs: ['channels'] },
+    { op: 'Equal', inputs: ['channels', 'three'], outputs: ['yes'] },
+    { op: 'Not', inputs: ['yes'], outputs: ['no'] },
+    choice('yes', 'a'),
+    choice('no', 'b'),
+    { op: 'Concat', inputs: ['a', 'b'], outputs: ['y'], attributes: { axis: 1 } },
+  ];
+  const initializers = [ints('one', 1), ints('three', 3)];
+  const network = await read({ nodes, initializers });
+  await checkBatch(t, network, 'two choices with names in common');
+  const [a0, a1, a2, b0, b1, b2] = await logits(network, await picture([1, 3, 4, 4])).data();
+  t.ok(
+    relativeError(
+      Float32Array.of(b0!, b1!, b2!),
+      [a0!, a1!, a2!].map((n) => (n * 3) / 2),
+    ) < 1e-6,
+    '2 and 3',
+  );
+  const refused = (spec: ModelSpec) => read(spec).then(String, String);
+  const clash = { ...choice('yes', 'a'), attributes: { then_branch: branch('three', 2) } };
+  t.match(await refused({ nodes: [...nodes.slice(0, 4), clash], initializers }), /"three" is given twice/);
+  t.match(
+    await refused({
+      nodes: [...nodes.slice(0, 4), choice('no', 'b'), { ...choice('x', 'y') }],
+      initializers,
+    }),
+    /\/choice\/y" \(If\): its input 0, "x", depends on the picture/,
+  );
+  t.match(
+    await refused({
+      nodes: [...nodes.slice(0, 4), { ...clash, inputs: ['no'], outputs: ['y'] }],
+      initializers,
+    }),
+    /it has no else_branch/,
+  );
+  t.match(
+    await refused({
+      nodes: [...nodes.slice(0, 4), choice('yes', 'a'), { op: 'Relu', inputs: ['scaled'], outputs: ['y'] }],
+      initializers,
+    }),
+    /takes "scaled", which no node before it gives/,
+    'what a branch names is gone',
+  );
+});
+
+test('local response normalisation as PyTorch writes it', async (t) => {
+  const attributes = { kernel_shape: [3, 1, 1], pads: [0, 0, 0, 0, 0, 0] };
+  const network = await read({
+    nodes: [
+      { op: 'Mul', inputs: ['x', 'x'], outputs: ['square'] },
+      { op: 'Unsqueeze', inputs: ['square', 'one'], outputs: ['deep'] },
+      {
+        op: 'Pad',
+        inputs: ['deep', 'pads'],
+        outputs: ['padded'],
+      },
+      { op: 'AveragePool', inputs: ['padded'], outputs: ['mean'], attributes },
+      { op: 'Squeeze', inputs: ['mean', 'one'], outputs: ['m'] },
+      { op: 'Flatten', inputs: ['m'], outputs: ['y'] },
+    ],
+    initializers: [ints('one', 1), ints('pads', 0, 0, 1, 0, 0, 0, 0, 1, 0, 0)],
+  });
+  await checkBatch(t, network, 'a mean over channels');
+  const x = await picture([1, 3, 4, 4]);
+  const numbers = await x.data();
+  const square = (channel: number, i: number) => (numbers[channel * 16 + i] ?? 0) ** 2;
+  const expected = [0, 1, 2].flatMap((c) =>
+    Array.from({ length: 16 }, (_, i) => (square(c - 1, i) + square(c, i) + square(c + 1, i)) / 3),
+  );
+  t.ok(relativeError(await logits(network, x).data(), expected) < 1e-6);
+  const three = {
+    op: 'AveragePool',
+    inputs: ['deep'],
+    outputs: ['y'],
+    attributes: { kernel_shape: [3, 2, 2] },
+  };
+  const nodes = [{ op: 'Unsqueeze', inputs: ['x', 'one'], outputs: ['deep'] }, three];
+  const error = await read({ nodes, initializers: [ints('one', 1)] }).then(String, String);
+  t.match(error, /pooling over three axes of space is not supported/);
+});
+
+test('padding that no window of a pooling reaches is left off', async (t) => {
+  const pool = (op: string, pads: readonly number[]): ModelSpec => ({
+    nodes: [
+      { op, inputs: ['x'], outputs: ['p'], attributes: { kernel_shape: [2, 2], strides: [3, 3], pads } },
+      { op: 'Flatten', inputs: ['p'], outputs: ['y'] },
+    ],
+    inputs: [{ name: 'x', dims: ['N', 3, 5, 5] }],
+  });
+  for (const op of ['MaxPool', 'AveragePool']) {
+    const [wide, narrow] = [await read(pool(op, [0, 0, 2, 2])), await read(pool(op, [0, 0, 0, 0]))];
+    const x = await picture([2, 3, 5, 5]);
+    t.deepEqual(await logits(wide, x).data(), await logits(narrow, x).data(), op);
+  }
+});
+
+test('Einstein sums: results that are not named, three factors, what is refused', async (t) => {
+  const einsum = (equation: string, ...inputs: string[]): ModelSpec => ({
+    nodes: [
+      { op: 'Identity', inputs: ['x'], outputs: ['i'] },
+      { op: 'Einsum', inputs: ['i', ...inputs], outputs: ['e'], attributes: { equation } },
+      { op: 'Flatten', inputs: ['e'], outputs: ['y'] },
+    ],
+    initializers: [random('u', [3, 4]), random('v', [4, 2]), random('one', [4])],
+  });
+  const x = await picture([1, 3, 4, 4]);
+  const [u, v] = [random('u', [3, 4]).data!, random('v', [4, 2]).data!];
+  const numbers = await x.data();
+  const sum = (f: (c: number, h: number, w: number) => number) => {
+    let total = 0;
+    for (let c = 0; c < 3; c++)
+      for (let h = 0; h < 4; h++)
+        for (let w = 0; w < 4; w++) total += numbers[(c * 4 + h) * 4 + w]! * f(c, h, w);
+    return total;
+  };
+  const cases: readonly (readonly [string, string[], number[]])[] = [
+    [
+      'nchw,ch,wk->nkh',
+      ['u', 'v'],
+      [0, 1].flatMap((k) =>
+        [0, 1, 2, 3].map((row) => sum((c, h, w) => (h === row ? u[c * 4 + h]! * v[w * 2 + k]! : 0))),
+      ),
+    ],
+    ['nchw, ch, wk -> nk', ['u', 'v'], [0, 1].map((k) => sum((c, h, w) => u[c * 4 + h]! * v[w * 2 + k]!))],
+    ['nchw->nc', [], [0, 1, 2].map((channel) => sum((c) => Number(c === channel)))],
+    ['bchw,ch,wk', ['u', 'v'], [0, 1].map((k) => sum((c, h, w) => u[c * 4 + h]! * v[w * 2 + k]!))],
+  ];
+  for (const [equation, inputs, expected] of cases) {
+    const network = await read(einsum(equation, ...inputs));
+    await checkBatch(t, network, equation);
+    t.ok(relativeError(await logits(network, x).data(), expected) < 1e-5, equation);
+  }
+  const { graph, inputShape } = await read(einsum('nchw,ch,wk->nkh', 'u', 'v'));
+  t.equal(multiplyAdds(graph, shapesOf(graph, inputShape)).get('e'), 3 * 4 * 4 * 2, 'what it costs');
+  for (const bad of ['nchw,hh->n', '...hw,ch->n', 'nchw,c->n', 'nchw->n', 'nchw,ch->nz', 'nchw,ch->nn']) {
+    const error = await read(einsum(bad, 'u')).then(String, String);
+    t.match(error, /the equation ".*" is not supported for 2 inputs/, bad);
+  }
+});
+
 test('TensorFlow order [N, H, W, C] is turned', async (t) => {
   const turn: NodeSpec = {
     op: 'Transpose',
@@ -582,9 +775,16 @@ test('weights in every place and type', async (t) => {
 test('everything that is not supported is listed at once', async (t) => {
   const bad = read({
     nodes: [
-      { op: 'Einsum', inputs: ['x'], outputs: ['a'], name: '/first' },
+      { op: 'Det', inputs: ['x'], outputs: ['a'], name: '/first' },
       { op: 'Loop', inputs: ['a'], outputs: ['b'] },
-      { op: 'Einsum', inputs: ['b'], outputs: ['c'], name: '/second' },
+      {
+        op: 'If',
+        inputs: ['b'],
+        outputs: ['c'],
+        attributes: {
+          then_branch: { nodes: [{ op: 'Det', outputs: ['d'], name: '/second' }], outputs: ['d'] },
+        },
+      },
       { op: 'Relu', inputs: ['c'], outputs: ['y'], domain: 'com.example' },
     ],
   });
@@ -594,7 +794,7 @@ test('everything that is not supported is listed at once', async (t) => {
   );
   t.ok(error instanceof FormatError);
   t.match(String(error), /net\.onnx/);
-  t.match(String(error), /Einsum: \/first, \/second/);
+  t.match(String(error), /Det: \/first, \/second/);
   t.match(String(error), /Loop: b/);
   t.match(String(error), /com\.example\.Relu: y/);
 });

@@ -21,119 +21,187 @@ export type H5Content =
     }
   | { readonly problem: string };
 
-type Library = typeof import('h5wasm');
+/** The library, just loaded. */
+export type Library = typeof import('h5wasm');
+type Module = Awaited<Library['ready']>;
+
+/** WebAssembly's memory grows by pages of so many bytes. */
+const PAGE = 2 ** 16;
 
 const PATH = '/network.h5';
 /** Weights hardly compress: a file that claims so much more than it holds is not a network. */
 const MAX_EXPANSION = 16;
+/** What a weight's name and shape take, at least, in bytes. */
+const OVERHEAD = 64;
+/** How much memory the library may have: a weight, the same packed, and what it needs for itself. */
+const memoryFor = (bytes: number) => 2 ** 26 + 2 * MAX_EXPANSION * bytes;
 
 /** Reads a file. The library is of no use afterwards. */
-export async function readContent({ bytes, name }: H5File): Promise<H5Content> {
-  const library = await import('h5wasm');
-  const { FS } = await library.ready;
-  FS.writeFile(PATH, bytes);
+export async function readContent(library: Library, { bytes, name }: H5File): Promise<H5Content> {
+  const module = await library.ready;
+  module.FS.writeFile(PATH, bytes);
+  confine(module);
   try {
-    const file = new library.File(PATH, 'r');
-    if (file.file_id < 0n) throw new FormatError(`${name}: the HDF5 library cannot open it; is it complete?`);
-    return readFile(library, file, bytes.length, name);
+    return withMemory(memoryFor(bytes.length), () => {
+      const file = new library.File(PATH, 'r');
+      if (file.file_id < 0n)
+        throw new FormatError(`${name}: the HDF5 library cannot open it; is it complete?`);
+      return readFile(file, { library, file: name, size: bytes.length });
+    });
   } catch (error) {
     if (error instanceof FormatError) return { problem: error.message };
     return { problem: `${name} is a damaged HDF5 file: ${String(error).slice(0, 200)}` };
   }
 }
 
-function readFile(library: Library, file: File, size: number, name: string): H5Content {
-  const text = attribute(file, 'model_config', size);
-  if (typeof text !== 'string') {
+/** Shuts the library in with its one file, and has it say when it cannot read. */
+function confine(module: Module): void {
+  const { FS } = module;
+  // A file may name others, for links or for data: of those there are none, and no devices.
+  const open = FS.open;
+  FS.open = (path, ...rest) => open(path === PATH ? path : '', ...rest);
+  // These only return that they failed, and what lay in memory would be taken for what was read.
+  for (const name of ['get_dataset_data', 'get_attribute_data'] as const) {
+    const read = module[name] as (...parameters: unknown[]) => number;
+    module[name] = (...parameters: unknown[]) => {
+      const status = read(...parameters);
+      if (status < 0) throw new Error('what it says lies somewhere is not there or is damaged');
+      return status;
+    };
+  }
+}
+
+/** Runs what may not make a WebAssembly memory larger than `limit` bytes: allocating fails beyond. */
+function withMemory<T>(limit: number, run: () => T): T {
+  const { prototype } = WebAssembly.Memory;
+  const { grow } = prototype;
+  prototype.grow = function (pages) {
+    if (this.buffer.byteLength + pages * PAGE > limit) throw new RangeError(`more than ${limit} bytes`);
+    return grow.call(this, pages);
+  };
+  try {
+    return run();
+  } finally {
+    prototype.grow = grow;
+  }
+}
+
+/** An open file. */
+interface Source {
+  readonly library: Library;
+  readonly file: string;
+  /** Its size in bytes: the measure of what it can hold. */
+  readonly size: number;
+}
+
+function readFile(root: File, source: Source): H5Content {
+  const { library, file } = source;
+  const text = attribute(root, 'model_config', source)?.[0];
+  if (text === undefined) {
     throw new FormatError(
-      `${name} holds no model: it has no model_config. If it holds weights alone, save the whole model with model.save("name.h5")`,
+      `${file} holds no model: it has no model_config. If it holds weights alone, save the whole model with model.save("name.h5")`,
     );
   }
-  const root = file.get('model_weights');
-  if (!(root instanceof library.Group)) throw new FormatError(`${name} has no group "model_weights"`);
-  const config = parseObject(text, `${name}: model_config`);
-  const kerasVersion = attribute(file, 'keras_version', size) ?? attribute(root, 'keras_version', size);
+  const weights = root.get('model_weights');
+  if (!(weights instanceof library.Group)) throw new FormatError(`${file} has no group "model_weights"`);
+  const config = parseObject(text, `${file}: model_config`);
+  const version = attribute(root, 'keras_version', source) ?? attribute(weights, 'keras_version', source);
   return {
     config: text,
-    kerasVersion,
-    weights: [...weightsOf(library, root, innerModels(config), size, name)],
+    kerasVersion: version?.[0],
+    weights: [...weightsOf(weights, innerModels(config), source)],
   };
 }
 
 /**
  * Every weight under "layer/weight", by the lists of names that Keras keeps; an inner model's under "model/.../weight".
  */
-function weightsOf(
-  library: Library,
-  root: Group,
-  inner: ReadonlySet<string>,
-  size: number,
-  file: string,
-): Map<string, HostTensor> {
+function weightsOf(root: Group, inner: ReadonlySet<string>, source: Source): Map<string, HostTensor> {
+  const { library, file, size } = source;
   const weights = new Map<string, HostTensor>();
   let read = 0;
-  for (const layer of names(root, 'layer_names', size, file)) {
-    const group = root.get(layer);
+  for (const layer of names(root, 'layer_names', source)) {
+    const group = at(`${file}: layer ${quote(layer)}`, () => root.get(layer));
     if (!(group instanceof library.Group))
       throw new FormatError(`${file}: model_weights has no group ${quote(layer)}`);
-    for (const weight of names(group, 'weight_names', size, file)) {
-      const dataset = group.get(weight);
+    for (const weight of names(group, 'weight_names', source)) {
       const where = `${file}: weight ${quote(weight)} of layer ${quote(layer)}`;
-      const shape = shapeOf(library, dataset, where);
       const path = weight.replace(/:\d+$/, '');
       // A weight keeps the layer's name of the day it was made; the group has the name that the layer has now.
       const short = `${layer}/${path.slice(path.lastIndexOf('/') + 1)}`;
       const key = inner.has(layer) || weights.has(short) ? `${layer}/${path}` : short;
       if (weights.has(key)) throw new FormatError(`${where} is listed twice`);
-      read += (elementCount(shape) ?? Infinity) * 4;
-      if (read > size * MAX_EXPANSION) {
-        throw new FormatError(`${where}: the weights are larger than the file can hold`);
-      }
-      weights.set(key, { shape, data: numbersOf((dataset as Dataset).value, where) });
+      const tensor = at(where, () => {
+        const dataset = group.get(weight);
+        const { shape, count } = shapeOf(dataset, where, source);
+        read += count * 4 + OVERHEAD;
+        if (read > size * MAX_EXPANSION) {
+          throw new FormatError(`${where}: the weights are larger than the file can hold`);
+        }
+        return { shape, data: numbersOf((dataset as Dataset).value, count, where) };
+      });
+      weights.set(key, tensor);
     }
   }
   return weights;
 }
 
-function shapeOf(library: Library, dataset: Entity | null, where: string): readonly number[] {
-  const metadata = dataset instanceof library.Dataset ? dataset.metadata : undefined;
-  const shape = metadata?.shape ?? undefined;
-  if (!metadata?.littleEndian || shape === undefined || elementCount(shape) === undefined) {
-    throw new FormatError(`${where} is not a dataset of little-endian numbers`);
+/** Runs what asks the library for one thing, and says which when that fails. */
+function at<T>(where: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof FormatError) throw error;
+    throw new FormatError(`${where} is damaged: ${String(error).slice(0, 200)}`);
   }
-  return shape;
 }
 
-function numbersOf(value: unknown, where: string): Float32Array {
-  if (value instanceof Float32Array) return value;
-  if (value instanceof Float64Array) return Float32Array.from(value);
-  if (typeof value === 'number') return Float32Array.of(value);
+function shapeOf(
+  dataset: Entity | null,
+  where: string,
+  { library }: Source,
+): { shape: readonly number[]; count: number } {
+  if (dataset instanceof library.ExternalLink)
+    throw new FormatError(`${where} lies in another file; only networks in one file are read`);
+  const metadata = dataset instanceof library.Dataset ? dataset.metadata : undefined;
+  const shape = metadata?.shape ?? undefined;
+  const count = shape && elementCount(shape);
+  if (!metadata?.littleEndian || shape === undefined || count === undefined)
+    throw new FormatError(`${where} is not a dataset of little-endian numbers`);
+  return { shape, count };
+}
+
+function numbersOf(value: unknown, count: number, where: string): Float32Array {
+  const numbers = typeof value === 'number' ? Float32Array.of(value) : value;
+  const floats = numbers instanceof Float64Array ? Float32Array.from(numbers) : numbers;
+  if (floats instanceof Float32Array && floats.length === count) return floats;
   throw new FormatError(`${where} does not hold 32-bit or 64-bit floating-point numbers`);
 }
 
 /** A list of names, which Keras spreads over "key0", "key1", ... where it is long. */
-function names(group: Group, key: string, size: number, file: string): string[] {
-  const whole = attribute(group, key, size);
+function names(group: Group, key: string, source: Source): string[] {
+  const whole = attribute(group, key, source);
   const parts = whole === undefined ? [] : [whole];
   for (let i = 0; parts.length === i; i++) {
-    const part = attribute(group, `${key}${i}`, size);
+    const part = attribute(group, `${key}${i}`, source);
     if (part !== undefined) parts.push(part);
   }
-  const list = parts.flat();
-  if (parts.length > 0 && list.every((name) => typeof name === 'string')) return list as string[];
-  throw new FormatError(
-    `${file}: ${quote(group.path)} has ${quote(parts)} as ${key}; expected a list of names`,
-  );
+  if (parts.length > 0) return parts.flat();
+  throw new FormatError(`${source.file}: ${quote(group.path)} has no ${key}`);
 }
 
-/** An attribute's value; undefined where there is none. */
-function attribute(group: Group, key: string, size: number): unknown {
-  const own: Readonly<Record<string, Attribute>> = group.attrs;
-  const found = Object.hasOwn(own, key) ? own[key] : undefined;
-  if (found === undefined) return undefined;
-  const { metadata } = found;
-  if (metadata.size * metadata.total_size > size) throw new FormatError(`${key} is larger than the file`);
-  const { value } = found;
-  // An empty list of names is an empty list of numbers to NumPy.
-  return ArrayBuffer.isView(value) && value.byteLength === 0 ? [] : (value ?? undefined);
+/** An attribute's texts, one or a list of them; undefined where there is no such attribute. */
+function attribute(group: Group, key: string, { library, file, size }: Source): string[] | undefined {
+  const where = `${file}: the attribute ${key} of ${quote(group.path)}`;
+  return at(where, () => {
+    const own: Readonly<Record<string, Attribute>> = group.attrs;
+    const found = Object.hasOwn(own, key) ? own[key] : undefined;
+    if (found === undefined) return undefined;
+    const { type, size: bytes, total_size: count } = found.metadata;
+    // An empty list of names is an empty list of numbers to NumPy.
+    if (count === 0) return [];
+    if (type !== library.Module.H5T_class_t.H5T_STRING.value) throw new FormatError(`${where} holds no text`);
+    if (bytes * count > size) throw new FormatError(`${where} is larger than the file`);
+    return [found.value].flat() as string[];
+  });
 }

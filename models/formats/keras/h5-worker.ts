@@ -3,4 +3,4 @@
 import { serve } from '#platform';
 import { type H5File, readContent } from './h5-content.ts';
 
-serve((message) => readContent(message as H5File));
+serve(async (message) => readContent(await import('h5wasm'), message as H5File));

@@ -17,16 +17,29 @@ const timeLimitFor = (bytes: number) => 60_000 + bytes / 1000;
 /** Beside this file, and with its extension: TypeScript or what it is compiled to. */
 const worker = new URL(import.meta.url.replace(/h5(\.[jt]s)$/, 'h5-worker$1'));
 
+/** Has a file read apart from the program; resolves to its content. */
+export type ReadApart = (file: H5File) => Promise<unknown>;
+
+/** By a process or worker of the file's own. */
+const readApart: ReadApart = async (file) => {
+  const reader = apart(worker);
+  try {
+    return await reader.ask(file, timeLimitFor(file.bytes.length));
+  } finally {
+    reader.end();
+  }
+};
+
 /**
  * Reads a Keras model: functional or Sequential, as `model.save('name.h5')` writes it. The HDF5 library runs apart,
- * since damaged files can crash it or keep it busy for ever; after `timeLimit` milliseconds it is ended.
+ * since damaged files can crash it or keep it busy for ever: its time and its memory are bounded by the file's size.
  *
  * @throws {FormatError} if the file is malformed, holds weights alone, or a network that Limelight cannot compute.
  */
 export async function readKerasH5(
   bytes: Uint8Array,
   fileName: string,
-  timeLimit = timeLimitFor(bytes.length),
+  read = readApart,
 ): Promise<ImportedNetwork> {
   if (!SIGNATURE.every((byte, i) => bytes[i] === byte)) {
     const zip = bytes[0] === 0x50 && bytes[1] === 0x4b;
@@ -35,8 +48,7 @@ export async function readKerasH5(
       : 'is it complete?';
     throw new FormatError(`${fileName} is not an HDF5 file; ${hint}`);
   }
-  const message: H5File = { bytes, name: fileName };
-  const content = (await apart(worker, message, timeLimit).catch((cause) => {
+  const content = (await read({ bytes, name: fileName }).catch((cause) => {
     throw new FormatError(`${fileName}: the HDF5 library cannot read it: ${String(cause).slice(0, 200)}`, {
       cause,
     });

@@ -5,7 +5,7 @@ import type { Tensor } from '../../../engine/index.ts';
 import type { GraphNode } from '../../graph.ts';
 import { FormatError } from '../errors.ts';
 import type { Constant, NumberType } from './constant.ts';
-import type { AttributeProto, NodeProto } from './messages.ts';
+import type { AttributeProto, GraphProto, NodeProto } from './messages.ts';
 
 /** A value that a node of the graph computes; on the device every number is a float32. */
 export interface Computed {
@@ -78,6 +78,8 @@ export interface Call {
     parameters: Readonly<Record<string, Constant | undefined>>,
     make: (name: string, input: string) => GraphNode,
   ): Value;
+  /** The outputs of a graph inside the node, which sees the values around it; what it names itself is gone afterwards. */
+  walk(graph: GraphProto): readonly Value[];
   /** A tensor attribute's value. */
   tensor(name: string): Constant | undefined;
 }

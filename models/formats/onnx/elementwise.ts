@@ -76,6 +76,9 @@ const negativePart = (x: Tensor): Tensor => ops.neg(ops.relu(ops.neg(x)));
 const elu = (x: Tensor, a: number): Tensor =>
   ops.add(ops.relu(x), ops.affine(ops.exp(negativePart(x)), a, -a));
 
+/** a (exp(x / a) - 1) below 0, x above (Barron 2017). */
+const celu = (x: Tensor, a: number): Tensor => ops.scale(elu(ops.scale(x, 1 / a), 1), a);
+
 /** Where a mask of 0 and 1 says so, a, else b. */
 const where = (mask: Tensor, a: Tensor, b: Tensor): Tensor =>
   ops.add(ops.mul(mask, a), ops.mul(not(mask), b));
@@ -243,6 +246,19 @@ export const elementwise: Readonly<Record<string, Builder>> = {
     beta: 0.5,
   }),
   HardSwish: unary('hardSwish', ops.hardSwish),
+  Celu: unary('celu', (x, alpha) => celu(x, alpha!), { alpha: 1 }),
+  Softplus: unary('softplus', (x) => ops.softplus(x)),
+  Softsign: unary('softsign', (x) => ops.div(x, ops.affine(ops.abs(x), 1, 1))),
+  ThresholdedRelu: unary('thresholdedRelu', (x, alpha) => ops.mul(x, ops.step(ops.affine(x, 1, -alpha!))), {
+    alpha: 1,
+  }),
+  Reciprocal: unary(
+    'reciprocal',
+    (x) => ops.reciprocal(x),
+    {},
+    (x) => 1 / x,
+  ),
+  Sign: unary('sign', (x) => ops.sign(x), {}, Math.sign),
   Mish: unary('mish', (x) => ops.mul(x, ops.tanh(ops.softplus(x)))),
   Gelu: gelu,
   PRelu: prelu,
@@ -272,6 +288,21 @@ export const elementwise: Readonly<Record<string, Builder>> = {
     'lessOrEqual',
     (a, b) => not(ops.greater(a, b)),
     (a, b) => Number(a <= b),
+    'bool',
+  ),
+  Not: (call) =>
+    call.apply({
+      kind: 'not',
+      operands: { x: call.input(0) },
+      device: (x) => not(x!),
+      fold: (x) => map('bool', (a) => Number(a === 0), x!),
+    }),
+  And: binary('and', ops.mul, (a, b) => Number(a !== 0 && b !== 0), 'bool'),
+  Or: binary('or', ops.maximum, (a, b) => Number(a !== 0 || b !== 0), 'bool'),
+  Xor: binary(
+    'xor',
+    (a, b) => not(ops.equal(a, b)),
+    (a, b) => Number((a !== 0) !== (b !== 0)),
     'bool',
   ),
   Where: (call) => {

@@ -54,12 +54,39 @@ const scatterND: Builder = (call) => {
   return call.fold(scatter, data, indices, updates);
 };
 
+/** Halves go to the even neighbour. */
+const roundToEven = (x: number): number => {
+  const down = Math.floor(x);
+  return x - down === 0.5 ? down + (down % 2 === 0 ? 0 : 1) : Math.round(x);
+};
+
+/** Coordinates of what is not 0, one column each: [rank, count]. */
+const nonZero: Builder = (call) => {
+  const x = needed(call, 0);
+  return call.fold(() => {
+    const found = Array.from(x.data.keys()).filter((i) => x.data[i] !== 0);
+    const strides = stridesOf(x.shape);
+    const coordinates = strides.flatMap((stride, axis) =>
+      found.map((i) => Math.floor(i / stride) % x.shape[axis]!),
+    );
+    return constant('int', [x.shape.length, found.length], coordinates);
+  }, x);
+};
+
+/** The branch that a known condition takes, as if it stood in the file in place of the choice. */
+const branch: Builder = (call) => {
+  const taken = needed(call, 0).data[0] !== 0 ? 'then_branch' : 'else_branch';
+  const graph = call.attribute(taken)?.graph;
+  if (graph === undefined) throw new FormatError(`it has no ${taken}`);
+  return call.walk(graph);
+};
+
 export const folded: Readonly<Record<string, Builder>> = {
   Floor: elementwise(1, Math.floor),
   Ceil: elementwise(1, Math.ceil),
+  Round: elementwise(1, roundToEven),
   Mod: mod,
-  Not: elementwise(1, (a) => Number(a === 0), 'bool'),
-  And: elementwise(2, (a, b) => Number(a !== 0 && b !== 0), 'bool'),
-  Or: elementwise(2, (a, b) => Number(a !== 0 || b !== 0), 'bool'),
+  NonZero: nonZero,
   ScatterND: scatterND,
+  If: branch,
 };

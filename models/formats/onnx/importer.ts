@@ -22,7 +22,7 @@ import {
   type Value,
 } from './call.ts';
 import { type Constant, strided, stridesOf } from './constant.ts';
-import type { GraphProto, NodeProto } from './messages.ts';
+import { type GraphProto, graphsIn, type NodeProto } from './messages.ts';
 import { operators } from './operators.ts';
 import { type Parts, readTensor } from './tensors.ts';
 
@@ -46,14 +46,15 @@ export const isStandard = (domain: string): boolean => domain === '' || domain =
 
 /** Refuses what is not supported, all of it at once. */
 export function checkOperators(graph: GraphProto): void {
-  const longest = graph.nodes.reduce((most, node) => Math.max(most, node.inputs.length), 0);
-  if (graph.nodes.length > LIMITS.nodes || longest > LIMITS.inputs) {
+  const nodes = graphsIn(graph).flatMap((one) => one.nodes);
+  const longest = nodes.reduce((most, node) => Math.max(most, node.inputs.length), 0);
+  if (nodes.length > LIMITS.nodes || longest > LIMITS.inputs) {
     throw new FormatError(
-      `it has ${graph.nodes.length} nodes of up to ${longest} inputs; ${LIMITS.nodes} of ${LIMITS.inputs} are read`,
+      `it has ${nodes.length} nodes of up to ${longest} inputs; ${LIMITS.nodes} of ${LIMITS.inputs} are read`,
     );
   }
   const unknown = new Map<string, string[]>();
-  for (const node of graph.nodes) {
+  for (const node of nodes) {
     if (isStandard(node.domain) && operators.has(node.operator)) continue;
     const operator = isStandard(node.domain) ? node.operator : `${node.domain}.${node.operator}`;
     const names = unknown.get(operator) ?? [];
@@ -235,6 +236,7 @@ export function importNodes(
       },
       fold: (f, ...from) => fold(f, from),
       charge,
+      walk: inside,
       layer: (x, own, make) =>
         compute(nameOf(node), { x, ...own }, ({ name, inputs: [input], parameters }) => {
           return { ...make(name, input!), parameters };
@@ -244,7 +246,7 @@ export function importNodes(
     return Array.isArray(built) ? built : [built as Value];
   };
 
-  for (const node of graph.nodes) {
+  const enter = (node: NodeProto) => {
     try {
       const results = build(node);
       node.outputs.forEach((name, i) => {
@@ -259,7 +261,27 @@ export function importNodes(
       if (!(cause instanceof LimelightError || cause instanceof RangeError)) throw cause;
       throw new FormatError(`node "${nameOf(node)}" (${node.operator}): ${cause.message}`, { cause });
     }
-  }
+  };
+
+  /** Graphs beside each other may use the same names, so these are forgotten. */
+  const inside: Call['walk'] = (inner) => {
+    for (const proto of inner.initializers) {
+      if (values.has(proto.name) || initializers.has(proto.name)) {
+        throw new FormatError(`"${proto.name}" is given twice`);
+      }
+      initializers.set(proto.name, proto);
+    }
+    inner.nodes.forEach(enter);
+    const results = inner.outputs.map(({ name }) => lookUp(name));
+    for (const name of inner.nodes.flatMap((node) => node.outputs)) values.delete(name);
+    for (const { name } of inner.initializers) {
+      initializers.delete(name);
+      values.delete(name);
+    }
+    return results;
+  };
+
+  graph.nodes.forEach(enter);
   return { nodes, tensors, values };
 }
 

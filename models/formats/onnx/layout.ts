@@ -337,6 +337,47 @@ const gather: Builder = (call) => {
   });
 };
 
+/** Blocks of channels become blocks of pixels, or the other way round; channels count blocks first (DCR) or last. */
+function blocks(toSpace: boolean): Builder {
+  return (call) => {
+    const x = call.input(0);
+    const size = call.int('blocksize', 0);
+    const columnRowDepth = toSpace && call.text('mode', 'DCR') === 'CRD';
+    const [, channels = 0, ...plane] = x.shape;
+    const fits = toSpace ? channels % size ** 2 === 0 : plane.every((n) => n % size === 0);
+    if (x.shape.length !== 4 || size < 1 || !fits) {
+      throw new FormatError(`blocks of ${size} do not fit [${x.shape.join(', ')}]`);
+    }
+    return call.apply({
+      kind: toSpace ? 'depthToSpace' : 'spaceToDepth',
+      operands: { x },
+      device: (t) => {
+        const [n, c, h, w] = t!.shape as [number, number, number, number];
+        const depth = c / size ** 2;
+        const [split, order, shape] = !toSpace
+          ? [
+              [n, c, h / size, size, w / size, size],
+              [0, 3, 5, 1, 2, 4],
+              [n, c * size ** 2, h / size, w / size],
+            ]
+          : columnRowDepth
+            ? [
+                [n, depth, size, size, h, w],
+                [0, 1, 4, 2, 5, 3],
+                [n, depth, h * size, w * size],
+              ]
+            : [
+                [n, size, size, depth, h, w],
+                [0, 3, 4, 1, 5, 2],
+                [n, depth, h * size, w * size],
+              ];
+        return ops.reshape(ops.transpose(ops.reshape(t!, split), order), shape);
+      },
+      attributes: { size, ...(columnRowDepth && { mode: 'CRD' }) },
+    });
+  };
+}
+
 /** Input coordinate of each output coordinate -before … n + after - 1, by padding mode. */
 const PADDING: Readonly<Record<string, (at: number, n: number) => number>> = {
   edge: (at, n) => Math.min(Math.max(at, 0), n - 1),
@@ -433,6 +474,8 @@ export const layout: Readonly<Record<string, Builder>> = {
   Split: split,
   Gather: gather,
   Pad: pad,
+  DepthToSpace: blocks(true),
+  SpaceToDepth: blocks(false),
   Constant: constantNode,
   ConstantOfShape: constantOfShape,
   Range: range,

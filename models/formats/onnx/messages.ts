@@ -31,6 +31,8 @@ export interface AttributeProto {
   readonly int: number;
   readonly text: string;
   readonly tensor?: TensorProto;
+  /** A branch of an `If`. */
+  readonly graph?: GraphProto;
   readonly floats: readonly number[];
   readonly ints: readonly number[];
 }
@@ -95,6 +97,7 @@ const MESSAGES: Readonly<Record<string, Readonly<Record<number, readonly [name: 
     3: ['int', 'int'],
     4: ['text', 'text'],
     5: ['tensor', 'Tensor?'],
+    6: ['graph', 'Graph?'],
     7: ['floats', 'float[]'],
     8: ['ints', 'int[]'],
   },
@@ -150,6 +153,9 @@ const PRIMITIVES: Readonly<Record<string, Primitive>> = {
   },
 };
 
+/** Messages within each other: enough for branches within branches. */
+const DEPTH_LIMIT = 64;
+
 /** Messages in one file: far more than any network has, few enough to hold in memory. */
 const MESSAGE_LIMIT = 1_000_000;
 
@@ -162,7 +168,13 @@ function endOf(reader: Reader): number {
   return reader.pos + length;
 }
 
-function decodeMessage(type: string, reader: Reader, budget: { left: number }): Record<string, unknown> {
+function decodeMessage(
+  type: string,
+  reader: Reader,
+  budget: { left: number },
+  depth = 0,
+): Record<string, unknown> {
+  if (depth > DEPTH_LIMIT) throw new RangeError(`its parts lie ${DEPTH_LIMIT} deep in each other`);
   if (--budget.left < 0) throw new RangeError(`it has more than ${MESSAGE_LIMIT} parts`);
   const fields = MESSAGES[type]!;
   const message: Record<string, unknown> = {};
@@ -190,7 +202,7 @@ function decodeMessage(type: string, reader: Reader, budget: { left: number }): 
     const list = repeated ? (message[name] as unknown[]) : undefined;
     if (primitive === undefined) {
       reader.len = endOf(reader);
-      const value = decodeMessage(element, reader, budget);
+      const value = decodeMessage(element, reader, budget, depth + 1);
       reader.len = len;
       if (list) list.push(value);
       else message[name] = value;
@@ -215,6 +227,14 @@ function decode(type: string, bytes: Uint8Array, name: string, what: string): un
     throw new FormatError(`${name} is not a complete ${what}: ${reason}`, { cause });
   }
 }
+
+/** A graph and those inside its nodes. */
+export const graphsIn = (graph: GraphProto): GraphProto[] => [
+  graph,
+  ...graph.nodes.flatMap((node) =>
+    node.attributes.flatMap((attribute) => (attribute.graph ? graphsIn(attribute.graph) : [])),
+  ),
+];
 
 /** An ONNX file's model; `name` stands for the file in messages. */
 export const decodeModel = (bytes: Uint8Array, name: string): ModelProto =>

@@ -7,6 +7,7 @@ import * as layers from '../../layers.ts';
 import { FormatError } from '../errors.ts';
 import { axisOf, type Builder, type Call, type Computed, choose, isConstant, type Value } from './call.ts';
 import { broadcastTo, type Constant, map, reshape, transpose } from './constant.ts';
+import { einsum } from './einsum.ts';
 
 type Pair = readonly [y: number, x: number];
 type Sides = readonly [top: number, left: number, bottom: number, right: number];
@@ -180,7 +181,8 @@ const maxPool: Builder = (call) => {
   const { kernel, stride, dilation } = window;
   const ceilMode = call.int('ceil_mode', 0) !== 0;
   const columnMajor = call.int('storage_order', 0) !== 0;
-  const options = (p: Tensor) => ({ kernel, stride, dilation, ceilMode, padding: window.padding(sizeOf(p)) });
+  const padding = (p: Tensor) => (ceilMode ? window.padding(sizeOf(p)) : reached(window, sizeOf(p)));
+  const options = (p: Tensor) => ({ kernel, stride, dilation, ceilMode, padding: padding(p) });
   const attributes = { ...window.attributes, ceilMode };
   const y = call.apply({
     kind: 'maxPool',
@@ -200,8 +202,51 @@ const maxPool: Builder = (call) => {
   return [y, indices];
 };
 
+/** Sides without the end that no window reaches, which some exporters pad for the sake of rounding up. */
+function reached({ kernel, stride, dilation, padding }: Window, size: Pair): Sides {
+  const sides = padding(size);
+  const after = [0, 1].map((i) => {
+    const free = size[i]! + sides[i]! + sides[2 + i]! - dilation[i]! * (kernel[i]! - 1) - 1;
+    return Math.max(0, sides[2 + i]! - (free > 0 ? free % stride[i]! : 0));
+  });
+  return [sides[0], sides[1], after[0]!, after[1]!];
+}
+
+/** A mean over a third axis of space alone, which is how PyTorch writes local response normalisation. */
+const averageOfDepth: Builder = (call) => {
+  const lists = [
+    call.ints('kernel_shape') ?? [],
+    call.ints('strides') ?? [1, 1, 1],
+    call.ints('pads')?.slice(0, 3) ?? [0, 0, 0],
+    call.ints('pads')?.slice(3) ?? [0, 0, 0],
+  ];
+  const still = [1, 1, 0, 0];
+  const plain = call.text('auto_pad', 'NOTSET') === 'NOTSET' && call.int('ceil_mode', 0) === 0;
+  if (!plain || lists.some((list, i) => list.length !== 3 || list[1] !== still[i] || list[2] !== still[i])) {
+    throw new FormatError('pooling over three axes of space is not supported');
+  }
+  const [kernel, stride, before, after] = lists.map(([depth]) => depth!) as [number, number, number, number];
+  const countIncludePad = call.int('count_include_pad', 0) !== 0;
+  return call.apply({
+    kind: 'avgPool',
+    operands: { x: call.input(0) },
+    device: (t) => {
+      const [batch, channels, depth, ...plane] = t!.shape as [number, number, number, ...number[]];
+      const y = ops.avgPool2d(ops.reshape(t!, [batch, channels, depth, -1]), {
+        kernel: [kernel, 1],
+        stride: [stride, 1],
+        padding: [before, 0, after, 0],
+        countIncludePad,
+      });
+      return ops.reshape(y, [batch, channels, y.shape[2]!, ...plane]);
+    },
+    attributes: { kernel: lists[0], stride: lists[1], countIncludePad },
+  });
+};
+
 const averagePool: Builder = (call) => {
   const x = call.input(0);
+  if (x.shape.length === 5) return averageOfDepth(call);
   const rank = spatialRank(x);
   const window = windowOf(call, rank, undefined);
   const { kernel, stride, dilation } = window;
@@ -217,7 +262,13 @@ const averagePool: Builder = (call) => {
     operands: { x },
     device: (t) =>
       onPlanes(t!, (p) =>
-        ops.avgPool2d(p, { kernel, stride, ceilMode, countIncludePad, padding: window.padding(sizeOf(p)) }),
+        ops.avgPool2d(p, {
+          kernel,
+          stride,
+          ceilMode,
+          countIncludePad,
+          padding: ceilMode ? window.padding(sizeOf(p)) : reached(window, sizeOf(p)),
+        }),
       ),
     attributes: { ...window.attributes, ceilMode, countIncludePad },
   });
@@ -411,6 +462,7 @@ function softmax(kind: string, device: (x: Tensor, axis: number) => Tensor): Bui
 
 export const neural: Readonly<Record<string, Builder>> = {
   Conv: conv,
+  Einsum: einsum,
   ConvTranspose: convTranspose,
   MaxPool: maxPool,
   AveragePool: averagePool,

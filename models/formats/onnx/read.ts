@@ -9,7 +9,7 @@ import type { ImportedNetwork, OpenPart } from '../imported.ts';
 import type { Computed, Value } from './call.ts';
 import { isConstant } from './call.ts';
 import { checkOperators, type Imported, importNodes, isStandard } from './importer.ts';
-import { decodeModel, type GraphProto, type ModelProto, type ValueProto } from './messages.ts';
+import { decodeModel, type GraphProto, graphsIn, type ModelProto, type ValueProto } from './messages.ts';
 import { ELEMENT_TYPES, openParts, type Parts } from './tensors.ts';
 
 /** The last version of ONNX's operators that is read. Older ones than 7 are where they mean the same. */
@@ -64,10 +64,11 @@ function located<T>(name: string, f: () => T): T {
 }
 
 /** Every tensor that may lie in another file. */
-const tensorsOf = (graph: GraphProto) => [
-  ...graph.initializers,
-  ...graph.nodes.flatMap((node) => node.attributes.flatMap(({ tensor }) => (tensor ? [tensor] : []))),
-];
+const tensorsOf = (whole: GraphProto) =>
+  graphsIn(whole).flatMap((graph) => [
+    ...graph.initializers,
+    ...graph.nodes.flatMap((node) => node.attributes.flatMap(({ tensor }) => (tensor ? [tensor] : []))),
+  ]);
 
 /** Opens the files that hold the data of a graph's tensors. */
 export const partsOf = (graph: GraphProto, openPart: OpenPart): Promise<Parts> =>
@@ -240,7 +241,10 @@ function sameAt(size: readonly number[], a: ReturnType<typeof read>, b: ReturnTy
   }
   return [...a.tensors].every(([key, { data }]) => {
     const other = b.tensors.get(key)?.data;
-    return data === other || (data.length === other?.length && data.every((n, i) => Object.is(n, other[i])));
+    if (data === other || data.length !== other?.length) return data === other;
+    // Most are views of the file.
+    if (data.buffer === other.buffer && data.byteOffset === other.byteOffset) return true;
+    return data.every((n, i) => Object.is(n, other[i]));
   });
 }
 
@@ -251,8 +255,9 @@ function firstThatReads<T>(
 ): { example: T; size: readonly [number, number] } {
   const open = height === undefined && width === undefined;
   const sizes = EXAMPLES.map((n) => [height ?? width ?? n, width ?? height ?? n] as const);
+  const tried = open ? sizes : sizes.slice(0, 1);
   let first: FormatError | undefined;
-  for (const size of open ? sizes : sizes.slice(0, 1)) {
+  for (const size of tried) {
     try {
       return { example: f(size), size };
     } catch (error) {
@@ -260,13 +265,19 @@ function firstThatReads<T>(
       first ??= error;
     }
   }
-  throw first;
+  if (!open) throw first;
+  throw new FormatError(
+    `${first!.message}\n  The file leaves the size of its input open, and none of these is taken: ` +
+      `${EXAMPLES.join(', ')}; say which it was made for`,
+    { cause: first },
+  );
 }
 
 /**
  * Reads an ONNX file (opsets 7 to 21) with one picture [N, C, H, W] as its input and a row of class scores as its
  * output. What is known when the file is read is folded; every other operator is a node that can be explained. The
- * file's batch counts as any. `openPart` gives the files of external data.
+ * file's batch counts as any. `openPart` gives the files of external data; `wanted` is the size to read the network for
+ * where the file leaves it open: sizes to which shapes in the file are tied are found by trying otherwise.
  *
  * @throws {FormatError} if the file is malformed, is no such network, or uses what is not supported; all unsupported
  * operators are listed at once.
@@ -275,17 +286,20 @@ export async function readOnnx(
   bytes: Uint8Array,
   fileName: string,
   openPart: OpenPart,
+  wanted?: readonly [height: number, width: number],
 ): Promise<ImportedNetwork> {
   const { graph, opset } = openModel(decodeModel(bytes, fileName), fileName);
   const parts = await partsOf(graph, openPart);
   return located(fileName, () => {
-    const input = pictureInput(graph);
-    const { example, size } = firstThatReads(input.size, (size) => read(graph, opset, parts, input, size));
-    const free = input.size.every((n) => n === undefined);
+    const own = pictureInput(graph);
+    const size = own.size.map((n, axis) => n ?? wanted?.[axis]) as [number | undefined, number | undefined];
+    const input = { ...own, size };
+    const { example, size: taken } = firstThatReads(size, (one) => read(graph, opset, parts, input, one));
+    const free = own.size.every((n) => n === undefined);
     return {
       graph: example.network,
       tensors: example.tensors,
-      inputShape: [1, input.channels, ...size],
+      inputShape: [1, input.channels, ...taken],
       anySize: free && worksAtAnySize(),
       probabilities: example.probabilities,
     };

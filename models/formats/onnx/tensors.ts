@@ -109,11 +109,11 @@ function externalBytes(proto: TensorProto, parts: Parts, expected: number): Uint
   return part.subarray(offset, offset + length);
 }
 
-/** The bytes of an aligned little-endian float32 tensor as they are; otherwise undefined. */
-const floatView = (bytes: Uint8Array): Float32Array | undefined =>
-  bytes.byteOffset % 4 === 0
-    ? new Float32Array(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.byteLength / 4)
-    : undefined;
+/** The bytes of a little-endian float32 tensor as they are if they are aligned, or else a copy. */
+function floatView(bytes: Uint8Array): Float32Array {
+  const { buffer, byteOffset, byteLength } = bytes.byteOffset % 4 === 0 ? bytes : new Uint8Array(bytes);
+  return new Float32Array(buffer as ArrayBuffer, byteOffset, byteLength / 4);
+}
 
 /** A tensor's value. Refuses element types without a number, and data that does not fill the shape. */
 export function readTensor(proto: TensorProto, parts: Parts): Constant {
@@ -137,8 +137,7 @@ export function readTensor(proto: TensorProto, parts: Parts): Constant {
     );
   }
   const named = { type, shape: dims, ...(name !== '' && { name }) };
-  const view = raw !== undefined && element.name === 'float' ? floatView(raw) : undefined;
-  if (view) return { ...named, data: view };
+  if (raw !== undefined && element.name === 'float') return { ...named, data: floatView(raw) };
   const data = type === 'float' ? new Float32Array(count) : new Float64Array(count);
   if (raw === undefined) data.set(proto[field].map(fromField));
   else {

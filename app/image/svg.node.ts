@@ -6,7 +6,7 @@ import { Resvg, type ResvgRenderOptions } from '@resvg/resvg-js';
 import { LimelightError } from '../../engine/errors.ts';
 import type { Pixels } from '../../models/pixels.ts';
 import { MAX_PIXELS } from './limits.ts';
-import { encodePng } from './png.ts';
+import { encodePng } from './png.node.ts';
 
 export const PAPER = '#ffffff';
 export const INK = '#1c1e21';

@@ -1,0 +1,138 @@
+// The operations that derivatives of every family are made of: a x + b, views, index maps, and sum and broadcast, each
+// the other's adjoint. Their own derivatives are among themselves, so this file needs no other family.
+
+import { unary } from '../../kernels/elementwise/elementwise.ts';
+import * as layout from '../../kernels/layout/layout.ts';
+import * as kernels from '../../kernels/reduce/reduce.ts';
+import { run } from '../device.ts';
+import { ShapeError } from '../errors.ts';
+import { apply, type Operation } from '../operation.ts';
+import { empty, type Shape, sameShape, show, sizeOf, type Tensor } from '../tensor.ts';
+import { around } from './axes.ts';
+
+const affineMap: Operation<{ readonly a: number; readonly b: number }> = {
+  name: 'affine',
+  shape: ([x]) => x!.shape,
+  forward: ([x], y, { a, b }) => run(y.device, unary('affine', y.size, a, b), [x!.storage], y.storage),
+  vjp: (d, { attributes }) => [scale(d, attributes.a)],
+};
+
+/** a x + b, with numbers a and b. */
+export const affine = (x: Tensor, a: number, b: number): Tensor => apply(affineMap, [x], { a, b });
+
+/** k x. */
+export const scale = (x: Tensor, k: number): Tensor => affine(x, k, 0);
+
+const view: Operation<{ shape: Shape }> = {
+  name: 'reshape',
+  shape: ([x], { shape }) => {
+    if (sizeOf(shape) !== x!.size || !shape.every((n) => Number.isInteger(n) && n >= 0)) {
+      throw new ShapeError(
+        `reshape: ${show(x!.shape)} has ${x!.size} elements, ${show(shape)} ${sizeOf(shape)}`,
+      );
+    }
+    return shape;
+  },
+  vjp: (d, { inputs }) => [reshape(d, inputs[0]!.shape)],
+};
+
+/** The same elements in another shape, without a copy; one size may be -1. */
+export function reshape(x: Tensor, shape: Shape): Tensor {
+  const known = shape.reduce((product, n) => (n === -1 ? product : product * n), 1);
+  return apply(view, [x], { shape: shape.map((n) => (n === -1 ? x.size / known : n)) });
+}
+
+/** Output axis k is a window onto input axis `axis`: coordinate (o * mul + add) / div. */
+export interface AxisMap {
+  readonly axis: number;
+  readonly size: number;
+  readonly mul: number;
+  readonly add: number;
+  readonly div: number;
+}
+
+interface StridedAttributes {
+  readonly maps: readonly AxisMap[];
+  readonly fill: number;
+  readonly vjp: (d: Tensor, x: Tensor) => Tensor;
+}
+
+export const whole = (axis: number, size: number): AxisMap => ({ axis, size, mul: 1, add: 0, div: 1 });
+
+/** One operation for every index map; the caller supplies the adjoint, which is another. */
+export const strided: Operation<StridedAttributes> = {
+  name: 'strided copy',
+  shape: (_, { maps }) => maps.map((map) => map.size),
+  forward: ([x], y, { maps, fill }) => {
+    const strides = x!.shape.map((_, i) => sizeOf(x!.shape.slice(i + 1)));
+    const dims = maps
+      .filter(({ size, axis, add }) => size !== 1 || x!.shape[axis] !== 1 || add !== 0)
+      .map(({ axis, size, mul, add, div }) => ({
+        outputSize: size,
+        inputSize: x!.shape[axis]!,
+        inputStride: strides[axis]!,
+        mul,
+        add,
+        div,
+      }));
+    if (dims.length > 8) throw new ShapeError(`${y.shape.length} axes are more than an index map takes (8)`);
+    run(y.device, layout.strided(dims, fill), [x!.storage], y.storage);
+  },
+  vjp: (d, { inputs, attributes }) => [attributes.vjp(d, inputs[0]!)],
+};
+
+/** Repeats axes of size 1, and adds leading ones, up to `shape`; `factor` multiplies on the way. */
+export function broadcastTo(x: Tensor, shape: Shape, factor = 1): Tensor {
+  const lead = shape.length - x.shape.length;
+  const fits = lead >= 0 && x.shape.every((n, i) => n === 1 || n === shape[i + lead]);
+  if (!fits) throw new ShapeError(`broadcast: ${show(x.shape)} does not broadcast to ${show(shape)}`);
+  const scaled = factor === 1 ? x : scale(x, factor);
+  const wide = lead > 0 ? reshape(scaled, [...Array<number>(lead).fill(1), ...x.shape]) : scaled;
+  const maps = shape.map((size, axis) => ({ ...whole(axis, size), mul: wide.shape[axis] === 1 ? 0 : 1 }));
+  return apply(strided, [wide], { maps, fill: 0, vjp: (d, input) => sumTo(d, input.shape) });
+}
+
+interface SumAttributes {
+  /** First axis and how many neighbours are summed. */
+  readonly axis: number;
+  readonly axes: number;
+  readonly scale: number;
+}
+
+/** scale * sum over a run of neighbouring axes, kept with size 1. */
+const sumRun: Operation<SumAttributes> = {
+  name: 'sum',
+  shape: ([x], { axis, axes }) => x!.shape.map((n, i) => (i >= axis && i < axis + axes ? 1 : n)),
+  forward: ([x], y, { axis, axes, scale }) => {
+    const { outer, n, inner } = around(x!.shape, axis, axes);
+    const parts = kernels.sumParts(outer * inner, n);
+    if (parts === 1) return run(y.device, kernels.sum(outer, n, inner, 1, scale), [x!.storage], y.storage);
+    const partial = empty(y.device, [outer, parts, inner], 'f32', 'sum');
+    run(y.device, kernels.sum(outer, n, inner, parts, 1), [x!.storage], partial.storage);
+    run(y.device, kernels.sum(outer, parts, inner, 1, scale), [partial.storage], y.storage);
+    partial.dispose();
+  },
+  vjp: (d, { inputs, attributes }) => [broadcastTo(d, inputs[0]!.shape, attributes.scale)],
+};
+
+/** scale * sum over `axes`, kept with size 1: one pass for each run of neighbouring axes. */
+export function sumAxes(x: Tensor, axes: readonly number[], scale: number): Tensor {
+  let y = x;
+  let factor = scale;
+  for (let i = 0; i < axes.length; ) {
+    let run = 1;
+    while (axes[i + run] === axes[i]! + run) run++;
+    y = apply(sumRun, [y], { axis: axes[i]!, axes: run, scale: factor });
+    factor = 1;
+    i += run;
+  }
+  return y;
+}
+
+/** Adjoint of broadcasting: sums `x` down to `shape`. */
+export function sumTo(x: Tensor, shape: Shape): Tensor {
+  if (sameShape(x.shape, shape)) return x;
+  const lead = x.shape.length - shape.length;
+  const axes = x.shape.flatMap((n, i) => (i < lead || (shape[i - lead] === 1 && n !== 1) ? [i] : []));
+  return reshape(sumAxes(x, axes, 1), shape);
+}
