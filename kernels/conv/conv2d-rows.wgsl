@@ -75,20 +75,21 @@ fn main(@builtin(global_invocation_id) g: vec3u) {
     at += p.paddedHeight * p.rowVectors;
   }
 
-  // A row at a time, the others moving up, so that the code for writing is there once: it is long to compile.
+  // A row at a time, the others moving up, and in rolled loops, so that the code for writing is there once a vector of
+  // channels: it is long to compile.
   for (var oy = y0; oy < min(y0 + 4u, p.outHeight); oy++) {
     for (var v = 0u; v < CHANNEL_VECTORS; v++) { // unroll
-      for (var k = 0u; k < 4u; k++) { // unroll
-        let first = (block + v) * 4u + k;
-        if (first < p.groupOut) {
-          let o = group * p.groupOut + first;
-          let start = ((n * p.groups * p.groupOut + o) * p.outHeight + oy) * p.outWidth + x0;
-          let shift = select(0.0, bias[o], p.biased == 1u);
-          for (var ox = 0u; ox < 4u; ox++) { // unroll
-            let sum = sums[ox * CHANNEL_VECTORS + v][k] + shift;
-            if (x0 + ox < p.outWidth) { y[start + ox] = select(sum, clampOrNan(sum, p.low, p.high), p.clamped == 1u); }
-          }
+      let first = (block + v) * 4u;
+      for (var c = first; c < min(first + 4u, p.groupOut); c++) {
+        let o = group * p.groupOut + c;
+        let start = ((n * p.groups * p.groupOut + o) * p.outHeight + oy) * p.outWidth;
+        let shift = select(0.0, bias[o], p.biased == 1u);
+        var line: vec4f;
+        for (var ox = 0u; ox < 4u; ox++) { // unroll
+          line[ox] = sums[ox * CHANNEL_VECTORS + v][c % 4u] + shift;
         }
+        line = select(line, clampOrNan4(line, p.low, p.high), p.clamped == 1u);
+        for (var ox = x0; ox < min(x0 + 4u, p.outWidth); ox++) { y[start + ox] = line[ox % 4u]; }
       }
     }
     for (var q = 0u; q < LATER; q++) { // unroll

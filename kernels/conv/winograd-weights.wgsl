@@ -39,10 +39,14 @@ fn main(@builtin(global_invocation_id) g: vec3u) {
       half[3u * i + j] = e[i];
     }
   }
-  for (var i = 0u; i < 6u; i++) { // unroll
-    let e = transform(vec3f(half[3u * i], half[3u * i + 1u], half[3u * i + 2u]));
+  // A row at a time, the others moving up, as in winograd-input.wgsl.
+  for (var at = t; at < t + 36u * p.count; at += 6u * p.count) {
+    let e = transform(vec3f(half[0], half[1], half[2]));
     for (var j = 0u; j < 6u; j++) { // unroll
-      u[(6u * i + j) * p.count + t] = e[j];
+      u[at + j * p.count] = e[j];
+    }
+    for (var q = 0u; q < 15u; q++) { // unroll
+      half[q] = half[q + 3u];
     }
   }
 }
