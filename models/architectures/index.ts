@@ -70,7 +70,7 @@ export const architectures: Readonly<Record<string, Architecture>> = {
   alexnet: imagenet(alexnet, 'features.11'),
   squeezenet1_0: imagenet(squeezenet1_0, 'features.12'),
   squeezenet1_1: imagenet(squeezenet1_1, 'features.12'),
-  mobilenet_v2: imagenet(mobilenetV2, 'features.18', mobilenetV2TimmKeys),
+  mobilenet_v2: imagenet(mobilenetV2, 'features.18'),
   mobilenet_v3_small: imagenet(mobilenetV3Small, 'features.12'),
   mobilenet_v3_large: imagenet(mobilenetV3Large, 'features.16'),
   mobilenetv2_100: imagenet(mobilenetV2, 'features.18', mobilenetV2TimmKeys),

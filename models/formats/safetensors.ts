@@ -45,7 +45,8 @@ const MAX_DEPTH = 3;
  * every other tensor is copied on its own, converted to float32.
  *
  * @throws {FormatError} if the file breaks a rule of the format, holds a dtype outside F64, F32, F16, BF16,
- * I64, I32 and U8, or a value that float32 cannot represent exactly.
+ * I64, I32 and U8, an integer that float32 cannot represent exactly, or a number beyond its range. Other doubles are
+ * rounded.
  */
 export function readSafetensors(bytes: Uint8Array, name: string): Safetensors {
   if (bytes.length < 8) {
@@ -276,8 +277,9 @@ function readData({ key, dtype, begin, end }: TensorInfo, bytes: Uint8Array, nam
     const value = dtype.read(view, i * dtype.bytes);
     const stored = Math.fround(Number(value));
     data[i] = stored;
+    const rounded = dtype === DTYPES.get('F64') && Number.isFinite(stored);
     // Unlike ===, the orderings compare a bigint with a number exactly; and NaN passes.
-    if (stored < value || stored > value) {
+    if (!rounded && (stored < value || stored > value)) {
       throw new FormatError(
         `${name}: tensor ${quote(key)} is ${value} at flat index ${i}, which float32 cannot represent exactly; ` +
           'convert the file to F32 first',

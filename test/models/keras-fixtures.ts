@@ -11,6 +11,8 @@ export interface LayerSpec {
   readonly config?: Readonly<Record<string, unknown>>;
   /** Names of the layers that it takes; the one before it when left out. */
   readonly from?: readonly string[];
+  /** Its one call as the file has it, where that is more than the layers it takes. */
+  readonly call?: unknown;
 }
 
 /** A functional model of layers behind an input of a shape [H, W, C]; the last layer is the output. */
@@ -20,11 +22,11 @@ export function functional(shape: readonly (number | null)[], layers: readonly L
     name: 'in',
     config: { name: 'in', batch_input_shape: [null, ...shape] },
   };
-  const others = layers.map(({ class: className, name, config, from }, i) => ({
+  const others = layers.map(({ class: className, name, config, from, call }, i) => ({
     class_name: className,
     name,
     config: { name, ...config },
-    inbound_nodes: [(from ?? [layers[i - 1]?.name ?? 'in']).map((one) => [one, 0, 0, {}])],
+    inbound_nodes: [call ?? (from ?? [layers[i - 1]?.name ?? 'in']).map((one) => [one, 0, 0, {}])],
   }));
   return {
     class_name: 'Functional',

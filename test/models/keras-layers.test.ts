@@ -552,6 +552,148 @@ const stem: LayerSpec = {
 const stemShapes = { 'conv/kernel': [3, 3, 3, 4], 'conv/bias': [4] };
 const gap: LayerSpec = { class: 'GlobalAveragePooling2D', name: 'gap' };
 
+/** A call of a TensorFlow function as Keras 2 writes it. */
+const call2 = (name: string, fn: string, layer: string, named: unknown): LayerSpec => ({
+  class: 'TFOpLambda',
+  name,
+  config: { function: fn },
+  call: [layer, 0, 0, named],
+});
+/** A value as Keras 3 writes it among a call's arguments. */
+const value3 = (layer: string) => ({
+  class_name: '__keras_tensor__',
+  config: { shape: [null], keras_history: [layer, 0, 0] },
+});
+const call3 = (name: string, operation: string, ...args: unknown[]): LayerSpec => ({
+  class: operation,
+  name,
+  call: { args, kwargs: {} },
+});
+
+test('arithmetic between layers', async (t) => {
+  const hardSwish = (x: Array64) => map(x, (v) => (v * Math.min(Math.max(v + 3, 0), 6)) / 6);
+  await check(t, "MobileNetV3's hard swish, Keras 2", {
+    layers: [
+      { class: 'Activation', name: 'a', config: { activation: 'linear' } },
+      call2('plus', '__operators__.add', 'a', { y: 3, name: null }),
+      { class: 'ReLU', name: 'r', config: { max_value: 6 } },
+      call2('sixth', 'math.multiply', 'r', { y: 1 / 6, name: null }),
+      { class: 'Multiply', name: 'm', from: ['a', 'sixth'] },
+    ],
+    expected: hardSwish,
+  });
+  await check(t, 'the same, Keras 3', {
+    layers: [
+      { class: 'Activation', name: 'a', config: { activation: 'linear' } },
+      call3('plus', 'Add', value3('a'), 3),
+      { class: 'ReLU', name: 'r', config: { max_value: 6 } },
+      call3('sixth', 'Multiply', value3('r'), 1 / 6),
+      call3('m', 'Multiply', [value3('a'), value3('sixth')]),
+    ],
+    version: '3.1.1',
+    expected: hardSwish,
+  });
+  const residual = (second: LayerSpec): LayerSpec[] => [
+    { class: 'ReLU', name: 'r' },
+    { class: 'Activation', name: 's', config: { activation: 'sigmoid' }, from: ['in'] },
+    second,
+  ];
+  await check(t, 'two values', {
+    layers: residual(call2('sum', '__operators__.add', 'r', { y: ['s', 0, 0], name: null })),
+    expected: (x) => binary.add(unary.relu(x), unary.sigmoid(x)),
+  });
+  await check(t, 'two values in order', {
+    layers: residual(call2('difference', 'math.subtract', 's', { y: ['r', 0, 0], name: null })),
+    expected: (x) => binary.sub(unary.sigmoid(x), unary.relu(x)),
+  });
+  await check(t, 'two values, Keras 3', {
+    layers: residual(call3('quotient', 'TrueDivide', value3('r'), value3('s'))),
+    version: '3.0.0',
+    expected: (x) => binary.div(unary.relu(x), unary.sigmoid(x)),
+  });
+  await check(t, 'a number before the value', {
+    layers: [
+      {
+        ...call2('one', 'math.subtract', '', {}),
+        call: ['_CONSTANT_VALUE', -1, 1, { y: ['in', 0, 0], name: null }],
+      },
+      call3('two', 'Subtract', 2.5, value3('one')),
+    ],
+    expected: (x) => map(x, (v) => 2.5 - (1 - v)),
+  });
+  const shift = [-103.9, 0, 7];
+  await check(t, 'a number a channel', {
+    layers: [call2('bias', 'nn.bias_add', 'in', { bias: shift, name: null })],
+    expected: (x) => binary.add(x, array([3, 1, 1], shift)),
+  });
+  await check(t, 'functions', {
+    layers: [call2('f', 'nn.silu', 'in', { name: null })],
+    expected: (x) => binary.mul(x, unary.sigmoid(x)),
+  });
+});
+
+test('arithmetic on the picture is what the file says of its preprocessing', async (t) => {
+  const network = await read(
+    functional(
+      [4, 4, 3],
+      [
+        call2('scaled', 'math.truediv', 'in', { y: 127.5, name: null }),
+        call2('centred', 'math.subtract', 'scaled', { y: 1, name: null }),
+        { class: 'GlobalAveragePooling2D', name: 'gap' },
+      ],
+    ),
+    {},
+  );
+  t.equal(network.preprocessing?.scale, 1, 'pixel values as they are');
+  const x = image([1, 3, 4, 4]);
+  const found = await outputOf(network, x);
+  const expected = map(globalAvgPool(x), (v) => v / 127.5 - 1).data;
+  t.ok(relativeError(found, expected) < TOLERANCE);
+});
+
+test("layers of Keras's own networks: ConvNeXt's and Inception-ResNet's", async (t) => {
+  await check(t, 'LayerScale, StochasticDepth', {
+    layers: [
+      { class: 'LayerScale', name: 'scale', config: { init_values: 1e-6, projection_dim: 3 } },
+      { class: 'StochasticDepth', name: 'depth', config: { drop_path_rate: 0.1 } },
+    ],
+    weights: weightsOf({ 'scale/Variable': [3] }),
+    expected: (x, w) => binary.mul(x, reshape(w['scale/Variable']!, [3, 1, 1])),
+  });
+  await check(t, 'CustomScaleLayer', {
+    layers: [
+      { class: 'ReLU', name: 'r' },
+      { class: 'CustomScaleLayer', name: 'sum', config: { scale: 0.17 }, from: ['in', 'r'] },
+    ],
+    expected: (x) =>
+      binary.add(
+        x,
+        map(unary.relu(x), (v) => 0.17 * v),
+      ),
+  });
+});
+
+test('calls with numbers that are not understood', async (t) => {
+  const refused = (layer: LayerSpec) => read(functional([4, 4, 3], [layer]), {}).then(String, String);
+  t.match(
+    await refused(call2('f', 'math.cumsum', 'in', { axis: 1 })),
+    /the function "math.cumsum" is not supported/,
+  );
+  t.match(
+    await refused(call3('f', 'ReLU', value3('in'), 3)),
+    /layer "f" \(ReLU\): it is called with a number/,
+  );
+  t.match(await refused(call3('f', 'Divide', 1, value3('in'))), /a number divided by a value/);
+  t.match(
+    await refused(call2('f', '__operators__.add', 'in', { y: [1, 2], name: null })),
+    /its shift has 2 numbers for 3 channels/,
+  );
+  t.match(
+    await refused({ class: 'Lambda', name: 'f', config: { function: ['4wEAAA', null, null] } }),
+    /layer "f" \(Lambda\) is not supported: it holds Python code/,
+  );
+});
+
 test('names are those of Keras', async (t) => {
   const layers = [stem, gap, { class: 'Dense', name: 'scores', config: { units: 5, activation: 'softmax' } }];
   const network = await read(

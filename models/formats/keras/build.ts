@@ -19,7 +19,7 @@ import type { ImportedNetwork } from '../imported.ts';
 import { type Call, type KerasModel, PASS, readConfig } from './config.ts';
 import { expectOnly, type StoredWeight, type Value } from './context.ts';
 import { type Json, quote } from './json.ts';
-import { flattenedBy, inKerasOrder, layerTable, takesFlattened } from './layers.ts';
+import { flattenedBy, inKerasOrder, layerTable, takesFlattened, takesNumbers } from './layers.ts';
 
 /** A Keras model as both of its formats hold it. */
 export interface KerasFile {
@@ -35,6 +35,7 @@ export interface KerasFile {
 const EXAMPLE_SIZE = 224;
 /** No value of a network has more elements. */
 const MAX_ELEMENTS = 2 ** 31;
+const LAMBDA = ': it holds Python code; write it as layers, or export the network to ONNX';
 /** No network has more numbers that its file does not hold. */
 const MAX_CONSTANTS = 2 ** 24;
 /** Weights that change what a layer computes: if the file has one and no layer takes it, something is misread. */
@@ -76,6 +77,7 @@ export function buildKeras({ config, kerasVersion, weights }: KerasFile, file: s
   const build = (call: Call, given: readonly Value[]): Value => {
     const { layer, className } = call;
     expectOnly(call.config, { data_format: [null, 'channels_last'] });
+    if (call.operand && !takesNumbers(className)) throw new FormatError('it is called with a number');
     const inputs = takesFlattened(className)
       ? given
       : given.map((value, i) => ordered(`${call.output}/input${i}`, value));
@@ -83,6 +85,7 @@ export function buildKeras({ config, kerasVersion, weights }: KerasFile, file: s
       name: layer,
       config: call.config,
       inputs,
+      operand: call.operand,
       kerasVersion: version,
       fixedSize,
       weight: (names, expected) => take(layer, names, expected),
@@ -112,7 +115,7 @@ export function buildKeras({ config, kerasVersion, weights }: KerasFile, file: s
   for (const call of model.calls) {
     const label = `layer ${quote(call.layer)} (${call.className})`;
     if (call.className !== PASS && !layerTable.has(call.className))
-      problems.push(`${label} is not supported`);
+      problems.push(`${label} is not supported${call.className === 'Lambda' ? LAMBDA : ''}`);
     const inputs = call.inputs.map((name) => values.get(name));
     // What comes behind a layer with a problem cannot be judged.
     if (inputs.includes(undefined)) continue;

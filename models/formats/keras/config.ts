@@ -2,6 +2,7 @@
 // models are laid open, their layers' names preceded by the inner model's: "outer/inner".
 
 import { FormatError } from '../errors.ts';
+import type { Operand } from './context.ts';
 import { field, isObject, type Json, quote } from './json.ts';
 
 /** One call of a layer. A layer that is called several times shares its weights between the calls. */
@@ -11,6 +12,7 @@ export interface Call {
   readonly config: Json;
   /** Names of the values it takes and of the value it gives. */
   readonly inputs: readonly string[];
+  readonly operand: Operand | undefined;
   readonly output: string;
 }
 
@@ -103,8 +105,9 @@ function open(model: Json, prefix: string, calls: Call[], file: string, depth: n
     const uses = inbound.get(layer.name)!;
     if (uses.length + calls.length > MAX_LAYERS)
       throw new FormatError(`${where} has more than ${MAX_LAYERS} calls`);
-    uses.forEach((inputs, k) => {
-      add(layer, inputs.map(value), prefix + valueName(layer.name, k), prefix, calls, file, depth);
+    uses.forEach(({ references, operand }, k) => {
+      const given = { inputs: references.map(value), operand };
+      add(layer, given, prefix + valueName(layer.name, k), prefix, calls, file, depth);
     });
   }
   const end = (key: string) => {
@@ -133,12 +136,13 @@ function openSequential(
     const shape =
       inputShape(first.config) ?? field(config, 'build_input_shape') ?? inputShape(innermost(first));
     const own = { batch_input_shape: shape };
-    calls.push({ layer: at, className: PASS, config: own, inputs: [], output: at });
+    calls.push({ layer: at, className: PASS, config: own, inputs: [], operand: undefined, output: at });
   }
   const input = at;
   for (const layer of layers) {
     const output = prefix + layer.name;
-    add(layer, layer === first && first.className === PASS ? [] : [at], output, prefix, calls, file, depth);
+    const inputs = layer === first && first.className === PASS ? [] : [at];
+    add(layer, { inputs, operand: undefined }, output, prefix, calls, file, depth);
     at = output;
   }
   return { inputs: [input], outputs: [at] };
@@ -156,7 +160,7 @@ function innermost({ className, config }: NamedLayer): Json {
 /** One call of a layer; of an inner model, its layers' calls between its inputs and its output. */
 function add(
   layer: NamedLayer,
-  inputs: readonly string[],
+  { inputs, operand }: Pick<Call, 'inputs' | 'operand'>,
   output: string,
   prefix: string,
   calls: Call[],
@@ -165,7 +169,7 @@ function add(
 ): void {
   const { name, className, config } = layer;
   if (!MODELS.has(className)) {
-    calls.push({ layer: prefix + name, className, config, inputs, output });
+    calls.push({ layer: prefix + name, className, config, inputs, operand, output });
     return;
   }
   const before = calls.length;
@@ -180,7 +184,8 @@ function add(
     const from = ends.inputs.indexOf(calls[i]!.output);
     if (from >= 0) calls[i] = { ...calls[i]!, inputs: [inputs[from]!] };
   }
-  calls.push({ layer: output, className: PASS, config: {}, inputs: [ends.outputs[0]!], output });
+  const last = [ends.outputs[0]!];
+  calls.push({ layer: output, className: PASS, config: {}, inputs: last, operand: undefined, output });
 }
 
 interface NamedLayer {
@@ -210,17 +215,50 @@ const valueName = (layer: string, k: number) => (k === 0 ? layer : `${layer}#${k
 
 type Reference = readonly [layer: string, call: number];
 
+/** What a call gives a layer: values, and perhaps a number. */
+interface InboundCall {
+  readonly references: Reference[];
+  readonly operand: Operand | undefined;
+}
+
+/** What Keras 2 calls a first argument that is a number: ["_CONSTANT_VALUE", -1, 0.5, {...}]. */
+const NUMBER = '_CONSTANT_VALUE';
+/** The names of an operation's second argument. */
+const SECOND = ['y', 'x2', 'bias'];
+
+/**
+ * The arguments of a call. Beside references, operations take numbers: in Keras 2 by name behind the first argument,
+ * ["layer", 0, 0, {y: 3}], in Keras 3 among the arguments.
+ */
+function argumentsIn(call: unknown): InboundCall {
+  const isOperation = Array.isArray(call) && typeof call[0] === 'string';
+  const named = isOperation ? call[3] : isObject(call) ? field(call, 'kwargs') : undefined;
+  const second = (isObject(named) ? SECOND.map((key) => field(named, key)) : []).find(
+    (value) => (value ?? null) !== null,
+  );
+  const first = isOperation && call[0] === NUMBER ? call[2] : call;
+  const positional = isObject(first) ? field(first, 'args') : [first];
+  const given = [...(Array.isArray(positional) ? positional : []), ...(second === undefined ? [] : [second])];
+  const numbers = given.flatMap((one, i) =>
+    isNumbers(one) ? [{ numbers: [one].flat() as number[], first: i === 0 }] : [],
+  );
+  return { references: referencesIn(given.filter((one) => !isNumbers(one))), operand: numbers[0] };
+}
+
+const isNumbers = (value: unknown): boolean =>
+  Array.isArray(value) ? value.length > 0 && value.every(Number.isFinite) : Number.isFinite(value);
+
 /** A layer's calls, each a list of references to values; an input layer has one without any. */
-function inboundOf({ name, inbound, className }: NamedLayer, where: string): Reference[][] {
-  if (className === PASS) return [[]];
+function inboundOf({ name, inbound, className }: NamedLayer, where: string): InboundCall[] {
+  if (className === PASS) return [{ references: [], operand: undefined }];
   if (!Array.isArray(inbound) || inbound.length === 0) {
     throw new FormatError(
       `${where}: layer ${quote(name)} is never called: its inbound_nodes are ${quote(inbound)}`,
     );
   }
   return inbound.map((call) => {
-    const references = referencesIn(call);
-    if (references.length > 0) return references;
+    const found = argumentsIn(call);
+    if (found.references.length > 0) return found;
     throw new FormatError(
       `${where}: layer ${quote(name)} is called with ${quote(call)}; expected references like ["layer", 0, 0]`,
     );

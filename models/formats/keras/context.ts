@@ -21,11 +21,19 @@ export interface StoredWeight {
   readonly read: () => Float32Array;
 }
 
+/** A number, or one a channel, that a call gives an operation beside a value. */
+export interface Operand {
+  readonly numbers: readonly number[];
+  /** Whether it stands before the value: 1 - x. */
+  readonly first: boolean;
+}
+
 export interface LayerContext {
   /** The layer's name, which its last node carries. */
   readonly name: string;
   readonly config: Json;
   readonly inputs: readonly Value[];
+  readonly operand: Operand | undefined;
   /** 2 or 3: a few functions changed their meaning. */
   readonly kerasVersion: number;
   /** Whether the network takes one size alone, so that shapes are facts and not examples. */

@@ -4,7 +4,7 @@
 
 import * as ops from '../../../engine/index.ts';
 import { type Shape, sizeOf, type Tensor } from '../../../engine/index.ts';
-import type { GraphNode, Parameter } from '../../graph.ts';
+import { type GraphNode, INPUT, type Parameter } from '../../graph.ts';
 import * as layers from '../../layers.ts';
 import { plain } from '../../layers.ts';
 import { FormatError } from '../errors.ts';
@@ -480,6 +480,99 @@ const merging =
     ];
   };
 
+type Arithmetic = 'add' | 'sub' | 'mul' | 'div';
+/** An operation of a value and a number, or one a channel: x scale + shift. */
+type WithNumbers = (n: readonly number[], first: boolean) => readonly [scale: number[], shift: number[]];
+
+const WITH_NUMBERS: Readonly<Record<Arithmetic, WithNumbers>> = {
+  add: (n) => [[1], [...n]],
+  sub: (n, first) => (first ? [[-1], [...n]] : [[1], n.map((one) => -one)]),
+  mul: (n) => [[...n], [0]],
+  div: (n, first) => {
+    if (first) throw new FormatError('a number divided by a value is not supported');
+    return [n.map((one) => 1 / one), [0]];
+  },
+};
+
+/** The merging layers as operations: of two values, or of one and numbers. */
+const arithmetic = (kind: Arithmetic, merge: (a: Tensor, b: Tensor) => Tensor): LayerRow => {
+  const merged = merging(kind, merge);
+  return (c) => {
+    if (c.operand === undefined) return merged(c);
+    const { numbers, first } = c.operand;
+    // The first arithmetic on the picture is its rescaling.
+    const own = only(c).node === INPUT ? 'rescaling' : kind;
+    return scaleShift(c, own, ...WITH_NUMBERS[kind](numbers, first));
+  };
+};
+
+const ADD = arithmetic('add', ops.add);
+const SUBTRACT = arithmetic('sub', ops.sub);
+const MULTIPLY = arithmetic('mul', ops.mul);
+const DIVIDE = arithmetic('div', ops.div);
+
+/** TensorFlow's functions, by the names under which Keras 2 keeps their calls. */
+const functions: ReadonlyMap<string, LayerRow> = new Map(
+  Object.entries({
+    '__operators__.add': ADD,
+    'math.add': ADD,
+    'nn.bias_add': ADD,
+    '__operators__.sub': SUBTRACT,
+    'math.subtract': SUBTRACT,
+    '__operators__.mul': MULTIPLY,
+    'math.multiply': MULTIPLY,
+    '__operators__.truediv': DIVIDE,
+    'math.truediv': DIVIDE,
+    'math.divide': DIVIDE,
+    ...Object.fromEntries(
+      Object.entries({
+        'nn.relu': 'relu',
+        'nn.relu6': 'relu6',
+        'nn.elu': 'elu',
+        'nn.selu': 'selu',
+        'nn.silu': 'silu',
+        'nn.swish': 'silu',
+        'nn.sigmoid': 'sigmoid',
+        'math.sigmoid': 'sigmoid',
+        'nn.tanh': 'tanh',
+        'math.tanh': 'tanh',
+        'nn.softplus': 'softplus',
+        'math.softplus': 'softplus',
+      }).map(([fn, name]): [string, LayerRow] => [
+        fn,
+        (c) => [activation(c.name, only(c).node, name, {}, c.kerasVersion)],
+      ]),
+    ),
+  }),
+);
+
+/** A call of a TensorFlow function between layers. */
+const tfFunction: LayerRow = (c) => {
+  const name = field(c.config, 'function');
+  const row = functions.get(name as string);
+  if (row) return row(c);
+  throw new FormatError(
+    `the function ${quote(name)} is not supported; supported are ${[...functions.keys()].join(', ')}`,
+  );
+};
+
+/** A number a channel times x: of ConvNeXt, whose weight has no name of its own in most files. */
+const layerScale: LayerRow = (c) => {
+  const channels = channelsOf(c, -1);
+  return scaleShift(
+    c,
+    'layerScale',
+    c.weight(['gamma', 'Variable', 'variable'], [channels])?.data ?? [1],
+    [0],
+  );
+};
+
+/** a + scale b: of Inception-ResNet. */
+const scaledSum: LayerRow = (c) => {
+  const scale = number(c.config, 'scale', 1);
+  return merging('add', (a, b) => ops.add(a, ops.scale(b, scale)))(c);
+};
+
 const concatenate: LayerRow = (c) => {
   const [first] = c.inputs;
   if (first === undefined) throw new FormatError('it joins values and is given none');
@@ -674,6 +767,8 @@ const TRAINING = [
   'RandomZoom',
   'RandomContrast',
   'RandomBrightness',
+  'StochasticDepth',
+  'FixedDropout',
 ];
 
 /** Layers that treat all features alike, in whatever order they come. */
@@ -682,6 +777,10 @@ const ANY_ORDER = new Set(['Activation', 'ReLU', 'LeakyReLU', 'ELU', 'Softmax', 
 /** Layers that take a flattened map in any order: those, and Dense, which orders its weights. */
 export const takesFlattened = (className: string): boolean =>
   className === 'Dense' || ANY_ORDER.has(className);
+
+/** Layers that may be called with a number beside a value. */
+export const takesNumbers = (className: string): boolean =>
+  ['Add', 'Subtract', 'Multiply', 'Divide', 'TrueDivide', 'TFOpLambda'].includes(className);
 
 /** Every class that is understood. */
 export const layerTable: ReadonlyMap<string, LayerRow> = new Map<string, LayerRow>([
@@ -701,9 +800,14 @@ export const layerTable: ReadonlyMap<string, LayerRow> = new Map<string, LayerRo
   ['AveragePooling2D', averagePooling2d],
   ['GlobalAveragePooling2D', globalPooling('globalAvgPool', ops.globalAvgPool)],
   ['GlobalMaxPooling2D', globalPooling('globalMaxPool', ops.globalMaxPool)],
-  ['Add', merging('add', ops.add)],
-  ['Subtract', merging('sub', ops.sub)],
-  ['Multiply', merging('mul', ops.mul)],
+  ['Add', ADD],
+  ['Subtract', SUBTRACT],
+  ['Multiply', MULTIPLY],
+  ['Divide', DIVIDE],
+  ['TrueDivide', DIVIDE],
+  ['TFOpLambda', tfFunction],
+  ['LayerScale', layerScale],
+  ['CustomScaleLayer', scaledSum],
   ['Maximum', merging('max', ops.maximum)],
   ['Minimum', merging('min', ops.minimum)],
   ['Average', merging('average', ops.add, (x, n) => ops.scale(x, 1 / n))],
