@@ -210,13 +210,15 @@ function groupOf(
   label: string,
   storages: readonly Storage[],
 ): GPUBindGroup {
-  const buffers = storages.map((storage) => storage.buffer!);
-  for (const buffer of buffers) commands.touched.add(buffer);
-  const key = buffers.map(numberOf).join();
+  let key = '';
+  for (const { buffer, number } of storages) {
+    commands.touched.add(buffer!);
+    key += `${number} `;
+  }
   const known = groups.get(key);
   if (known) return known;
   const uniform = { binding: 0, resource: { buffer: commands.uniform, size: UNIFORM_BINDING } };
-  const entries = buffers.map((buffer, i) => ({ binding: i + 1, resource: { buffer } }));
+  const entries = storages.map(({ buffer }, i) => ({ binding: i + 1, resource: { buffer: buffer! } }));
   const made = commands.gpu.createBindGroup({ label, layout, entries: [uniform, ...entries] });
   if (commands.groups++ >= MOST_GROUPS) forgetGroups(commands);
   groups.set(key, made);
@@ -227,16 +229,6 @@ function groupOf(
 function forgetGroups(commands: Commands): void {
   for (const { groups } of commands.pipelines.values()) groups.clear();
   commands.groups = 0;
-}
-
-const numbers = new WeakMap<GPUBuffer, number>();
-let numbered = 0;
-
-function numberOf(buffer: GPUBuffer): number {
-  const known = numbers.get(buffer);
-  if (known !== undefined) return known;
-  numbers.set(buffer, ++numbered);
-  return numbered;
 }
 
 function pipelineOf(commands: Commands, { kernel, constants }: Launch): Pipeline {

@@ -5,13 +5,18 @@
 
 import { MemoryBudgetError } from './errors.ts';
 
+/** A buffer and its number, in the order of making. */
+interface Numbered {
+  readonly number: number;
+  /** Undefined on a dry device. */
+  readonly buffer: GPUBuffer | undefined;
+}
+
 /** What a tensor's numbers lie in; may be shared by several tensors (reshape). */
-export interface Storage {
+export interface Storage extends Numbered {
   readonly memory: Memory;
   /** Bytes of the buffer. */
   readonly size: number;
-  /** Undefined on a dry device. */
-  readonly buffer: GPUBuffer | undefined;
   references: number;
   /** Where it holds indices, what they are all below. */
   below?: number;
@@ -31,10 +36,15 @@ interface Source {
 }
 
 export interface Memory extends Source {
-  /** Buffers in no use, by their size. */
-  readonly free: Map<number, Storage['buffer'][]>;
+  /**
+   * Buffers in no use, by their size. The oldest is taken first, whatever the order in which they came back: so a
+   * repeated computation gets the same buffers again, and with them the bind groups made for them.
+   */
+  readonly free: Map<number, Numbered[]>;
   /** Storages with copies, which go first when memory is short. */
   readonly copied: Set<Storage>;
+  /** Buffers made so far. */
+  made: number;
   liveBytes: number;
   pooledBytes: number;
 }
@@ -43,6 +53,7 @@ export const createMemory = (source: Source): Memory => ({
   ...source,
   free: new Map(),
   copied: new Set(),
+  made: 0,
   liveBytes: 0,
   pooledBytes: 0,
 });
@@ -65,8 +76,7 @@ export function allocate(memory: Memory, bytes: number, purpose: string): Storag
     );
   }
   const size = Math.min(bucket(bytes), Math.floor(largest / 256) * 256);
-  const list = free.get(size);
-  const reused = list !== undefined && list.length > 0;
+  const reused = free.get(size)?.pop();
   if (reused) memory.pooledBytes -= size;
   else if (memory.liveBytes + memory.pooledBytes + size > budget) {
     if (memory.liveBytes + size > budget) for (const storage of memory.copied) forget(storage);
@@ -79,10 +89,12 @@ export function allocate(memory: Memory, bytes: number, purpose: string): Storag
     );
   }
   memory.liveBytes += size;
+  const { number, buffer } = reused ?? { number: memory.made++, buffer: memory.create(size) };
   return {
     memory,
+    number,
     size,
-    buffer: reused ? list.pop() : memory.create(size),
+    buffer,
     references: 0,
     copies: new Map(),
   };
@@ -95,13 +107,15 @@ export function retain(storage: Storage): void {
 /** Gives up one reference; the last one returns the buffer to the pool. */
 export function release(storage: Storage): void {
   if (--storage.references > 0) return;
-  const { memory, buffer, size } = storage;
+  const { memory, number, buffer, size } = storage;
   forget(storage);
   memory.liveBytes -= size;
   memory.pooledBytes += size;
-  const list = memory.free.get(size);
-  if (list) list.push(buffer);
-  else memory.free.set(size, [buffer]);
+  const list = memory.free.get(size) ?? [];
+  memory.free.set(size, list);
+  let at = list.length;
+  while (at > 0 && list[at - 1]!.number < number) at--;
+  list.splice(at, 0, { number, buffer });
 }
 
 /**
@@ -129,7 +143,7 @@ export function forget(storage: Storage): void {
 /** Destroys every pooled buffer. */
 export function trim(memory: Memory): void {
   memory.settle();
-  for (const buffer of [...memory.free.values()].flat()) buffer?.destroy();
+  for (const { buffer } of [...memory.free.values()].flat()) buffer?.destroy();
   memory.free.clear();
   memory.pooledBytes = 0;
 }
