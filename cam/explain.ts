@@ -1,10 +1,8 @@
 // The front door: an image's input tensor, some methods, some classes -> explanations.
 
 import {
-  abs,
-  argmax,
   concat,
-  max,
+  maxNorm,
   narrow,
   notFinite,
   relu,
@@ -22,7 +20,7 @@ import { cam } from './methods/cam.ts';
 import { gradCam } from './methods/grad-cam.ts';
 import { gradCamPlusPlus, gradCamPlusPlusTrue } from './methods/grad-cam-plus-plus.ts';
 import { scoreCam, scoreCamAuthors, scoreCamLogit } from './methods/score-cam.ts';
-import { logitTarget, type Observation, observe, probabilities, type Target } from './observe.ts';
+import { logitTarget, type Observation, observe, probabilityOf, type Target } from './observe.ts';
 
 /** Every method by its name. */
 export const methods: ReadonlyMap<string, Method> = new Map(
@@ -102,15 +100,22 @@ export async function explain(
   const chosen = (options.methods ?? defaultMethods).map(methodOf);
   const observation = observe(network, input, options.layer);
   try {
-    await refuseNotFinite(observation);
-    const classes = options.classes?.map((wanted) => findClass(network, wanted)) ?? [
-      await predicted(observation),
-    ];
+    const logits = await finiteLogits(observation);
+    const predicted = logits.indexOf(Math.max(...logits));
+    const classes = options.classes?.map((wanted) => findClass(network, wanted)) ?? [predicted];
     const out: Explanation[] = [];
     try {
       for (const index of classes) {
         const target = (options.target ?? logitTarget)(index);
-        for (const method of chosen) out.push(await explainOne(observation, method, index, target, options));
+        const logit = logits[index]!;
+        const ofClass = {
+          classIndex: index,
+          className: network.classes[index]!,
+          logit,
+          probability: probabilityOf(network, logits, index),
+        };
+        for (const method of chosen)
+          out.push(await explainOne(observation, method, ofClass, target, options));
       }
     } catch (error) {
       for (const explanation of out) disposeExplanation(explanation);
@@ -148,11 +153,21 @@ export function disposeExplanation({ map, upsampled, weights }: Explanation): vo
   for (const made of [map, upsampled, weights]) made?.dispose();
 }
 
-async function predicted({ logits }: Observation): Promise<number> {
-  const best = argmax(logits, 1);
-  const [index] = await best.indices();
-  best.dispose();
-  return index!;
+/** Logits of an observation, read. A NotFiniteError where they, the feature map or the input are not finite. */
+async function finiteLogits(observation: Observation): Promise<Float32Array> {
+  const { input, featureMap, logits } = observation;
+  // Joined, since each reading waits for the device. A largest magnitude is not finite where a number is not.
+  const joined = scope(() => {
+    const all = [maxNorm(input, [3]), maxNorm(featureMap, [2, 3]), logits];
+    return concat(
+      all.map((x) => reshape(x, [-1])),
+      0,
+    );
+  });
+  const numbers = await joined.data();
+  joined.dispose();
+  if (!numbers.every(Number.isFinite)) await refuseNotFinite(observation);
+  return numbers.subarray(-logits.size);
 }
 
 /** How many elements of each tensor are NaN or infinite [tensors]. */
@@ -162,6 +177,7 @@ const countNotFinite = (xs: readonly Tensor[]): Tensor =>
     0,
   );
 
+/** Says which numbers of an observation are not finite. */
 async function refuseNotFinite({ input, featureMap, logits, layer }: Observation): Promise<void> {
   const counts = scope(() => countNotFinite([input, featureMap, logits]));
   const [ofInput, ofMap, ofLogits] = await counts.data();
@@ -181,11 +197,12 @@ async function refuseNotFinite({ input, featureMap, logits, layer }: Observation
 async function explainOne(
   observation: Observation,
   method: Method,
-  classIndex: number,
+  ofClass: Pick<Explanation, 'classIndex' | 'className' | 'logit' | 'probability'>,
   target: Target,
   options: ExplainOptions,
 ): Promise<Explanation> {
-  const { network, input, logits, layer } = observation;
+  const { input, layer } = observation;
+  const { classIndex } = ofClass;
   const report = options.progress;
   const started = performance.now();
   const context = {
@@ -195,50 +212,36 @@ async function explainOne(
     ...(report && { progress: (share: number) => report(method.name, share) }),
   };
   const { weights, map: raw, caveat } = scope(() => method.explain(observation, context));
-  const { map, upsampled, numbers } = scope(() => {
-    const map = method.relu && !options.signed ? relu(raw) : reshape(raw, raw.shape);
+  const { map, upsampled } = scope(() => {
+    const signed = reshape(raw, raw.shape);
+    const shown = options.signed ? signed : relu(raw);
     const size = [input.shape[2]!, input.shape[3]!] as const;
-    const shown = options.signed ? map : relu(map);
-    const upsampled = normaliseMap(upsampleMap(shown, size));
-    const ofClass = (row: Tensor) => reshape(narrow(row, 1, classIndex, 1), [1]);
-    const peak = reshape(max(abs(shown)), [1]);
-    const count = caveat ? [reshape(caveat.count, [1])] : [];
-    // Joined, since each reading waits for the device.
-    const all = [
-      ofClass(logits),
-      ofClass(probabilities(network, logits)),
-      peak,
-      countNotFinite([raw]),
-      ...count,
-    ];
-    return { map, upsampled, numbers: concat(all, 0) };
+    return { map: method.relu ? shown : signed, upsampled: normaliseMap(upsampleMap(shown, size)) };
   });
+  const values = await raw.data();
+  const [count = 0] = (await caveat?.count.data()) ?? [];
   raw.dispose();
   caveat?.count.dispose();
-  const [logit, probability, peak, lost, count = 0] = await numbers.data();
-  numbers.dispose();
-  if (lost !== 0) {
-    const { size } = map;
+  const lost = values.reduce((n, value) => n + Number(!Number.isFinite(value)), 0);
+  if (lost > 0) {
     for (const made of [map, upsampled, weights]) made?.dispose();
     throw new NotFiniteError(
-      `${method.name}: ${lost} of ${size} numbers of the map of class ${classIndex} at "${layer}" are NaN or ` +
+      `${method.name}: ${lost} of ${values.length} numbers of the map of class ${classIndex} at "${layer}" are NaN or ` +
         'infinite, though the logits are finite: a derivative or a difference overflows there; choose another ' +
         'layer, method or target',
     );
   }
+  const isBlank = values.every((value) => value === 0 || (value < 0 && !options.signed));
   return {
     method: method.name,
     layer,
-    classIndex,
-    className: network.classes[classIndex]!,
-    logit: logit!,
-    probability: probability!,
+    ...ofClass,
     map,
     upsampled,
     weights,
     notes: [
       ...(caveat && count > 0 ? [caveat.say(count)] : []),
-      ...(peak === 0 ? [options.signed ? NOTHING : NOTHING_POSITIVE] : []),
+      ...(isBlank ? [options.signed ? NOTHING : NOTHING_POSITIVE] : []),
     ],
     milliseconds: performance.now() - started,
   };

@@ -121,6 +121,13 @@ export const logProbabilityTarget =
 export const probabilities = (network: Network, logits: Tensor): Tensor =>
   network.probabilities === 'softmax' ? softmax(logits, 1) : sigmoid(logits);
 
+/** The probability of one class from logits that were read. */
+export function probabilityOf(network: Network, logits: Float32Array, index: number): number {
+  const z = logits[index]!;
+  const rivals = network.probabilities === 'softmax' ? [...logits] : [0, z]; // sigmoid: softmax of 0 and z
+  return 1 / rivals.reduce((sum, other) => sum + Math.exp(other - z), 0);
+}
+
 /** dS/dA [1, K, h, w] of a target S at the observed feature map; the observation's own, freed with it. */
 export function gradientOf(observation: Observation, target: Target): Tensor {
   const [gradient] = observation.once(target, () => {

@@ -15,7 +15,7 @@ const table: Readonly<Record<string, URL | readonly URL[]>> = {
   put: new URL('./layout/put.wgsl', import.meta.url),
   selectAlong: new URL('./layout/select-along.wgsl', import.meta.url),
   spreadAlong: new URL('./layout/spread-along.wgsl', import.meta.url),
-  sum: new URL('./reduce/sum.wgsl', import.meta.url),
+  fold: [new URL('./reduce/fold.wgsl', import.meta.url), nan],
   argmax: [new URL('./reduce/argmax.wgsl', import.meta.url), nan],
   softmax: [new URL('./softmax/softmax.wgsl', import.meta.url), nan],
   softmaxRows: [new URL('./softmax/softmax-rows.wgsl', import.meta.url), nan],

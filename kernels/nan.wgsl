@@ -16,6 +16,11 @@ fn clampOrNan4(v: vec4f, low: f32, high: f32) -> vec4f {
   return select(clamp(v, vec4f(low), vec4f(high)), v, isNan4(v));
 }
 
+// y, and NaN where u or v is.
+fn orNan(y: vec4f, u: vec4f, v: vec4f) -> vec4f {
+  return select(select(y, v, isNan4(v)), u, isNan4(u));
+}
+
 // Made at run time: an expression that the compiler can evaluate must not be NaN.
 fn float(bits: u32) -> f32 {
   var kept = bits;

@@ -16,6 +16,7 @@
 // of a gradient would be row sums of the Hessian, not its diagonal.)
 
 import {
+  abs,
   add,
   affine,
   broadcastTo,
@@ -25,9 +26,12 @@ import {
   grad,
   greater,
   mul,
+  planeDot,
+  reciprocal,
   relu,
   reshape,
   scope,
+  step,
   sum,
   type Tensor,
 } from '../../engine/index.ts';
@@ -35,24 +39,25 @@ import { weightedSum } from '../map.ts';
 import { inChunks, type Method, type MethodContext } from '../method.ts';
 import { gradientOf, type Observation, oneHotRows } from '../observe.ts';
 
-/** alpha [1, K, h, w] in closed form; the sums over a and b are [1, K, 1, 1]. */
-export function closedFormAlpha(featureMap: Tensor, g: Tensor): Tensor {
-  const sumA = sum(featureMap, [2, 3], true);
-  const nonZero = greater(mul(g, g), full(g.device, [1], 0));
-  return div(nonZero, affine(mul(g, sumA), 1, 2));
-}
+/** 1 / (2 + g sum_ab A_ab), [1, K, h, w]; the sums over a and b are [1, K, 1, 1]. */
+const alphaOf = (featureMap: Tensor, g: Tensor): Tensor =>
+  reciprocal(affine(mul(g, sum(featureMap, [2, 3], true)), 1, 2));
+
+/** alpha [1, K, h, w] in closed form. */
+export const closedFormAlpha = (featureMap: Tensor, g: Tensor): Tensor =>
+  mul(step(abs(g)), alphaOf(featureMap, g));
 
 /** w_k = sum_xy alpha ReLU(g), [K]. */
-const weightsOf = (alpha: Tensor, g: Tensor) => reshape(sum(mul(alpha, relu(g)), [2, 3]), [-1]);
+const weightsOf = (alpha: Tensor, positive: Tensor) => reshape(planeDot(alpha, positive), [-1]);
 
 export const gradCamPlusPlus: Method = {
   name: 'grad-cam++',
   title: 'Grad-CAM++',
   relu: true,
   explain(observation, { target }) {
-    const g = gradientOf(observation, target);
-    // ReLU(g) beside alpha, so that an element with g < 0, whose alpha is not asked for, cannot divide by zero.
-    const weights = weightsOf(closedFormAlpha(observation.featureMap, relu(g)), g);
+    // ReLU(g) in alpha too: where g < 0 alpha is not asked for, and must not divide by zero.
+    const positive = relu(gradientOf(observation, target));
+    const weights = weightsOf(alphaOf(observation.featureMap, positive), positive);
     return { weights, map: weightedSum(weights, observation.featureMap) };
   },
 };
@@ -128,7 +133,7 @@ export const gradCamPlusPlusTrue: Method = {
       const safe = add(mul(denominator, usable), affine(usable, -1, 1));
       const alpha = broadcastTo(mul(div(second, safe), usable), featureMap.shape);
       const crossed = mul(usable, greater(zero, denominator));
-      return [weightsOf(alpha, broadcastTo(g, featureMap.shape)), sum(crossed)] as const;
+      return [weightsOf(alpha, broadcastTo(positive, featureMap.shape)), sum(crossed)] as const;
     });
     const say = (n: number) =>
       `the denominator of alpha is negative at ${n} elements; their alpha is used as it is`;

@@ -4,7 +4,7 @@ import * as kernels from '../../kernels/layout/layout.ts';
 import { run } from '../device.ts';
 import { ShapeError } from '../errors.ts';
 import { apply, type Operation } from '../operation.ts';
-import { type Shape, show, sizeOf, type Tensor } from '../tensor.ts';
+import { type Shape, sameShape, show, sizeOf, type Tensor } from '../tensor.ts';
 import { around, axisOf } from './axes.ts';
 import { reshape, strided, whole } from './linear.ts';
 
@@ -16,6 +16,14 @@ export const flatten = (x: Tensor, from = 1): Tensor =>
 export function transpose(x: Tensor, order: readonly number[]): Tensor {
   if (order.length !== x.shape.length || [...order].sort((a, b) => a - b).some((axis, i) => axis !== i)) {
     throw new ShapeError(`transpose: [${order.join(', ')}] is no order of the axes of ${show(x.shape)}`);
+  }
+  // Where only axes of one element change places, the elements stay in theirs.
+  const long = order.filter((axis) => x.shape[axis] !== 1);
+  if (long.every((axis, i) => i === 0 || axis > long[i - 1]!)) {
+    return reshape(
+      x,
+      order.map((axis) => x.shape[axis]!),
+    );
   }
   const back = order.map((_, i) => order.indexOf(i));
   const maps = order.map((axis) => whole(axis, x.shape[axis]!));
@@ -29,6 +37,7 @@ function window(
   steps: readonly number[],
   counts: readonly number[],
 ): Tensor {
+  if (sameShape(counts, x.shape) && steps.every((step) => step > 0)) return reshape(x, counts); // all of it
   const maps = counts.map((size, axis) => ({ axis, size, mul: steps[axis]!, add: starts[axis]!, div: 1 }));
   return apply(strided, [x], {
     maps,
@@ -141,7 +150,8 @@ const joined: Operation<{ axis: number }> = {
 export function concat(parts: readonly Tensor[], axis: number): Tensor {
   const [first] = parts;
   if (first === undefined) throw new ShapeError('concat: nothing to put together');
-  return apply(joined, parts, { axis: axisOf('concat', first.shape, axis) });
+  const at = axisOf('concat', first.shape, axis);
+  return parts.length === 1 ? reshape(first, first.shape) : apply(joined, parts, { axis: at });
 }
 
 const taken: Operation<{ axis: number }> = {

@@ -87,46 +87,63 @@ export function broadcastTo(x: Tensor, shape: Shape, factor = 1): Tensor {
   const fits = lead >= 0 && x.shape.every((n, i) => n === 1 || n === shape[i + lead]);
   if (!fits) throw new ShapeError(`broadcast: ${show(x.shape)} does not broadcast to ${show(shape)}`);
   const scaled = factor === 1 ? x : scale(x, factor);
+  if (sizeOf(shape) === x.size) return reshape(scaled, shape);
   const wide = lead > 0 ? reshape(scaled, [...Array<number>(lead).fill(1), ...x.shape]) : scaled;
   const maps = shape.map((size, axis) => ({ ...whole(axis, size), mul: wide.shape[axis] === 1 ? 0 : 1 }));
   return apply(strided, [wide], { maps, fill: 0, vjp: (d, input) => sumTo(d, input.shape) });
 }
 
-interface SumAttributes {
-  /** First axis and how many neighbours are summed. */
+/** A run of neighbouring axes that are folded, and what the result is multiplied by. */
+interface RunAttributes {
   readonly axis: number;
   readonly axes: number;
   readonly scale: number;
 }
 
-/** scale * sum over a run of neighbouring axes, kept with size 1. */
-const sumRun: Operation<SumAttributes> = {
-  name: 'sum',
+/** scale * fold over a run of neighbouring axes, kept with size 1; without derivative. */
+export const foldRun = (of: kernels.Fold): Operation<RunAttributes> => ({
+  name: of,
   shape: ([x], { axis, axes }) => x!.shape.map((n, i) => (i >= axis && i < axis + axes ? 1 : n)),
   forward: ([x], y, { axis, axes, scale }) => {
     const { outer, n, inner } = around(x!.shape, axis, axes);
-    const parts = kernels.sumParts(outer * inner, n);
-    if (parts === 1) return run(y.device, kernels.sum(outer, n, inner, 1, scale), [x!.storage], y.storage);
-    const partial = empty(y.device, [outer, parts, inner], 'f32', 'sum');
-    run(y.device, kernels.sum(outer, n, inner, parts, 1), [x!.storage], partial.storage);
-    run(y.device, kernels.sum(outer, parts, inner, 1, scale), [partial.storage], y.storage);
+    const parts = kernels.foldParts(outer * inner, n);
+    if (parts === 1)
+      return run(y.device, kernels.fold(of, outer, n, inner, 1, scale), [x!.storage], y.storage);
+    const partial = empty(y.device, [outer, parts, inner], 'f32', of);
+    run(y.device, kernels.fold(of, outer, n, inner, parts, 1), [x!.storage], partial.storage);
+    run(y.device, kernels.fold(of, outer, parts, inner, 1, scale), [partial.storage], y.storage);
     partial.dispose();
   },
+});
+
+const sumRun: Operation<RunAttributes> = {
+  ...foldRun('sum'),
   vjp: (d, { inputs, attributes }) => [broadcastTo(d, inputs[0]!.shape, attributes.scale)],
 };
 
-/** scale * sum over `axes`, kept with size 1: one pass for each run of neighbouring axes. */
-export function sumAxes(x: Tensor, axes: readonly number[], scale: number): Tensor {
+/** scale * fold over `axes`, kept with size 1: one pass for each run of neighbouring axes. */
+export function foldAxes(
+  operation: Operation<RunAttributes>,
+  x: Tensor,
+  axes: readonly number[],
+  scale: number,
+): Tensor {
   let y = x;
   let factor = scale;
   for (let i = 0; i < axes.length; ) {
     let run = 1;
     while (axes[i + run] === axes[i]! + run) run++;
-    y = apply(sumRun, [y], { axis: axes[i]!, axes: run, scale: factor });
+    y = apply(operation, [y], { axis: axes[i]!, axes: run, scale: factor });
     factor = 1;
     i += run;
   }
   return y;
+}
+
+/** scale * sum over `axes`, kept with size 1. Along axes of one element there is nothing to sum. */
+export function sumAxes(x: Tensor, axes: readonly number[], scale: number): Tensor {
+  const long = scale === 1 ? axes.filter((axis) => x.shape[axis] !== 1) : axes;
+  return foldAxes(sumRun, x, long, scale);
 }
 
 /** Adjoint of broadcasting: sums `x` down to `shape`. */

@@ -4,7 +4,7 @@ import * as kernels from '../../kernels/normalise/normalise.ts';
 import { run } from '../device.ts';
 import { ShapeError } from '../errors.ts';
 import { apply, type Operation } from '../operation.ts';
-import { empty, show, sizeOf, type Tensor } from '../tensor.ts';
+import { empty, sameShape, show, sizeOf, type Tensor } from '../tensor.ts';
 import { add, div, full, mul, sqrt, sub } from './elementwise.ts';
 import { narrow } from './layout.ts';
 import { affine, reshape, scale } from './linear.ts';
@@ -44,9 +44,14 @@ export const scaleShift = (x: Tensor, scale: Tensor, shift: Tensor): Tensor =>
   apply(channelwise, [x, scale, shift], undefined);
 
 /** Sum of a b over everything but the channels: [N, C, ...], twice -> [N, C]. */
-const planeDot: Operation<undefined> = {
+const dotted: Operation<undefined> = {
   name: 'dot product of planes',
-  shape: ([a]) => a!.shape.slice(0, 2),
+  shape: ([a, b]) => {
+    if (!sameShape(a!.shape, b!.shape)) {
+      throw new ShapeError(`dot product of planes: ${show(a!.shape)} and ${show(b!.shape)} differ`);
+    }
+    return a!.shape.slice(0, 2);
+  },
   forward: ([a, b], y) => {
     const [batch, channels, inner] = planes(a!);
     run(y.device, kernels.planeDot(batch * channels, inner), [a!.storage, b!.storage], y.storage);
@@ -57,8 +62,11 @@ const planeDot: Operation<undefined> = {
   },
 };
 
+/** Dot product of each plane of a with that of b: [N, C, ...], twice -> [N, C]. */
+export const planeDot = (a: Tensor, b: Tensor): Tensor => apply(dotted, [a, b], undefined);
+
 /** sum of a b over every axis but the channels' [C]. */
-const channelDot = (a: Tensor, b: Tensor): Tensor => sum(apply(planeDot, [a, b], undefined), [0]);
+const channelDot = (a: Tensor, b: Tensor): Tensor => sum(planeDot(a, b), [0]);
 
 /** Means (row 0) and biased variances (row 1) of the channels: x [N, C, ...] -> [2, C]. */
 const moments: Operation<undefined> = {

@@ -4,10 +4,11 @@ import * as layout from '../../kernels/layout/layout.ts';
 import * as kernels from '../../kernels/reduce/reduce.ts';
 import { run } from '../device.ts';
 import { ShapeError } from '../errors.ts';
-import { apply, type Operation } from '../operation.ts';
+import { apply, isRecorded, type Operation } from '../operation.ts';
 import { type Shape, sameShape, show, sizeOf, type Tensor } from '../tensor.ts';
 import { around, axisOf } from './axes.ts';
-import { reshape, sumAxes } from './linear.ts';
+import { abs } from './elementwise.ts';
+import { foldAxes, foldRun, reshape, sumAxes } from './linear.ts';
 
 const sortedAxes = (name: string, shape: Shape, axes: readonly number[] | undefined): number[] =>
   axes === undefined
@@ -30,8 +31,8 @@ function scaledSum(
     throw new ShapeError(`mean: there is nothing over axes [${list.join(', ')}] of ${show(x.shape)}`);
   }
   const y = sumAxes(x, list, mean ? 1 / count : 1);
-  // Over no axis at all y is x itself; a view of it can be disposed without harm to x.
-  return keep && list.length > 0 ? y : reshape(y, lines);
+  // y may be x itself; a view of it can be disposed without harm to x.
+  return reshape(y, keep ? y.shape : lines);
 }
 
 /** Sum over `axes` (all when left out), which disappear unless `keepDims`. */
@@ -97,25 +98,36 @@ const spreadAlong: Operation<{ axis: number; n: number }> = {
 export const select = (x: Tensor, indices: Tensor, axis: number): Tensor =>
   apply(selectAlong, [x, indices], { axis: axisOf('select', x.shape, axis) });
 
+/** Extrema alone, without the indices that their derivative needs. */
+const extremeRuns = { max: foldRun('max'), min: foldRun('min'), norm: foldRun('norm') };
+
 function extremum(
-  name: string,
+  name: 'max' | 'min' | 'norm',
   x: Tensor,
   axes: readonly number[] | undefined,
   keep: boolean,
-  smallest: boolean,
 ) {
   const list = sortedAxes(name, x.shape, axes);
-  let y = x;
-  for (const axis of [...list].reverse()) {
-    y = apply(selectAlong, [y, apply(argAlong, [y], { axis, smallest })], { axis });
+  const shape = keep ? x.shape.map((n, i) => (list.includes(i) ? 1 : n)) : without(x.shape, list);
+  for (const axis of list) {
+    if (x.shape[axis] === 0) throw new ShapeError(`${name}: axis ${axis} of ${show(x.shape)} is empty`);
   }
-  return reshape(y, keep ? x.shape.map((n, i) => (list.includes(i) ? 1 : n)) : without(x.shape, list));
+  if (list.length > 0 && !isRecorded([x])) return reshape(foldAxes(extremeRuns[name], x, list, 1), shape);
+  let y = name === 'norm' ? abs(x) : x;
+  for (const axis of [...list].reverse()) {
+    y = apply(selectAlong, [y, apply(argAlong, [y], { axis, smallest: name === 'min' })], { axis });
+  }
+  return reshape(y, shape);
 }
 
 /** Maximum over `axes` (all when left out); of equals the first takes the derivative. */
 export const max = (x: Tensor, axes?: readonly number[], keepDims = false): Tensor =>
-  extremum('max', x, axes, keepDims, false);
+  extremum('max', x, axes, keepDims);
 
 /** Minimum, likewise. */
 export const min = (x: Tensor, axes?: readonly number[], keepDims = false): Tensor =>
-  extremum('min', x, axes, keepDims, true);
+  extremum('min', x, axes, keepDims);
+
+/** Largest magnitude over `axes` (all when left out), the maximum norm; derivative as of max. */
+export const maxNorm = (x: Tensor, axes?: readonly number[], keepDims = false): Tensor =>
+  extremum('norm', x, axes, keepDims);

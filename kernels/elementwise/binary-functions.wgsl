@@ -12,10 +12,6 @@ fn power(u: vec4f, v: vec4f) -> vec4f {
   return select(select(magnitude, negative, u < vec4f(0.0)), vec4f(1.0), v == vec4f(0.0));
 }
 
-fn orNan(y: vec4f, u: vec4f, v: vec4f) -> vec4f {
-  return select(select(y, v, isNan4(v)), u, isNan4(u));
-}
-
 fn f(u: vec4f, v: vec4f) -> vec4f {
   switch OP {
     case 0u: { return u + v; }

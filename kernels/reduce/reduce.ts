@@ -4,20 +4,36 @@ import { bits, type Launch, launch } from '../kernel.ts';
 
 /** Lines fewer than this are split into parts, so that a device has work for all its threads. */
 const ENOUGH_THREADS = 1024;
-/** No part is shorter than this: a thread must have more to do than it costs to start. */
-const SHORTEST_PART = 64;
+/** No part is shorter than this: a second launch must save more than it costs. */
+const SHORTEST_PART = 256;
 
-/** In how many parts a sum over `n` with `lines` results is best taken. */
-export function sumParts(lines: number, n: number): number {
+/** What is made of a line, in the order of OP in fold.wgsl; `norm` is the largest magnitude. */
+export const folds = ['sum', 'max', 'min', 'norm'] as const;
+export type Fold = (typeof folds)[number];
+
+/** In how many parts a fold over `n` with `lines` results is best taken. */
+export function foldParts(lines: number, n: number): number {
   const wanted = Math.ceil(ENOUGH_THREADS / Math.max(1, lines));
   return Math.max(1, Math.min(wanted, Math.floor(n / SHORTEST_PART)));
 }
 
-/** scale * sum along the middle axis -> [outer, parts, inner]. */
-export function sum(outer: number, n: number, inner: number, parts: number, scale: number): Launch {
+/** scale * fold along the middle axis -> [outer, parts, inner]. */
+export function fold(
+  of: Fold,
+  outer: number,
+  n: number,
+  inner: number,
+  parts: number,
+  scale: number,
+): Launch {
   const count = outer * parts * inner;
-  return launch('sum', count, [count, n, inner, parts, Math.ceil(n / parts), bits(scale)]);
+  const params = [count, n, inner, parts, Math.ceil(n / parts), bits(scale)];
+  return launch('fold', count, params, { OP: folds.indexOf(of) });
 }
+
+/** scale * sum along the middle axis -> [outer, parts, inner]. */
+export const sum = (outer: number, n: number, inner: number, parts: number, scale: number): Launch =>
+  fold('sum', outer, n, inner, parts, scale);
 
 /** Index of the largest (or smallest) element along the middle axis -> [outer, inner], u32. */
 export function argmax(outer: number, n: number, inner: number, smallest: boolean): Launch {

@@ -181,7 +181,7 @@ test('errors: indices and numbers are not taken for each other', async (t) => {
   for (const [run, ...parts] of [
     [() => engine.exp(indices), 'exp', 'input 0', 'u32', 'f32 is needed'],
     [() => engine.add(numbers, indices), 'add', 'input 1', '[2]'],
-    [() => engine.transpose(indices, [0]), 'strided copy', 'input 0'],
+    [() => engine.narrow(indices, 0, 1, 1), 'strided copy', 'input 0'],
     [() => engine.gather(numbers, numbers, 0), 'gather', 'input 1', 'u32 is needed'],
     [() => engine.select(numbers, tensor(on, [0], []), 0), 'select', 'input 1', 'u32 is needed'],
   ] as const) {

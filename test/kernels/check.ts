@@ -16,6 +16,7 @@ import { sources } from '../../kernels/index.ts';
 import { type Constants, TILE_WORKGROUP } from '../../kernels/kernel.ts';
 import { matmulConstants, tiles } from '../../kernels/matmul/matmul.ts';
 import { maxPoolConstants } from '../../kernels/pool/pool.ts';
+import { folds } from '../../kernels/reduce/reduce.ts';
 import { specialise } from '../../kernels/source.ts';
 
 /** A kernel and the constants of one of its variants; none for the file as it stands. */
@@ -52,6 +53,10 @@ const variants: Readonly<Record<string, readonly Constants[]>> = {
   binary: cross(each('OP', operations), each('A_ONE', flag), each('B_ONE', flag)),
   broadcast: cross(each('OP', operations), each('RANK', range(0, 8))),
   strided: cross(each('RANK', range(0, 8)), each('PLAIN', flag)),
+  fold: each(
+    'OP',
+    folds.map((_, op) => op),
+  ),
   argmax: each('SIGN_NEGATIVE', flag),
   softmax: cross(each('LOG', flag), each('WORKGROUP', Object.values(TILE_WORKGROUP))),
   softmaxRows: cross(each('LOG', flag), each('WORKGROUP', Object.values(TILE_WORKGROUP))),

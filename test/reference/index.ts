@@ -18,5 +18,5 @@ export {
   maxPool2d,
   poolOutputSize,
 } from './pooling.ts';
-export { argmax, logSoftmax, max, mean, min, softmax, sum } from './reduction.ts';
+export { argmax, logSoftmax, max, maxNorm, mean, min, softmax, sum } from './reduction.ts';
 export { resizeBilinear, resizeNearest } from './resize.ts';

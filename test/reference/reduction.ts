@@ -66,6 +66,10 @@ export function min(x: Array64, axes?: readonly number[], keepDims = false): Arr
   return reduce(x, axes, keepDims, Infinity, Math.min);
 }
 
+/** The largest magnitude. NaN where an element is NaN. Undefined over no elements. */
+export const maxNorm = (x: Array64, axes?: readonly number[], keepDims = false): Array64 =>
+  max(unary.abs(x), axes, keepDims);
+
 /** The index of the largest element along one axis; the first of equals, and of NaNs where there are any. */
 export function argmax(x: Array64, axis: number, keepDims = false): Array64 {
   const along = normaliseAxis(axis, x.shape.length);
