@@ -20,6 +20,7 @@ import {
   min,
   mul,
   narrow,
+  pad,
   reshape,
   softmax,
   sub,
@@ -44,27 +45,28 @@ const targetItself: Scorer =
     target(logits);
 
 /**
- * Logits of X * H_k [K, classes]; 1 for each channel that has an H_k, else 0 [K]; logits of X_b [1, classes]. The
- * same for every class.
+ * Logits of X * H_k, and of X_b in a last row [K + 1, classes]; 1 for each channel that has an H_k, else 0 [K]. The same
+ * for every class.
  */
 function maskedLogits(observation: Observation, { progress }: MethodContext): readonly Tensor[] {
   const { input, featureMap, forward } = observation;
   const [, channels, h, w] = featureMap.shape as [number, number, number, number];
   const size = [input.shape[2]!, input.shape[3]!] as const;
   return observation.once('masked logits', () => {
-    const planes = reshape(featureMap, [channels, 1, h, w]);
-    const parts = inChunks(channels, progress, (start, count) => {
+    // A plane of zeros behind those of the channels: having no H, it masks everything, which leaves X_b.
+    const planes = reshape(pad(featureMap, [0, 0, 0, 0], [0, 1, 0, 0]), [channels + 1, 1, h, w]);
+    const parts = inChunks(channels + 1, progress, (start, count) => {
       const u = upsample(narrow(planes, 0, start, count), size); // U(A_k)
       const [low, high] = [min(u, [1, 2, 3]), max(u, [1, 2, 3])];
       return [forward(maskImages(input, u, low, high)), greater(high, low)] as const;
     });
-    const joined = [0, 1].map((i) =>
+    const [logits, varies] = [0, 1].map((i) =>
       concat(
         parts.map((part) => part[i]!),
         0,
       ),
-    );
-    return [...joined, forward(affine(input, 0, 0))];
+    ) as [Tensor, Tensor];
+    return [logits, narrow(varies, 0, 0, channels)];
   });
 }
 
@@ -73,9 +75,10 @@ const scoreCamBy = (name: string, title: string, scorer: Scorer): Method => ({
   title,
   relu: true,
   explain(observation, context) {
-    const f = scorer(observation, context);
-    const [masked, varies, baseline] = maskedLogits(observation, context) as [Tensor, Tensor, Tensor];
-    const c = sub(f(masked), f(baseline)); // C_k = f(X * H_k) - f(X_b)
+    const [logits, varies] = maskedLogits(observation, context) as [Tensor, Tensor];
+    const f = scorer(observation, context)(logits);
+    const channels = varies.size;
+    const c = sub(narrow(f, 0, 0, channels), narrow(f, 0, channels, 1)); // C_k = f(X * H_k) - f(X_b)
     // A large negative number, not -infinity: software adapters do not compute with infinities.
     const shut = affine(varies, 1e30, -1e30);
     const weights = mul(softmax(add(mul(c, varies), shut), 0), varies);
@@ -91,8 +94,9 @@ export const scoreCamAuthors: Method = {
   title: "Score-CAM (authors' code)",
   relu: true,
   explain(observation, context) {
-    const [masked, varies] = maskedLogits(observation, context) as [Tensor, Tensor, Tensor];
-    const weights = mul(probability(observation, context)(masked), varies);
+    const [logits, varies] = maskedLogits(observation, context) as [Tensor, Tensor];
+    const f = probability(observation, context)(logits);
+    const weights = mul(narrow(f, 0, 0, varies.size), varies);
     return { weights, map: weightedSum(weights, observation.featureMap) };
   },
 };

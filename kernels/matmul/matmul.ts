@@ -30,10 +30,12 @@ export function matmulNaive(g: MatmulGeometry, epilogue: Epilogue): Launch {
 
 /** Multiply-adds below which packing the first factor costs more than the tiles save. */
 const SMALL_PRODUCT = 16_384;
+/** The same where the product has one row, of which a tile makes four. */
+const SMALL_ROW = 262_144;
 
 /** Whether the register-tiled variant pays. */
 export function isTiledMatmul(g: MatmulGeometry): boolean {
-  return g.n >= 8 && g.k >= 4 && g.m * g.n * g.k >= SMALL_PRODUCT;
+  return g.n >= 8 && g.k >= 4 && g.m * g.n * g.k >= (g.m === 1 ? SMALL_ROW : SMALL_PRODUCT);
 }
 
 /** Rows and columns of the product that one thread computes. */
