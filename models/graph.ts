@@ -24,7 +24,7 @@ export interface Parameter {
 export interface LayerContext {
   /** Parameters by their short name (weight, bias, ...). */
   readonly parameters: Readonly<Record<string, Tensor>>;
-  /** To be applied to the output; only layers that are folded with what follows them are given one. */
+  /** To be applied to the output; only layers that name it among their `activations` are given one. */
   readonly activation?: Activation;
   /** Set while training: layers that behave differently then report their batch statistics. */
   readonly statistics?: Map<string, { readonly mean: Tensor; readonly variance: Tensor }>;
@@ -39,6 +39,8 @@ export interface GraphNode {
   /** What a reader wants to see of it: kernel, stride, ... */
   readonly attributes: Readonly<Record<string, unknown>>;
   readonly run: (inputs: readonly Tensor[], context: LayerContext) => Tensor;
+  /** Activations that `run` applies by itself when its context asks for one, so that `run.ts` may fold them into it. */
+  readonly activations?: readonly Activation[];
   /**
    * For a layer that is linear in its one input: what each of some of the input's channels adds to the output,
    * [count, ...] for an input of batch 1. The output is the bias plus the contributions of all channels.

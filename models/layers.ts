@@ -49,6 +49,7 @@ export function conv(name: string, input: string, spec: ConvSpec): GraphNode {
     },
     attributes: { kernel, ...options },
     run: ([x], { parameters: p, activation }) => ops.conv2d(x!, p.weight!, options, p.bias, activation),
+    activations: ['relu', 'relu6'],
     // Each channel by its own part of the weights: a grouped convolution with one channel a group.
     ...(groups === 1 && {
       contributions: (x, { start, count }, { parameters: { weight } }) => {
@@ -213,7 +214,11 @@ export const globalAvgPool = (name: string, input: string) =>
 export const flatten = (name: string, input: string) =>
   plain(name, 'flatten', [input], (x) => ops.flatten(x));
 
-export const add = (name: string, a: string, b: string) => plain(name, 'add', [a, b], ops.add);
+export const add = (name: string, a: string, b: string): GraphNode => ({
+  ...plain(name, 'add', [a, b], ops.add),
+  run: ([x, y], { activation }) => (activation === 'relu' ? ops.addRelu(x!, y!) : ops.add(x!, y!)),
+  activations: ['relu'],
+});
 
 /** Product; a gate [N, C, 1, 1] spreads over the planes of [N, C, H, W]. */
 export const mul = (name: string, a: string, b: string) => plain(name, 'mul', [a, b], ops.mul);

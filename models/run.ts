@@ -1,5 +1,5 @@
-// Running a network for its values, not for training: a batch norm behind a convolution, and an activation behind that,
-// are folded into the convolution wherever nobody asks for what lies between.
+// Running a network for its values, not for training: a batch norm behind a convolution, and an activation behind that
+// or behind a sum, are folded into what they follow wherever nobody asks for what lies between.
 
 import {
   type Activation,
@@ -21,9 +21,6 @@ interface Folds {
   readonly graphs: Map<string, Graph>;
   readonly parameters: Map<string, Tensor>;
 }
-
-/** Kinds of nodes that a convolution applies by itself. */
-const ACTIVATIONS: readonly Activation[] = ['relu', 'relu6'];
 
 const foldsOf = new WeakMap<Runnable, Folds>();
 
@@ -68,21 +65,20 @@ function fold(
   };
   const gone = new Set<string>();
   const replacement = new Map<string, GraphNode>();
-  for (const conv of graph.nodes) {
-    if (conv.kind !== 'conv') continue;
-    const norm = next(conv, ['batchNorm']);
-    const activation = next(norm ?? conv, ACTIVATIONS);
+  for (const first of graph.nodes) {
+    const norm = first.kind === 'conv' ? next(first, ['batchNorm']) : undefined;
+    const activation = next(norm ?? first, first.activations ?? []);
     const last = activation ?? norm;
     if (last === undefined) continue;
-    const own = norm ? foldedParameters(conv, norm, parameters, folded) : conv.parameters;
-    const { contributions: _, ...rest } = conv;
-    for (const node of [conv, norm, activation]) if (node) gone.add(node.name);
+    const own = norm ? foldedParameters(first, norm, parameters, folded) : first.parameters;
+    const { contributions: _, ...rest } = first;
+    for (const node of [first, norm, activation]) if (node) gone.add(node.name);
     replacement.set(last.name, {
       ...rest,
       name: last.name,
       parameters: own,
       run: (inputs, context) =>
-        conv.run(inputs, { ...context, ...(activation && { activation: activation.kind as Activation }) }),
+        first.run(inputs, { ...context, ...(activation && { activation: activation.kind as Activation }) }),
     });
   }
   const nodes = graph.nodes.flatMap((node) => {

@@ -3,7 +3,7 @@
 import * as kernels from '../../kernels/elementwise/elementwise.ts';
 import { type Device, run } from '../device.ts';
 import { ShapeError } from '../errors.ts';
-import { apply, type Operation } from '../operation.ts';
+import { apply, isRecorded, type Operation } from '../operation.ts';
 import { type Shape, sameShape, show, sizeOf, type Tensor, tensor } from '../tensor.ts';
 import { broadcastShape } from './axes.ts';
 import { affine, scale, sumTo } from './linear.ts';
@@ -119,6 +119,10 @@ export function powScalar(x: Tensor, k: number): Tensor {
 }
 
 export const add = binary('add', (d) => [() => d, () => d]);
+const addedRelu = binary('addRelu');
+/** relu(a + b), in one kernel where no derivative is being taken. */
+export const addRelu = (a: Tensor, b: Tensor): Tensor =>
+  isRecorded([a, b]) ? relu(add(a, b)) : addedRelu(a, b);
 export const sub = binary('sub', (d) => [() => d, () => neg(d)]);
 export const mul = binary('mul', (d, a, b) => [() => mul(d, b), () => mul(d, a)]);
 export const div = binary('div', (d, a, b) => [() => div(d, b), () => neg(mul(d, div(div(a, b), b)))]);

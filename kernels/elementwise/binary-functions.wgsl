@@ -24,6 +24,7 @@ fn f(u: vec4f, v: vec4f) -> vec4f {
     case 7u: { return select(vec4f(0.0), vec4f(1.0), u > v); }
     case 8u: { return select(vec4f(0.0), vec4f(1.0), u >= v); }
     case 9u: { return select(vec4f(0.0), vec4f(1.0), u == v); }
+    case 10u: { return orNan(max(u + v, vec4f(0.0)), u, v); }
     default: { return u; }
   }
 }

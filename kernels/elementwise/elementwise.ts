@@ -39,6 +39,7 @@ export const binaryFunctions = [
   'greater',
   'atLeast',
   'equal',
+  'addRelu',
 ] as const;
 export type BinaryFunction = (typeof binaryFunctions)[number];
 

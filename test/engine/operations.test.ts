@@ -273,6 +273,7 @@ const shapePairs: [readonly number[], readonly number[]][] = [
   ],
 ];
 
+const addRelu64 = (a: Array64, b: Array64) => ref.unary.relu(ref.binary.add(a, b));
 const binaries = [
   ['add', engine.add, ref.binary.add, [-1, 1], [-1, 1], 3],
   ['sub', engine.sub, ref.binary.sub, [-1, 1], [-1, 1], 3],
@@ -281,6 +282,7 @@ const binaries = [
   ['pow', engine.pow, ref.binary.pow, [0.5, 2], [-2, 2], 3],
   ['maximum', engine.maximum, ref.binary.max, [-1, 1], [-1.3, 1.2], 1],
   ['minimum', engine.minimum, ref.binary.min, [-1, 1], [-1.3, 1.2], 1],
+  ['addRelu', engine.addRelu, addRelu64, [0.1, 1], [-1.05, 0.95], 1],
 ] as const;
 
 const binaryRows = binaries.flatMap(([name, run, reference, a, b, order]) =>

@@ -114,7 +114,7 @@ test('shapes are known without a device, and are those of a run', async (t) => {
   t.throws(() => shapesOf(network.graph, [1, 4, 8, 6]), /conv2d: input \[1, 4, 8, 6\]/, 'misfits are errors');
 });
 
-test('a run folds batch norms and ReLUs into convolutions, and gives the same values', async (t) => {
+test('a run folds batch norms and ReLUs into convolutions and sums, and gives the same values', async (t) => {
   const on = await device();
   const chain = (name: string, input: string, channels: readonly [number, number], bias: boolean) => [
     conv(`${name}.conv`, input, { in: channels[0], out: channels[1], kernel: 3, padding: 1, bias }),
@@ -131,7 +131,8 @@ test('a run folds batch norms and ReLUs into convolutions, and gives the same va
       add('e', 'd', 'c.relu'),
       conv('f', 'e', { in: 4, out: 2, kernel: 3 }),
       batchNorm('g', 'f', 2), // f is read twice: stays
-      add('out', 'f', 'g'),
+      add('sum', 'f', 'g'),
+      relu('out', 'sum'),
     ],
     output: 'out',
   };
