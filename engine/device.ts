@@ -233,7 +233,8 @@ function forgetGroups(commands: Commands): void {
 
 function pipelineOf(commands: Commands, { kernel, constants }: Launch): Pipeline {
   const { gpu, wgsl: sourceTexts, pipelines } = commands;
-  const key = `${kernel} ${Object.entries(constants).join(' ')}`;
+  let key = kernel;
+  for (const name in constants) key += ` ${name},${constants[name]}`;
   const known = pipelines.get(key);
   if (known) return known;
   const wgsl = sourceTexts.get(kernel);

@@ -194,6 +194,26 @@ test('memory: gradients of every order leave nothing behind', async (t) => {
   x.dispose();
 });
 
+test('memory: a repeated computation gets its buffers again, and makes no bind groups anew', async (t) => {
+  const on = await device();
+  const x = full(on, [17], 0.5);
+  const once = () =>
+    scope(() => {
+      // Freed in another order than made: a pool that gave out the latest first would permute them.
+      const [a, b, c] = [exp(x), scale(x, 2), relu(x)];
+      const d = mul(a, b);
+      b.dispose();
+      const e = add(d, c);
+      a.dispose();
+      grad((y) => sum(mul(exp(y), e)))(x);
+    });
+  once();
+  const { groups } = on.commands!;
+  for (let i = 0; i < 20; i++) once();
+  t.equal(on.commands!.groups, groups);
+  x.dispose();
+});
+
 test('memory: grad outside every scope keeps its result only', async (t) => {
   const on = await device();
   const before = on.memory.liveBytes;
