@@ -50,7 +50,7 @@ async function inTurns(candidates: ReadonlyMap<string, Once>, rounds: number): P
 
 async function tuneConvolutions(device: Device, rounds: number): Promise<string> {
   const engine = limelightOn(device);
-  const variants = ['naive', 'rows', 'direct', 'winograd', 'depthwise'];
+  const variants = ['naive', 'patches', 'rows', 'direct', 'winograd', 'depthwise'];
   const head = ['input', 'weights', 'groups', ...variants, 'chosen', 'fastest'];
   // No colours: the output is read from files too.
   const table = new Table({ head, style: { head: [], border: [], compact: true } });

@@ -36,6 +36,8 @@ export const sources: Readonly<Record<string, URL>> = {
   winogradWeights: new URL('./conv/winograd-weights.wgsl', import.meta.url),
   winogradInput: new URL('./conv/winograd-input.wgsl', import.meta.url),
   winogradOutput: new URL('./conv/winograd-output.wgsl', import.meta.url),
+  patches: new URL('./conv/patches.wgsl', import.meta.url),
+  gatherPatches: new URL('./conv/gather-patches.wgsl', import.meta.url),
   packPixels: new URL('./conv/pack-pixels.wgsl', import.meta.url),
   conv2dWeightGradient: new URL('./conv/conv2d-weight-gradient.wgsl', import.meta.url),
   matmulNaive: new URL('./matmul/matmul-naive.wgsl', import.meta.url),
