@@ -75,7 +75,8 @@ const allows: Readonly<Record<ConvVariant, (c: Convolution) => boolean>> = {
   pointwise: ({ geometry: g }) => g.groups === 1 && isOne(g.kernel) && g.padding.every((n) => n === 0),
   depthwise: ({ geometry: g, adjoint }) =>
     g.groups > 1 && g.groups === g.inChannels && (!adjoint || g.outChannels === g.inChannels),
-  patches: (c) => hasPatches(c.geometry) && 4 * patchesOf(c) <= LARGEST_PATCHES,
+  patches: (c) =>
+    c.geometry.groups === 1 && isOne(c.geometry.dilation) && 4 * patchesOf(c) <= LARGEST_PATCHES,
   winograd: ({ geometry: g, spread }) =>
     g.groups === 1 && g.kernel[0] === 3 && g.kernel[1] === 3 && [g.stride, g.dilation, spread].every(isOne),
   direct: ({ geometry: g }) => isOne(g.dilation),
@@ -84,8 +85,13 @@ const allows: Readonly<Record<ConvVariant, (c: Convolution) => boolean>> = {
 };
 
 /**
- * The table of variants: the first that is allowed and whose shape this is. The register-tiled ones are bounded by what
- * compiles in reasonable time once it is written out; Winograd by where its transforms cost less than they save.
+ * The table of variants: the first that is allowed and whose shape this is. Its bounds were measured on llvmpipe and hold
+ * on SwiftShader (`npm run tune`):
+ * - patches, where windows share no pixel, and for every adjoint of a stride, whose input a direct sum would have to
+ *   spread with zeros: 7 to 30 times as fast for 7x7 and 11x11 kernels;
+ * - Winograd from 32 channels on both sides; with fewer its transforms cost what they save, and the direct sum is up to
+ *   twice as fast (16 channels, 32 x 32 pixels);
+ * - direct for small kernels. 5x5 runs 0 to 15 % faster than by rows, but compiles for twice as long (1.0 s to 0.6 s).
  */
 const table: readonly { readonly variant: ConvVariant; readonly suits: (c: Convolution) => boolean }[] = [
   { variant: 'pointwise', suits: () => true },
@@ -107,7 +113,6 @@ const table: readonly { readonly variant: ConvVariant; readonly suits: (c: Convo
 /** Whether the windows of neighbouring output pixels share no input, so that patches take no more than it. */
 const isApart = ({ kernel, stride }: ConvGeometry) => kernel.every((n, i) => n <= stride[i]!);
 
-const hasPatches = (g: ConvGeometry) => g.groups === 1 && isOne(g.dilation);
 /** Bytes of patches beyond which other variants, which need less memory, are used. */
 const LARGEST_PATCHES = 64 * 2 ** 20;
 
@@ -121,7 +126,7 @@ const patchColumns = ({ output }: ConvGeometry) => 4 * ceil4(output[0] * output[
 
 function suitsWinograd(g: ConvGeometry): boolean {
   const tiles = g.batch * tilesOf(g);
-  const enough = tiles >= 4 && g.inChannels >= 16 && g.outChannels >= 16;
+  const enough = tiles >= 4 && g.inChannels >= 32 && g.outChannels >= 32;
   return enough && winogradBytes(g) <= WINOGRAD_LARGEST;
 }
 
@@ -354,7 +359,7 @@ export function conv2dWinograd(
     const tiles = Math.min(images, g.batch - image) * tilesOf(g);
     const columns = 4 * ceil4(tiles);
     const words = [tilesX, tilesY, tiles, columns];
-    const [from, to] = [tiles * g.inChannels, (columns / 4) * g.outChannels];
+    const [from, to] = [tiles * g.inChannels, tiles * g.outChannels];
     const source = [g.inChannels, ...g.input, g.padding[0], g.padding[1], image].map(signed);
     parts.push({
       x: {
@@ -362,16 +367,14 @@ export function conv2dWinograd(
         elements: 36 * g.inChannels * columns,
       },
       columns,
-      y: launchTiles(
-        'winogradOutput',
+      y: launch('winogradOutput', to, [
         to,
-        [
-          to,
-          ...[tilesX, tilesY, tiles, columns / 4, g.outChannels, ...g.output, image],
-          ...epilogueWords(epilogue),
-        ],
-        {},
-      ),
+        ...words,
+        g.outChannels,
+        ...g.output,
+        image,
+        ...epilogueWords(epilogue),
+      ]),
     });
   }
   const count = g.inChannels * width;

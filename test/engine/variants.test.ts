@@ -37,15 +37,15 @@ const whole = ['patches', ...tiled] as const;
 const winograd = ['patches', 'winograd', ...tiled] as const;
 
 const cases: readonly Case[] = [
-  { x: [1, 16, 9, 13], w: [17, 16, 3, 3], options: { padding: same(1) }, takes: winograd, adjoint: winograd },
+  { x: [1, 32, 9, 13], w: [33, 32, 3, 3], options: { padding: same(1) }, takes: winograd, adjoint: winograd },
   {
-    x: [3, 19, 12, 8],
-    w: [16, 19, 3, 3],
+    x: [3, 35, 12, 8],
+    w: [32, 35, 3, 3],
     options: { padding: [0, 2, 1, 0] },
     takes: winograd,
     adjoint: winograd,
   },
-  { x: [9, 16, 3, 3], w: [16, 16, 3, 3], takes: winograd, adjoint: winograd },
+  { x: [9, 32, 3, 3], w: [32, 32, 3, 3], takes: winograd, adjoint: winograd },
   { x: [2, 3, 7, 7], w: [5, 3, 3, 3], options: { padding: same(1) }, takes: whole, adjoint: whole },
   { x: [1, 2, 6, 14], w: [9, 2, 1, 3], takes: whole, adjoint: whole },
   { x: [1, 2, 1, 1], w: [3, 2, 3, 3], options: { padding: same(1) }, takes: whole, adjoint: whole },
@@ -206,13 +206,23 @@ test('convolution: every variant gives what the definition gives', async (t) => 
   }
 });
 
+test('convolution: patches that would take too much memory give way', (t) => {
+  const options = { stride: [2, 2] } as const;
+  const few = geometry({ x: [1, 3, 19, 23], w: [4, 3, 7, 7], options, takes: [], adjoint: [] });
+  const choice = (batch: number) =>
+    kernels.chooseConv(kernels.inputGradient({ ...few, batch }), new Set<string>());
+  t.equal(choice(1), 'patches');
+  t.equal(choice(10_000), 'rows');
+  t.end();
+});
+
 test('convolution: a large batch goes through Winograd in parts', async (t) => {
   const on = await device();
-  const c = kernels.forward(geometry({ x: [40, 16, 88, 88], w: [16, 16, 3, 3], takes: [], adjoint: [] }));
-  const { parts } = kernels.conv2dWinograd(c, 16, { bias: false });
+  const c = kernels.forward(geometry({ x: [20, 32, 88, 88], w: [32, 32, 3, 3], takes: [], adjoint: [] }));
+  const { parts } = kernels.conv2dWinograd(c, 32, { bias: false });
   t.ok(parts.length > 1, `${parts.length} parts`);
-  const x = ref.randomArray([40, 16, 88, 88], ref.seededRandom(3));
-  const w = ref.randomArray([16, 16, 3, 3], ref.seededRandom(4));
+  const x = ref.randomArray([20, 32, 88, 88], ref.seededRandom(3));
+  const w = ref.randomArray([32, 32, 3, 3], ref.seededRandom(4));
   const [a, b] = [on, less(on, ['winograd'])].map((at) => {
     const [xt, wt] = [upload(at, x), upload(at, w)];
     const y = engine.conv2d(xt, wt);
