@@ -2,7 +2,6 @@
 
 import * as conv from '../kernels/conv/conv.ts';
 import { type Launch, NO_EPILOGUE } from '../kernels/kernel.ts';
-import { strided } from '../kernels/layout/layout.ts';
 import * as matmul from '../kernels/matmul/matmul.ts';
 import type { ConvProblem, KernelProblem } from './problems.ts';
 
@@ -110,15 +109,11 @@ function winograd(
 }
 
 /** A matrix [m, k] as the tiled product reads its first factor: [k, packedRows]. */
-function transposed(m: number, k: number): { launch: Launch; elements: number } {
-  const width = matmul.packedRows({ m });
-  const whole = { mul: 1, add: 0, div: 1 };
-  const launch = strided([
-    { outputSize: k, inputSize: k, inputStride: 1, ...whole },
-    { outputSize: width, inputSize: m, inputStride: k, ...whole },
-  ]);
-  return { launch, elements: k * width };
-}
+const transposed = (m: number, k: number) =>
+  matmul.packFactor(
+    { batch: 1, rows: k, columns: m, width: matmul.packedRows({ m }) },
+    { batch: 0, row: 1, column: k },
+  );
 
 function matmulVariants({ m, n, k }: { m: number; n: number; k: number }): Variants {
   const rows = { batch: 0, row: k, column: 1 };

@@ -40,6 +40,7 @@ export const sources: Readonly<Record<string, URL>> = {
   gatherPatches: new URL('./conv/gather-patches.wgsl', import.meta.url),
   packPixels: new URL('./conv/pack-pixels.wgsl', import.meta.url),
   conv2dWeightGradient: new URL('./conv/conv2d-weight-gradient.wgsl', import.meta.url),
+  packFactor: new URL('./matmul/pack-factor.wgsl', import.meta.url),
   matmulNaive: new URL('./matmul/matmul-naive.wgsl', import.meta.url),
   matmulTiled: new URL('./matmul/matmul-tiled.wgsl', import.meta.url),
   mask: new URL('./mask/mask.wgsl', import.meta.url),

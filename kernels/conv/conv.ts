@@ -172,31 +172,15 @@ function paddedSize(g: ConvGeometry): { height: number; rowVectors: number; segm
   };
 }
 
+/** x with zeros around its planes and `spread` - 1 between its pixels. */
 function padded(
   g: ConvGeometry,
   { height, rowVectors }: { height: number; rowVectors: number },
-  spread: readonly [number, number],
+  [SPREAD_Y, SPREAD_X]: readonly [number, number],
 ): SizedLaunch {
-  const planes = g.batch * g.inChannels;
-  const [top, left] = g.padding;
-  return {
-    launch: padPlanes(planes, g.input, height, rowVectors, [top, left], spread),
-    elements: 4 * planes * height * rowVectors,
-  };
-}
-
-/** Planes of `size` copied into planes of `height` rows of `rowVectors` vec4, zeros around and between. */
-export function padPlanes(
-  planes: number,
-  size: readonly [height: number, width: number],
-  height: number,
-  rowVectors: number,
-  [top, left]: readonly [number, number] = [0, 0],
-  [SPREAD_Y, SPREAD_X]: readonly [number, number] = [1, 1],
-): Launch {
-  const count = planes * height * rowVectors;
-  const words = [...size, height, rowVectors, top, left].map(signed);
-  return launch('padRows', count, [count, ...words], { SPREAD_Y, SPREAD_X });
+  const count = g.batch * g.inChannels * height * rowVectors;
+  const words = [...g.input, height, rowVectors, g.padding[0], g.padding[1]].map(signed);
+  return { launch: launch('padRows', count, [count, ...words], { SPREAD_Y, SPREAD_X }), elements: 4 * count };
 }
 
 /** Channels of one group of the convolution whose weights are [O, C/groups, KH, KW], and vec4 of its result. */
