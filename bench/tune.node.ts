@@ -26,6 +26,8 @@ const shapes = [
   [1, 512, 7, 512, 3, 1],
   [32, 64, 16, 64, 3, 1],
   [1, 16, 32, 16, 3, 1],
+  [1, 32, 16, 32, 3, 1],
+  [16, 32, 16, 32, 3, 1],
   [1, 32, 28, 32, 5, 1],
   [1, 144, 28, 144, 3, 144],
   [1, 144, 28, 144, 5, 144],
@@ -50,7 +52,7 @@ async function inTurns(candidates: ReadonlyMap<string, Once>, rounds: number): P
 
 async function tuneConvolutions(device: Device, rounds: number): Promise<string> {
   const engine = limelightOn(device);
-  const variants = ['naive', 'rows', 'direct', 'winograd', 'depthwise'];
+  const variants = ['naive', 'patches', 'rows', 'direct', 'winograd', 'depthwise'];
   const head = ['input', 'weights', 'groups', ...variants, 'chosen', 'fastest'];
   // No colours: the output is read from files too.
   const table = new Table({ head, style: { head: [], border: [], compact: true } });

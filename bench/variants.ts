@@ -2,7 +2,6 @@
 
 import * as conv from '../kernels/conv/conv.ts';
 import { type Launch, NO_EPILOGUE } from '../kernels/kernel.ts';
-import { strided } from '../kernels/layout/layout.ts';
 import * as matmul from '../kernels/matmul/matmul.ts';
 import type { ConvProblem, KernelProblem } from './problems.ts';
 
@@ -59,6 +58,7 @@ function convVariants(p: ConvProblem): Variants {
     naive: [{ launch: naive, reads: ['x', 'w', NO_BIAS], ...result }],
     rows: tiled('rows'),
     direct: tiled('direct'),
+    ...(isWhole && { patches: patches(p, geometry, result) }),
     ...(isWhole && p.kernel === 3 && { winograd: winograd(p, convolution, result) }),
     ...(p.groups === p.inChannels && {
       depthwise: [
@@ -66,6 +66,26 @@ function convVariants(p: ConvProblem): Variants {
       ],
     }),
   };
+}
+
+function patches(
+  { batch, inChannels, outChannels: m, kernel }: ConvProblem,
+  geometry: conv.ConvGeometry,
+  result: Pick<Step, 'writes' | 'elements'>,
+): readonly Step[] {
+  const k = inChannels * kernel ** 2;
+  const { columns, ...pixels } = conv.patches(geometry);
+  const size = { batch, m, n: geometry.output[0] * geometry.output[1], k };
+  const strides = { aBatch: 0, bRow: columns, bBatch: k * columns };
+  return [
+    { ...transposed(m, k), reads: ['w'], writes: 'packed', once: true },
+    { ...pixels, reads: ['x'], writes: 'patches' },
+    {
+      launch: matmul.matmulTiled(size, strides, NO_EPILOGUE),
+      reads: ['packed', 'patches', NO_BIAS],
+      ...result,
+    },
+  ];
 }
 
 function winograd(
@@ -88,21 +108,22 @@ function winograd(
   return [{ ...w, reads: ['w'], writes: 'factor', once: true }, ...products];
 }
 
+/** A matrix [m, k] as the tiled product reads its first factor: [k, packedRows]. */
+const transposed = (m: number, k: number) =>
+  matmul.packFactor(
+    { batch: 1, rows: k, columns: m, width: matmul.packedRows({ m }) },
+    { batch: 0, row: 1, column: k },
+  );
+
 function matmulVariants({ m, n, k }: { m: number; n: number; k: number }): Variants {
   const rows = { batch: 0, row: k, column: 1 };
   const g = { batch: 1, m, n, k, a: rows, b: { ...rows, row: n } };
   const result = { writes: 'y', elements: m * n };
-  const width = matmul.packedRows(g);
-  const whole = { mul: 1, add: 0, div: 1 };
-  const transposed = strided([
-    { outputSize: k, inputSize: k, inputStride: 1, ...whole },
-    { outputSize: width, inputSize: m, inputStride: k, ...whole },
-  ]);
   const tiled = matmul.matmulTiled(g, { aBatch: 0, bRow: n, bBatch: 0 }, NO_EPILOGUE);
   return {
     naive: [{ launch: matmul.matmulNaive(g, NO_EPILOGUE), reads: ['x', 'w', NO_BIAS], ...result }],
     tiled: [
-      { launch: transposed, reads: ['x'], writes: 'packed', elements: k * width },
+      { ...transposed(m, k), reads: ['x'], writes: 'packed' },
       { launch: tiled, reads: ['packed', 'w', NO_BIAS], ...result },
     ],
   };

@@ -110,6 +110,27 @@ const variants: Readonly<Record<Exclude<kernels.ConvVariant, 'naive'>, (call: Ca
   depthwise({ device, convolution, x, w, y, epilogue }) {
     run(device, kernels.conv2dDepthwise(convolution, described(epilogue)), [x, w, epilogue.bias ?? w], y);
   },
+  patches({ device, convolution, x, w, y, epilogue }) {
+    const { geometry: g, adjoint } = convolution;
+    const taps = g.kernel[0] * g.kernel[1];
+    if (adjoint) {
+      const [m, k, n] = [g.outChannels * taps, g.inChannels, g.input[0] * g.input[1]];
+      const a = { batch: 0, row: 1, column: m };
+      const products = empty(device, [g.batch, m, n], 'f32', 'conv2d');
+      const b = { batch: k * n, row: n, column: 1 };
+      runMatmul(device, { batch: g.batch, m, n, k, a, b }, w, x, products.storage);
+      run(device, kernels.gatherPatches(convolution), [products.storage], y);
+      products.dispose();
+      return;
+    }
+    const [m, k, n] = [g.outChannels, g.inChannels * taps, g.output[0] * g.output[1]];
+    const { columns, ...pixels } = kernels.patches(g);
+    const patches = filled(device, pixels, x, 'conv2d');
+    const a = { batch: 0, row: k, column: 1 };
+    const b = { batch: k * columns, row: columns, column: 1 };
+    runMatmul(device, { batch: g.batch, m, n, k, a, b }, w, patches.storage, y, epilogue);
+    patches.dispose();
+  },
   winograd({ device, convolution, x, w, y, epilogue }) {
     const { outChannels: m, inChannels: k } = convolution.geometry;
     const width = packedRows({ m });
@@ -175,9 +196,11 @@ const weightGradient: Operation<Geometry> = {
   shape: (_, g) => weightShape(g),
   forward: ([x, dy], dw, g) => {
     const { device } = dw;
-    if (!kernels.isTiledWeightGradient(g)) {
+    const variant = kernels.chooseWeightGradient(g, device.without);
+    if (variant === 'naive') {
       return run(device, kernels.conv2dWeightGradientNaive(g), [x!.storage, dy!.storage], dw.storage);
     }
+    if (variant === 'patches') return weightGradientOfPatches(g, x!, dy!, dw);
     const padded = filled(device, kernels.padForWeightGradient(g), x!.storage, 'conv2d');
     const packed = filled(device, kernels.packPixels(g), dy!.storage, 'conv2d');
     const { launch, elements, parts } = kernels.conv2dWeightGradient(g);
@@ -196,6 +219,21 @@ const weightGradient: Operation<Geometry> = {
     needs[1] ? apply(forward, [x!, d], attributes) : undefined,
   ],
 };
+
+/** A product of dy and the input's patches for each image, and their sum. */
+function weightGradientOfPatches(g: Geometry, x: Tensor, dy: Tensor, dw: Tensor): void {
+  const { device } = dw;
+  const [m, n, k] = [g.outChannels, dw.size / g.outChannels, g.output[0] * g.output[1]];
+  const { columns, ...pixels } = kernels.patches(g);
+  const patches = filled(device, pixels, x.storage, 'conv2d weight gradient');
+  const a = { batch: m * k, row: k, column: 1 };
+  const b = { batch: n * columns, row: 1, column: columns };
+  const products = empty(device, [g.batch, m, n], 'f32', 'conv2d weight gradient');
+  runMatmul(device, { batch: g.batch, m, n, k, a, b }, dy.storage, patches.storage, products.storage);
+  patches.dispose();
+  run(device, sumKernel(1, g.batch, dw.size, 1, 1), [products.storage], dw.storage);
+  products.dispose();
+}
 
 /** What may follow a convolution at once; each is a clamp. */
 export type Activation = 'relu' | 'relu6';

@@ -1,8 +1,6 @@
 // Matrix products. One operation with transposition flags is closed under differentiation.
 
-import { padPlanes } from '../../kernels/conv/conv.ts';
 import type { Epilogue } from '../../kernels/kernel.ts';
-import { strided } from '../../kernels/layout/layout.ts';
 import * as kernels from '../../kernels/matmul/matmul.ts';
 import { type Device, run } from '../device.ts';
 import { ShapeError } from '../errors.ts';
@@ -114,17 +112,9 @@ function pack(
   transposed: boolean,
 ): Tensor {
   const batch = strides.batch === 0 ? 1 : size.batch;
-  const [row, column] = transposed ? [strides.column, strides.row] : [strides.row, strides.column];
-  const whole = { mul: 1, add: 0, div: 1 };
-  const launch =
-    column === 1 && row === size.columns && (batch === 1 || strides.batch === size.rows * row)
-      ? padPlanes(batch, [size.rows, size.columns], size.rows, size.width / 4)
-      : strided([
-          { outputSize: batch, inputSize: batch, inputStride: strides.batch, ...whole },
-          { outputSize: size.rows, inputSize: size.rows, inputStride: row, ...whole },
-          { outputSize: size.width, inputSize: size.columns, inputStride: column, ...whole },
-        ]);
-  const sized = { launch, elements: batch * size.rows * size.width };
+  const { row, column } = strides;
+  const turned = transposed ? { ...strides, row: column, column: row } : strides;
+  const sized = kernels.packFactor({ ...size, batch }, turned);
   return strides.batch === 0 ? packedOnce(device, sized, x, 'matmul') : filled(device, sized, x, 'matmul');
 }
 

@@ -63,7 +63,7 @@ export function inputGradient(g: ConvGeometry): Convolution {
 }
 
 /** How a convolution is computed. */
-export type ConvVariant = 'pointwise' | 'depthwise' | 'winograd' | 'direct' | 'rows' | 'naive';
+export type ConvVariant = 'pointwise' | 'depthwise' | 'patches' | 'winograd' | 'direct' | 'rows' | 'naive';
 
 const isOne = (pair: readonly number[]) => pair.every((n) => n === 1);
 /** Pixels between the first and the last tap of a kernel's row, both included. */
@@ -75,6 +75,8 @@ const allows: Readonly<Record<ConvVariant, (c: Convolution) => boolean>> = {
   pointwise: ({ geometry: g }) => g.groups === 1 && isOne(g.kernel) && g.padding.every((n) => n === 0),
   depthwise: ({ geometry: g, adjoint }) =>
     g.groups > 1 && g.groups === g.inChannels && (!adjoint || g.outChannels === g.inChannels),
+  patches: (c) =>
+    c.geometry.groups === 1 && isOne(c.geometry.dilation) && 4 * patchesOf(c) <= LARGEST_PATCHES,
   winograd: ({ geometry: g, spread }) =>
     g.groups === 1 && g.kernel[0] === 3 && g.kernel[1] === 3 && [g.stride, g.dilation, spread].every(isOne),
   direct: ({ geometry: g }) => isOne(g.dilation),
@@ -83,29 +85,54 @@ const allows: Readonly<Record<ConvVariant, (c: Convolution) => boolean>> = {
 };
 
 /**
- * The table of variants: the first that is allowed and whose shape this is. The register-tiled ones are bounded by what
- * compiles in reasonable time once it is written out; Winograd by where its transforms cost less than they save.
+ * The table of variants: the first that is allowed and whose shape this is. Its bounds were measured on llvmpipe and hold
+ * on SwiftShader (`npm run tune`):
+ * - patches, where windows share no pixel, and for every adjoint of a stride, whose input a direct sum would have to
+ *   spread with zeros: 7 to 30 times as fast for 7x7 and 11x11 kernels;
+ * - Winograd from 32 channels on both sides; with fewer its transforms cost what they save, and the direct sum is up to
+ *   twice as fast (16 channels, 32 x 32 pixels);
+ * - direct for small kernels. 5x5 runs 0 to 15 % faster than by rows, but compiles for twice as long (1.0 s to 0.6 s).
  */
-const table: readonly { readonly variant: ConvVariant; readonly suits: (g: ConvGeometry) => boolean }[] = [
+const table: readonly { readonly variant: ConvVariant; readonly suits: (c: Convolution) => boolean }[] = [
   { variant: 'pointwise', suits: () => true },
-  { variant: 'depthwise', suits: (g) => taps(g) <= 25 && reachX(g) <= 13 && Math.max(...g.stride) <= 2 },
-  { variant: 'winograd', suits: suitsWinograd },
-  { variant: 'direct', suits: (g) => taps(g) <= 9 && Math.max(...g.stride) <= 2 },
-  { variant: 'rows', suits: (g) => g.kernel[1] <= 11 && reachX(g) <= 32 && g.stride[1] <= 4 },
+  {
+    variant: 'depthwise',
+    suits: ({ geometry: g }) => taps(g) <= 25 && reachX(g) <= 13 && Math.max(...g.stride) <= 2,
+  },
+  { variant: 'patches', suits: (c) => !isOne(c.spread) || isApart(c.geometry) },
+  { variant: 'winograd', suits: ({ geometry: g }) => suitsWinograd(g) },
+  { variant: 'direct', suits: ({ geometry: g }) => taps(g) <= 9 && Math.max(...g.stride) <= 2 },
+  {
+    variant: 'rows',
+    suits: ({ geometry: g }) => g.kernel[1] <= 11 && reachX(g) <= 32 && g.stride[1] <= 4,
+  },
+  { variant: 'patches', suits: () => true },
   { variant: 'naive', suits: () => true },
 ];
 
+/** Whether the windows of neighbouring output pixels share no input, so that patches take no more than it. */
+const isApart = ({ kernel, stride }: ConvGeometry) => kernel.every((n, i) => n <= stride[i]!);
+
+/** Bytes of patches beyond which other variants, which need less memory, are used. */
+const LARGEST_PATCHES = 64 * 2 ** 20;
+
+/** Elements of the input's patches, or of the result's for an adjoint. */
+const patchesOf = ({ geometry: g, adjoint }: Convolution) =>
+  adjoint
+    ? g.batch * g.outChannels * taps(g) * g.input[0] * g.input[1]
+    : g.batch * g.inChannels * taps(g) * patchColumns(g);
+
+const patchColumns = ({ output }: ConvGeometry) => 4 * ceil4(output[0] * output[1]);
+
 function suitsWinograd(g: ConvGeometry): boolean {
   const tiles = g.batch * tilesOf(g);
-  const enough = tiles >= 4 && g.inChannels >= 16 && g.outChannels >= 16;
+  const enough = tiles >= 4 && g.inChannels >= 32 && g.outChannels >= 32;
   return enough && winogradBytes(g) <= WINOGRAD_LARGEST;
 }
 
 /** The variant that computes a convolution, when those in `without` are not to be used. */
 export function chooseConv(c: Convolution, without: ReadonlySet<string>): ConvVariant {
-  const row = table.find(
-    ({ variant, suits }) => !without.has(variant) && allows[variant](c) && suits(c.geometry),
-  );
+  const row = table.find(({ variant, suits }) => !without.has(variant) && allows[variant](c) && suits(c));
   return row?.variant ?? 'naive';
 }
 
@@ -145,33 +172,15 @@ function paddedSize(g: ConvGeometry): { height: number; rowVectors: number; segm
   };
 }
 
+/** x with zeros around its planes and `spread` - 1 between its pixels. */
 function padded(
   g: ConvGeometry,
   { height, rowVectors }: { height: number; rowVectors: number },
-  spread: readonly [number, number],
+  [SPREAD_Y, SPREAD_X]: readonly [number, number],
 ): SizedLaunch {
-  const planes = g.batch * g.inChannels;
-  const [top, left] = g.padding;
-  return {
-    launch: padPlanes(planes, g.input, height, rowVectors, [top, left], spread),
-    elements: 4 * planes * height * rowVectors,
-  };
-}
-
-/** Planes of `size` copied into planes of `height` rows of `rowVectors` vec4, zeros around and between. */
-export function padPlanes(
-  planes: number,
-  size: readonly [height: number, width: number],
-  height: number,
-  rowVectors: number,
-  [top, left]: readonly [number, number] = [0, 0],
-  spread: readonly [number, number] = [1, 1],
-): Launch {
-  const count = planes * height * rowVectors;
-  return launch('padRows', count, [
-    count,
-    ...[...size, height, rowVectors, top, left, ...spread].map(signed),
-  ]);
+  const count = g.batch * g.inChannels * height * rowVectors;
+  const words = [...g.input, height, rowVectors, g.padding[0], g.padding[1]].map(signed);
+  return { launch: launch('padRows', count, [count, ...words], { SPREAD_Y, SPREAD_X }), elements: 4 * count };
 }
 
 /** Channels of one group of the convolution whose weights are [O, C/groups, KH, KW], and vec4 of its result. */
@@ -358,6 +367,28 @@ export function conv2dWinograd(
   return { w: { launch: w, elements: 36 * count }, parts };
 }
 
+/** x -> the pixels under each tap [N, C * KH * KW, columns], for a product with the weights. */
+export function patches(g: ConvGeometry): SizedLaunch & { readonly columns: number } {
+  const columns = patchColumns(g);
+  const count = (g.batch * g.inChannels * g.kernel[0] * columns) / 4;
+  const [height, width] = g.output;
+  const sizes = [g.inChannels, ...g.input, width, height * width, ...g.kernel, ...g.stride];
+  const params = [count, columns / 4, ...[...sizes, g.padding[0], g.padding[1]].map(signed)];
+  const elements = g.batch * g.inChannels * taps(g) * columns;
+  return { launch: launchTiles('patches', count, params, {}), elements, columns };
+}
+
+/** The adjoint of `patches`, for the adjoint convolution `c`: [N, C * KH * KW, OH * OW] -> dx [N, C, H, W]. */
+export function gatherPatches({ geometry: g, spread }: Convolution): Launch {
+  const [height, width] = g.output;
+  const vectors = Math.ceil(width / (4 * spread[1]));
+  const count = g.batch * g.outChannels * height * vectors * spread[1];
+  // The padding of the convolution whose adjoint it is.
+  const [top, left] = [g.kernel[0] - 1 - g.padding[0], g.kernel[1] - 1 - g.padding[1]];
+  const words = [vectors, height, width, ...g.input, ...g.kernel, ...spread, top, left];
+  return launchTiles('gatherPatches', count, [count, ...words.map(signed)], {});
+}
+
 /** Planes of `input` -> planes of `output`: every `stride`-th pixel, or `spread` - 1 zeros between pixels. */
 export function respacePixels(planes: number, { geometry: g, spread }: Convolution): SizedLaunch {
   const [input, output] = [g.input, g.output];
@@ -376,9 +407,14 @@ export function respacePixels(planes: number, { geometry: g, spread }: Convoluti
   return { launch, elements: planes * output[0] * output[1] };
 }
 
-/** Whether the weight gradient has a register-tiled variant. */
-export const isTiledWeightGradient = (g: ConvGeometry): boolean =>
-  g.groups === 1 && isOne(g.dilation) && g.kernel[1] <= 11 && g.stride[1] <= 4;
+/** How a weight gradient is computed: register-tiled, as a product with the input's patches, or by the definition. */
+export function chooseWeightGradient(
+  g: ConvGeometry,
+  without: ReadonlySet<string>,
+): 'tiled' | 'patches' | 'naive' {
+  if (g.groups === 1 && isOne(g.dilation) && g.kernel[1] <= 11 && g.stride[1] <= 4) return 'tiled';
+  return !without.has('patches') && allows.patches(forward(g)) ? 'patches' : 'naive';
+}
 
 /** x padded for `conv2dWeightGradient`. */
 export const padForWeightGradient = (g: ConvGeometry): SizedLaunch => padded(g, paddedSize(g), [1, 1]);

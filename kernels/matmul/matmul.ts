@@ -1,6 +1,14 @@
 // Launches of the matrix product kernels.
 
-import { type Constants, type Epilogue, epilogueWords, type Launch, launch, launchTiles } from '../kernel.ts';
+import {
+  type Constants,
+  type Epilogue,
+  epilogueWords,
+  type Launch,
+  launch,
+  launchTiles,
+  type SizedLaunch,
+} from '../kernel.ts';
 
 /** One factor: elements between batches (0: shared), rows and columns. */
 export interface MatrixStrides {
@@ -72,6 +80,16 @@ function tileOf(g: Size): Tile {
  * get small tiles.
  */
 export const packedRows = ({ m }: Pick<MatmulGeometry, 'm'>): number => (m <= 4 ? 4 : Math.ceil(m / 16) * 16);
+
+/** A factor of any strides as [batch, rows, width] for the tiled variant, zeros beyond `columns`; width is whole vec4. */
+export function packFactor(
+  size: { batch: number; rows: number; columns: number; width: number },
+  strides: MatrixStrides,
+): SizedLaunch {
+  const elements = size.batch * size.rows * size.width;
+  const words = [size.rows, size.width / 4, size.columns, strides.batch, strides.row, strides.column];
+  return { launch: launch('packFactor', elements / 4, [elements / 4, ...words]), elements };
+}
 
 /** Whether the second factor can be read as it lies: rows of whole vec4. */
 export function isVectorRows({ b }: MatmulGeometry): boolean {

@@ -9,7 +9,7 @@ import * as kernels from '../../kernels/conv/conv.ts';
 import { device } from '../device.ts';
 import * as ref from '../reference/index.ts';
 
-const all: readonly Variant[] = ['pointwise', 'depthwise', 'winograd', 'direct', 'rows', 'tiled'];
+const all: readonly Variant[] = ['pointwise', 'depthwise', 'patches', 'winograd', 'direct', 'rows', 'tiled'];
 
 /** The shared device as if opened without some variants. */
 const less = (on: Device, without: Iterable<Variant>): Device => ({ ...on, without: new Set(without) });
@@ -33,34 +33,35 @@ interface Case {
 
 const same = (p: number) => [p, p, p, p] as const;
 const tiled = ['direct', 'rows'] as const;
-const winograd = ['winograd', ...tiled] as const;
+const whole = ['patches', ...tiled] as const;
+const winograd = ['patches', 'winograd', ...tiled] as const;
 
 const cases: readonly Case[] = [
-  { x: [1, 16, 9, 13], w: [17, 16, 3, 3], options: { padding: same(1) }, takes: winograd, adjoint: winograd },
+  { x: [1, 32, 9, 13], w: [33, 32, 3, 3], options: { padding: same(1) }, takes: winograd, adjoint: winograd },
   {
-    x: [3, 19, 12, 8],
-    w: [16, 19, 3, 3],
+    x: [3, 35, 12, 8],
+    w: [32, 35, 3, 3],
     options: { padding: [0, 2, 1, 0] },
     takes: winograd,
     adjoint: winograd,
   },
-  { x: [9, 16, 3, 3], w: [16, 16, 3, 3], takes: winograd, adjoint: winograd },
-  { x: [2, 3, 7, 7], w: [5, 3, 3, 3], options: { padding: same(1) }, takes: tiled, adjoint: tiled },
-  { x: [1, 2, 6, 14], w: [9, 2, 1, 3], takes: tiled, adjoint: tiled },
-  { x: [1, 2, 1, 1], w: [3, 2, 3, 3], options: { padding: same(1) }, takes: tiled, adjoint: tiled },
+  { x: [9, 32, 3, 3], w: [32, 32, 3, 3], takes: winograd, adjoint: winograd },
+  { x: [2, 3, 7, 7], w: [5, 3, 3, 3], options: { padding: same(1) }, takes: whole, adjoint: whole },
+  { x: [1, 2, 6, 14], w: [9, 2, 1, 3], takes: whole, adjoint: whole },
+  { x: [1, 2, 1, 1], w: [3, 2, 3, 3], options: { padding: same(1) }, takes: whole, adjoint: whole },
   {
     x: [2, 5, 11, 8],
     w: [6, 5, 3, 2],
     options: { stride: [2, 1], padding: [1, 0, 1, 1] },
-    takes: tiled,
-    adjoint: tiled,
+    takes: whole,
+    adjoint: whole,
   },
   {
     x: [1, 3, 19, 23],
     w: [4, 3, 7, 7],
     options: { stride: [2, 2], padding: same(3) },
-    takes: ['rows'],
-    adjoint: ['rows'],
+    takes: ['patches', 'rows'],
+    adjoint: ['patches', 'rows'],
   },
   {
     x: [1, 3, 13, 12],
@@ -104,15 +105,42 @@ const cases: readonly Case[] = [
     takes: ['depthwise', 'rows'],
     adjoint: ['rows'],
   },
-  { x: [2, 33, 5, 7], w: [18, 33, 1, 1], takes: ['pointwise', ...tiled], adjoint: ['pointwise', ...tiled] },
+  { x: [2, 33, 5, 7], w: [18, 33, 1, 1], takes: ['pointwise', ...whole], adjoint: ['pointwise', ...whole] },
   {
     x: [1, 9, 8, 5],
     w: [4, 9, 1, 1],
     options: { stride: [2, 2] },
-    takes: ['pointwise', ...tiled],
-    adjoint: ['pointwise', ...tiled],
+    takes: ['pointwise', ...whole],
+    adjoint: ['pointwise', ...whole],
   },
-  { x: [1, 2, 5, 50], w: [3, 2, 3, 13], options: { padding: same(1) }, takes: [], adjoint: [] },
+  {
+    x: [1, 2, 5, 50],
+    w: [3, 2, 3, 13],
+    options: { padding: same(1) },
+    takes: ['patches'],
+    adjoint: ['patches'],
+  },
+  {
+    x: [3, 2, 24, 17],
+    w: [5, 2, 8, 8],
+    options: { stride: [8, 8], padding: [0, 1, 3, 2] },
+    takes: ['patches'],
+    adjoint: ['patches', 'rows'],
+  },
+  {
+    x: [2, 3, 33, 48],
+    w: [6, 3, 16, 16],
+    options: { stride: [16, 16] },
+    takes: ['patches'],
+    adjoint: ['patches'],
+  },
+  {
+    x: [2, 3, 9, 31],
+    w: [5, 3, 2, 3],
+    options: { stride: [3, 5], padding: [-1, 2, 1, -2] },
+    takes: ['patches'],
+    adjoint: whole,
+  },
 ];
 
 /** The geometry of a case, as the engine works it out. */
@@ -146,6 +174,7 @@ test('convolution: every variant gives what the definition gives', async (t) => 
     const y = ref.conv2d(x, w, options);
     const size = [row.x[2], row.x[3]] as const;
     const dx = ref.convTranspose2d(y, w, size, options);
+    const dw = ref.conv2dWeightGradient(x, y, [row.w[2], row.w[3]], options);
     const fused = ref.clamp(ref.conv2d(x, w, options, b), 0, 6);
     const g = geometry(row);
     const about = `[${row.x}] by [${row.w}] ${JSON.stringify(options)}`;
@@ -168,18 +197,32 @@ test('convolution: every variant gives what the definition gives', async (t) => 
       await close(t, engine.conv2d(xt, wt, options, bt, 'relu6'), fused, 2e-5, `${variant} ${about}, fused`);
       const yt = upload(at, y);
       await close(t, engine.convTranspose2d(yt, wt, size, options), dx, 4e-5, `${variant} ${about}, adjoint`);
+      const found = engine.scope(
+        () => engine.vjp((weights) => engine.conv2d(xt, weights, options), [wt]).pullback(yt)[0]!,
+      );
+      await close(t, found, dw, 4e-5, `${variant} ${about}, weight gradient`);
       for (const made of [...tensors, yt]) made.dispose();
     }
   }
 });
 
+test('convolution: patches that would take too much memory give way', (t) => {
+  const options = { stride: [2, 2] } as const;
+  const few = geometry({ x: [1, 3, 19, 23], w: [4, 3, 7, 7], options, takes: [], adjoint: [] });
+  const choice = (batch: number) =>
+    kernels.chooseConv(kernels.inputGradient({ ...few, batch }), new Set<string>());
+  t.equal(choice(1), 'patches');
+  t.equal(choice(10_000), 'rows');
+  t.end();
+});
+
 test('convolution: a large batch goes through Winograd in parts', async (t) => {
   const on = await device();
-  const c = kernels.forward(geometry({ x: [40, 16, 88, 88], w: [16, 16, 3, 3], takes: [], adjoint: [] }));
-  const { parts } = kernels.conv2dWinograd(c, 16, { bias: false });
+  const c = kernels.forward(geometry({ x: [20, 32, 88, 88], w: [32, 32, 3, 3], takes: [], adjoint: [] }));
+  const { parts } = kernels.conv2dWinograd(c, 32, { bias: false });
   t.ok(parts.length > 1, `${parts.length} parts`);
-  const x = ref.randomArray([40, 16, 88, 88], ref.seededRandom(3));
-  const w = ref.randomArray([16, 16, 3, 3], ref.seededRandom(4));
+  const x = ref.randomArray([20, 32, 88, 88], ref.seededRandom(3));
+  const w = ref.randomArray([32, 32, 3, 3], ref.seededRandom(4));
   const [a, b] = [on, less(on, ['winograd'])].map((at) => {
     const [xt, wt] = [upload(at, x), upload(at, w)];
     const y = engine.conv2d(xt, wt);
