@@ -85,10 +85,11 @@ const allows: Readonly<Record<ConvVariant, (c: Convolution) => boolean>> = {
 };
 
 /**
- * The table of variants: the first that is allowed and whose shape this is. Its bounds were measured on llvmpipe and hold
- * on SwiftShader (`npm run tune`):
+ * The table of variants: the first that is allowed and whose shape this is. Its bounds were measured on llvmpipe; on SwiftShader
+ * they hold but for 5x5, where direct is faster than rows by a third (`npm run tune`):
  * - patches, where windows share no pixel, and for every adjoint of a stride, whose input a direct sum would have to
- *   spread with zeros: 7 to 30 times as fast for 7x7 and 11x11 kernels;
+ *   spread with zeros: 7 to 24 times as fast for 7x7 and 11x11 kernels. For large kernels with a stride they are as
+ *   fast as rows, and compile in a tenth of the time;
  * - Winograd from 32 channels on both sides; with fewer its transforms cost what they save, and the direct sum is up to
  *   twice as fast (16 channels, 32 x 32 pixels);
  * - direct for small kernels. 5x5 runs 0 to 15 % faster than by rows, but compiles for twice as long (1.0 s to 0.6 s).
@@ -99,7 +100,7 @@ const table: readonly { readonly variant: ConvVariant; readonly suits: (c: Convo
     variant: 'depthwise',
     suits: ({ geometry: g }) => taps(g) <= 25 && reachX(g) <= 13 && Math.max(...g.stride) <= 2,
   },
-  { variant: 'patches', suits: (c) => !isOne(c.spread) || isApart(c.geometry) },
+  { variant: 'patches', suits: (c) => !isOne(c.spread) || isApart(c.geometry) || isLargeStrided(c.geometry) },
   { variant: 'winograd', suits: ({ geometry: g }) => suitsWinograd(g) },
   { variant: 'direct', suits: ({ geometry: g }) => taps(g) <= 9 && Math.max(...g.stride) <= 2 },
   {
@@ -112,6 +113,9 @@ const table: readonly { readonly variant: ConvVariant; readonly suits: (c: Convo
 
 /** Whether the windows of neighbouring output pixels share no input, so that patches take no more than it. */
 const isApart = ({ kernel, stride }: ConvGeometry) => kernel.every((n, i) => n <= stride[i]!);
+
+/** A large kernel whose stride keeps the patches few. */
+const isLargeStrided = (g: ConvGeometry) => taps(g) > 9 && Math.max(...g.stride) > 1;
 
 /** Bytes of patches beyond which other variants, which need less memory, are used. */
 const LARGEST_PATCHES = 64 * 2 ** 20;
