@@ -85,8 +85,8 @@ const allows: Readonly<Record<ConvVariant, (c: Convolution) => boolean>> = {
 };
 
 /**
- * The table of variants: the first that is allowed and whose shape this is. Its bounds were measured on llvmpipe; on SwiftShader
- * they hold but for 5x5, where direct is faster than rows by a third (`npm run tune`):
+ * The table of variants: the first that is allowed and whose shape this is. Its bounds were measured on llvmpipe; on
+ * SwiftShader they hold but for 5x5, where direct is faster than rows by a third (`npm run tune`):
  * - patches, where windows share no pixel, and for every adjoint of a stride, whose input a direct sum would have to
  *   spread with zeros: 7 to 24 times as fast for 7x7 and 11x11 kernels. For large kernels with a stride they are as
  *   fast as rows, and compile in a tenth of the time;
