@@ -1,16 +1,6 @@
 // The front door: an image's input tensor, some methods, some classes -> explanations.
 
-import {
-  concat,
-  maxNorm,
-  narrow,
-  notFinite,
-  relu,
-  reshape,
-  scope,
-  sum,
-  type Tensor,
-} from '../engine/index.ts';
+import { concat, narrow, notFinite, relu, reshape, scope, sum, type Tensor } from '../engine/index.ts';
 import { classIndex as findClass, type Network } from '../models/network.ts';
 import { MethodError, NotFiniteError } from './errors.ts';
 import { normaliseMap, upsampleMap } from './map.ts';
@@ -153,21 +143,11 @@ export function disposeExplanation({ map, upsampled, weights }: Explanation): vo
   for (const made of [map, upsampled, weights]) made?.dispose();
 }
 
-/** Logits of an observation, read. A NotFiniteError where they, the feature map or the input are not finite. */
+/** Logits of an observation, read: where the input or the feature map is not finite, they are not either. */
 async function finiteLogits(observation: Observation): Promise<Float32Array> {
-  const { input, featureMap, logits } = observation;
-  // Joined, since each reading waits for the device. A largest magnitude is not finite where a number is not.
-  const joined = scope(() => {
-    const all = [maxNorm(input, [3]), maxNorm(featureMap, [2, 3]), logits];
-    return concat(
-      all.map((x) => reshape(x, [-1])),
-      0,
-    );
-  });
-  const numbers = await joined.data();
-  joined.dispose();
-  if (!numbers.every(Number.isFinite)) await refuseNotFinite(observation);
-  return numbers.subarray(-logits.size);
+  const logits = await observation.logits.data();
+  if (!logits.every(Number.isFinite)) await refuseNotFinite(observation);
+  return logits;
 }
 
 /** How many elements of each tensor are NaN or infinite [tensors]. */

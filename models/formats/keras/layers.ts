@@ -495,21 +495,27 @@ const WITH_NUMBERS: Readonly<Record<Arithmetic, WithNumbers>> = {
 };
 
 /** The merging layers as operations: of two values, or of one and numbers. */
-const arithmetic = (kind: Arithmetic, merge: (a: Tensor, b: Tensor) => Tensor): LayerRow => {
-  const merged = merging(kind, merge);
-  return (c) => {
+const arithmetic =
+  (kind: Arithmetic, merged: LayerRow): LayerRow =>
+  (c) => {
     if (c.operand === undefined) return merged(c);
     const { numbers, first } = c.operand;
     // The first arithmetic on the picture is its rescaling.
     const own = only(c).node === INPUT ? 'rescaling' : kind;
     return scaleShift(c, own, ...WITH_NUMBERS[kind](numbers, first));
   };
+
+/** A sum of two feature maps is the layer, into which an activation may be folded. */
+const sum: LayerRow = (c) => {
+  const [a, b, ...others] = c.inputs;
+  const alike = a && b && others.length === 0 && a.shape.join() === b.shape.join();
+  return alike ? [layers.add(c.name, a.node, b.node)] : merging('add', ops.add)(c);
 };
 
-const ADD = arithmetic('add', ops.add);
-const SUBTRACT = arithmetic('sub', ops.sub);
-const MULTIPLY = arithmetic('mul', ops.mul);
-const DIVIDE = arithmetic('div', ops.div);
+const ADD = arithmetic('add', sum);
+const SUBTRACT = arithmetic('sub', merging('sub', ops.sub));
+const MULTIPLY = arithmetic('mul', merging('mul', ops.mul));
+const DIVIDE = arithmetic('div', merging('div', ops.div));
 
 /** TensorFlow's functions, by the names under which Keras 2 keeps their calls. */
 const functions: ReadonlyMap<string, LayerRow> = new Map(

@@ -74,9 +74,9 @@ export interface Call {
   charge(count: number): void;
   /** A layer of `layers.ts`, with known parameters by their names there. */
   layer(
-    x: Computed,
+    inputs: readonly Computed[],
     parameters: Readonly<Record<string, Constant | undefined>>,
-    make: (name: string, input: string) => GraphNode,
+    make: (name: string, ...inputs: string[]) => GraphNode,
   ): Value;
   /** The outputs of a graph inside the node, which sees the values around it; what it names itself is gone afterwards. */
   walk(graph: GraphProto): readonly Value[];

@@ -2,6 +2,7 @@
 
 import type { Tensor } from '../../../engine/index.ts';
 import * as ops from '../../../engine/index.ts';
+import * as layers from '../../layers.ts';
 import { FormatError } from '../errors.ts';
 import { type Builder, type Call, isConstant, type Value } from './call.ts';
 import { type Constant, constant, map, type NumberType } from './constant.ts';
@@ -51,6 +52,15 @@ function binary(
     });
   };
 }
+
+const sum = binary('add', ops.add, (a, b) => a + b);
+
+/** A sum of two feature maps is the layer, into which an activation may be folded. */
+const addition: Builder = (call) => {
+  const [a, b] = [call.input(0), call.input(1)];
+  const isLayer = !isConstant(a) && !isConstant(b) && call.attribute('axis') === undefined;
+  return isLayer ? call.layer([a, b], {}, layers.add) : sum(call);
+};
 
 /** f over any number of inputs, two at a time. */
 function variadic(
@@ -263,7 +273,7 @@ export const elementwise: Readonly<Record<string, Builder>> = {
   Gelu: gelu,
   PRelu: prelu,
   Clip: clip,
-  Add: binary('add', ops.add, (a, b) => a + b),
+  Add: addition,
   Sub: binary('sub', ops.sub, (a, b) => a - b),
   Mul: binary('mul', ops.mul, (a, b) => a * b),
   Div: division,

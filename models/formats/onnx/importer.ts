@@ -237,10 +237,14 @@ export function importNodes(
       fold: (f, ...from) => fold(f, from),
       charge,
       walk: inside,
-      layer: (x, own, make) =>
-        compute(nameOf(node), { x, ...own }, ({ name, inputs: [input], parameters }) => {
-          return { ...make(name, input!), parameters };
-        }),
+      layer: (from, own, make) =>
+        compute(
+          nameOf(node),
+          { ...Object.fromEntries(from.entries()), ...own },
+          ({ name, inputs, parameters }) => {
+            return { ...make(name, ...inputs), parameters };
+          },
+        ),
     };
     const built = operators.get(node.operator)!(call);
     return Array.isArray(built) ? built : [built as Value];

@@ -99,7 +99,7 @@ const conv: Builder = (call) => {
     const [out, inOfGroup] = weight.shape as [number, number];
     const padding = window.padding([x.shape[2]!, x.shape[3]!]);
     const spec = { in: inOfGroup * groups, out, kernel, stride, padding, dilation, groups };
-    return call.layer(x, { weight, bias }, (name, input) => layers.conv(name, input, spec));
+    return call.layer([x], { weight, bias }, (name, input) => layers.conv(name, input, spec));
   }
   return call.apply({
     kind: `conv${rank}d`,
@@ -296,7 +296,7 @@ const batchNorm: Builder = (call) => {
   const epsilon = call.float('epsilon', 1e-5);
   if (!isConstant(x!) && [weight, bias, mean, variance].every((value) => isConstant(value!))) {
     const parameters = { weight, bias, mean, variance } as Record<string, Constant>;
-    return call.layer(x!, parameters, (name, input) =>
+    return call.layer([x!], parameters, (name, input) =>
       layers.batchNorm(name, input, x!.shape[1] ?? 0, epsilon),
     );
   }
@@ -399,7 +399,7 @@ function matmul(a: Tensor, b: Tensor): Tensor {
 function linear(call: Call, x: Computed, weight: Constant, bias: Constant | undefined): Value {
   const [out, inputs] = weight.shape as [number, number];
   const spec = { in: inputs, out, bias: bias !== undefined };
-  return call.layer(x, { weight, bias }, (name, input) => layers.linear(name, input, spec));
+  return call.layer([x], { weight, bias }, (name, input) => layers.linear(name, input, spec));
 }
 
 const matMul: Builder = (call) => {
