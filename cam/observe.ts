@@ -21,6 +21,7 @@ import {
 import { boundary, INPUT, nodeOf } from '../models/graph.ts';
 import type { Network } from '../models/network.ts';
 import { run } from '../models/run.ts';
+import { isChannelsLast } from '../models/target-layer.ts';
 import { LayerError } from './errors.ts';
 import { type FeatureMapView, viewOf } from './view.ts';
 
@@ -34,7 +35,7 @@ export interface Observation {
   readonly featureMap: Tensor;
   /** The layer's own output, and what skips past it on the way to the logits, by name. */
   readonly values: ReadonlyMap<string, Tensor>;
-  /** How the layer's output holds the feature map: as it is, or as tokens. */
+  /** How the layer's output holds the feature map: as it is, with its channels last, or as tokens. */
   readonly view: FeatureMapView;
   /** [1, classes] */
   readonly logits: Tensor;
@@ -62,7 +63,7 @@ export function observe(network: Network, input: Tensor, layer: string = network
   const kept = scope(() => {
     const values = run(network, new Map([[INPUT, input]]), [layer, ...beside]);
     const own = values.get(layer)!;
-    const view = viewOf(own, input.shape);
+    const view = viewOf(own, input.shape, isChannelsLast(graph, layer, input.shape));
     if (view === undefined) {
       throw new LayerError(
         `layer "${layer}" gives [${own.shape.join(', ')}], not a feature map of several pixels nor tokens of a grid; ` +

@@ -1,5 +1,5 @@
-// How a layer's output holds a feature map: a convolutional layer's is one; a vision transformer's tokens are one when
-// those of the patches are laid out as a grid and the class token is set aside.
+// How a layer's output holds a feature map: a convolutional layer's is one, perhaps with its channels last; a vision
+// transformer's tokens are one when those of the patches are laid out as a grid and the class token is set aside.
 
 import { broadcastTo, concat, narrow, reshape, type Tensor, transpose } from '../engine/index.ts';
 
@@ -12,10 +12,26 @@ export interface FeatureMapView {
 /** The output is the feature map. */
 export const itself: FeatureMapView = { toMap: (value) => value, fromMap: (map) => map };
 
-/** The view of an output for an image [1, C, H, W]; undefined where it is no map of several pixels. */
-export function viewOf(output: Tensor, image: readonly number[]): FeatureMapView | undefined {
+/** The output is the feature map as [N, h, w, K]. */
+const channelsLast: FeatureMapView = {
+  toMap: (value) => transpose(value, [0, 3, 1, 2]),
+  fromMap: (map) => transpose(map, [0, 2, 3, 1]),
+};
+
+/**
+ * The view of an output for an image [1, C, H, W], whose channels may come last; undefined where it is no map of several
+ * pixels.
+ */
+export function viewOf(
+  output: Tensor,
+  image: readonly number[],
+  isChannelsLast: boolean,
+): FeatureMapView | undefined {
   const { shape } = output;
-  if (shape.length === 4) return shape[2]! * shape[3]! > 1 ? itself : undefined;
+  if (shape.length === 4) {
+    const [view, y] = isChannelsLast ? ([channelsLast, 1] as const) : ([itself, 2] as const);
+    return shape[y]! * shape[y + 1]! > 1 ? view : undefined;
+  }
   return shape.length === 3 ? tokenView(output, image) : undefined;
 }
 

@@ -1,7 +1,7 @@
 // Which layer of a network to explain when nobody says: the last one that still knows where things are.
 
 import type { Shape } from '../engine/index.ts';
-import { type Graph, type GraphNode, INPUT } from './graph.ts';
+import { type Graph, type GraphNode, INPUT, shapesOf } from './graph.ts';
 
 /** Nodes that move values about or thin them out: the map before them says as much, or more. */
 const PLUMBING = new Set(
@@ -57,6 +57,13 @@ export function featureMaps(graph: Graph, shapes: ReadonlyMap<string, Shape>): S
     return shape.length === 4 && axes.get(name) === '2,3' && shape[2]! * shape[3]! > 1;
   };
   return new Set(graph.nodes.map(({ name }) => name).filter(isMap));
+}
+
+/** Whether a node's output is a feature map as [N, h, w, K], for an input [N, C, H, W]. */
+export function isChannelsLast(graph: Graph, node: string, input: Shape): boolean {
+  // Nothing else turns axes, and shapes take a while to find out.
+  if (!graph.nodes.some(({ kind }) => kind === 'transpose')) return false;
+  return spatialAxes(graph, shapesOf(graph, input)).get(node) === '1,2';
 }
 
 /**

@@ -4,7 +4,7 @@ import test from 'tape';
 import { explain, observe } from '../../cam/index.ts';
 import { concat, flatten, full, mul, narrow, sum, tensor, transpose } from '../../engine/index.ts';
 import type { Graph, GraphNode } from '../../models/graph.ts';
-import { conv, linear, plain } from '../../models/layers.ts';
+import { conv, globalAvgPool, linear, plain, relu } from '../../models/layers.ts';
 import { device } from '../device.ts';
 import { relativeError, seededRandom } from '../reference/index.ts';
 import { randomNetwork } from './networks.ts';
@@ -56,6 +56,36 @@ test('tokens: the patches are the feature map, the class token stays', async (t)
   for (const e of await explain(network, x, { methods: Object.keys(expected), classes: [1] })) {
     t.ok(relativeError(await e.weights!.data(), expected[e.method]!) < 1e-5, e.method);
     t.deepEqual(e.map.shape, [HEIGHT, WIDTH]);
+  }
+});
+
+test('channels that come last are channels', async (t) => {
+  const turn = (name: string, input: string, order: readonly number[]) =>
+    plain(name, 'transpose', [input], (x) => transpose(x, order), { order });
+  const turned: Graph = {
+    nodes: [
+      conv('first', 'input', { in: 3, out: DEPTH, kernel: 2, stride: 2 }),
+      turn('last', 'first', [0, 2, 3, 1]),
+      relu('features', 'last'),
+      turn('back', 'features', [0, 3, 1, 2]),
+      globalAvgPool('gap', 'back'),
+      linear('classifier', 'gap', { in: DEPTH, out: CLASSES }),
+    ],
+    output: 'classifier',
+  };
+  const network = randomNetwork(await device(), turned, 3, 'features');
+  const next = seededRandom(2);
+  const x = tensor(
+    network.device,
+    Float32Array.from({ length: 3 * 60 }, () => next() - 0.5),
+    [1, 3, 6, 10],
+  );
+  const mapsAt = (layer: string) =>
+    explain(network, x, { methods: ['grad-cam', 'ablation-cam', 'score-cam'], classes: [1], layer });
+  const [there, back] = [await mapsAt('features'), await mapsAt('back')];
+  for (const [i, e] of there.entries()) {
+    t.deepEqual(e.map.shape, [HEIGHT, WIDTH]);
+    t.ok(relativeError(await e.map.data(), await back[i]!.map.data()) < 1e-6, e.method);
   }
 });
 
