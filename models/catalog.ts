@@ -4,7 +4,7 @@
 import { LimelightError } from '../engine/index.ts';
 import { type Architecture, architectures } from './architectures/index.ts';
 import { resnetCifar } from './architectures/resnet-cifar.ts';
-import { cifarGap, digitDense, digitScenes } from './architectures/shipped.ts';
+import { cifarGap, digitDense, digitScenes, digitVit } from './architectures/shipped.ts';
 import type { Graph } from './graph.ts';
 import { imagenetLabels, type Published, published } from './hub/published.ts';
 import type { RemoteFile } from './hub/remote-file.ts';
@@ -59,6 +59,15 @@ const own: readonly CatalogEntry[] = [
     probabilities: 'softmax',
     targetLayer: 'features',
     weights: new URL('./shipped/digit-dense.safetensors', import.meta.url),
+  }),
+  entry(digitVit, {
+    name: 'digit-vit',
+    summary: 'which digits are in a cluttered scene; a vision transformer of three blocks',
+    preprocessing: { channels: 1, size: [64, 64], scale: 255, mean: [0], std: [1] },
+    classes: digits,
+    probabilities: 'sigmoid',
+    targetLayer: 'blocks.2.norm1',
+    weights: new URL('./shipped/digit-vit.safetensors', import.meta.url),
   }),
   entry(cifarGap, {
     name: 'cifar10-gap',

@@ -57,3 +57,34 @@ for (const [name, list, methods] of [
     disposeNetwork(network);
   });
 }
+
+test('digit-vit: Grad-CAM on tokens favours the digits', async (t) => {
+  const entry = catalogEntry('digit-vit');
+  const weights = readSafetensors(readFileSync(entry.weights!), entry.name).tensors;
+  const network = loadNetwork(await device(), entry, weights);
+  let [inside, area, seen] = [0, 0, 0];
+  for (const { file, digits } of listed('scenes.json')) {
+    const input = preprocess(network, decodeImage(readFileSync(new URL(file, images)), file));
+    for (const { class: wanted, box } of digits!) {
+      const [e] = await explain(network, input, { methods: ['grad-cam'], classes: [wanted] });
+      t.deepEqual(e!.map.shape, [8, 8], 'the grid of patches');
+      const map = await e!.upsampled.data();
+      const [, width] = e!.upsampled.shape as [number, number];
+      const [x0, y0, x1, y1] = box;
+      const isInside = (i: number) =>
+        i % width >= x0 && i % width < x1 && Math.floor(i / width) >= y0 && Math.floor(i / width) < y1;
+      const total = map.reduce((a, b) => a + b, 0);
+      if (e!.probability > 0.5 && total > 0) {
+        inside += map.reduce((a, b, i) => a + (isInside(i) ? b : 0), 0) / total;
+        area += ((x1 - x0) * (y1 - y0)) / map.length;
+        seen++;
+      }
+      disposeExplanation(e!);
+    }
+    input.dispose();
+  }
+  t.ok(seen >= 5, `${seen} of 8 digits are seen`);
+  // Attention carries every token's content everywhere, so that maps are less sharp than a convolutional network's.
+  t.ok(inside > 2 * area, `${(inside / area).toFixed(1)} times the digits' share of the picture`);
+  disposeNetwork(network);
+});

@@ -78,9 +78,9 @@ test('the default target layer of every architecture is the one its table names'
     const made = graph();
     t.equal(defaultTargetLayer(made, shapesOf(made, [1, 3, ...inputSize])), targetLayer, name);
   }
-  for (const name of ['digit-scenes', 'digit-dense', 'cifar10-gap', 'resnet20']) {
+  for (const name of ['digit-scenes', 'digit-dense', 'digit-vit', 'cifar10-gap', 'resnet20']) {
     const { graph, targetLayer, preprocessing } = catalogEntry(name);
-    const shapes = shapesOf(graph, [1, preprocessing.channels, 28, 28]);
+    const shapes = shapesOf(graph, [1, preprocessing.channels, ...(preprocessing.size ?? [28, 28])]);
     t.equal(defaultTargetLayer(graph, shapes), targetLayer, name);
   }
   t.end();
