@@ -13,3 +13,4 @@ export {
   observe,
   type Target,
 } from './observe.ts';
+export { tokenGrid } from './view.ts';

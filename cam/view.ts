@@ -39,29 +39,41 @@ export function viewOf(
 const MOST_EXTRA = 8;
 
 /**
- * Tokens [1, T, D] of an image [1, C, H, W]: a grid of the image's proportions behind as few extra tokens as will fit.
- * The extra tokens keep their values when the map changes. Undefined where no grid fits.
+ * How `count` tokens lie on an image [1, C, H, W]: as a grid of its proportions behind as few extra tokens as will fit.
+ * Undefined where no grid fits.
  */
-function tokenView(tokens: Tensor, image: readonly number[]): FeatureMapView | undefined {
-  const [, count, depth] = tokens.shape as [number, number, number];
+export function tokenGrid(
+  count: number,
+  image: readonly number[],
+): { readonly extra: number; readonly height: number; readonly width: number } | undefined {
   const ratio = image[2]! / image[3]!;
   for (let extra = 0; extra <= MOST_EXTRA && extra < count - 1; extra++) {
     const patches = count - extra;
     const height = Math.round(Math.sqrt(patches * ratio));
     const width = Math.round(patches / height);
-    if (height * width !== patches || Math.abs(height / width / ratio - 1) > 0.01) continue;
-    return {
-      toMap(value) {
-        const grid = narrow(value, 1, extra, patches);
-        return reshape(transpose(grid, [0, 2, 1]), [value.shape[0]!, depth, height, width]);
-      },
-      fromMap(map) {
-        const batch = map.shape[0]!;
-        const grid = transpose(reshape(map, [batch, depth, patches]), [0, 2, 1]);
-        if (extra === 0) return grid;
-        return concat([broadcastTo(narrow(tokens, 1, 0, extra), [batch, extra, depth]), grid], 1);
-      },
-    };
+    const fits = height * width === patches && Math.abs(height / width / ratio - 1) <= 0.01;
+    if (fits) return { extra, height, width };
   }
   return undefined;
+}
+
+/** Tokens [1, T, D] as their grid. The extra tokens keep their values when the map changes. */
+function tokenView(tokens: Tensor, image: readonly number[]): FeatureMapView | undefined {
+  const [, count, depth] = tokens.shape as [number, number, number];
+  const grid = tokenGrid(count, image);
+  if (grid === undefined) return undefined;
+  const { extra, height, width } = grid;
+  const patches = height * width;
+  return {
+    toMap(value) {
+      const behind = narrow(value, 1, extra, patches);
+      return reshape(transpose(behind, [0, 2, 1]), [value.shape[0]!, depth, height, width]);
+    },
+    fromMap(map) {
+      const batch = map.shape[0]!;
+      const behind = transpose(reshape(map, [batch, depth, patches]), [0, 2, 1]);
+      if (extra === 0) return behind;
+      return concat([broadcastTo(narrow(tokens, 1, 0, extra), [batch, extra, depth]), behind], 1);
+    },
+  };
 }

@@ -1,6 +1,6 @@
 // limelight inspect: the nodes of a network with what they cost, and which methods apply to it.
 
-import { defaultMethods } from '../../cam/index.ts';
+import { defaultMethods, tokenGrid } from '../../cam/index.ts';
 import { multiplyAdds, parameterCount } from '../../models/cost.ts';
 import { type GraphNode, shapesOf } from '../../models/graph.ts';
 import type { Preprocessing } from '../../models/preprocess.ts';
@@ -48,6 +48,10 @@ export async function inspectCommand(model: string, asked: InspectArguments): Pr
   }
   const costs = multiplyAdds(graph, shapes);
   const maps = featureMaps(graph, shapes);
+  const isTarget = ({ name }: GraphNode) => {
+    const shape = shapes.get(name)!;
+    return maps.has(name) || (shape.length === 3 && tokenGrid(shape[1]!, inputShape) !== undefined);
+  };
   const says = (node: GraphNode) =>
     parameterCount(node) > 0 ||
     node.inputs.length > 1 ||
@@ -65,7 +69,7 @@ export async function inspectCommand(model: string, asked: InspectArguments): Pr
     shapes.get(node.name)!.join(' x '),
     counted(parameterCount(node)).replace(/^0$/, ''),
     counted(costs.get(node.name)!).replace(/^0$/, ''),
-    node.name === targetLayer ? 'default' : maps.has(node.name) ? 'yes' : '',
+    node.name === targetLayer ? 'default' : isTarget(node) ? 'yes' : '',
   ]);
   const left = graph.nodes.length - listed.length;
   const parameters = graph.nodes.reduce((sum, node) => sum + parameterCount(node), 0);

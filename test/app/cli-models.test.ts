@@ -230,6 +230,9 @@ test('inspect counts, marks the target layer and says which methods apply', (t) 
   const large = limelight('inspect', 'mobilenet_v2', '--size', '96');
   t.match(large.stdout, /input 1 x 3 x 96 x 96; rgb, scaled to cover it, cropped, bilinear/);
   t.match(large.stdout, /\d+ nodes without parameters are left out; --all shows them\nmethods: cam, /);
+  const tokens = limelight('inspect', 'digit-vit').stdout;
+  t.match(tokens, /│ blocks\.1 +│ add .*│ yes +│/, 'tokens on a grid');
+  t.match(tokens, /│ token +│ takeToken .*│ {15}│/, 'one token is none');
   t.end();
 });
 
