@@ -66,9 +66,9 @@ export interface Explanation {
   /** The class's logit and probability. */
   readonly logit: number;
   readonly probability: number;
-  /** At layer resolution [h, w], after the method's ReLU, in the method's own units. */
+  /** At layer resolution [h, w], in the method's own units, after its ReLU unless `signed`. */
   readonly map: Tensor;
-  /** At the input's size [H, W], divided by its maximum. */
+  /** At the input's size [H, W], after a ReLU and divided by its maximum; where `signed`, by its largest magnitude. */
   readonly upsampled: Tensor;
   /** One weight a channel [K]. */
   readonly weights: Tensor | undefined;

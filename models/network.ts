@@ -31,17 +31,23 @@ export interface Network extends NetworkDescription, Runnable {
 /** Whether a key is of a counter that state dicts carry and inference has no use for. */
 export const isCounter = (key: string): boolean => /(^|\.)num_batches_tracked$/.test(key);
 
-/**
- * Puts a state dict on the device. Missing, extra and mis-shaped keys are listed together in one FormatError; NaN and
- * infinite weights are refused.
- */
-export function loadNetwork(device: Device, description: NetworkDescription, tensors: StateDict): Network {
-  const { name, graph } = description;
-  const expected = new Map(
+/** The shape of every parameter of a graph by its key. */
+const parameterShapes = (graph: Graph): Map<string, readonly number[]> =>
+  new Map(
     graph.nodes.flatMap((node) =>
       Object.values(node.parameters).map(({ key, shape }) => [key, shape] as const),
     ),
   );
+
+/** Problems that a message lists; the others are counted. */
+const MOST_LISTED = 20;
+
+/** Throws a FormatError that lists the missing, extra and mis-shaped keys of a state dict. */
+export function assertFits(
+  { name, graph }: Pick<NetworkDescription, 'name' | 'graph'>,
+  tensors: StateDict,
+): void {
+  const expected = parameterShapes(graph);
   const shown = (shape: readonly number[]) => `[${shape.join(', ')}]`;
   const problems = [...expected].flatMap(([key, shape]) => {
     const found = tensors.get(key);
@@ -51,12 +57,26 @@ export function loadNetwork(device: Device, description: NetworkDescription, ten
   });
   for (const key of tensors.keys())
     if (!expected.has(key) && !isCounter(key)) problems.push(`unexpected ${key}`);
-  if (problems.length > 0) {
-    throw new FormatError(`the weights do not fit the network ${name}:\n  ${problems.join('\n  ')}`);
-  }
+  if (problems.length === 0) return;
+  const listed = problems.slice(0, MOST_LISTED);
+  if (problems.length > MOST_LISTED) listed.push(`and ${problems.length - MOST_LISTED} more`);
+  throw new FormatError(
+    `the weights do not fit the network ${name}; choose the architecture that they belong to:\n  ${listed.join('\n  ')}`,
+  );
+}
+
+/**
+ * Puts a state dict on the device. A FormatError where keys or shapes are not the graph's (`assertFits`), or weights are
+ * NaN or infinite.
+ */
+export function loadNetwork(device: Device, description: NetworkDescription, tensors: StateDict): Network {
+  const { name, graph } = description;
+  assertFits(description, tensors);
   assertFinite(tensors, name);
   const parameters = new Map(
-    [...expected].map(([key, shape]) => [key, tensor(device, tensors.get(key)!.data, shape)] as const),
+    [...parameterShapes(graph)].map(
+      ([key, shape]) => [key, tensor(device, tensors.get(key)!.data, shape)] as const,
+    ),
   );
   return { ...description, device, parameters };
 }
@@ -73,7 +93,7 @@ export function classIndex(network: NetworkDescription, wanted: number | string)
   const asNumber = typeof wanted === 'number' ? wanted : /^\d+$/.test(wanted) ? Number(wanted) : undefined;
   if (asNumber !== undefined && Number.isInteger(asNumber) && asNumber >= 0 && asNumber < classes.length)
     return asNumber;
-  if (typeof wanted === 'string') {
+  if (typeof wanted === 'string' && wanted !== '') {
     const text = wanted.toLowerCase();
     const exact = classes.findIndex((label) => label.toLowerCase() === text);
     if (exact >= 0) return exact;
@@ -86,8 +106,9 @@ export function classIndex(network: NetworkDescription, wanted: number | string)
       );
     }
   }
-  const near = nearest(String(wanted), classes, 'classes');
+  // A number out of range is no misspelt name.
+  const near = /[^\d-]/.test(String(wanted)) ? `; ${nearest(String(wanted), classes, 'classes')}` : '';
   throw new LimelightError(
-    `${name} has no class "${wanted}": give an index from 0 to ${classes.length - 1} or a name; ${near}`,
+    `${name} has no class "${wanted}": give an index from 0 to ${classes.length - 1} or a name${near}`,
   );
 }

@@ -2,7 +2,7 @@
 // step, as in Pillow and torchvision, so that a network sees what it saw when it was trained and measured.
 
 import { type Device, LimelightError, type Tensor, tensor } from '../engine/index.ts';
-import type { Pixels } from './pixels.ts';
+import { MAX_PIXELS, type Pixels } from './pixels.ts';
 
 /** How pixels become a network's input: (value / scale - mean) / std per channel. */
 export interface Preprocessing {
@@ -55,7 +55,9 @@ export function checkPreprocessing({ channels, size, resize, scale, mean, std }:
     }
     if (!values.every(Number.isFinite)) refuse(`${name} is ${values.join(', ')}`);
   }
-  if (std.includes(0) || !Number.isFinite(scale) || scale === 0) refuse('it divides by zero or infinity');
+  if (std.includes(0)) refuse(`std is ${std.join(', ')}, which divides by zero`);
+  if (!Number.isFinite(scale) || scale === 0)
+    refuse(`scale is ${scale}, which divides by zero or by no number`);
   const sides = [...(size ?? []), ...(resize === undefined ? [] : [resize])];
   if (!sides.every((side) => Number.isSafeInteger(side) && side > 0)) refuse(`a side of ${sides.join(', ')}`);
   if (resize !== undefined && (size === undefined || resize < Math.max(...size))) {
@@ -86,14 +88,24 @@ export function preprocess(
   return tensor(device, values, [1, channels, height, width]);
 }
 
-/** What the network sees of a picture, resized and cropped: what a map is drawn over. */
+/**
+ * What the network sees of a picture, resized and cropped: what a map is drawn over. A PreprocessingError where it would
+ * become too large on the way.
+ */
 export function visiblePixels(
   { preprocessing }: { readonly preprocessing: Preprocessing },
   pixels: Pixels,
 ): Pixels {
   const { size, resize, interpolation } = preprocessing;
   if (size === undefined) return pixels;
-  return cropCentre(resizePixels(pixels, scaledSize(pixels, size, resize), interpolation), size);
+  const [height, width] = scaledSize(pixels, size, resize);
+  if (height * width > MAX_PIXELS) {
+    throw new PreprocessingError(
+      `a picture of ${pixels.width} x ${pixels.height} becomes ${width} x ${height} before ${size[1]} x ${size[0]} are ` +
+        `cut out, more than ${MAX_PIXELS / 1e6} megapixels; ask for a smaller size, or crop the picture first`,
+    );
+  }
+  return cropCentre(resizePixels(pixels, [height, width], interpolation), size);
 }
 
 /** Height and width before the crop; the longer side is rounded down, as torchvision does. */

@@ -1,8 +1,7 @@
 // From what the command line names to what the library takes: models with their weights, pictures, methods.
 
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
-import { basename, resolve } from 'node:path';
+import { basename, dirname, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { bytes } from '#platform';
 import { defaultMethods, LayerError, recogniseHead } from '../../cam/index.ts';
@@ -15,11 +14,11 @@ import { readSafetensors } from '../../models/formats/safetensors.ts';
 import type { Graph } from '../../models/graph.ts';
 import { imagenetLabels } from '../../models/hub/published.ts';
 import { HubError, type RemoteFile } from '../../models/hub/remote-file.ts';
-import { loadNetwork, type Network, type NetworkDescription } from '../../models/network.ts';
+import { assertFits, loadNetwork, type Network, type NetworkDescription } from '../../models/network.ts';
 import type { Pixels } from '../../models/pixels.ts';
 import { checkPreprocessing, type Preprocessing, presets } from '../../models/preprocess.ts';
 import { fitted, recognise } from '../../models/recognise.ts';
-import { decodeImage, ImageError } from '../image/decode.ts';
+import { decodeImage } from '../image/decode.ts';
 import { asUsage, UsageError } from './errors.ts';
 import { isSafetensors, looksLikeFile, readNetworkFile } from './model-file.ts';
 import type { ModelArguments } from './options.ts';
@@ -105,13 +104,15 @@ async function fromFile(
   if (architecture !== undefined) {
     throw new UsageError(`--architecture is for a .safetensors file; ${path} holds its own`);
   }
-  return fromGraph(basename(resolve(path)), await readNetworkFile(path, size));
+  const named = basename(path) === 'model.json' ? dirname(resolve(path)) : resolve(path);
+  return fromGraph(basename(named), await readNetworkFile(path, size));
 }
 
 async function fromSafetensors(path: string, given: CatalogEntry | undefined): Promise<Found> {
   const { tensors: read, metadata } = readSafetensors(await bytes(pathToFileURL(path)), path);
   const known = given ?? catalog.get(metadata.get('network') ?? '');
   const { entry, tensors } = known ? fitted(known, read) : recognised(path, read);
+  assertFits(entry, tensors);
   return { description: entry, tensors: async () => tensors };
 }
 
@@ -156,7 +157,9 @@ function preprocessingOf(found: Found, asked: ModelArguments): Preprocessing {
   if (size && crop)
     throw new UsageError('--size and --crop both give the size of the input; give one of them');
   if (preprocessing.channels !== own.channels) {
-    throw new UsageError(`${name} takes ${own.channels === 1 ? 'a grey picture' : 'three channels'}`);
+    throw new UsageError(
+      `${name} takes ${own.channels === 1 ? 'a grey picture' : 'three channels, rgb or bgr'}`,
+    );
   }
   if (found.fixedSize && preprocessing.size?.join() !== own.size?.join()) {
     throw new UsageError(`${name} takes pictures of ${own.size!.join(' x ')} only`);
@@ -221,11 +224,7 @@ export function weightsOf({ description: { name }, tensors }: ModelChoice): () =
 
 /** Reads and decodes a picture. */
 export async function openImage(path: string): Promise<Pixels> {
-  const file = await readFile(path).catch((cause: NodeJS.ErrnoException) => {
-    const reasons: Record<string, string> = { ENOENT: 'there is no such file', EISDIR: 'it is a folder' };
-    throw new ImageError(`cannot read ${path}: ${reasons[cause.code ?? ''] ?? cause.message}`, { cause });
-  });
-  return decodeImage(file, path);
+  return decodeImage(await bytes(pathToFileURL(path)), path);
 }
 
 /** The five methods, without CAM where the network or the layer rules it out; `note` then says why. */

@@ -31,12 +31,13 @@ const readers: Readonly<Record<string, Reader>> = {
 };
 
 /** Formats that are not read, and the way round. */
-const hints: Readonly<Record<string, string>> = {
+const hints: Record<string, string> = {
   '.pt': 'it may run code when it is opened; save the state dict as .safetensors, or export to ONNX',
   '.pb': 'convert it to ONNX with tf2onnx',
   '.tflite': 'convert it to ONNX with tf2onnx',
 };
-for (const like of ['.pth', '.bin', '.ckpt', '.pkl', '.tar']) Object.assign(hints, { [like]: hints['.pt'] });
+hints['.bin'] = `${hints['.pt']}; of a TensorFlow.js model give the model.json`;
+for (const like of ['.pth', '.ckpt', '.pkl', '.tar']) Object.assign(hints, { [like]: hints['.pt'] });
 
 export const isSafetensors = (path: string): boolean => /\.safetensors$/i.test(path);
 
@@ -50,7 +51,13 @@ export function looksLikeFile(argument: string): boolean {
 
 /** Reads a network from a file that holds its graph, or from a TensorFlow.js folder; for a size, if it leaves it open. */
 export async function readNetworkFile(path: string, size?: Size): Promise<ImportedNetwork> {
-  const file = statSync(path, { throwIfNoEntry: false })?.isDirectory() ? join(path, 'model.json') : path;
+  const isFolder = statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+  const file = isFolder ? join(path, 'model.json') : path;
+  if (isFolder && !existsSync(file)) {
+    throw new LimelightError(
+      `${path} is a folder without a model.json; give a model's file, or the folder of a TensorFlow.js layers-model`,
+    );
+  }
   const reader = readers[extension(file)];
   if (reader === undefined) {
     const hint = hints[extension(file)];
@@ -59,5 +66,7 @@ export async function readNetworkFile(path: string, size?: Size): Promise<Import
         '.onnx, .safetensors, .h5 of Keras, and model.json of TensorFlow.js or its folder',
     );
   }
-  return reader(await bytes(pathToFileURL(file)), basename(file), partsIn(dirname(file)), size);
+  const content = await bytes(pathToFileURL(file));
+  if (content.length === 0) throw new LimelightError(`${file}: the file is empty`);
+  return reader(content, basename(file), partsIn(dirname(file)), size);
 }

@@ -9,9 +9,9 @@ import {
   logProbabilityTarget,
   methods,
 } from '../../cam/index.ts';
-import { closeDevice, type Device, openDevice } from '../../engine/index.ts';
+import { closeDevice, type Device, LimelightError, openDevice, type Shape } from '../../engine/index.ts';
 import { writeNpy } from '../../models/formats/npy.ts';
-import { nodeOf } from '../../models/graph.ts';
+import { nodeOf, shapesOf } from '../../models/graph.ts';
 import { classIndex, type Network } from '../../models/network.ts';
 import type { Pixels } from '../../models/pixels.ts';
 import { preprocess, visiblePixels } from '../../models/preprocess.ts';
@@ -76,6 +76,7 @@ export const deviceLine = ({ kind, name, why }: Device): string => `device: ${ki
 export async function explainImage(network: Network, path: string, request: Request): Promise<Explained[]> {
   const pixels = await openImage(path);
   const input = preprocess(network, pixels);
+  assertTakes(network, path, input.shape);
   const shown = bar('{method} {bar} {percentage} %');
   shown.start(100, 0, { method: 'forward pass' });
   try {
@@ -93,6 +94,19 @@ export async function explainImage(network: Network, path: string, request: Requ
   } finally {
     shown.stop();
     input.dispose();
+  }
+}
+
+/** Throws where a network cannot compute an input of this shape, such as one smaller than its kernels. */
+function assertTakes({ graph, name }: Network, path: string, shape: Shape): void {
+  try {
+    shapesOf(graph, shape);
+  } catch (cause) {
+    if (!(cause instanceof LimelightError)) throw cause;
+    throw new LimelightError(
+      `${path}: ${name} cannot take it as an input of ${shape.join(' x ')}: ${cause.message}; give another --size`,
+      { cause },
+    );
   }
 }
 

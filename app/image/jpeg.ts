@@ -2,9 +2,9 @@
 // any allocation, the EXIF orientation, RGB files, and files whose decoding would take minutes.
 
 import { decode } from 'jpeg-js';
-import type { Pixels } from '../../models/pixels.ts';
+import { MAX_PIXELS, type Pixels } from '../../models/pixels.ts';
 import { ImageError } from './errors.ts';
-import { checkSize, MAX_PIXELS } from './limits.ts';
+import { checkSize } from './limits.ts';
 
 /** Enough for 64 megapixels with halved chroma, or 51 without; the process peaks at about twice this. */
 const MAX_DECODER_MB = 1024;

@@ -1,9 +1,7 @@
 // How large a picture may be: one limit for every format, checked on the header, before any allocation.
 
+import { MAX_PIXELS } from '../../models/pixels.ts';
 import { ImageError } from './errors.ts';
-
-/** 64 megapixels; a decoder needs up to about 30 bytes for each. */
-export const MAX_PIXELS = 64_000_000;
 
 /** @throws ImageError for a picture without pixels, or with more than `MAX_PIXELS`. */
 export function checkSize(width: number, height: number): void {

@@ -5,7 +5,7 @@ import { createRequire } from 'node:module';
 import { Resvg, type ResvgRenderOptions } from '@resvg/resvg-js';
 import { LimelightError } from '../../engine/errors.ts';
 import type { Pixels } from '../../models/pixels.ts';
-import { MAX_PIXELS } from './limits.ts';
+import { MAX_PIXELS } from '../../models/pixels.ts';
 import { encodePng } from './png.node.ts';
 
 export const PAPER = '#ffffff';

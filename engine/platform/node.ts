@@ -9,11 +9,21 @@ import { FileError, messageOf } from './errors.ts';
 import type { Apart, OpenAdapter, Platform } from './interface.ts';
 import { type Create, nodeCandidates, remedy } from './node/candidates.ts';
 
+/** What the system's error codes mean to someone who named a file. */
+const reasons: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file',
+  EISDIR: 'it is a folder; give the name of a file',
+  ENOTDIR: 'a part of its path is a file, not a folder',
+  EACCES: 'no permission to read it',
+};
+
 export const bytes: Platform['bytes'] = async (url) => {
   try {
     return await readFile(url);
   } catch (error) {
-    throw new FileError(`cannot read ${url.href}: ${messageOf(error)}`, { cause: error });
+    const path = url.protocol === 'file:' ? fileURLToPath(url) : url.href;
+    const reason = reasons[(error as NodeJS.ErrnoException).code ?? ''] ?? messageOf(error);
+    throw new FileError(`cannot read ${path}: ${reason}`, { cause: error });
   }
 };
 

@@ -1,7 +1,7 @@
 // The command line with networks from files, with preprocessing of the user's, and with inspect.
 
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { Command, CommanderError } from 'commander';
 import test from 'tape';
 import { dotOf } from '../../app/cli/dot.ts';
@@ -87,8 +87,14 @@ test('files that are no networks fail', (t) =>
       return join(folder, name);
     };
     const cases: readonly (readonly [string, RegExp])[] = [
-      [join(folder, 'missing.onnx'), /cannot read .*missing\.onnx/],
-      [join(folder, 'missing.safetensors'), /cannot read .*missing\.safetensors/],
+      [join(folder, 'missing.onnx'), /cannot read \/.*missing\.onnx: there is no such file$/],
+      [join(folder, 'missing.safetensors'), /cannot read \/.*missing\.safetensors: there is no such file$/],
+      [dirname(dense), /is a folder without a model\.json; give a model's file/],
+      [file('empty.onnx', ''), /empty\.onnx: the file is empty/],
+      [
+        `resnet18=${dense}`,
+        /do not fit the network resnet18; choose .* missing bn1\.weight .* and \d+ more$/s,
+      ],
       [file('weights.pth', 'PK'), /weights\.pth: this format is not read: it may run code/],
       [file('notes.txt', 'hello'), /no format has this extension; the formats are \.onnx, \.safetensors/],
       [file('broken.onnx', 'hello'), /broken\.onnx/],

@@ -94,6 +94,16 @@ test('explain writes a picture and arrays, and says so in JSON', (t) => {
 
 const failures: readonly (readonly [title: string, args: readonly string[], message: RegExp])[] = [
   ['a missing picture', ['no-such.png', ...model], /no-such\.png: there is no such file/],
+  [
+    'an input too small for the network',
+    [scene, '--size', '1'],
+    /scene.*\.png: digit-scenes cannot .* --size/,
+  ],
+  [
+    'an input too large to be made',
+    [scene, '--size', '100000'],
+    /more than 64 megapixels; ask for a smaller/,
+  ],
   ['CAM where it does not apply', [scene, ...model, '--method', 'cam'], /CAM needs a head/],
 ];
 for (const [title, args, message] of failures) {

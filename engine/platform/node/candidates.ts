@@ -37,7 +37,10 @@ export function nodeCandidates(create: Create): Candidate[] {
           : 'a GPU driver of this system',
       async open(asked) {
         if (process.platform === 'linux') expectVulkan(asked);
-        return open(asked?.which ? [`adapter=${asked.which}`] : [], { powerPreference: 'high-performance' });
+        const flags = asked?.which ? [`adapter=${asked.which}`] : [];
+        // Without it, drivers that look for a Wayland display print an error that alarms for no reason.
+        const variables = { XDG_RUNTIME_DIR: process.env.XDG_RUNTIME_DIR ?? '/nonexistent' };
+        return withEnvironment(variables, () => open(flags, { powerPreference: 'high-performance' }));
       },
     },
     {

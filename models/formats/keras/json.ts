@@ -31,7 +31,7 @@ export function parseObject(source: string | Uint8Array, where: string): Json {
       typeof source === 'string' ? source : new TextDecoder('utf-8', { fatal: true }).decode(source);
     value = JSON.parse(text);
   } catch (cause) {
-    throw new FormatError(`${where} is not JSON: ${String(cause).slice(0, 200)}`, { cause });
+    throw new FormatError(`${where} is not JSON: ${(cause as Error).message.slice(0, 200)}`, { cause });
   }
   if (!isObject(value)) throw new FormatError(`${where} is ${quote(value)}, not a JSON object`);
   return value;
