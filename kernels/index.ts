@@ -2,13 +2,16 @@
 // functions beside each file.
 
 const nan = new URL('./nan.wgsl', import.meta.url);
+const strided = new URL('./layout/strided.wgsl', import.meta.url);
 const binaryFunctions = new URL('./elementwise/binary-functions.wgsl', import.meta.url);
 
 const table: Readonly<Record<string, URL | readonly URL[]>> = {
   unary: [new URL('./elementwise/unary.wgsl', import.meta.url), nan],
   binary: [new URL('./elementwise/binary.wgsl', import.meta.url), binaryFunctions, nan],
   broadcast: [new URL('./elementwise/broadcast.wgsl', import.meta.url), binaryFunctions, nan],
-  strided: new URL('./layout/strided.wgsl', import.meta.url),
+  broadcastVectors: [new URL('./elementwise/broadcast-vectors.wgsl', import.meta.url), binaryFunctions, nan],
+  strided: [strided, new URL('./layout/elements.wgsl', import.meta.url)],
+  stridedVectors: [strided, new URL('./layout/vectors.wgsl', import.meta.url)],
   place: new URL('./layout/place.wgsl', import.meta.url),
   placeVectors: new URL('./layout/place-vectors.wgsl', import.meta.url),
   take: new URL('./layout/take.wgsl', import.meta.url),

@@ -19,8 +19,10 @@ fn main(@builtin(global_invocation_id) g: vec3u) {
   var ib = 0u;
   for (var k = 0u; k < RANK; k++) { // unroll
     let dim = p.dims[RANK - 1u - k];
-    let coordinate = rest % dim.x;
-    rest = rest / dim.x;
+    // What is left for the outermost dimension is its coordinate.
+    let next = select(rest / dim.x, 0u, k + 1u == RANK);
+    let coordinate = rest - next * dim.x;
+    rest = next;
     ia += coordinate * dim.y;
     ib += coordinate * dim.z;
   }

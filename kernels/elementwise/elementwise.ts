@@ -76,10 +76,40 @@ export interface BroadcastDim {
 
 /** f over two operands broadcast to the product of `dims`, outermost first, at most 8. */
 export function broadcastBinary(f: BinaryFunction, dims: readonly BroadcastDim[]): Launch {
+  if (isVectorBroadcast(dims)) return broadcastVectors(f, dims);
   const count = dims.reduce((product, dim) => product * dim.size, 1);
   const table = dims.flatMap(({ size, a, b }) => [size, a, b, 0]);
   return launch('broadcast', count, [count, 0, 0, 0, ...table], {
     OP: binaryFunctions.indexOf(f),
     RANK: dims.length,
   });
+}
+
+const operands = ['a', 'b'] as const;
+
+/** Whether the innermost dimension is whole vec4, and every line of an operand along it begins with one. */
+function isVectorBroadcast(dims: readonly BroadcastDim[]): boolean {
+  const inner = dims.at(-1);
+  if (inner === undefined || inner.size % 4 !== 0) return false;
+  return operands.every((x) => inner[x] === 0 || dims.slice(0, -1).every((dim) => dim[x] % 4 === 0));
+}
+
+function broadcastVectors(f: BinaryFunction, dims: readonly BroadcastDim[]): Launch {
+  const inner = dims.at(-1)!;
+  const strides = (dim: BroadcastDim) =>
+    operands.map((x) => (inner[x] === 0 || dim === inner ? dim[x] : dim[x] / 4));
+  const sizes = dims.map((dim) => (dim === inner ? dim.size / 4 : dim.size));
+  const count = sizes.reduce((product, size) => product * size, 1);
+  const table = dims.flatMap((dim, i) => [sizes[i]!, ...strides(dim), 0]);
+  return {
+    kernel: 'broadcastVectors',
+    constants: {
+      OP: binaryFunctions.indexOf(f),
+      RANK: dims.length,
+      A_ONE: Number(inner.a === 0),
+      B_ONE: Number(inner.b === 0),
+    },
+    params: [count, 0, 0, 0, ...table],
+    workgroups: cover(count, WORKGROUP * VECTORS_PER_THREAD),
+  };
 }

@@ -18,26 +18,43 @@ function isPlain({ outputSize, inputSize, mul, add, div }: StridedDim): boolean 
   return div === 1 && Math.min(first, last) >= 0 && Math.max(first, last) < inputSize;
 }
 
-/** Neighbouring axes that together are one: both repeated, or both whole and contiguous. */
+/** Neighbouring axes that together are one: both repeated, or a range of one and the whole of the contiguous next. */
 function merge(dims: readonly StridedDim[]): StridedDim[] {
   const merged: StridedDim[] = [];
-  const isWhole = (d: StridedDim) =>
-    d.mul === 1 && d.add === 0 && d.div === 1 && d.outputSize === d.inputSize;
+  const isRange = ({ mul, div }: StridedDim) => mul === 1 && div === 1;
+  const isWhole = (d: StridedDim) => isRange(d) && d.add === 0 && d.outputSize === d.inputSize;
   for (const dim of dims) {
     const outer = merged.at(-1);
     const repeated = outer?.mul === 0 && dim.mul === 0 && outer.add === 0 && dim.add === 0;
-    const whole =
-      outer && isWhole(outer) && isWhole(dim) && outer.inputStride === dim.inputSize * dim.inputStride;
-    if (outer && (repeated || whole)) {
+    const range =
+      outer && isRange(outer) && isWhole(dim) && outer.inputStride === dim.inputSize * dim.inputStride;
+    if (outer && (repeated || range)) {
       merged[merged.length - 1] = {
         ...dim,
         outputSize: outer.outputSize * dim.outputSize,
         inputSize: outer.inputSize * dim.inputSize,
+        add: outer.add * dim.inputSize,
       };
     } else merged.push(dim);
   }
   return merged;
 }
+
+/** Whether the innermost axis is a run of whole vec4, each wholly inside the input or outside. */
+function isVectorCopy(dims: readonly StridedDim[]): boolean {
+  const inner = dims.at(-1);
+  if (inner === undefined || inner.mul !== 1 || inner.div !== 1 || inner.inputStride !== 1) return false;
+  const lengths = [inner.outputSize, inner.add, ...dims.slice(0, -1).map((dim) => dim.inputStride)];
+  if (!isPlain(inner)) lengths.push(inner.inputSize);
+  return lengths.every((n) => n % 4 === 0);
+}
+
+const inVectors = (dims: readonly StridedDim[]): StridedDim[] =>
+  dims.map((dim, i) =>
+    i < dims.length - 1
+      ? { ...dim, inputStride: dim.inputStride / 4 }
+      : { ...dim, outputSize: dim.outputSize / 4, inputSize: Math.ceil(dim.inputSize / 4), add: dim.add / 4 },
+  );
 
 /** An axis of one element. Maps of lower rank are filled up with it: fewer variants to compile. */
 const ONE: StridedDim = { outputSize: 1, inputSize: 1, inputStride: 0, mul: 1, add: 0, div: 1 };
@@ -45,13 +62,15 @@ const LOWEST_RANK = 2;
 
 /** Copy through an index map of at most 8 dimensions, outermost first; `fill` is the bits of what lies outside. */
 export function strided(axes: readonly StridedDim[], fill = 0): Launch {
-  const dims = merge(axes);
+  const merged = merge(axes);
+  const vectors = isVectorCopy(merged);
+  const dims = vectors ? inVectors(merged) : merged;
   while (dims.length < LOWEST_RANK) dims.unshift(ONE);
   const count = dims.reduce((product, dim) => product * dim.outputSize, 1);
   const table = dims.flatMap((dim) =>
     [dim.outputSize, dim.inputSize, dim.inputStride, 0, dim.mul, dim.add, dim.div, 0].map(signed),
   );
-  return launch('strided', count, [count, fill, 0, 0, ...table], {
+  return launch(vectors ? 'stridedVectors' : 'strided', count, [count, fill, 0, 0, ...table], {
     RANK: dims.length,
     PLAIN: Number(dims.every(isPlain)),
   });

@@ -2,7 +2,8 @@
 // zeros between elements (the adjoint of a stepped slice), repetition along an axis and all their compositions.
 // In each dimension the input coordinate of output coordinate o is (o * mul + add) / div where that divides
 // exactly and lies inside the input; elsewhere the output is `fill`.
-// Threads: one an output element; reads at most one element, writes one. Works on bits, so on any 4-byte type.
+// Threads: one an output element, or four neighbours (see vectors.wgsl); reads them at most once, writes them. Works on
+// bits, so on any 4-byte type.
 // PLAIN = 1 leaves the division and the bounds out, for maps that need neither (transposition, repetition).
 const RANK = 4u;
 const PLAIN = 0u;
@@ -11,8 +12,8 @@ const PLAIN = 0u;
 struct Dim { geometry: vec4i, map: vec4i }
 struct Params { count: u32, fill: u32, dims: array<Dim, 8> }
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> x: array<u32>;
-@group(0) @binding(2) var<storage, read_write> y: array<u32>;
+@group(0) @binding(1) var<storage, read> x: array<Copied>;
+@group(0) @binding(2) var<storage, read_write> y: array<Copied>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) g: vec3u) {
@@ -24,7 +25,8 @@ fn main(@builtin(global_invocation_id) g: vec3u) {
   for (var k = 0u; k < RANK; k++) { // unroll
     let dim = p.dims[RANK - 1u - k];
     let size = u32(dim.geometry.x);
-    let next = rest / size;
+    // What is left for the outermost dimension is its coordinate.
+    let next = select(rest / size, 0u, k + 1u == RANK);
     let numerator = i32(rest - next * size) * dim.map.x + dim.map.y;
     rest = next;
     if (PLAIN == 1u) {
@@ -35,7 +37,7 @@ fn main(@builtin(global_invocation_id) g: vec3u) {
       at += coordinate * dim.geometry.z;
     }
   }
-  var value = p.fill;
+  var value = Copied(p.fill);
   if (inside) { value = x[at]; }
   y[i] = value;
 }

@@ -271,6 +271,24 @@ const shapePairs: [readonly number[], readonly number[]][] = [
     [0, 3],
     [1, 3],
   ],
+  // Lines of whole vec4, along which one runs and the other is one element, or both run.
+  [
+    [2, 3, 8],
+    [3, 1],
+  ],
+  [
+    [7, 1],
+    [2, 7, 4],
+  ],
+  [
+    [3, 1, 8],
+    [2, 8],
+  ],
+  // Lines of whole vec4 that begin between two of them.
+  [
+    [2, 3, 1, 4],
+    [3, 2, 1],
+  ],
 ];
 
 const addRelu64 = (a: Array64, b: Array64) => ref.unary.relu(ref.binary.add(a, b));
@@ -298,6 +316,15 @@ const binaryRows = binaries.flatMap(([name, run, reference, a, b, order]) =>
       order,
     ),
   ),
+);
+
+/** More vec4 than a workgroup takes. */
+const longLines = row(
+  'sub [3, 1040] [1040]',
+  (x, y) => engine.sub(x!, y!),
+  (x, y) => ref.binary.sub(x!, y!),
+  [[[3, 1040]], [[1040]]],
+  0,
 );
 
 const one =
@@ -735,6 +762,30 @@ const layoutRows = [
   sliceRow([5, 7], [-1, 5], [-100, 1], [-3, -1]),
   sliceRow([5, 7], [3, 0], [1, 7]),
   sliceRow([1, 1], [0, 0], [1, 1], [-1, 1]),
+  // Runs of whole vec4: at a whole offset, across lines, at an offset or of a length that is not whole, turned round.
+  sliceRow([5, 12], [1, 4], [4, 12]),
+  sliceRow([2, 5, 2, 2], [0, 1, 0, 0], [2, 4, 2, 2]),
+  sliceRow([3, 12], [0, 2], [3, 10]),
+  sliceRow([3, 7], [0, 0], [3, 4]),
+  sliceRow([5, 4], [4, 0], [-100, 4], [-2, 1]),
+  row(
+    'transpose of rows of whole vec4',
+    one((x) => engine.transpose(x, [2, 1, 0, 3])),
+    one64((x) => ref.transpose(x, [2, 1, 0, 3])),
+    [[[2, 3, 5, 4]]],
+  ),
+  row(
+    'pad by whole vec4',
+    one((x) => engine.pad(x, [1, 4], [2, -4], 0.5)),
+    one64((x) => ref.pad(ref.slice(x, [0, 0], [3, 8]), [1, 4], [2, 0], 'constant', 0.5)),
+    [[[3, 12]]],
+  ),
+  row(
+    'pad of a range of lines',
+    one((x) => engine.pad(x, [0, 1, 0], [0, 2, 0], 0.5)),
+    one64((x) => ref.pad(x, [0, 1, 0], [0, 2, 0], 'constant', 0.5)),
+    [[[2, 3, 4]]],
+  ),
   row(
     'narrow',
     one((x) => engine.narrow(x, -1, 2, 3)),
@@ -873,6 +924,7 @@ const rows = [
   ...convRows,
   ...matmulRows,
   ...binaryRows,
+  longLines,
   ...unaryRows,
   ...comparisons,
   ...poolRows,

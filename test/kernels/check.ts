@@ -52,7 +52,14 @@ const variants: Readonly<Record<string, readonly Constants[]>> = {
   ),
   binary: cross(each('OP', operations), each('A_ONE', flag), each('B_ONE', flag)),
   broadcast: cross(each('OP', operations), each('RANK', range(0, 8))),
+  broadcastVectors: cross(
+    each('OP', operations),
+    each('RANK', range(1, 3)),
+    each('A_ONE', flag),
+    each('B_ONE', flag),
+  ),
   strided: cross(each('RANK', range(0, 8)), each('PLAIN', flag)),
+  stridedVectors: cross(each('RANK', range(2, 8)), each('PLAIN', flag)),
   fold: each(
     'OP',
     folds.map((_, op) => op),

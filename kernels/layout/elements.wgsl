@@ -1,0 +1,2 @@
+// What a thread of strided.wgsl copies: one element.
+alias Copied = u32;
