@@ -150,9 +150,16 @@ export const equal = binary('equal');
 export const relu6 = (x: Tensor): Tensor => clamp(x, 0, 6);
 /** clamp(x / 6 + 1/2, 0, 1). */
 export const hardSigmoid = (x: Tensor): Tensor => clamp(affine(x, 1 / 6, 0.5), 0, 1);
+
+/** One kernel where no derivative is being taken, else the operations that it is made of. */
+function composed(name: kernels.UnaryFunction, of: (x: Tensor) => Tensor): (x: Tensor) => Tensor {
+  const whole = unary(name);
+  return (x) => (isRecorded([x]) ? of(x) : whole(x));
+}
+
 /** x hardSigmoid(x) (Howard 2019). */
-export const hardSwish = (x: Tensor): Tensor => mul(x, hardSigmoid(x));
+export const hardSwish = composed('hardSwish', (x) => mul(x, hardSigmoid(x)));
 /** x sigmoid(x). */
-export const silu = (x: Tensor): Tensor => mul(x, sigmoid(x));
+export const silu = composed('silu', (x) => mul(x, sigmoid(x)));
 /** x Phi(x) with the normal distribution's Phi, by erf (Hendrycks 2016). */
-export const gelu = (x: Tensor): Tensor => scale(mul(x, affine(erf(scale(x, Math.SQRT1_2)), 1, 1)), 0.5);
+export const gelu = composed('gelu', (x) => scale(mul(x, affine(erf(scale(x, Math.SQRT1_2)), 1, 1)), 0.5));

@@ -24,6 +24,9 @@ export const unaryFunctions = [
   'leakyStep',
   'softplus',
   'notFinite',
+  'silu',
+  'gelu',
+  'hardSwish',
 ] as const;
 export type UnaryFunction = (typeof unaryFunctions)[number];
 

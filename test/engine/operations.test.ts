@@ -975,6 +975,29 @@ test('operations: derivatives at the kinks', async (t) => {
   }
 });
 
+test('operations: erf to 6e-7, and as exactly near 0', async (t) => {
+  const on = await device();
+  const n = 4001;
+  for (const [reach, unit] of [
+    [6, 1],
+    [1e-4, 1e-4],
+  ] as const) {
+    const xs = ref.array(
+      [n],
+      Float32Array.from({ length: n }, (_, i) => ((2 * i) / (n - 1) - 1) * reach),
+    );
+    const y = scope(() => engine.erf(upload(on, xs)));
+    const found = await y.data();
+    const error = Math.max(...ref.unary.erf(xs).data.map((expected, i) => Math.abs(found[i]! - expected)));
+    t.ok(error <= 6e-7 * unit, `up to ${reach}: error ${error.toExponential(1)}`);
+    t.ok(
+      found.every((value) => Math.abs(value) <= 1),
+      `up to ${reach}: none beyond 1`,
+    );
+    y.dispose();
+  }
+});
+
 test('operations: argmax', async (t) => {
   const on = await device();
   const x = ref.array([2, 3, 2], [1, 4, 3, 4, 3, 2, -1, -9, -2, -7, -1, -8]);
