@@ -99,6 +99,13 @@ const five = ['cam', 'grad-cam', 'grad-cam++', 'ablation-cam', 'score-cam'];
 export const explained: readonly Explained[] = [
   { network: 'squeezenet1_0', title: 'SqueezeNet 1.0', channels: 512, methods: five, linearTail: false },
   {
+    network: 'mobilenet_v1_0.25',
+    title: 'MobileNetV1 0.25',
+    channels: 256,
+    methods: five,
+    linearTail: true,
+  },
+  {
     network: 'digit-scenes',
     title: 'digit-scenes',
     channels: 48,
