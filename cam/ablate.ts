@@ -12,6 +12,7 @@ import {
   type GraphNode,
   nodeOf,
   parametersOf,
+  type Runnable,
   read,
 } from '../models/graph.ts';
 import { type Observation, oneHotRows } from './observe.ts';
@@ -41,18 +42,29 @@ function behind(graph: Graph, layer: string): { readonly carriers: string[]; rea
   return { carriers, ends };
 }
 
-/** Parameters with the last layer cut down to one class, where that layer's outputs are the classes. */
-function oneClass(graph: Graph, parameters: Observation['network']['parameters'], index: number) {
-  let node = nodeOf(graph, graph.output);
-  while (CHANNELWISE.has(node.kind)) node = nodeOf(graph, node.inputs[0]!);
-  if (node.contributions === undefined) return undefined;
+/** Layers that give the same elements in another shape. */
+const VIEWS = new Set(['flatten', 'reshape', 'squeeze', 'dropout', 'identity']);
+
+/** What of a network is run: up to a node, with these parameters. */
+type Part = Pick<Runnable, 'parameters'> & { readonly output: string };
+
+/** The last layer cut down to one class, where that layer's outputs are the classes. */
+function oneClass({ network, layer, logits }: Observation, index: number): Part | undefined {
+  const { graph, parameters } = network;
+  /** Backwards through nodes of some kinds, not beyond the feature map. */
+  const back = (from: GraphNode, kinds: ReadonlySet<string>): GraphNode =>
+    from.name !== layer && kinds.has(from.kind) ? back(nodeOf(graph, from.inputs[0]!), kinds) : from;
+  const last = back(nodeOf(graph, graph.output), VIEWS);
+  const node = back(last, CHANNELWISE);
+  const gives = node.contributions && node.name !== layer ? node.parameters.weight!.shape[0] : undefined;
+  if (gives !== logits.size) return undefined;
   const own = Object.values(node.parameters).map(
     ({ key }) => [key, narrow(parameters.get(key)!, 0, index, 1)] as const,
   );
-  return new Map([...parameters, ...own]);
+  return { parameters: new Map([...parameters, ...own]), output: last.name };
 }
 
-/** Logits [count, classes], or [count, 1] of one class, of the network without each channel of a range. */
+/** Logits [count, classes], or [count, 1] of one class, perhaps as an image of one pixel, of the network without each channel of a range. */
 export type AblatedLogits = (range: ChannelRange) => Tensor;
 
 /**
@@ -60,34 +72,34 @@ export type AblatedLogits = (range: ChannelRange) => Tensor;
  * that class's logit alone, so that a classifier of a thousand classes is not computed for one; undefined where the
  * network's last layer does not allow that.
  */
-export function ablation(
-  { network, layer, featureMap, values, view }: Observation,
-  index?: number,
-): AblatedLogits | undefined {
+export function ablation(observation: Observation, index?: number): AblatedLogits | undefined {
+  const { network, layer, featureMap, values, view } = observation;
   const { graph } = network;
-  const parameters = index === undefined ? network.parameters : oneClass(graph, network.parameters, index);
-  if (parameters === undefined) return undefined;
+  const whole: Part = { parameters: network.parameters, output: graph.output };
+  const part = index === undefined ? whole : oneClass(observation, index);
+  if (part === undefined) return undefined;
+  const { parameters, output } = part;
   const { carriers, ends } = behind(graph, layer);
   // Among tokens a channel is no channel of the graph's: those are masked.
   const linear = view === itself ? ends.filter((node) => node.contributions) : [];
   const names = [...carriers, ...linear.map((node) => node.name)];
-  const whole = evaluate(graph, parameters, values, names);
+  const before = evaluate(graph, parameters, values, names);
   const known = new Set([...values.keys(), ...linear.map((node) => node.name)]);
-  const masks = read(graph, known, [graph.output]).has(layer);
+  const masks = read(graph, known, [output]).has(layer);
   return (range) => {
     const versions = new Map(values);
     for (const node of linear) {
       const context = { parameters: parametersOf(node, parameters) };
-      const parts = node.contributions!(whole.get(node.inputs[0]!)!, range, context);
-      versions.set(node.name, sub(whole.get(node.name)!, parts));
+      const parts = node.contributions!(before.get(node.inputs[0]!)!, range, context);
+      versions.set(node.name, sub(before.get(node.name)!, parts));
     }
     if (masks) {
       const keep = affine(oneHotRows(featureMap, range.start, range.count, [range.total, 1, 1]), -1, 1);
       versions.set(layer, view.fromMap(mul(featureMap, keep)));
     } else versions.delete(layer);
-    return evaluate(graph, parameters, versions, [graph.output]).get(graph.output)!;
+    return evaluate(graph, parameters, versions, [output]).get(output)!;
   };
 }
 
-/** The scalar of one class's logits [count, 1]. */
+/** The scalar of one class's logits [count, 1] or [count, 1, 1, 1]. */
 export const onlyLogit = (logits: Tensor): Tensor => reshape(logits, [-1]);

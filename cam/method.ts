@@ -33,20 +33,25 @@ export interface Method {
   readonly explain: (observation: Observation, context: MethodContext) => MethodResult;
 }
 
-/** Versions of a feature map or an input that are evaluated at once, where memory allows. */
-const LARGEST_CHUNK = 64;
+/** Versions of a feature map or an input that are evaluated at once, where memory allows: this many or more. */
+const CHUNK = 64;
+/** Small versions go together as far as their elements are no more than these. */
+const CHUNK_ELEMENTS = 2 ** 22;
 
 /**
- * `body` over 0 .. total in chunks, each in a scope of its own; results in order. A chunk that exceeds what the device
+ * `body` over 0 .. total in chunks of about the same size, each in a scope of its own; results in order. A version has
+ * `elements` elements. A chunk that exceeds what the device
  * or the budget allows is tried again at half its size, down to one.
  */
 export function inChunks<T>(
   total: number,
+  elements: number,
   progress: MethodContext['progress'],
   body: (start: number, count: number) => T,
 ): T[] {
   const results: T[] = [];
-  let chunk = Math.min(LARGEST_CHUNK, total);
+  const largest = Math.max(CHUNK, Math.floor(CHUNK_ELEMENTS / elements));
+  let chunk = Math.ceil(total / Math.ceil(total / largest));
   for (let start = 0; start < total; ) {
     const count = Math.min(chunk, total - start);
     try {

@@ -22,7 +22,9 @@ export const ablationCam: Method = {
     const single = isLogit ? ablation(observation, classIndex) : undefined;
     const ablated = single ?? ablation(observation)!;
     const scoreOf = single ? onlyLogit : target;
-    const without = inChunks(total, progress, (start, count) => scoreOf(ablated({ total, start, count }))); // S^k
+    const without = inChunks(total, featureMap.size, progress, (start, count) =>
+      scoreOf(ablated({ total, start, count })),
+    ); // S^k
     const score = target(logits); // S, [1]
     const weights = reshape(div(sub(score, concat(without, 0)), abs(score)), [-1]);
     return { weights, map: weightedSum(weights, featureMap) };

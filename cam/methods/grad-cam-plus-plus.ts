@@ -75,7 +75,7 @@ function diagonal(
   elements: readonly number[],
 ): Diagonal {
   const { featureMap, tail } = observation;
-  const parts = inChunks(elements.length, progress, (start, count): Diagonal => {
+  const parts = inChunks(elements.length, featureMap.size, progress, (start, count): Diagonal => {
     const directions = concat(
       elements
         .slice(start, start + count)

@@ -55,7 +55,7 @@ function maskedLogits(observation: Observation, { progress }: MethodContext): re
   return observation.once('masked logits', () => {
     // A plane of zeros behind those of the channels: having no H, it masks everything, which leaves X_b.
     const planes = reshape(pad(featureMap, [0, 0, 0, 0], [0, 1, 0, 0]), [channels + 1, 1, h, w]);
-    const parts = inChunks(channels + 1, progress, (start, count) => {
+    const parts = inChunks(channels + 1, input.size, progress, (start, count) => {
       const u = upsample(narrow(planes, 0, start, count), size); // U(A_k)
       const [low, high] = [min(u, [1, 2, 3]), max(u, [1, 2, 3])];
       return [forward(maskImages(input, u, low, high)), greater(high, low)] as const;

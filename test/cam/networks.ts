@@ -1,9 +1,19 @@
 // Small random networks with known structure, for the theorems.
 
-import type { Device } from '../../engine/index.ts';
+import { type Device, mean, reshape } from '../../engine/index.ts';
 import type { HostTensor } from '../../models/formats/host-tensor.ts';
 import type { Graph } from '../../models/graph.ts';
-import { add, conv, flatten, gelu, globalAvgPool, linear, maxPool, relu } from '../../models/layers.ts';
+import {
+  add,
+  conv,
+  flatten,
+  gelu,
+  globalAvgPool,
+  linear,
+  maxPool,
+  plain,
+  relu,
+} from '../../models/layers.ts';
 import { loadNetwork, type Network, type NetworkDescription } from '../../models/network.ts';
 import { seededRandom } from '../reference/index.ts';
 
@@ -32,6 +42,17 @@ export const graphs = {
       globalAvgPool('gap', 'scores.relu'),
     ],
     output: 'gap',
+  },
+  /** GAP + linear as some exporters write it: a 1x1 convolution of one pixel, and a reshape. */
+  gapConv: {
+    nodes: [
+      conv('conv1', 'input', { in: 3, out: 6, kernel: 3, padding: 1 }),
+      relu('features', 'conv1'),
+      plain('gap', 'globalAvgPool', ['features'], (x) => mean(x, [2, 3], true)),
+      conv('scores', 'gap', { in: 6, out: 4, kernel: 1 }),
+      plain('logits', 'reshape', ['scores'], (x) => reshape(x, [x.shape[0]!, 4])),
+    ],
+    output: 'logits',
   },
   /** A ReLU tail with fully connected layers: CAM does not apply; S is piecewise linear in A. */
   dense: {

@@ -126,6 +126,8 @@ test('Ablation-CAM: subtracting contributions is removing channels, at any layer
     ['gapLinear', 'relu1'], // through max pooling
     ['gapLinear', 'conv2'],
     ['convGap', 'features'],
+    ['convGap', 'scores'], // the last layer itself
+    ['gapConv', 'features'],
     ['dense', 'features'], // through pooling and flattening into a fully connected layer
     ['smooth', 'features'],
   ] as const) {
