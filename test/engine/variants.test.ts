@@ -22,6 +22,8 @@ async function close(t: Test, actual: Tensor, expected: ref.Array64, tolerance: 
   actual.dispose();
 }
 
+const largest = (x: ref.Array64): number => x.data.reduce((a, v) => Math.max(a, Math.abs(v)), 1e-30);
+
 interface Case {
   readonly x: readonly [number, number, number, number];
   readonly w: readonly [number, number, number, number];
@@ -175,7 +177,10 @@ test('convolution: every variant gives what the definition gives', async (t) => 
     const size = [row.x[2], row.x[3]] as const;
     const dx = ref.convTranspose2d(y, w, size, options);
     const dw = ref.conv2dWeightGradient(x, y, [row.w[2], row.w[3]], options);
-    const fused = ref.clamp(ref.conv2d(x, w, options, b), 0, 6);
+    const sums = ref.conv2d(x, w, options, b);
+    const fused = ref.clamp(sums, 0, 6);
+    // The sums' rounding is in proportion to their own size, which the clamped result no longer has.
+    const cut = largest(sums) / largest(fused);
     const g = geometry(row);
     const about = `[${row.x}] by [${row.w}] ${JSON.stringify(options)}`;
     for (const [convolution, takes] of [
@@ -194,7 +199,13 @@ test('convolution: every variant gives what the definition gives', async (t) => 
       const tensors = [x, w, b].map((a) => upload(at, a)) as [Tensor, Tensor, Tensor];
       const [xt, wt, bt] = tensors;
       await close(t, engine.conv2d(xt, wt, options), y, 2e-5, `${variant} ${about}`);
-      await close(t, engine.conv2d(xt, wt, options, bt, 'relu6'), fused, 2e-5, `${variant} ${about}, fused`);
+      await close(
+        t,
+        engine.conv2d(xt, wt, options, bt, 'relu6'),
+        fused,
+        2e-5 * cut,
+        `${variant} ${about}, fused`,
+      );
       const yt = upload(at, y);
       await close(t, engine.convTranspose2d(yt, wt, size, options), dx, 4e-5, `${variant} ${about}, adjoint`);
       const found = engine.scope(
