@@ -37,32 +37,33 @@ export function convolutionOf(p: ConvProblem): conv.Convolution {
   });
 }
 
-/** Where a kernel could add a bias it is given the weights, which it then leaves alone. */
-const NO_BIAS = 'w';
+/** Where a kernel could add a bias and a summand it is given the weights, which it then leaves alone. */
+const NOTHING = ['w', 'w'];
 
 function convVariants(p: ConvProblem): Variants {
   const convolution = convolutionOf(p);
   const { geometry } = convolution;
   const result = { writes: 'y', elements: p.batch * p.outChannels * p.size[0] * p.size[1] };
-  const tiled = (variant: 'direct' | 'rows'): readonly Step[] => {
-    const { x, w, y } = conv.conv2dTiled(variant, convolution, NO_EPILOGUE);
-    return [
-      { ...w, reads: ['w'], writes: 'packed', once: true },
-      { ...x, reads: ['x'], writes: 'padded' },
-      { launch: y, reads: ['padded', 'packed', NO_BIAS], ...result },
-    ];
-  };
+  const direct = conv.conv2dDirect(convolution, NO_EPILOGUE);
+  const rows = conv.conv2dRows(convolution, NO_EPILOGUE);
   const naive = conv.conv2dNaive(geometry, NO_EPILOGUE);
   const isWhole = p.groups === 1;
   return {
-    naive: [{ launch: naive, reads: ['x', 'w', NO_BIAS], ...result }],
-    rows: tiled('rows'),
-    direct: tiled('direct'),
+    naive: [{ launch: naive, reads: ['x', 'w', ...NOTHING], ...result }],
+    rows: [
+      { ...rows.w, reads: ['w'], writes: 'packed', once: true },
+      { ...rows.x, reads: ['x'], writes: 'padded' },
+      { launch: rows.y, reads: ['padded', 'packed', ...NOTHING], ...result },
+    ],
+    direct: [
+      { ...direct.w, reads: ['w'], writes: 'packed', once: true },
+      { launch: direct.y, reads: ['x', 'packed', ...NOTHING], ...result },
+    ],
     ...(isWhole && { patches: patches(p, geometry, result) }),
     ...(isWhole && p.kernel === 3 && { winograd: winograd(p, convolution, result) }),
     ...(p.groups === p.inChannels && {
       depthwise: [
-        { launch: conv.conv2dDepthwise(convolution, NO_EPILOGUE), reads: ['x', 'w', NO_BIAS], ...result },
+        { launch: conv.conv2dDepthwise(convolution, NO_EPILOGUE), reads: ['x', 'w', ...NOTHING], ...result },
       ],
     }),
   };
@@ -82,7 +83,7 @@ function patches(
     { ...pixels, reads: ['x'], writes: 'patches' },
     {
       launch: matmul.matmulTiled(size, strides, NO_EPILOGUE),
-      reads: ['packed', 'patches', NO_BIAS],
+      reads: ['packed', 'patches', ...NOTHING],
       ...result,
     },
   ];
@@ -101,8 +102,8 @@ function winograd(
     const launch = matmul.matmulTiled({ batch: 36, m, n, k }, strides, NO_EPILOGUE);
     return [
       { ...x, reads: ['x'], writes: pixels },
-      { launch, reads: ['factor', pixels, NO_BIAS], writes: product, elements: 36 * m * n },
-      { launch: y, reads: [product, NO_BIAS], ...result },
+      { launch, reads: ['factor', pixels, ...NOTHING], writes: product, elements: 36 * m * n },
+      { launch: y, reads: [product, ...NOTHING], ...result },
     ];
   });
   return [{ ...w, reads: ['w'], writes: 'factor', once: true }, ...products];
@@ -121,10 +122,10 @@ function matmulVariants({ m, n, k }: { m: number; n: number; k: number }): Varia
   const result = { writes: 'y', elements: m * n };
   const tiled = matmul.matmulTiled(g, { aBatch: 0, bRow: n, bBatch: 0 }, NO_EPILOGUE);
   return {
-    naive: [{ launch: matmul.matmulNaive(g, NO_EPILOGUE), reads: ['x', 'w', NO_BIAS], ...result }],
+    naive: [{ launch: matmul.matmulNaive(g, NO_EPILOGUE), reads: ['x', 'w', ...NOTHING], ...result }],
     tiled: [
       { ...transposed(m, k), reads: ['x'], writes: 'packed' },
-      { launch: tiled, reads: ['packed', 'w', NO_BIAS], ...result },
+      { launch: tiled, reads: ['packed', 'w', ...NOTHING], ...result },
     ],
   };
 }

@@ -2,6 +2,7 @@
 // functions beside each file.
 
 const nan = new URL('./nan.wgsl', import.meta.url);
+const epilogue = [new URL('./epilogue.wgsl', import.meta.url), nan];
 const strided = new URL('./layout/strided.wgsl', import.meta.url);
 const binaryFunctions = new URL('./elementwise/binary-functions.wgsl', import.meta.url);
 
@@ -31,24 +32,24 @@ const table: Readonly<Record<string, URL | readonly URL[]>> = {
   moments: new URL('./normalise/moments.wgsl', import.meta.url),
   mergeMoments: new URL('./normalise/merge-moments.wgsl', import.meta.url),
   planeDot: new URL('./normalise/plane-dot.wgsl', import.meta.url),
-  conv2dNaive: [new URL('./conv/conv2d-naive.wgsl', import.meta.url), nan],
+  conv2dNaive: [new URL('./conv/conv2d-naive.wgsl', import.meta.url), ...epilogue],
   conv2dInputGradientNaive: new URL('./conv/conv2d-input-gradient-naive.wgsl', import.meta.url),
   conv2dWeightGradientNaive: new URL('./conv/conv2d-weight-gradient-naive.wgsl', import.meta.url),
   padRows: new URL('./conv/pad-rows.wgsl', import.meta.url),
   packWeights: new URL('./conv/pack-weights.wgsl', import.meta.url),
-  conv2dDirect: [new URL('./conv/conv2d-direct.wgsl', import.meta.url), nan],
-  conv2dRows: [new URL('./conv/conv2d-rows.wgsl', import.meta.url), nan],
-  conv2dDepthwise: [new URL('./conv/conv2d-depthwise.wgsl', import.meta.url), nan],
+  conv2dDirect: [new URL('./conv/conv2d-direct.wgsl', import.meta.url), ...epilogue],
+  conv2dRows: [new URL('./conv/conv2d-rows.wgsl', import.meta.url), ...epilogue],
+  conv2dDepthwise: [new URL('./conv/conv2d-depthwise.wgsl', import.meta.url), ...epilogue],
   winogradWeights: new URL('./conv/winograd-weights.wgsl', import.meta.url),
   winogradInput: new URL('./conv/winograd-input.wgsl', import.meta.url),
-  winogradOutput: [new URL('./conv/winograd-output.wgsl', import.meta.url), nan],
+  winogradOutput: [new URL('./conv/winograd-output.wgsl', import.meta.url), ...epilogue],
   patches: new URL('./conv/patches.wgsl', import.meta.url),
   gatherPatches: new URL('./conv/gather-patches.wgsl', import.meta.url),
   packPixels: new URL('./conv/pack-pixels.wgsl', import.meta.url),
   conv2dWeightGradient: new URL('./conv/conv2d-weight-gradient.wgsl', import.meta.url),
   packFactor: new URL('./matmul/pack-factor.wgsl', import.meta.url),
-  matmulNaive: [new URL('./matmul/matmul-naive.wgsl', import.meta.url), nan],
-  matmulTiled: [new URL('./matmul/matmul-tiled.wgsl', import.meta.url), nan],
+  matmulNaive: [new URL('./matmul/matmul-naive.wgsl', import.meta.url), ...epilogue],
+  matmulTiled: [new URL('./matmul/matmul-tiled.wgsl', import.meta.url), ...epilogue],
   mask: new URL('./mask/mask.wgsl', import.meta.url),
 };
 

@@ -80,16 +80,20 @@ export function signed(value: number): number {
   return value >>> 0;
 }
 
-/** What a kernel does to a result before it writes it: add a bias, then clamp. */
+/** What a kernel does to a result before it writes it: add a bias, add a summand of the result's shape, then clamp. */
 export interface Epilogue {
   readonly bias: boolean;
+  readonly summand: boolean;
   readonly clamp?: readonly [low: number, high: number];
 }
 
-export const NO_EPILOGUE: Epilogue = { bias: false };
+export const NO_EPILOGUE: Epilogue = { bias: false, summand: false };
 
 /** An epilogue as the uniform words `biased`, `clamped`, `low`, `high`. */
 export function epilogueWords({ bias, clamp }: Epilogue): number[] {
   const [low, high] = clamp ?? [0, 0];
   return [Number(bias), Number(clamp !== undefined), bits(low), bits(high)];
 }
+
+/** An epilogue's part in a kernel's constants. */
+export const epilogueConstants = ({ summand }: Epilogue): Constants => ({ SUMMED: Number(summand) });

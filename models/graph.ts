@@ -24,7 +24,9 @@ export interface Parameter {
 export interface LayerContext {
   /** Parameters by their short name (weight, bias, ...). */
   readonly parameters: Readonly<Record<string, Tensor>>;
-  /** To be applied to the output; only layers that name it among their `activations` are given one. */
+  /** To be added to the output; only layers that are `summing` are given one. */
+  readonly summand?: Tensor;
+  /** To be applied to the output, after that; only layers that name it among their `activations` are given one. */
   readonly activation?: Activation;
   /** Set while training: layers that behave differently then report their batch statistics. */
   readonly statistics?: Map<string, { readonly mean: Tensor; readonly variance: Tensor }>;
@@ -39,6 +41,8 @@ export interface GraphNode {
   /** What a reader wants to see of it: kernel, stride, ... */
   readonly attributes: Readonly<Record<string, unknown>>;
   readonly run: (inputs: readonly Tensor[], context: LayerContext) => Tensor;
+  /** Whether `run` adds its context's `summand`, so that `run.ts` may fold a sum behind it into it. */
+  readonly summing?: boolean;
   /** Activations that `run` applies by itself when its context asks for one, so that `run.ts` may fold them into it. */
   readonly activations?: readonly Activation[];
   /**

@@ -48,7 +48,9 @@ export function conv(name: string, input: string, spec: ConvSpec): GraphNode {
       ...(bias && { bias: parameter(name, 'bias', [spec.out]) }),
     },
     attributes: { kernel, ...options },
-    run: ([x], { parameters: p, activation }) => ops.conv2d(x!, p.weight!, options, p.bias, activation),
+    run: ([x], { parameters: { weight, bias }, summand, activation }) =>
+      ops.conv2d(x!, weight!, options, { bias, summand, activation }),
+    summing: true,
     activations: ['relu', 'relu6'],
     // Each channel by its own part of the weights: a grouped convolution with one channel a group.
     ...(groups === 1 && {

@@ -1,5 +1,5 @@
-// Running a network for its values, not for training: a batch norm behind a convolution, and an activation behind that
-// or behind a sum, are folded into what they follow wherever nobody asks for what lies between.
+// Running a network for its values, not for training: behind a convolution a batch norm, a residual sum and an activation,
+// and an activation behind another sum, are folded into what they follow wherever nobody asks for what lies between.
 
 import {
   type Activation,
@@ -63,22 +63,35 @@ function fold(
     const only = user !== undefined && others.length === 0 && !kept.has(node.name);
     return only && kinds.includes(user.kind) ? user : undefined;
   };
+  /** The sum of `node` and another that reads it, unless that is folded into the other already. */
+  const sumBehind = (node: GraphNode): GraphNode | undefined => {
+    const sum = next(node, ['add']);
+    return sum && !gone.has(sum.name) && new Set(sum.inputs).size === 2 ? sum : undefined;
+  };
   const gone = new Set<string>();
   const replacement = new Map<string, GraphNode>();
   for (const first of graph.nodes) {
+    if (gone.has(first.name)) continue;
     const norm = first.kind === 'conv' ? next(first, ['batchNorm']) : undefined;
-    const activation = next(norm ?? first, first.activations ?? []);
-    const last = activation ?? norm;
+    const sum = first.summing ? sumBehind(norm ?? first) : undefined;
+    const activation = next(sum ?? norm ?? first, first.activations ?? []);
+    const last = activation ?? sum ?? norm;
     if (last === undefined) continue;
     const own = norm ? foldedParameters(first, norm, parameters, folded) : first.parameters;
+    const summand = sum?.inputs.find((name) => name !== (norm ?? first).name);
     const { contributions: _, ...rest } = first;
-    for (const node of [first, norm, activation]) if (node) gone.add(node.name);
+    for (const node of [first, norm, sum, activation]) if (node) gone.add(node.name);
     replacement.set(last.name, {
       ...rest,
       name: last.name,
+      inputs: summand === undefined ? first.inputs : [...first.inputs, summand],
       parameters: own,
       run: (inputs, context) =>
-        first.run(inputs, { ...context, ...(activation && { activation: activation.kind as Activation }) }),
+        first.run(inputs, {
+          ...context,
+          ...(summand !== undefined && { summand: inputs.at(-1)! }),
+          ...(activation && { activation: activation.kind as Activation }),
+        }),
     });
   }
   const nodes = graph.nodes.flatMap((node) => {

@@ -9,10 +9,10 @@ import { ShapeError } from '../errors.ts';
 import type { Storage } from '../memory.ts';
 import { apply, isRecorded, type Operation } from '../operation.ts';
 import { filled, packedOnce } from '../pack.ts';
-import { empty, type Shape, show, sizeOf, type Tensor } from '../tensor.ts';
+import { empty, type Shape, sameShape, show, sizeOf, type Tensor } from '../tensor.ts';
 import { add, clamp, relu } from './elementwise.ts';
 import { reshape } from './linear.ts';
-import { described, type RowEpilogue, runMatmul } from './matmul.ts';
+import { described, operands, type RowEpilogue, runMatmul } from './matmul.ts';
 
 /** Pixels along y and x; padding as [top, left, bottom, right]. */
 export interface ConvOptions {
@@ -77,16 +77,6 @@ interface Call {
   readonly epilogue: RowEpilogue;
 }
 
-function runTiled(variant: 'direct' | 'rows', call: Call): void {
-  const { device, convolution, x, w, y, epilogue } = call;
-  const launches = kernels.conv2dTiled(variant, convolution, described(epilogue));
-  const padded = filled(device, launches.x, x, 'conv2d');
-  const packed = packedOnce(device, launches.w, w, 'conv2d');
-  run(device, launches.y, [padded.storage, packed.storage, epilogue.bias ?? w], y);
-  padded.dispose();
-  packed.dispose();
-}
-
 /** How each variant but the naive one, which needs the geometry before it was made a convolution, is launched. */
 const variants: Readonly<Record<Exclude<kernels.ConvVariant, 'naive'>, (call: Call) => void>> = {
   pointwise({ device, convolution, x, w, y, epilogue }) {
@@ -108,7 +98,12 @@ const variants: Readonly<Record<Exclude<kernels.ConvVariant, 'naive'>, (call: Ca
     }
   },
   depthwise({ device, convolution, x, w, y, epilogue }) {
-    run(device, kernels.conv2dDepthwise(convolution, described(epilogue)), [x, w, epilogue.bias ?? w], y);
+    run(
+      device,
+      kernels.conv2dDepthwise(convolution, described(epilogue)),
+      [x, w, ...operands(epilogue, w)],
+      y,
+    );
   },
   patches({ device, convolution, x, w, y, epilogue }) {
     const { geometry: g, adjoint } = convolution;
@@ -142,15 +137,28 @@ const variants: Readonly<Record<Exclude<kernels.ConvVariant, 'naive'>, (call: Ca
       const products = empty(device, [36, m, n], 'f32', 'conv2d');
       const packed = { aBatch: k * width, bRow: n, bBatch: k * n };
       const launch = matmulTiled({ batch: 36, m, n, k }, packed, described({}));
-      run(device, launch, [factor.storage, pixels.storage, factor.storage], products.storage);
+      const factors = [factor.storage, pixels.storage];
+      run(device, launch, [...factors, ...operands({}, factor.storage)], products.storage);
       pixels.dispose();
-      run(device, part.y, [products.storage, epilogue.bias ?? w], y);
+      run(device, part.y, [products.storage, ...operands(epilogue, w)], y);
       products.dispose();
     }
     factor.dispose();
   },
-  direct: (call) => runTiled('direct', call),
-  rows: (call) => runTiled('rows', call),
+  direct({ device, convolution, x, w, y, epilogue }) {
+    const launches = kernels.conv2dDirect(convolution, described(epilogue));
+    const packed = packedOnce(device, launches.w, w, 'conv2d');
+    run(device, launches.y, [x, packed.storage, ...operands(epilogue, w)], y);
+    packed.dispose();
+  },
+  rows({ device, convolution, x, w, y, epilogue }) {
+    const launches = kernels.conv2dRows(convolution, described(epilogue));
+    const padded = filled(device, launches.x, x, 'conv2d');
+    const packed = packedOnce(device, launches.w, w, 'conv2d');
+    run(device, launches.y, [padded.storage, packed.storage, ...operands(epilogue, w)], y);
+    padded.dispose();
+    packed.dispose();
+  },
 };
 
 function runForward(g: Geometry, x: Tensor, w: Tensor, y: Tensor, epilogue: RowEpilogue): void {
@@ -160,7 +168,7 @@ function runForward(g: Geometry, x: Tensor, w: Tensor, y: Tensor, epilogue: RowE
   const storages = { x: x.storage, w: w.storage, y: y.storage };
   if (variant === 'naive') {
     const launch = kernels.conv2dNaive(g, described(epilogue));
-    run(device, launch, [x.storage, w.storage, epilogue.bias ?? w.storage], y.storage);
+    run(device, launch, [x.storage, w.storage, ...operands(epilogue, w.storage)], y.storage);
   } else variants[variant]({ device, convolution, ...storages, epilogue });
 }
 
@@ -243,37 +251,50 @@ const ranges: Readonly<Record<Activation, readonly [low: number, high: number]>>
   relu6: [0, 6],
 };
 
-/** Convolution, bias and activation in one kernel. It has no derivative: `conv2d` uses it where none is taken. */
-const fused: Operation<{ readonly g: Geometry; readonly activation: Activation | undefined }> = {
+/** What follows a convolution, in this order: a bias [O] is added, a tensor is added, an activation applied. */
+export interface ConvEpilogue {
+  readonly bias?: Tensor | undefined;
+  readonly summand?: Tensor | undefined;
+  readonly activation?: Activation | undefined;
+}
+
+interface Fused {
+  readonly g: Geometry;
+  readonly biased: boolean;
+  readonly activation: Activation | undefined;
+}
+
+/** A convolution and what follows it, in one kernel. It has no derivative: `conv2d` uses it where none is taken. */
+const fused: Operation<Fused> = {
   name: 'conv2d',
   shape: (_, { g }) => outputShape(g),
-  forward: ([x, w, bias], y, { g, activation }) =>
+  forward: ([x, w, ...others], y, { g, biased, activation }) => {
+    const [bias, summand] = biased ? others : [undefined, ...others];
     runForward(g, x!, w!, y, {
       ...(bias && { bias: bias.storage }),
+      ...(summand && { summand: summand.storage }),
       ...(activation && { clamp: ranges[activation] }),
-    }),
+    });
+  },
 };
 
 /**
- * x [N, C, H, W], w [O, C/groups, KH, KW], bias [O] -> [N, O, OH, OW]; cross-correlation, as networks define it. Where no
- * derivative is being taken, bias and activation cost nothing.
+ * x [N, C, H, W], w [O, C/groups, KH, KW] -> [N, O, OH, OW]; cross-correlation, as networks define it. Where no derivative
+ * is being taken, what follows it costs no launch of its own, as long as a summand has the result's shape.
  */
-export function conv2d(
-  x: Tensor,
-  w: Tensor,
-  options: ConvOptions = {},
-  bias?: Tensor,
-  activation?: Activation,
-): Tensor {
+export function conv2d(x: Tensor, w: Tensor, options: ConvOptions = {}, after: ConvEpilogue = {}): Tensor {
   const g = geometryOf('conv2d', x.shape, w.shape, options);
+  const { bias, summand, activation } = after;
   if (bias !== undefined) checkBias(bias, outputShape(g));
-  const inputs = bias === undefined ? [x, w] : [x, w, bias];
-  if (!isRecorded(inputs) && inputs.length + Number(activation !== undefined) > 2)
-    return apply(fused, inputs, { g, activation });
-  const y = apply(forward, [x, w], g);
-  const z = bias === undefined ? y : addBias(y, bias);
-  if (activation === undefined) return z;
-  return activation === 'relu' ? relu(z) : clamp(z, ...ranges[activation]);
+  const others = [bias, summand].filter((other) => other !== undefined);
+  const fits = summand === undefined || sameShape(summand.shape, outputShape(g));
+  if (fits && !isRecorded([x, w, ...others]) && others.length + Number(activation !== undefined) > 0)
+    return apply(fused, [x, w, ...others], { g, biased: bias !== undefined, activation });
+  const product = apply(forward, [x, w], g);
+  const biased = bias === undefined ? product : addBias(product, bias);
+  const y = summand === undefined ? biased : add(biased, summand);
+  if (activation === undefined) return y;
+  return activation === 'relu' ? relu(y) : clamp(y, ...ranges[activation]);
 }
 
 /**

@@ -60,16 +60,24 @@ const product: Operation<MatmulAttributes> = {
   },
 };
 
-/** What is added to row i of a product, and the range it is then brought into. */
+/** What is added to row i of a product, what to the whole, and the range it is then brought into. */
 export interface RowEpilogue {
   readonly bias?: Storage;
+  readonly summand?: Storage;
   readonly clamp?: readonly [low: number, high: number];
 }
 
-export const described = ({ bias, clamp }: RowEpilogue): Epilogue => ({
+export const described = ({ bias, summand, clamp }: RowEpilogue): Epilogue => ({
   bias: bias !== undefined,
+  summand: summand !== undefined,
   ...(clamp && { clamp }),
 });
+
+/** The bindings of an epilogue; `other` stands in for what it lacks, and is not read there. */
+export const operands = ({ bias, summand }: RowEpilogue, other: Storage): readonly [Storage, Storage] => [
+  bias ?? other,
+  summand ?? other,
+];
 
 /** Launches the variant that fits; strides as in `MatmulGeometry`. */
 export function runMatmul(
@@ -80,10 +88,9 @@ export function runMatmul(
   y: Storage,
   rowEpilogue: RowEpilogue = {},
 ): void {
-  const { bias } = rowEpilogue;
   const epilogue = described(rowEpilogue);
   if (device.without.has('tiled') || !kernels.isTiledMatmul(g)) {
-    run(device, kernels.matmulNaive(g, epilogue), [a, b, bias ?? a], y);
+    run(device, kernels.matmulNaive(g, epilogue), [a, b, ...operands(rowEpilogue, a)], y);
     return;
   }
   const width = kernels.packedRows(g);
@@ -95,7 +102,7 @@ export function runMatmul(
   const aBatch = g.a.batch === 0 ? 0 : g.k * width;
   const bBatch = plain ? g.b.batch : g.b.batch === 0 ? 0 : g.k * bRow;
   const launch = kernels.matmulTiled(g, { aBatch, bRow, bBatch }, epilogue);
-  run(device, launch, [packedA.storage, packedB?.storage ?? b, bias ?? b], y);
+  run(device, launch, [packedA.storage, packedB?.storage ?? b, ...operands(rowEpilogue, b)], y);
   packedA.dispose();
   packedB?.dispose();
 }

@@ -3,11 +3,11 @@
 import {
   type Constants,
   type Epilogue,
+  epilogueConstants,
   epilogueWords,
   type Launch,
   launch,
   launchTiles,
-  NO_EPILOGUE,
   type SizedLaunch,
   signed,
 } from '../kernel.ts';
@@ -79,7 +79,7 @@ const allows: Readonly<Record<ConvVariant, (c: Convolution) => boolean>> = {
     c.geometry.groups === 1 && isOne(c.geometry.dilation) && 4 * patchesOf(c) <= LARGEST_PATCHES,
   winograd: ({ geometry: g, spread }) =>
     g.groups === 1 && g.kernel[0] === 3 && g.kernel[1] === 3 && [g.stride, g.dilation, spread].every(isOne),
-  direct: ({ geometry: g }) => isOne(g.dilation),
+  direct: ({ geometry: g, spread }) => isOne(g.dilation) && isOne(spread),
   rows: () => true,
   naive: () => true,
 };
@@ -142,12 +142,11 @@ export function chooseConv(c: Convolution, without: ReadonlySet<string>): ConvVa
 
 const ceil4 = (n: number) => Math.ceil(n / 4);
 
-function naive(kernel: string, count: number, g: ConvGeometry, epilogue = NO_EPILOGUE): Launch {
+function naive(kernel: string, count: number, g: ConvGeometry): Launch {
   const words = [g.batch, g.inChannels, ...g.input, g.outChannels, ...g.output, ...g.kernel, ...g.stride];
   return launch(kernel, count, [
     count,
     ...[...words, g.padding[0], g.padding[1], ...g.dilation, g.groups].map(signed),
-    ...epilogueWords(epilogue),
   ]);
 }
 
@@ -155,9 +154,12 @@ const outputCount = (g: ConvGeometry) => g.batch * g.outChannels * g.output[0] *
 const inputCount = (g: ConvGeometry) => g.batch * g.inChannels * g.input[0] * g.input[1];
 const weightCount = (g: ConvGeometry) => (g.outChannels * g.inChannels * taps(g)) / g.groups;
 
-/** (x, w, bias) -> y by the definition. */
-export const conv2dNaive = (g: ConvGeometry, epilogue: Epilogue) =>
-  naive('conv2dNaive', outputCount(g), g, epilogue);
+/** (x, w, bias, summand) -> y by the definition. */
+export function conv2dNaive(g: ConvGeometry, epilogue: Epilogue): Launch {
+  const plain = naive('conv2dNaive', outputCount(g), g);
+  const params = [...plain.params, ...epilogueWords(epilogue)];
+  return { ...plain, params, constants: epilogueConstants(epilogue) };
+}
 /** (dy, w) -> dx of the convolution `g` by the definition. */
 export const conv2dInputGradientNaive = (g: ConvGeometry) =>
   naive('conv2dInputGradientNaive', inputCount(g), g);
@@ -195,36 +197,52 @@ function packing({ geometry: g, adjoint }: Convolution) {
   return { vectors, groupIn, groupOut, words: [g.groups, stored, input, taps(g), vectors] };
 }
 
-/** The three launches of a register-tiled variant: x padded, w packed, (both, bias) -> y. */
-export function conv2dTiled(
-  variant: 'direct' | 'rows',
+type Packing = ReturnType<typeof packing>;
+
+function packedWeights(
+  { adjoint, geometry: g }: Convolution,
+  { groupIn, vectors, words }: Packing,
+): SizedLaunch {
+  const count = groupIn * taps(g) * g.groups * vectors;
+  const constants = { ADJOINT: Number(adjoint) };
+  return { launch: launch('packWeights', count, [count, ...words], constants), elements: 4 * count };
+}
+
+/** The two launches of the direct variant: w packed, (x, w, bias, summand) -> y. */
+export function conv2dDirect(c: Convolution, epilogue: Epilogue): { w: SizedLaunch; y: Launch } {
+  const { geometry: g } = c;
+  const packed = packing(c);
+  const tiles = g.batch * tilesOf(g);
+  const grid = [ceil4(g.output[1]), ceil4(g.output[0]), tiles];
+  const channels = [g.groups, packed.vectors, packed.groupIn, packed.groupOut];
+  const sizes = [...g.input, g.padding[0], g.padding[1], ...g.output].map(signed);
+  const params = [...grid, ...channels, ...sizes, ...epilogueWords(epilogue)];
+  const constants = { ...directConstants(g), ...epilogueConstants(epilogue) };
+  return {
+    w: packedWeights(c, packed),
+    y: launchTiles('conv2dDirect', tiles * g.groups * packed.vectors, params, constants),
+  };
+}
+
+/** The three launches of the variant by rows: x padded, w packed, (both, bias, summand) -> y. */
+export function conv2dRows(
   c: Convolution,
   epilogue: Epilogue,
 ): { x: SizedLaunch; w: SizedLaunch; y: Launch } {
-  const { geometry: g, spread, adjoint } = c;
+  const { geometry: g } = c;
   const size = paddedSize(g);
-  const { vectors, groupIn, groupOut, words } = packing(c);
-  const count = groupIn * taps(g) * g.groups * vectors;
-  const [tilesY, tilesX] = [ceil4(g.output[0]), ceil4(g.output[1])];
-  const tiles = g.batch * tilesY * tilesX;
-  const grouped = [g.groups, vectors, groupIn, groupOut];
-  const sizes = [size.height, size.rowVectors, ...g.output, g.kernel[0]];
-  const params = [tilesX, tilesY, tiles, ...grouped, ...sizes, ...epilogueWords(epilogue)];
+  const packed = packing(c);
+  const tiles = g.batch * tilesOf(g);
+  const grid = [ceil4(g.output[1]), ceil4(g.output[0]), tiles];
+  const channels = [g.groups, packed.vectors, packed.groupIn, packed.groupOut];
+  const sizes = [size.height, size.rowVectors, ...g.output, g.kernel[0], g.dilation[0]];
+  const params = [...grid, ...channels, ...sizes, ...epilogueWords(epilogue)];
+  const constants = { ...rowsConstants(g), ...epilogueConstants(epilogue) };
+  const threads = tiles * g.groups * Math.ceil(packed.vectors / ROWS_CHANNELS);
   return {
-    x: padded(g, size, spread),
-    w: {
-      launch: launch('packWeights', count, [count, ...words], { ADJOINT: Number(adjoint) }),
-      elements: 4 * count,
-    },
-    y:
-      variant === 'direct'
-        ? launchTiles('conv2dDirect', tiles * g.groups * vectors, params, directConstants(g))
-        : launchTiles(
-            'conv2dRows',
-            tiles * g.groups * Math.ceil(vectors / ROWS_CHANNELS),
-            [...params, g.dilation[0]],
-            rowsConstants(g),
-          ),
+    x: padded(g, size, c.spread),
+    w: packedWeights(c, packed),
+    y: launchTiles('conv2dRows', threads, params, constants),
   };
 }
 
@@ -242,15 +260,15 @@ function rowConstants({ kernel, stride, dilation }: Window): Constants {
 }
 
 /** Constants of conv2d-direct.wgsl. */
-export function directConstants(window: Window): Constants {
-  const { kernel, stride } = window;
-  return {
-    ...rowConstants(window),
-    KERNEL_Y: kernel[0],
-    TAPS: kernel[0] * kernel[1],
-    ROWS: 3 * stride[0] + kernel[0],
-  };
-}
+export const directConstants = ({ kernel, stride }: Window): Constants => ({
+  KERNEL_Y: kernel[0],
+  KERNEL_X: kernel[1],
+  STRIDE_Y: stride[0],
+  STRIDE_X: stride[1],
+  TAPS: kernel[0] * kernel[1],
+  ROWS: 3 * stride[0] + kernel[0],
+  COLUMNS: 3 * stride[1] + kernel[1],
+});
 
 /** Vec4 of output channels in a tile of conv2d-rows.wgsl. */
 const ROWS_CHANNELS = 2;
@@ -269,7 +287,7 @@ export const rowsConstants = (window: Window): Constants => ({
 const ENOUGH_STRIPS = 2048;
 const SHORTEST_STRIP = 4;
 
-/** (x, w, bias) -> y, a channel of the result from one channel of the input. */
+/** (x, w, bias, summand) -> y, a channel of the result from one channel of the input. */
 export function conv2dDepthwise({ geometry: g, spread, adjoint }: Convolution, epilogue: Epilogue): Launch {
   const stripsX = ceil4(g.output[1]);
   const across = g.batch * g.outChannels * stripsX;
@@ -281,7 +299,7 @@ export function conv2dDepthwise({ geometry: g, spread, adjoint }: Convolution, e
   const strips = [stripsX, stripsY, stripRows];
   const multiplier = g.outChannels / g.inChannels;
   const params = [count, ...strips, g.outChannels, multiplier, ...sizes, ...epilogueWords(epilogue)];
-  const constants = depthwiseConstants(g, spread, adjoint);
+  const constants = { ...depthwiseConstants(g, spread, adjoint), ...epilogueConstants(epilogue) };
   return launchTiles('conv2dDepthwise', count, params, constants);
 }
 
@@ -326,7 +344,7 @@ const WINOGRAD_BYTES = 32 * 2 ** 20;
 /** Images whose intermediate results are larger are convolved directly, in less memory. */
 const WINOGRAD_LARGEST = 64 * 2 ** 20;
 
-/** Winograd's convolution of some images of a batch: x -> transformed, products with `factor`, (products, bias) -> y. */
+/** Winograd's convolution of some images of a batch: x -> transformed, products with `factor`, (products, bias, summand) -> y. */
 export interface WinogradPart {
   readonly x: SizedLaunch;
   /** 36 products [outChannels, inChannels] [inChannels, columns]. */
@@ -355,14 +373,12 @@ export function conv2dWinograd(
         elements: 36 * g.inChannels * columns,
       },
       columns,
-      y: launch('winogradOutput', to, [
+      y: launch(
+        'winogradOutput',
         to,
-        ...words,
-        g.outChannels,
-        ...g.output,
-        image,
-        ...epilogueWords(epilogue),
-      ]),
+        [to, ...words, g.outChannels, ...g.output, image, ...epilogueWords(epilogue)],
+        epilogueConstants(epilogue),
+      ),
     });
   }
   const count = g.inChannels * width;

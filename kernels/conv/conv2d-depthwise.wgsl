@@ -1,7 +1,7 @@
 // Depthwise convolution and, with ADJOINT = 1, its adjoint in the input: y [N, O, OH, OW] from x [N, C, H, W] and
 // w [O, KERNEL_Y, KERNEL_X], where output channel o reads input channel o / `multiplier` alone. The adjoint turns the
 // kernel by 180 degrees; SPREAD_Y, SPREAD_X - 1 zeros are thought between the pixels of x (the adjoint of a stride).
-// Where `biased`, bias[o] is added; where `clamped`, the result is then brought into [low, high].
+// Where `biased`, bias[o] is added; then see epilogue.wgsl.
 // Threads: one for a strip of one channel, 4 output pixels wide and `stripRows` high. It goes down the strip with a
 // window of SPAN x COLUMNS input pixels in registers, of which each step reads FRESH new rows: for 3x3, 6 elements for
 // 36 multiply-adds. A padded copy, as for other convolutions, would cost more than the convolution.
@@ -31,7 +31,8 @@ struct Params {
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read> w: array<f32>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
-@group(0) @binding(4) var<storage, read_write> y: array<f32>;
+@group(0) @binding(4) var<storage, read> summand: array<f32>;
+@group(0) @binding(5) var<storage, read_write> y: array<f32>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) g: vec3u) {
@@ -72,6 +73,7 @@ fn main(@builtin(global_invocation_id) g: vec3u) {
     }
     if (step >= WARM_UP) {
       let at = (plane * p.outHeight + y0 + step - WARM_UP) * p.outWidth + x0;
+      var sums: vec4f;
       for (var ox = 0u; ox < 4u; ox++) { // unroll
         var sum = shift;
         for (var ky = 0u; ky < KERNEL_Y; ky++) { // unroll
@@ -80,7 +82,11 @@ fn main(@builtin(global_invocation_id) g: vec3u) {
             sum = fma(weights[ky * KERNEL_X + kx], pixel, sum);
           }
         }
-        if (x0 + ox < p.outWidth) { y[at + ox] = select(sum, clampOrNan(sum, p.low, p.high), p.clamped == 1u); }
+        sums[ox] = sum;
+      }
+      let line = finished(sums, at);
+      for (var ox = 0u; ox < 4u; ox++) { // unroll
+        if (x0 + ox < p.outWidth) { y[at + ox] = line[ox]; }
       }
     }
   }

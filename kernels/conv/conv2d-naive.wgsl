@@ -1,7 +1,7 @@
 // Convolution, any geometry, straight from the definition:
 // y[n, o, oy, ox] = sum over c, ky, kx of x[n, c, oy*s - pad + ky*d, ox*s - pad + kx*d] * w[o, c', ky, kx],
 // x [N, C, H, W], w [O, C/groups, KH, KW], y [N, O, OH, OW]; c runs over the channels of o's group. Where `biased`,
-// bias[o] is added; where `clamped`, the result is then brought into [low, high].
+// bias[o] is added; then see epilogue.wgsl.
 // Threads: one an output element; each reads its whole window and kernel. The reference among the variants, and
 // the one for what the fast ones leave out.
 struct Params {
@@ -13,7 +13,8 @@ struct Params {
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read> w: array<f32>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
-@group(0) @binding(4) var<storage, read_write> y: array<f32>;
+@group(0) @binding(4) var<storage, read> summand: array<f32>;
+@group(0) @binding(5) var<storage, read_write> y: array<f32>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) g: vec3u) {
@@ -42,6 +43,5 @@ fn main(@builtin(global_invocation_id) g: vec3u) {
     }
   }
   if (p.biased == 1u) { sum += bias[o]; }
-  if (p.clamped == 1u) { sum = clampOrNan(sum, p.low, p.high); }
-  y[t] = sum;
+  y[t] = finished(vec4f(sum), t).x;
 }

@@ -1,6 +1,7 @@
-// Convolution of a large or dilated kernel, register-tiled: the same inputs, output and threads as conv2d-direct.wgsl
-// but the kernel's rows are a loop of the shader rather than written out, so that 7x7 or 11x11 compile quickly, and may
-// lie apart (dilation), and a tile is of 4 * CHANNEL_VECTORS output channels.
+// Convolution of a large or dilated kernel, register-tiled: weights, output and threads as in conv2d-direct.wgsl, but x is
+// padded by pad-rows.wgsl [N, C, HP, WP/4], so that rows are read by vec4 and without a check of bounds; the kernel's rows
+// are a loop of the shader rather than written out, so that 7x7 or 11x11 compile quickly, and may lie apart (dilation);
+// and a tile is of 4 * CHANNEL_VECTORS output channels.
 // Per input channel and kernel row a thread reads CHANNEL_VECTORS * KERNEL_X weight vectors and 4 rows of ROW_VECTORS
 // vec4: for 7x7 and 8 channels, 30 vec4 for 896 multiply-adds.
 const CHANNEL_VECTORS = 2u;
@@ -17,14 +18,15 @@ const WORKGROUP = 32u;
 
 struct Params {
   tilesX: u32, tilesY: u32, tiles: u32, groups: u32, vectors: u32, groupIn: u32, groupOut: u32,
-  paddedHeight: u32, rowVectors: u32, outHeight: u32, outWidth: u32, kernelY: u32,
-  biased: u32, clamped: u32, low: f32, high: f32, dilationY: u32,
+  paddedHeight: u32, rowVectors: u32, outHeight: u32, outWidth: u32, kernelY: u32, dilationY: u32,
+  biased: u32, clamped: u32, low: f32, high: f32,
 }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<vec4f>;
 @group(0) @binding(2) var<storage, read> w: array<vec4f>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
-@group(0) @binding(4) var<storage, read_write> y: array<f32>;
+@group(0) @binding(4) var<storage, read> summand: array<f32>;
+@group(0) @binding(5) var<storage, read_write> y: array<f32>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) g: vec3u) {
@@ -88,7 +90,7 @@ fn main(@builtin(global_invocation_id) g: vec3u) {
         for (var ox = 0u; ox < 4u; ox++) { // unroll
           line[ox] = sums[ox * CHANNEL_VECTORS + v][c % 4u] + shift;
         }
-        line = select(line, clampOrNan4(line, p.low, p.high), p.clamped == 1u);
+        line = finished(line, start + x0);
         for (var ox = x0; ox < min(x0 + 4u, p.outWidth); ox++) { y[start + ox] = line[ox % 4u]; }
       }
     }

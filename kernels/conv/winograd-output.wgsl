@@ -1,6 +1,6 @@
 // Output of Winograd's F(4x4, 3x3) (Lavin and Gray, arXiv:1509.09308): the products m [36, O, columns] ->
 // y [N, O, OH, OW], each tile of 4x4 pixels A^T m A; tiles as in winograd-input.wgsl. Where `biased`, bias[o] is added;
-// where `clamped`, the result is then brought into [low, high].
+// then see epilogue.wgsl.
 // Threads: one a tile and channel; reads 36 elements, writes up to 16.
 struct Params {
   count: u32, tilesX: u32, tilesY: u32, tiles: u32, columns: u32, channels: u32, height: u32, width: u32, image: u32,
@@ -9,7 +9,8 @@ struct Params {
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> m: array<f32>;
 @group(0) @binding(2) var<storage, read> bias: array<f32>;
-@group(0) @binding(3) var<storage, read_write> y: array<f32>;
+@group(0) @binding(3) var<storage, read> summand: array<f32>;
+@group(0) @binding(4) var<storage, read_write> y: array<f32>;
 
 // A^T d
 fn transform(d: array<f32, 6>) -> vec4f {
@@ -48,9 +49,10 @@ fn main(@builtin(global_invocation_id) g: vec3u) {
   let plane = (n * p.channels + o) * p.height;
   for (var iy = y0; iy < min(y0 + 4u, p.height); iy++) {
     let sum = transform(array<f32, 6>(half[0].x, half[1].x, half[2].x, half[3].x, half[4].x, half[5].x)) + shift;
-    let v = select(sum, clampOrNan4(sum, p.low, p.high), p.clamped == 1u);
+    let start = (plane + iy) * p.width + x0;
+    let line = finished(sum, start);
     for (var j = 0u; j < 4u; j++) { // unroll
-      if (x0 + j < p.width) { y[(plane + iy) * p.width + x0 + j] = v[j]; }
+      if (x0 + j < p.width) { y[start + j] = line[j]; }
     }
     for (var j = 0u; j < 6u; j++) { // unroll
       half[j] = half[j].yzww;

@@ -1,6 +1,6 @@
 // Batched matrix product by the definition: y[b, i, j] = sum over k of a[b, i, k] * b[b, k, j], with any strides, so
-// that either factor may be transposed or shared by the whole batch (batch stride 0); bias[i] is added where `biased`,
-// and the result brought into [low, high] where `clamped`.
+// that either factor may be transposed or shared by the whole batch (batch stride 0); bias[i] is added where `biased`;
+// then see epilogue.wgsl.
 // Threads: one an element of y [batch, M, N]; reads a row of a and a column of b.
 struct Params {
   count: u32, m: u32, n: u32, k: u32,
@@ -11,7 +11,8 @@ struct Params {
 @group(0) @binding(1) var<storage, read> a: array<f32>;
 @group(0) @binding(2) var<storage, read> b: array<f32>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
-@group(0) @binding(4) var<storage, read_write> y: array<f32>;
+@group(0) @binding(4) var<storage, read> summand: array<f32>;
+@group(0) @binding(5) var<storage, read_write> y: array<f32>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) g: vec3u) {
@@ -29,6 +30,5 @@ fn main(@builtin(global_invocation_id) g: vec3u) {
     ib += p.bRow;
   }
   if (p.biased == 1u) { sum += bias[i]; }
-  if (p.clamped == 1u) { sum = clampOrNan(sum, p.low, p.high); }
-  y[t] = sum;
+  y[t] = finished(vec4f(sum), t).x;
 }

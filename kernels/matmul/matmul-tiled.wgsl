@@ -1,6 +1,6 @@
 // Batched matrix product, register-tiled: y [batch, M, N] from a transposed and padded to whole vec4 of rows
 // [batch, K, aVectors] and b [batch, K, bVectors] of vec4 along a row. A batch stride of 0 shares a factor. Where
-// `biased`, bias[i] is added to row i; where `clamped`, the result is then brought into [low, high].
+// `biased`, bias[i] is added to row i; then see epilogue.wgsl.
 // Threads: one a tile of 4 * ROW_VECTORS rows x 4 * COLUMN_VECTORS columns, in a flat index (columns fastest). Per k a
 // thread reads ROW_VECTORS + COLUMN_VECTORS vec4 for 16 * ROW_VECTORS * COLUMN_VECTORS multiply-adds; all sums stay in
 // registers. Tiles at the edge read past their row; what they compute there is not written.
@@ -19,7 +19,8 @@ struct Params {
 @group(0) @binding(1) var<storage, read> a: array<vec4f>;
 @group(0) @binding(2) var<storage, read> b: array<vec4f>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
-@group(0) @binding(4) var<storage, read_write> y: array<f32>;
+@group(0) @binding(4) var<storage, read> summand: array<f32>;
+@group(0) @binding(5) var<storage, read_write> y: array<f32>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) g: vec3u) {
@@ -57,8 +58,7 @@ fn main(@builtin(global_invocation_id) g: vec3u) {
       let start = (batch * p.m + i) * p.n + column * 4u;
       let shift = select(0.0, bias[i], p.biased == 1u);
       for (var j = 0u; j < COLUMN_VECTORS; j++) { // unroll
-        let sum = sums[j] + shift;
-        let v = select(sum, clampOrNan4(sum, p.low, p.high), p.clamped == 1u);
+        let v = finished(sums[j] + shift, start + 4u * j);
         for (var e = 0u; e < 4u; e++) { // unroll
           if ((column + j) * 4u + e < p.n) { y[start + 4u * j + e] = v[e]; }
         }

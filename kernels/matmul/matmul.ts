@@ -3,6 +3,7 @@
 import {
   type Constants,
   type Epilogue,
+  epilogueConstants,
   epilogueWords,
   type Launch,
   launch,
@@ -33,7 +34,8 @@ type Size = Omit<MatmulGeometry, 'a' | 'b'>;
 export function matmulNaive(g: MatmulGeometry, epilogue: Epilogue): Launch {
   const count = g.batch * g.m * g.n;
   const strides = [g.a, g.b].flatMap((s) => [s.batch, s.row, s.column]);
-  return launch('matmulNaive', count, [count, g.m, g.n, g.k, ...strides, ...epilogueWords(epilogue)]);
+  const params = [count, g.m, g.n, g.k, ...strides, ...epilogueWords(epilogue)];
+  return launch('matmulNaive', count, params, epilogueConstants(epilogue));
 }
 
 /** Multiply-adds below which packing the first factor costs more than the tiles save. */
@@ -97,7 +99,7 @@ export function isVectorRows({ b }: MatmulGeometry): boolean {
 }
 
 /**
- * (a as [batch, k, packedRows], b in rows of `bRow` elements, bias) -> y. Batch strides of the packed factors are in
+ * (a as [batch, k, packedRows], b in rows of `bRow` elements, bias, summand) -> y. Batch strides of the packed factors are in
  * elements, 0 where shared.
  */
 export function matmulTiled(
@@ -110,7 +112,8 @@ export function matmulTiled(
   const count = g.batch * tilesM * tilesN;
   const strides = [packedRows(g), packed.bRow, packed.aBatch, packed.bBatch].map((n) => n / 4);
   const params = [count, g.m, g.n, g.k, ...strides, tilesM, tilesN, ...epilogueWords(epilogue)];
-  return launchTiles('matmulTiled', count, params, matmulConstants(rows, columns));
+  const constants = { ...matmulConstants(rows, columns), ...epilogueConstants(epilogue) };
+  return launchTiles('matmulTiled', count, params, constants);
 }
 
 /** Constants of matmul-tiled.wgsl. */

@@ -54,7 +54,12 @@ test('errors: shapes that do not fit name the operation and the shapes', async (
         '[3, 2, 3, 3]',
         '2 groups',
       ],
-      [() => engine.conv2d(of(1, 1, 5, 5), of(2, 1, 3, 3), {}, of(3)), 'bias', '[3]', '[1, 2, 3, 3]'],
+      [
+        () => engine.conv2d(of(1, 1, 5, 5), of(2, 1, 3, 3), {}, { bias: of(3) }),
+        'bias',
+        '[3]',
+        '[1, 2, 3, 3]',
+      ],
       [
         () => engine.convTranspose2d(of(1, 2, 3, 3), of(2, 1, 3, 3), [9, 9]),
         'convTranspose2d',

@@ -192,7 +192,7 @@ const convRows = convolutions.flatMap(({ x, w, options = {}, bias }): Row[] => {
   return [
     row(
       `conv2d ${about}${bias ? ' with bias' : ''}`,
-      (a, b, c) => engine.conv2d(a!, b!, options, c),
+      (a, b, c) => engine.conv2d(a!, b!, options, { bias: c }),
       (a, b, c) => ref.conv2d(a!, b!, options, c),
       [[x], [w], ...(bias ? [[[w[0]!]] as const] : [])],
     ),
@@ -1162,7 +1162,7 @@ test('operations: an activation in a convolution hides neither NaN nor infinity'
             const input = tensor(other, pixels, x);
             const weight = tensor(other, ref.filled(w, 1).data, w);
             const bias = tensor(other, new Float32Array(w[0]!), [w[0]!]);
-            const fused = engine.conv2d(input, weight, options, bias, activation);
+            const fused = engine.conv2d(input, weight, options, { bias, activation });
             const sums = engine.conv2d(input, weight, options);
             return [fused, activation === 'relu' ? engine.relu(sums) : engine.relu6(sums)] as const;
           });

@@ -6,6 +6,7 @@ import * as engine from '../../engine/index.ts';
 import { type Activation, type Device, sum, type Tensor, type Variant } from '../../engine/index.ts';
 import { allocate, release, retain } from '../../engine/memory.ts';
 import * as kernels from '../../kernels/conv/conv.ts';
+import { NO_EPILOGUE } from '../../kernels/kernel.ts';
 import { device } from '../device.ts';
 import * as ref from '../reference/index.ts';
 
@@ -56,7 +57,7 @@ const cases: readonly Case[] = [
     w: [6, 5, 3, 2],
     options: { stride: [2, 1], padding: [1, 0, 1, 1] },
     takes: whole,
-    adjoint: whole,
+    adjoint: ['patches', 'rows'],
   },
   {
     x: [1, 3, 19, 23],
@@ -84,7 +85,7 @@ const cases: readonly Case[] = [
     w: [8, 3, 3, 3],
     options: { groups: 4, stride: [2, 2], padding: same(1) },
     takes: tiled,
-    adjoint: tiled,
+    adjoint: ['rows'],
   },
   {
     x: [2, 7, 9, 10],
@@ -113,7 +114,7 @@ const cases: readonly Case[] = [
     w: [4, 9, 1, 1],
     options: { stride: [2, 2] },
     takes: ['pointwise', ...whole],
-    adjoint: ['pointwise', ...whole],
+    adjoint: ['pointwise', 'patches', 'rows'],
   },
   {
     x: [1, 2, 5, 50],
@@ -141,7 +142,7 @@ const cases: readonly Case[] = [
     w: [5, 3, 2, 3],
     options: { stride: [3, 5], padding: [-1, 2, 1, -2] },
     takes: ['patches'],
-    adjoint: whole,
+    adjoint: ['patches', 'rows'],
   },
 ];
 
@@ -177,7 +178,8 @@ test('convolution: every variant gives what the definition gives', async (t) => 
     const size = [row.x[2], row.x[3]] as const;
     const dx = ref.convTranspose2d(y, w, size, options);
     const dw = ref.conv2dWeightGradient(x, y, [row.w[2], row.w[3]], options);
-    const sums = ref.conv2d(x, w, options, b);
+    const summand = ref.randomArray(y.shape, next);
+    const sums = ref.binary.add(ref.conv2d(x, w, options, b), summand);
     const fused = ref.clamp(sums, 0, 6);
     // The sums' rounding is in proportion to their own size, which the clamped result no longer has.
     const cut = largest(sums) / largest(fused);
@@ -196,12 +198,12 @@ test('convolution: every variant gives what the definition gives', async (t) => 
       // The matrix products inside are tiled in one half of the runs.
       const without = all.filter((other) => other !== variant && (other !== 'tiled' || variant === 'naive'));
       const at = less(on, without);
-      const tensors = [x, w, b].map((a) => upload(at, a)) as [Tensor, Tensor, Tensor];
-      const [xt, wt, bt] = tensors;
+      const tensors = [x, w, b, summand].map((a) => upload(at, a)) as [Tensor, Tensor, Tensor, Tensor];
+      const [xt, wt, bt, st] = tensors;
       await close(t, engine.conv2d(xt, wt, options), y, 2e-5, `${variant} ${about}`);
       await close(
         t,
-        engine.conv2d(xt, wt, options, bt, 'relu6'),
+        engine.conv2d(xt, wt, options, { bias: bt, summand: st, activation: 'relu6' }),
         fused,
         2e-5 * cut,
         `${variant} ${about}, fused`,
@@ -230,7 +232,7 @@ test('convolution: patches that would take too much memory give way', (t) => {
 test('convolution: a large batch goes through Winograd in parts', async (t) => {
   const on = await device();
   const c = kernels.forward(geometry({ x: [20, 32, 88, 88], w: [32, 32, 3, 3], takes: [], adjoint: [] }));
-  const { parts } = kernels.conv2dWinograd(c, 32, { bias: false });
+  const { parts } = kernels.conv2dWinograd(c, 32, NO_EPILOGUE);
   t.ok(parts.length > 1, `${parts.length} parts`);
   const x = ref.randomArray([20, 32, 88, 88], ref.seededRandom(3));
   const w = ref.randomArray([32, 32, 3, 3], ref.seededRandom(4));
@@ -247,27 +249,33 @@ test('convolution: a large batch goes through Winograd in parts', async (t) => {
   b!.dispose();
 });
 
-test('convolution: fused bias and activation are the composition, and so are their derivatives', async (t) => {
+test('convolution: what follows it is the composition, and so are the derivatives', async (t) => {
   const on = await device();
   const next = ref.seededRandom(8);
-  const [x, w, b] = [[1, 3, 6, 6], [4, 3, 3, 3], [4]].map((shape) =>
+  const [x, w, b, s, one] = [[1, 3, 6, 6], [4, 3, 3, 3], [4], [1, 4, 4, 4], [4, 1, 1]].map((shape) =>
     upload(on, ref.randomArray(shape, next)),
-  );
+  ) as [Tensor, Tensor, Tensor, Tensor, Tensor];
   const plain = { relu: engine.relu, relu6: (y: Tensor) => engine.clamp(y, 0, 6) };
-  for (const activation of ['relu', 'relu6'] as const satisfies readonly Activation[]) {
-    const f = (...a: Tensor[]) => sum(engine.conv2d(a[0]!, a[1]!, {}, a[2], activation));
-    const g = (...a: Tensor[]) => sum(plain[activation](engine.conv2d(a[0]!, a[1]!, {}, a[2])));
-    const [found, wanted] = [f, g].map((h) => engine.valueAndGrad(h, [x!, w!, b!]));
-    for (const [i, d] of found!.gradients.entries()) {
-      const error = ref.relativeError(await d.data(), await wanted!.gradients[i]!.data());
-      t.ok(error <= 1e-6, `${activation}: gradient ${i}`);
+  // A summand that has to be broadcast is added by itself.
+  for (const summand of [s, one]) {
+    for (const activation of ['relu', 'relu6'] as const satisfies readonly Activation[]) {
+      const about = `${activation} of a sum with [${summand.shape}]`;
+      const f = (...[x, w, bias, summand]: Tensor[]) =>
+        sum(engine.conv2d(x!, w!, {}, { bias: bias!, summand: summand!, activation }));
+      const g = (...[x, w, bias, summand]: Tensor[]) =>
+        sum(plain[activation](engine.add(engine.addBias(engine.conv2d(x!, w!), bias!), summand!)));
+      const [found, wanted] = [f, g].map((h) => engine.valueAndGrad(h, [x, w, b, summand]));
+      for (const [i, d] of found!.gradients.entries()) {
+        const error = ref.relativeError(await d.data(), await wanted!.gradients[i]!.data());
+        t.ok(error <= 1e-6, `${about}: gradient ${i}`);
+      }
+      const alone = f(x, w, b, summand);
+      t.ok(ref.relativeError(await alone.data(), await found!.value.data()) <= 1e-5, `${about}: value`);
+      for (const made of [alone, ...[found, wanted].flatMap((r) => [r!.value, ...r!.gradients])])
+        made.dispose();
     }
-    const alone = f(x!, w!, b!);
-    t.ok(ref.relativeError(await alone.data(), await found!.value.data()) <= 1e-5, `${activation}: value`);
-    for (const made of [alone, ...[found, wanted].flatMap((r) => [r!.value, ...r!.gradients])])
-      made.dispose();
   }
-  for (const made of [x, w, b]) made!.dispose();
+  for (const made of [x, w, b, s, one]) made.dispose();
 });
 
 test('matmul: tiles of every size and edge', async (t) => {

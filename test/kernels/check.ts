@@ -33,6 +33,7 @@ const cross = (...lists: readonly (readonly Constants[])[]): Constants[] =>
   lists.reduce<Constants[]>((found, list) => found.flatMap((a) => list.map((b) => ({ ...a, ...b }))), [{}]);
 
 const flag = [0, 1];
+const summed = each('SUMMED', flag);
 const operations = binaryFunctions.map((_, op) => op);
 
 /** A square window of a convolution. */
@@ -72,20 +73,35 @@ const variants: Readonly<Record<string, readonly Constants[]>> = {
   bilinear: cross(each('ADJOINT', flag), each('ALIGN_CORNERS', flag)),
   packWeights: each('ADJOINT', flag),
   winogradWeights: each('ADJOINT', flag),
-  conv2dDirect: small.map(([kernel, stride]) => directConstants(window(kernel, stride))),
-  conv2dRows: [3, 5, 7, 11].flatMap((kernel) =>
-    [window(kernel), window(kernel, 2), window(kernel, 4), window(kernel, 1, 2)].map(rowsConstants),
+  conv2dNaive: summed,
+  conv2dDirect: cross(
+    small.map(([kernel, stride]) => directConstants(window(kernel, stride))),
+    summed,
   ),
-  conv2dDepthwise: [3, 5].flatMap((kernel) => [
-    ...[window(kernel), window(kernel, 2), window(kernel, 1, 2)].map((w) =>
-      depthwiseConstants(w, [1, 1], false),
+  conv2dRows: cross(
+    [3, 5, 7, 11].flatMap((kernel) =>
+      [window(kernel), window(kernel, 2), window(kernel, 4), window(kernel, 1, 2)].map(rowsConstants),
     ),
-    ...[1, 2].map((spread) => depthwiseConstants(window(kernel), [spread, spread], true)),
-  ]),
+    summed,
+  ),
+  conv2dDepthwise: cross(
+    [3, 5].flatMap((kernel) => [
+      ...[window(kernel), window(kernel, 2), window(kernel, 1, 2)].map((w) =>
+        depthwiseConstants(w, [1, 1], false),
+      ),
+      ...[1, 2].map((spread) => depthwiseConstants(window(kernel), [spread, spread], true)),
+    ]),
+    summed,
+  ),
+  winogradOutput: summed,
   conv2dWeightGradient: [...small, [5, 1] as const, [7, 2] as const, [11, 4] as const].map(
     ([kernel, stride]) => weightGradientConstants(window(kernel, stride)),
   ),
-  matmulTiled: tiles.map(({ rows, columns }) => matmulConstants(rows, columns)),
+  matmulNaive: summed,
+  matmulTiled: cross(
+    tiles.map(({ rows, columns }) => matmulConstants(rows, columns)),
+    summed,
+  ),
 };
 
 /** Every kernel as it stands, then its variants. */

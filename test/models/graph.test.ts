@@ -3,7 +3,7 @@
 import test from 'tape';
 import { broadcastTo, mul, scope, type Tensor, tensor } from '../../engine/index.ts';
 import { boundary, evaluate, type Graph, INPUT, shapesOf } from '../../models/graph.ts';
-import { add, batchNorm, conv, relu, relu6 } from '../../models/layers.ts';
+import { adaptiveAvgPool, add, batchNorm, conv, relu, relu6 } from '../../models/layers.ts';
 import { disposeNetwork, loadNetwork, type NetworkDescription } from '../../models/network.ts';
 import { run } from '../../models/run.ts';
 import { graphs, randomNetwork, randomTensors } from '../cam/networks.ts';
@@ -114,7 +114,7 @@ test('shapes are known without a device, and are those of a run', async (t) => {
   t.throws(() => shapesOf(network.graph, [1, 4, 8, 6]), /conv2d: input \[1, 4, 8, 6\]/, 'misfits are errors');
 });
 
-test('a run folds batch norms and ReLUs into convolutions and sums, and gives the same values', async (t) => {
+test('a run folds batch norms, sums and ReLUs into convolutions, and gives the same values', async (t) => {
   const on = await device();
   const chain = (name: string, input: string, channels: readonly [number, number], bias: boolean) => [
     conv(`${name}.conv`, input, { in: channels[0], out: channels[1], kernel: 3, padding: 1, bias }),
@@ -132,7 +132,16 @@ test('a run folds batch norms and ReLUs into convolutions and sums, and gives th
       conv('f', 'e', { in: 4, out: 2, kernel: 3 }),
       batchNorm('g', 'f', 2), // f is read twice: stays
       add('sum', 'f', 'g'),
-      relu('out', 'sum'),
+      relu('h', 'sum'),
+      ...chain('i', 'h', [2, 2], false).slice(0, 2),
+      ...chain('j', 'h', [2, 2], false).slice(0, 2),
+      add('k', 'j.norm', 'i.norm'), // into one of both
+      relu('l', 'k'),
+      conv('m', 'l', { in: 2, out: 2, kernel: 1 }),
+      add('twice', 'm', 'm'), // no other summand: stays
+      conv('n', 'twice', { in: 2, out: 2, kernel: 1 }),
+      adaptiveAvgPool('means', 'h', 1),
+      add('out', 'means', 'n'), // of another shape: added by itself
     ],
     output: 'out',
   };

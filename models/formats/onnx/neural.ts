@@ -107,7 +107,7 @@ const conv: Builder = (call) => {
     device: (t, w, b) =>
       onPlanes(t!, (p) => {
         const options = { stride, dilation, groups, padding: window.padding(sizeOf(p)) };
-        return ops.conv2d(p, plane(w!), options, b);
+        return ops.conv2d(p, plane(w!), options, { bias: b });
       }),
     attributes: { ...window.attributes, groups },
   });
