@@ -57,7 +57,7 @@ function convVariants(p: ConvProblem): Variants {
     ],
     direct: [
       { ...direct.w, reads: ['w'], writes: 'packed', once: true },
-      { launch: direct.y, reads: ['x', 'packed', ...NOTHING], ...result },
+      { launch: direct.y, reads: ['x', 'x', 'packed', ...NOTHING], ...result },
     ],
     ...(isWhole && { patches: patches(p, geometry, result) }),
     ...(isWhole && p.kernel === 3 && { winograd: winograd(p, convolution, result) }),

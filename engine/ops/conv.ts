@@ -148,7 +148,7 @@ const variants: Readonly<Record<Exclude<kernels.ConvVariant, 'naive'>, (call: Ca
   direct({ device, convolution, x, w, y, epilogue }) {
     const launches = kernels.conv2dDirect(convolution, described(epilogue));
     const packed = packedOnce(device, launches.w, w, 'conv2d');
-    run(device, launches.y, [x, packed.storage, ...operands(epilogue, w)], y);
+    run(device, launches.y, [x, x, packed.storage, ...operands(epilogue, w)], y);
     packed.dispose();
   },
   rows({ device, convolution, x, w, y, epilogue }) {

@@ -87,11 +87,11 @@ const allows: Readonly<Record<ConvVariant, (c: Convolution) => boolean>> = {
 /**
  * The table of variants: the first that is allowed and whose shape this is. Its bounds were measured on llvmpipe; on
  * SwiftShader they hold but for 5x5, where direct is faster than rows by a third (`npm run tune`):
- * - patches, where windows share no pixel, and for every adjoint of a stride, whose input a direct sum would have to
- *   spread with zeros: 7 to 24 times as fast for 7x7 and 11x11 kernels. For large kernels with a stride they are as
- *   fast as rows, and compile in a tenth of the time;
- * - Winograd from 32 channels on both sides; with fewer its transforms cost what they save, and the direct sum is up to
- *   twice as fast (16 channels, 32 x 32 pixels);
+ * - patches, where there is a stride: at 3x3 and 64 channels or more up to twice as fast as the direct sum, with fewer
+ *   the same, and large kernels compile in a tenth of the time. For every adjoint of a stride, too, whose input a direct
+ *   sum would have to spread with zeros: 7 to 24 times as fast for 7x7 and 11x11 kernels;
+ * - Winograd from 16 channels on both sides, since its transforms cost what they save where there are fewer, and from four
+ *   million multiply-adds, since its three launches cost more than the direct sum's one where there are fewer;
  * - direct for small kernels. 5x5 runs 0 to 15 % faster than by rows, but compiles for twice as long (1.0 s to 0.6 s).
  */
 const table: readonly { readonly variant: ConvVariant; readonly suits: (c: Convolution) => boolean }[] = [
@@ -100,7 +100,7 @@ const table: readonly { readonly variant: ConvVariant; readonly suits: (c: Convo
     variant: 'depthwise',
     suits: ({ geometry: g }) => taps(g) <= 25 && reachX(g) <= 13 && Math.max(...g.stride) <= 2,
   },
-  { variant: 'patches', suits: (c) => !isOne(c.spread) || isApart(c.geometry) || isLargeStrided(c.geometry) },
+  { variant: 'patches', suits: ({ geometry: g, spread }) => !isOne(spread) || !isOne(g.stride) },
   { variant: 'winograd', suits: ({ geometry: g }) => suitsWinograd(g) },
   { variant: 'direct', suits: ({ geometry: g }) => taps(g) <= 9 && Math.max(...g.stride) <= 2 },
   {
@@ -110,12 +110,6 @@ const table: readonly { readonly variant: ConvVariant; readonly suits: (c: Convo
   { variant: 'patches', suits: () => true },
   { variant: 'naive', suits: () => true },
 ];
-
-/** Whether the windows of neighbouring output pixels share no input, so that patches take no more than it. */
-const isApart = ({ kernel, stride }: ConvGeometry) => kernel.every((n, i) => n <= stride[i]!);
-
-/** A large kernel whose stride keeps the patches few. */
-const isLargeStrided = (g: ConvGeometry) => taps(g) > 9 && Math.max(...g.stride) > 1;
 
 /** Bytes of patches beyond which other variants, which need less memory, are used. */
 const LARGEST_PATCHES = 64 * 2 ** 20;
@@ -128,9 +122,13 @@ const patchesOf = ({ geometry: g, adjoint }: Convolution) =>
 
 const patchColumns = ({ output }: ConvGeometry) => 4 * ceil4(output[0] * output[1]);
 
+/** Multiply-adds. */
+const ENOUGH_FOR_WINOGRAD = 2 ** 22;
+
 function suitsWinograd(g: ConvGeometry): boolean {
   const tiles = g.batch * tilesOf(g);
-  const enough = tiles >= 4 && g.inChannels >= 32 && g.outChannels >= 32;
+  const isWide = tiles >= 4 && g.inChannels >= 16 && g.outChannels >= 16;
+  const enough = isWide && outputCount(g) * g.inChannels * taps(g) >= ENOUGH_FOR_WINOGRAD;
   return enough && winogradBytes(g) <= WINOGRAD_LARGEST;
 }
 
@@ -208,16 +206,21 @@ function packedWeights(
   return { launch: launch('packWeights', count, [count, ...words], constants), elements: 4 * count };
 }
 
-/** The two launches of the direct variant: w packed, (x, w, bias, summand) -> y. */
+/** The two launches of the direct variant: w packed, (x, x, w, bias, summand) -> y. */
 export function conv2dDirect(c: Convolution, epilogue: Epilogue): { w: SizedLaunch; y: Launch } {
   const { geometry: g } = c;
   const packed = packing(c);
-  const tiles = g.batch * tilesOf(g);
-  const grid = [ceil4(g.output[1]), ceil4(g.output[0]), tiles];
+  const rows = g.output[0] > 4 ? 8 : 4;
+  const [tilesY, tilesX] = [Math.ceil(g.output[0] / rows), ceil4(g.output[1])];
+  const tiles = g.batch * tilesY * tilesX;
   const channels = [g.groups, packed.vectors, packed.groupIn, packed.groupOut];
   const sizes = [...g.input, g.padding[0], g.padding[1], ...g.output].map(signed);
-  const params = [...grid, ...channels, ...sizes, ...epilogueWords(epilogue)];
-  const constants = { ...directConstants(g), ...epilogueConstants(epilogue) };
+  const params = [tilesX, tilesY, tiles, ...channels, ...sizes, ...epilogueWords(epilogue)];
+  const isAligned = g.input[1] % 4 === 0 && g.padding[1] >= 0;
+  const constants = {
+    ...directConstants(g, rows, isAligned ? g.padding[1] : undefined),
+    ...epilogueConstants(epilogue),
+  };
   return {
     w: packedWeights(c, packed),
     y: launchTiles('conv2dDirect', tiles * g.groups * packed.vectors, params, constants),
@@ -259,16 +262,29 @@ function rowConstants({ kernel, stride, dilation }: Window): Constants {
   };
 }
 
-/** Constants of conv2d-direct.wgsl. */
-export const directConstants = ({ kernel, stride }: Window): Constants => ({
-  KERNEL_Y: kernel[0],
-  KERNEL_X: kernel[1],
-  STRIDE_Y: stride[0],
-  STRIDE_X: stride[1],
-  TAPS: kernel[0] * kernel[1],
-  ROWS: 3 * stride[0] + kernel[0],
-  COLUMNS: 3 * stride[1] + kernel[1],
-});
+/**
+ * Constants of conv2d-direct.wgsl, for tiles of some rows. `left` is the padding on the left of an input whose rows are
+ * whole vec4, so that a tile's pixels from there on are; undefined for any other input.
+ */
+export function directConstants({ kernel, stride }: Window, rows: number, left?: number): Constants {
+  const columns = 3 * stride[1] + kernel[1];
+  const wholes = left === undefined ? 0 : Math.max(0, Math.floor((columns - left) / 4));
+  return {
+    KERNEL_Y: kernel[0],
+    KERNEL_X: kernel[1],
+    STRIDE_Y: stride[0],
+    STRIDE_X: stride[1],
+    TAPS: kernel[0] * kernel[1],
+    ROWS: (rows - 1) * stride[0] + kernel[0],
+    COLUMNS: columns,
+    WHOLES: wholes,
+    FIRST: wholes === 0 ? 0 : left!,
+    AFTER: wholes === 0 ? 0 : left! + 4 * wholes,
+    TILE_ROWS: rows,
+    SUMS: 4 * rows,
+    LATER: 4 * rows - 4,
+  };
+}
 
 /** Vec4 of output channels in a tile of conv2d-rows.wgsl. */
 const ROWS_CHANNELS = 2;

@@ -40,15 +40,15 @@ const whole = ['patches', ...tiled] as const;
 const winograd = ['patches', 'winograd', ...tiled] as const;
 
 const cases: readonly Case[] = [
-  { x: [1, 32, 9, 13], w: [33, 32, 3, 3], options: { padding: same(1) }, takes: winograd, adjoint: winograd },
+  { x: [1, 48, 19, 13], w: [49, 48, 3, 3], options: { padding: same(1) }, takes: winograd, adjoint: winograd },
   {
-    x: [3, 35, 12, 8],
-    w: [32, 35, 3, 3],
+    x: [3, 51, 12, 8],
+    w: [44, 51, 3, 3],
     options: { padding: [0, 2, 1, 0] },
     takes: winograd,
     adjoint: winograd,
   },
-  { x: [9, 32, 3, 3], w: [32, 32, 3, 3], takes: winograd, adjoint: winograd },
+  { x: [9, 230, 3, 3], w: [229, 230, 3, 3], takes: winograd, adjoint: winograd },
   { x: [2, 3, 7, 7], w: [5, 3, 3, 3], options: { padding: same(1) }, takes: whole, adjoint: whole },
   { x: [1, 2, 6, 14], w: [9, 2, 1, 3], takes: whole, adjoint: whole },
   { x: [1, 2, 1, 1], w: [3, 2, 3, 3], options: { padding: same(1) }, takes: whole, adjoint: whole },

@@ -75,7 +75,11 @@ const variants: Readonly<Record<string, readonly Constants[]>> = {
   winogradWeights: each('ADJOINT', flag),
   conv2dNaive: summed,
   conv2dDirect: cross(
-    small.map(([kernel, stride]) => directConstants(window(kernel, stride))),
+    small.flatMap(([kernel, stride]) =>
+      [undefined, 0, 1, 2].flatMap((left) =>
+        [4, 8].map((rows) => directConstants(window(kernel, stride), rows, left)),
+      ),
+    ),
     summed,
   ),
   conv2dRows: cross(
