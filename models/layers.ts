@@ -275,8 +275,13 @@ export function shortcutA(name: string, input: string, added: number): GraphNode
     'shortcut',
     [input],
     (x) => {
-      const half = ops.slice(x, [0, 0, 0, 0], x.shape, [1, 1, 2, 2]);
-      return ops.pad(half, [0, around, 0, 0], [0, added - around, 0, 0]);
+      const [n, c, h, w] = x.shape as [number, number, number, number];
+      return ops.stridedWindow(
+        x,
+        [0, -around, 0, 0],
+        [1, 1, 2, 2],
+        [n, c + added, Math.ceil(h / 2), Math.ceil(w / 2)],
+      );
     },
     { stride: 2, addedChannels: added },
   );

@@ -30,24 +30,34 @@ export function transpose(x: Tensor, order: readonly number[]): Tensor {
   return apply(strided, [x], { maps, fill: 0, vjp: (d) => transpose(d, back) });
 }
 
-/** Elements start, start + step, … of every axis, `counts` of them. */
-function window(
+/** Elements start, start + step, … of every axis, `counts` of them; zeros where x has none. */
+export function stridedWindow(
   x: Tensor,
   starts: readonly number[],
   steps: readonly number[],
   counts: readonly number[],
 ): Tensor {
-  if (sameShape(counts, x.shape) && steps.every((step) => step > 0)) return reshape(x, counts); // all of it
+  const rank = x.shape.length;
+  if (starts.length !== rank || counts.length !== rank || steps.length !== rank || steps.includes(0)) {
+    throw new ShapeError(`stridedWindow: ${show(x.shape)} needs ${rank} starts, non-zero steps and counts`);
+  }
+  const isAll = sameShape(counts, x.shape) && starts.every((start, i) => start === 0 && steps[i]! > 0);
+  if (isAll) return reshape(x, counts);
   const maps = counts.map((size, axis) => ({ axis, size, mul: steps[axis]!, add: starts[axis]!, div: 1 }));
   return apply(strided, [x], {
     maps,
     fill: 0,
-    vjp: (d, input) => unwindow(d, starts, steps, input.shape),
+    vjp: (d, input) => unstridedWindow(d, starts, steps, input.shape),
   });
 }
 
-/** Adjoint of `window`: the elements back in their places, zeros elsewhere. */
-function unwindow(d: Tensor, starts: readonly number[], steps: readonly number[], shape: Shape): Tensor {
+/** Adjoint of `stridedWindow`: the elements back in their places, zeros elsewhere. */
+function unstridedWindow(
+  d: Tensor,
+  starts: readonly number[],
+  steps: readonly number[],
+  shape: Shape,
+): Tensor {
   // A negative step is a reversed map: coordinate (start - o) / |step|.
   const maps = shape.map((size, axis) => {
     const direction = Math.sign(steps[axis]!);
@@ -56,7 +66,7 @@ function unwindow(d: Tensor, starts: readonly number[], steps: readonly number[]
   return apply(strided, [d], {
     maps,
     fill: 0,
-    vjp: (dd, input) => window(dd, starts, steps, input.shape),
+    vjp: (dd, input) => stridedWindow(dd, starts, steps, input.shape),
   });
 }
 
@@ -80,7 +90,7 @@ export function slice(
     const end = steps[i]! > 0 ? place(ends[i]!, n, 0, n) : place(ends[i]!, n, -1, n - 1);
     return Math.max(0, Math.ceil((end - first[i]!) / steps[i]!));
   });
-  return window(x, first, steps, counts);
+  return stridedWindow(x, first, steps, counts);
 }
 
 /** One range of one axis. */
@@ -91,7 +101,7 @@ export function narrow(x: Tensor, axis: number, start: number, length: number): 
   }
   const starts = x.shape.map((_, i) => (i === at ? start : 0));
   const counts = x.shape.map((n, i) => (i === at ? length : n));
-  return window(
+  return stridedWindow(
     x,
     starts,
     x.shape.map(() => 1),

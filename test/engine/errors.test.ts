@@ -112,6 +112,12 @@ test('errors: shapes that do not fit name the operation and the shapes', async (
       [() => engine.broadcastTo(of(2, 3), [2, 4]), 'broadcast', '[2, 3]', '[2, 4]'],
       [() => engine.slice(of(2, 3), [0], [1]), 'slice', '[2, 3]'],
       [() => engine.slice(of(2), [0], [1], [0]), 'slice', '[2]', 'non-zero'],
+      [
+        () => engine.stridedWindow(of(2, 3), [0, 0], [1, 0], [2, 3]),
+        'stridedWindow',
+        '[2, 3]',
+        'non-zero steps',
+      ],
       [() => engine.narrow(of(2, 3), 1, 2, 2), 'narrow', '[2, 3]', '2..4'],
       [() => engine.pad(of(2, 3), [1], [1]), 'pad', '[2, 3]'],
       [() => engine.pad(of(2), [-3], [0]), 'pad', '[2]', '[-1]'],

@@ -702,6 +702,32 @@ const sliceRow = (
     one64((x) => ref.slice(x, starts, ends, steps)),
     [[shape]],
   );
+/** A window that reaches `beyond` elements past each end of an axis. */
+const windowRow = (
+  shape: readonly number[],
+  beyond: readonly number[],
+  steps: readonly number[],
+  counts: readonly number[],
+) => {
+  const starts = beyond.map((n, i) => (steps[i]! > 0 ? -n : shape[i]! - 1 + n));
+  const ends = starts.map((start, i) => {
+    const end = start + beyond[i]! + steps[i]! * counts[i]!;
+    return end < 0 ? Number.NEGATIVE_INFINITY : end;
+  });
+  return row(
+    `stridedWindow of [${shape}] from [${starts}] by [${steps}], [${counts}]`,
+    one((x) => engine.stridedWindow(x, starts, steps, counts)),
+    one64((x) =>
+      ref.slice(
+        ref.pad(x, beyond, beyond),
+        starts.map((start, i) => start + beyond[i]!),
+        ends,
+        steps,
+      ),
+    ),
+    [[shape]],
+  );
+};
 const upsampleRow = (from: readonly number[], to: readonly [number, number], alignCorners: boolean) =>
   row(
     `upsample [${from}] to [${to}]${alignCorners ? ', corners aligned' : ''}`,
@@ -762,6 +788,10 @@ const layoutRows = [
   sliceRow([5, 7], [-1, 5], [-100, 1], [-3, -1]),
   sliceRow([5, 7], [3, 0], [1, 7]),
   sliceRow([1, 1], [0, 0], [1, 1], [-1, 1]),
+  windowRow([2, 3, 5, 7], [0, 2, 0, 0], [1, 1, 2, 2], [2, 7, 3, 4]),
+  windowRow([3, 5], [1, 2], [1, 1], [3, 5]),
+  windowRow([4, 5], [3, 0], [2, -1], [5, 5]),
+  windowRow([1, 4], [2, 3], [-1, 3], [5, 3]),
   // Runs of whole vec4: at a whole offset, across lines, at an offset or of a length that is not whole, turned round.
   sliceRow([5, 12], [1, 4], [4, 12]),
   sliceRow([2, 5, 2, 2], [0, 1, 0, 0], [2, 4, 2, 2]),

@@ -40,7 +40,13 @@ const whole = ['patches', ...tiled] as const;
 const winograd = ['patches', 'winograd', ...tiled] as const;
 
 const cases: readonly Case[] = [
-  { x: [1, 48, 19, 13], w: [49, 48, 3, 3], options: { padding: same(1) }, takes: winograd, adjoint: winograd },
+  {
+    x: [1, 48, 19, 13],
+    w: [49, 48, 3, 3],
+    options: { padding: same(1) },
+    takes: winograd,
+    adjoint: winograd,
+  },
   {
     x: [3, 51, 12, 8],
     w: [44, 51, 3, 3],
