@@ -1,6 +1,6 @@
 // Measures, on the adapter at hand, what the tables of kernels/ choose between:
 //   npm run tune [-- --device gles] [--rounds 9]
-// Prints the variants of convolutions beside the one that the table of kernels/conv/conv.ts chooses, and the costs of
+// Prints the variants of convolutions beside the one that the table of kernels/conv/variants.ts chooses, and the costs of
 // the matrix product's tiles as rows of the table in kernels/matmul/matmul.ts. The tables themselves are changed by
 // hand: they are there to be read.
 
@@ -9,7 +9,7 @@ import Table from 'cli-table3';
 import { run } from '../engine/device.ts';
 import { closeDevice, type Device, openDevice, scope, tensor } from '../engine/index.ts';
 import { empty } from '../engine/tensor.ts';
-import { chooseConv } from '../kernels/conv/conv.ts';
+import { chooseConv } from '../kernels/conv/variants.ts';
 import { NO_EPILOGUE } from '../kernels/kernel.ts';
 import { matmulTiled, type Tile, tiles } from '../kernels/matmul/matmul.ts';
 import { limelightOn } from './engines/limelight.node.ts';

@@ -1,6 +1,7 @@
 // Kernels side by side: for a problem, the ways to compute it as lists of launches. To compare a kernel, add a row here.
 
 import * as conv from '../kernels/conv/conv.ts';
+import { type ConvGeometry, type Convolution, forward } from '../kernels/conv/geometry.ts';
 import { type Launch, NO_EPILOGUE } from '../kernels/kernel.ts';
 import * as matmul from '../kernels/matmul/matmul.ts';
 import type { ConvProblem, KernelProblem } from './problems.ts';
@@ -21,9 +22,9 @@ export interface Step {
 /** Ways to compute a problem, by name. */
 export type Variants = Readonly<Record<string, readonly Step[]>>;
 
-export function convolutionOf(p: ConvProblem): conv.Convolution {
+export function convolutionOf(p: ConvProblem): Convolution {
   const pad = (p.kernel - 1) / 2;
-  return conv.forward({
+  return forward({
     batch: p.batch,
     inChannels: p.inChannels,
     input: p.size,
@@ -71,7 +72,7 @@ function convVariants(p: ConvProblem): Variants {
 
 function patches(
   { batch, inChannels, outChannels: m, kernel }: ConvProblem,
-  geometry: conv.ConvGeometry,
+  geometry: ConvGeometry,
   result: Pick<Step, 'writes' | 'elements'>,
 ): readonly Step[] {
   const k = inChannels * kernel ** 2;
@@ -91,7 +92,7 @@ function patches(
 
 function winograd(
   { inChannels: k, outChannels: m }: ConvProblem,
-  convolution: conv.Convolution,
+  convolution: Convolution,
   result: Pick<Step, 'writes' | 'elements'>,
 ): readonly Step[] {
   const width = matmul.packedRows({ m });

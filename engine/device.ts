@@ -2,7 +2,7 @@
 // Nothing waits for the device until `read`.
 
 import { openAdapter, text } from '#platform';
-import type { ConvVariant } from '../kernels/conv/conv.ts';
+import type { ConvVariant } from '../kernels/conv/variants.ts';
 import { sources } from '../kernels/index.ts';
 import { inWorkgroupsOf, type Launch, TILE_WORKGROUP } from '../kernels/kernel.ts';
 import { bindings, specialise } from '../kernels/source.ts';

@@ -2,6 +2,8 @@
 // so each one's vjp is the other two, and derivatives of every order are closed.
 
 import * as kernels from '../../kernels/conv/conv.ts';
+import * as geometry from '../../kernels/conv/geometry.ts';
+import { type ConvVariant, chooseConv, chooseWeightGradient } from '../../kernels/conv/variants.ts';
 import { matmulTiled, packedRows } from '../../kernels/matmul/matmul.ts';
 import { sum as sumKernel } from '../../kernels/reduce/reduce.ts';
 import { type Device, run } from '../device.ts';
@@ -22,7 +24,7 @@ export interface ConvOptions {
   readonly groups?: number;
 }
 
-type Geometry = kernels.ConvGeometry;
+type Geometry = geometry.ConvGeometry;
 
 function geometryOf(
   name: string,
@@ -70,7 +72,7 @@ const outputShape = (g: Geometry) => [g.batch, g.outChannels, ...g.output];
 /** One convolution, forward or adjoint, to be launched: storages of its input, weights and result. */
 interface Call {
   readonly device: Device;
-  readonly convolution: kernels.Convolution;
+  readonly convolution: geometry.Convolution;
   readonly x: Storage;
   readonly w: Storage;
   readonly y: Storage;
@@ -78,7 +80,7 @@ interface Call {
 }
 
 /** How each variant but the naive one, which needs the geometry before it was made a convolution, is launched. */
-const variants: Readonly<Record<Exclude<kernels.ConvVariant, 'naive'>, (call: Call) => void>> = {
+const variants: Readonly<Record<Exclude<ConvVariant, 'naive'>, (call: Call) => void>> = {
   pointwise({ device, convolution, x, w, y, epilogue }) {
     const { geometry: g, spread, adjoint } = convolution;
     // A stride goes before the product and its adjoint after it, so that the product is over the fewest pixels.
@@ -163,8 +165,8 @@ const variants: Readonly<Record<Exclude<kernels.ConvVariant, 'naive'>, (call: Ca
 
 function runForward(g: Geometry, x: Tensor, w: Tensor, y: Tensor, epilogue: RowEpilogue): void {
   const { device } = y;
-  const convolution = kernels.forward(g);
-  const variant = kernels.chooseConv(convolution, device.without);
+  const convolution = geometry.forward(g);
+  const variant = chooseConv(convolution, device.without);
   const storages = { x: x.storage, w: w.storage, y: y.storage };
   if (variant === 'naive') {
     const launch = kernels.conv2dNaive(g, described(epilogue));
@@ -187,8 +189,8 @@ const inputGradient: Operation<Geometry> = {
   shape: (_, g) => inputShape(g),
   forward: ([dy, w], dx, g) => {
     const { device } = dx;
-    const convolution = kernels.inputGradient(g);
-    const variant = kernels.chooseConv(convolution, device.without);
+    const convolution = geometry.inputGradient(g);
+    const variant = chooseConv(convolution, device.without);
     const storages = { x: dy!.storage, w: w!.storage, y: dx.storage };
     if (variant !== 'naive') return variants[variant]({ device, convolution, ...storages, epilogue: {} });
     run(device, kernels.conv2dInputGradientNaive(g), [dy!.storage, w!.storage], dx.storage);
@@ -204,7 +206,7 @@ const weightGradient: Operation<Geometry> = {
   shape: (_, g) => weightShape(g),
   forward: ([x, dy], dw, g) => {
     const { device } = dw;
-    const variant = kernels.chooseWeightGradient(g, device.without);
+    const variant = chooseWeightGradient(g, device.without);
     if (variant === 'naive') {
       return run(device, kernels.conv2dWeightGradientNaive(g), [x!.storage, dy!.storage], dw.storage);
     }

@@ -1,4 +1,4 @@
-// Launches of the convolution kernels, and which of them a geometry allows and gets.
+// Launches of the convolution kernels.
 
 import {
   type Constants,
@@ -12,133 +12,20 @@ import {
   signed,
 } from '../kernel.ts';
 import { strided } from '../layout/layout.ts';
-
-/** A convolution; padding as [top, left, bottom, right], sizes in pixels. */
-export interface ConvGeometry {
-  readonly batch: number;
-  readonly inChannels: number;
-  readonly input: readonly [height: number, width: number];
-  readonly outChannels: number;
-  readonly output: readonly [height: number, width: number];
-  readonly kernel: readonly [y: number, x: number];
-  readonly stride: readonly [y: number, x: number];
-  readonly padding: readonly [top: number, left: number, bottom: number, right: number];
-  readonly dilation: readonly [y: number, x: number];
-  readonly groups: number;
-}
-
-/**
- * What is to be computed: a convolution, or the adjoint of one in its input written as a convolution of stride 1 whose
- * weights are exchanged and turned (`adjoint`) and whose input has `spread` - 1 zeros between its pixels.
- */
-export interface Convolution {
-  readonly geometry: ConvGeometry;
-  readonly adjoint: boolean;
-  readonly spread: readonly [y: number, x: number];
-}
-
-export const forward = (geometry: ConvGeometry): Convolution => ({
-  geometry,
-  adjoint: false,
-  spread: [1, 1],
-});
-
-/** dy -> dx of the convolution `g`. */
-export function inputGradient(g: ConvGeometry): Convolution {
-  const [top, left] = [0, 1].map((i) => g.dilation[i]! * (g.kernel[i]! - 1) - g.padding[i]!) as [
-    number,
-    number,
-  ];
-  const exchanged = {
-    inChannels: g.outChannels,
-    outChannels: g.inChannels,
-    input: g.output,
-    output: g.input,
-  };
-  return {
-    geometry: { ...g, ...exchanged, stride: [1, 1], padding: [top, left, 0, 0] },
-    adjoint: true,
-    spread: g.stride,
-  };
-}
-
-/** How a convolution is computed. */
-export type ConvVariant = 'pointwise' | 'depthwise' | 'patches' | 'winograd' | 'direct' | 'rows' | 'naive';
-
-const isOne = (pair: readonly number[]) => pair.every((n) => n === 1);
-/** Pixels between the first and the last tap of a kernel's row, both included. */
-const reachX = ({ kernel, dilation }: ConvGeometry) => (kernel[1] - 1) * dilation[1] + 1;
-const taps = ({ kernel }: ConvGeometry) => kernel[0] * kernel[1];
-
-/** Where each variant gives the right result. */
-const allows: Readonly<Record<ConvVariant, (c: Convolution) => boolean>> = {
-  pointwise: ({ geometry: g }) => g.groups === 1 && isOne(g.kernel) && g.padding.every((n) => n === 0),
-  depthwise: ({ geometry: g, adjoint }) =>
-    g.groups > 1 && g.groups === g.inChannels && (!adjoint || g.outChannels === g.inChannels),
-  patches: (c) =>
-    c.geometry.groups === 1 && isOne(c.geometry.dilation) && 4 * patchesOf(c) <= LARGEST_PATCHES,
-  winograd: ({ geometry: g, spread }) =>
-    g.groups === 1 && g.kernel[0] === 3 && g.kernel[1] === 3 && [g.stride, g.dilation, spread].every(isOne),
-  direct: ({ geometry: g, spread }) => isOne(g.dilation) && isOne(spread),
-  rows: () => true,
-  naive: () => true,
-};
-
-/**
- * The table of variants: the first that is allowed and whose shape this is. Its bounds were measured on llvmpipe; on
- * SwiftShader they hold but for 5x5, where direct is faster than rows by a third (`npm run tune`):
- * - patches, where there is a stride: at 3x3 and 64 channels or more up to twice as fast as the direct sum, with fewer
- *   the same, and large kernels compile in a tenth of the time. For every adjoint of a stride, too, whose input a direct
- *   sum would have to spread with zeros: 7 to 24 times as fast for 7x7 and 11x11 kernels;
- * - Winograd from 16 channels on both sides, since its transforms cost what they save where there are fewer, and from four
- *   million multiply-adds, since its three launches cost more than the direct sum's one where there are fewer;
- * - direct for small kernels. 5x5 runs 0 to 15 % faster than by rows, but compiles for twice as long (1.0 s to 0.6 s).
- */
-const table: readonly { readonly variant: ConvVariant; readonly suits: (c: Convolution) => boolean }[] = [
-  { variant: 'pointwise', suits: () => true },
-  {
-    variant: 'depthwise',
-    suits: ({ geometry: g }) => taps(g) <= 25 && reachX(g) <= 13 && Math.max(...g.stride) <= 2,
-  },
-  { variant: 'patches', suits: ({ geometry: g, spread }) => !isOne(spread) || !isOne(g.stride) },
-  { variant: 'winograd', suits: ({ geometry: g }) => suitsWinograd(g) },
-  { variant: 'direct', suits: ({ geometry: g }) => taps(g) <= 9 && Math.max(...g.stride) <= 2 },
-  {
-    variant: 'rows',
-    suits: ({ geometry: g }) => g.kernel[1] <= 11 && reachX(g) <= 32 && g.stride[1] <= 4,
-  },
-  { variant: 'patches', suits: () => true },
-  { variant: 'naive', suits: () => true },
-];
-
-/** Bytes of patches beyond which other variants, which need less memory, are used. */
-const LARGEST_PATCHES = 64 * 2 ** 20;
-
-/** Elements of the input's patches, or of the result's for an adjoint. */
-const patchesOf = ({ geometry: g, adjoint }: Convolution) =>
-  adjoint
-    ? g.batch * g.outChannels * taps(g) * g.input[0] * g.input[1]
-    : g.batch * g.inChannels * taps(g) * patchColumns(g);
-
-const patchColumns = ({ output }: ConvGeometry) => 4 * ceil4(output[0] * output[1]);
-
-/** Multiply-adds. */
-const ENOUGH_FOR_WINOGRAD = 2 ** 22;
-
-function suitsWinograd(g: ConvGeometry): boolean {
-  const tiles = g.batch * tilesOf(g);
-  const isWide = tiles >= 4 && g.inChannels >= 16 && g.outChannels >= 16;
-  const enough = isWide && outputCount(g) * g.inChannels * taps(g) >= ENOUGH_FOR_WINOGRAD;
-  return enough && winogradBytes(g) <= WINOGRAD_LARGEST;
-}
-
-/** The variant that computes a convolution, when those in `without` are not to be used. */
-export function chooseConv(c: Convolution, without: ReadonlySet<string>): ConvVariant {
-  const row = table.find(({ variant, suits }) => !without.has(variant) && allows[variant](c) && suits(c));
-  return row?.variant ?? 'naive';
-}
-
-const ceil4 = (n: number) => Math.ceil(n / 4);
+import {
+  type ConvGeometry,
+  type Convolution,
+  ceil4,
+  inputCount,
+  outputCount,
+  patchColumns,
+  reachX,
+  taps,
+  tilesOf,
+  type Window,
+  weightCount,
+  winogradBytes,
+} from './geometry.ts';
 
 function naive(kernel: string, count: number, g: ConvGeometry): Launch {
   const words = [g.batch, g.inChannels, ...g.input, g.outChannels, ...g.output, ...g.kernel, ...g.stride];
@@ -147,10 +34,6 @@ function naive(kernel: string, count: number, g: ConvGeometry): Launch {
     ...[...words, g.padding[0], g.padding[1], ...g.dilation, g.groups].map(signed),
   ]);
 }
-
-const outputCount = (g: ConvGeometry) => g.batch * g.outChannels * g.output[0] * g.output[1];
-const inputCount = (g: ConvGeometry) => g.batch * g.inChannels * g.input[0] * g.input[1];
-const weightCount = (g: ConvGeometry) => (g.outChannels * g.inChannels * taps(g)) / g.groups;
 
 /** (x, w, bias, summand) -> y by the definition. */
 export function conv2dNaive(g: ConvGeometry, epilogue: Epilogue): Launch {
@@ -248,8 +131,6 @@ export function conv2dRows(
     y: launchTiles('conv2dRows', threads, params, constants),
   };
 }
-
-type Window = Pick<ConvGeometry, 'kernel' | 'stride' | 'dilation'>;
 
 function rowConstants({ kernel, stride, dilation }: Window): Constants {
   const segment = ceil4(3 * stride[1] + (kernel[1] - 1) * dilation[1] + 1);
@@ -349,17 +230,8 @@ export function depthwiseConstants(
   };
 }
 
-/** Tiles of 4 x 4 pixels in an image of the result. */
-const tilesOf = ({ output }: ConvGeometry) => ceil4(output[0]) * ceil4(output[1]);
-
-/** Bytes of the larger of Winograd's two intermediate results, for one image. */
-const winogradBytes = (g: ConvGeometry) => 36 * 4 * tilesOf(g) * Math.max(g.inChannels, g.outChannels);
-
 /** Bytes of an intermediate result that are made at once; larger batches go in parts. */
 const WINOGRAD_BYTES = 32 * 2 ** 20;
-/** Images whose intermediate results are larger are convolved directly, in less memory. */
-const WINOGRAD_LARGEST = 64 * 2 ** 20;
-
 /** Winograd's convolution of some images of a batch: x -> transformed, products with `factor`, (products, bias, summand) -> y. */
 export interface WinogradPart {
   readonly x: SizedLaunch;
@@ -441,15 +313,6 @@ export function respacePixels(planes: number, { geometry: g, spread }: Convoluti
     { ...axis(1), inputStride: 1 },
   ]);
   return { launch, elements: planes * output[0] * output[1] };
-}
-
-/** How a weight gradient is computed: register-tiled, as a product with the input's patches, or by the definition. */
-export function chooseWeightGradient(
-  g: ConvGeometry,
-  without: ReadonlySet<string>,
-): 'tiled' | 'patches' | 'naive' {
-  if (g.groups === 1 && isOne(g.dilation) && g.kernel[1] <= 11 && g.stride[1] <= 4) return 'tiled';
-  return !without.has('patches') && allows.patches(forward(g)) ? 'patches' : 'naive';
 }
 
 /** x padded for `conv2dWeightGradient`. */

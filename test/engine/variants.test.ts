@@ -5,7 +5,9 @@ import test, { type Test } from 'tape';
 import * as engine from '../../engine/index.ts';
 import { type Activation, type Device, sum, type Tensor, type Variant } from '../../engine/index.ts';
 import { allocate, release, retain } from '../../engine/memory.ts';
-import * as kernels from '../../kernels/conv/conv.ts';
+import { conv2dWinograd } from '../../kernels/conv/conv.ts';
+import { type ConvGeometry, forward, inputGradient } from '../../kernels/conv/geometry.ts';
+import { type ConvVariant, chooseConv } from '../../kernels/conv/variants.ts';
 import { NO_EPILOGUE } from '../../kernels/kernel.ts';
 import { device } from '../device.ts';
 import * as ref from '../reference/index.ts';
@@ -30,8 +32,8 @@ interface Case {
   readonly w: readonly [number, number, number, number];
   readonly options?: engine.ConvOptions;
   /** The variants that are expected to take it, forward and adjoint; the naive one does always. */
-  readonly takes: readonly kernels.ConvVariant[];
-  readonly adjoint: readonly kernels.ConvVariant[];
+  readonly takes: readonly ConvVariant[];
+  readonly adjoint: readonly ConvVariant[];
 }
 
 const same = (p: number) => [p, p, p, p] as const;
@@ -153,7 +155,7 @@ const cases: readonly Case[] = [
 ];
 
 /** The geometry of a case, as the engine works it out. */
-function geometry({ x, w, options = {} }: Case): kernels.ConvGeometry {
+function geometry({ x, w, options = {} }: Case): ConvGeometry {
   const { stride = [1, 1], padding = same(0), dilation = [1, 1], groups = 1 } = options;
   const [, , height, width] = ref.conv2d(ref.filled(x, 0), ref.filled(w, 0), options).shape;
   return {
@@ -192,11 +194,11 @@ test('convolution: every variant gives what the definition gives', async (t) => 
     const g = geometry(row);
     const about = `[${row.x}] by [${row.w}] ${JSON.stringify(options)}`;
     for (const [convolution, takes] of [
-      [kernels.forward(g), row.takes],
-      [kernels.inputGradient(g), row.adjoint],
+      [forward(g), row.takes],
+      [inputGradient(g), row.adjoint],
     ] as const) {
       const found = all.filter(
-        (v) => v === kernels.chooseConv(convolution, new Set(all.filter((other) => other !== v))),
+        (v) => v === chooseConv(convolution, new Set(all.filter((other) => other !== v))),
       );
       t.deepEqual(found, [...takes], `${about}: variants`);
     }
@@ -228,8 +230,7 @@ test('convolution: every variant gives what the definition gives', async (t) => 
 test('convolution: patches that would take too much memory give way', (t) => {
   const options = { stride: [2, 2] } as const;
   const few = geometry({ x: [1, 3, 19, 23], w: [4, 3, 7, 7], options, takes: [], adjoint: [] });
-  const choice = (batch: number) =>
-    kernels.chooseConv(kernels.inputGradient({ ...few, batch }), new Set<string>());
+  const choice = (batch: number) => chooseConv(inputGradient({ ...few, batch }), new Set<string>());
   t.equal(choice(1), 'patches');
   t.equal(choice(10_000), 'rows');
   t.end();
@@ -237,8 +238,8 @@ test('convolution: patches that would take too much memory give way', (t) => {
 
 test('convolution: a large batch goes through Winograd in parts', async (t) => {
   const on = await device();
-  const c = kernels.forward(geometry({ x: [20, 32, 88, 88], w: [32, 32, 3, 3], takes: [], adjoint: [] }));
-  const { parts } = kernels.conv2dWinograd(c, 32, NO_EPILOGUE);
+  const c = forward(geometry({ x: [20, 32, 88, 88], w: [32, 32, 3, 3], takes: [], adjoint: [] }));
+  const { parts } = conv2dWinograd(c, 32, NO_EPILOGUE);
   t.ok(parts.length > 1, `${parts.length} parts`);
   const x = ref.randomArray([20, 32, 88, 88], ref.seededRandom(3));
   const w = ref.randomArray([32, 32, 3, 3], ref.seededRandom(4));
