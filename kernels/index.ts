@@ -32,6 +32,7 @@ const table: Readonly<Record<string, URL | readonly URL[]>> = {
   moments: new URL('./normalise/moments.wgsl', import.meta.url),
   mergeMoments: new URL('./normalise/merge-moments.wgsl', import.meta.url),
   planeDot: new URL('./normalise/plane-dot.wgsl', import.meta.url),
+  layerNorm: new URL('./normalise/layer-norm.wgsl', import.meta.url),
   conv2dNaive: [new URL('./conv/conv2d-naive.wgsl', import.meta.url), ...epilogue],
   conv2dInputGradientNaive: new URL('./conv/conv2d-input-gradient-naive.wgsl', import.meta.url),
   conv2dWeightGradientNaive: new URL('./conv/conv2d-weight-gradient-naive.wgsl', import.meta.url),

@@ -3,7 +3,7 @@
 import * as kernels from '../../kernels/normalise/normalise.ts';
 import { run } from '../device.ts';
 import { ShapeError } from '../errors.ts';
-import { apply, type Operation } from '../operation.ts';
+import { apply, isRecorded, type Operation } from '../operation.ts';
 import { empty, sameShape, show, sizeOf, type Tensor } from '../tensor.ts';
 import { add, div, full, mul, sqrt, sub } from './elementwise.ts';
 import { narrow } from './layout.ts';
@@ -121,8 +121,33 @@ export function batchNormTraining(
   return { output: batchNorm(x, { weight, bias, mean, variance }, epsilon), mean, variance };
 }
 
-/** Layer normalisation over the last axis (Ba 2016). */
+/** Layer normalisation in one kernel. It has no derivative: `layerNorm` uses it where none is taken. */
+const rowNorm: Operation<{ readonly epsilon: number }> = {
+  name: 'layerNorm',
+  shape: ([x]) => x!.shape,
+  forward: ([x, weight, bias], y, { epsilon }) => {
+    const n = weight!.size;
+    const rows = n === 0 ? 0 : x!.size / n;
+    run(
+      y.device,
+      kernels.layerNorm(rows, n, epsilon),
+      [x!.storage, weight!.storage, bias!.storage],
+      y.storage,
+    );
+  },
+};
+
+/** Layer normalisation over the last axis (Ba 2016): x [..., D], weight and bias [D]. */
 export function layerNorm(x: Tensor, weight: Tensor, bias: Tensor, epsilon = 1e-5): Tensor {
+  const fits = x.shape.length > 0 && [weight, bias].every((t) => sameShape(t.shape, x.shape.slice(-1)));
+  if (!fits) {
+    throw new ShapeError(
+      `layerNorm: ${show(weight.shape)} and ${show(bias.shape)} for the last axis of ${show(x.shape)}`,
+    );
+  }
+  if (weight.size === 0 && sizeOf(x.shape.slice(0, -1)) > 0)
+    throw new ShapeError(`layerNorm: ${show(x.shape)} has no numbers to take a mean of`);
+  if (!isRecorded([x, weight, bias])) return apply(rowNorm, [x, weight, bias], { epsilon });
   const centred = sub(x, mean(x, [-1], true));
   const deviation = sqrt(affine(mean(mul(centred, centred), [-1], true), 1, epsilon));
   return add(mul(div(centred, deviation), weight), bias);

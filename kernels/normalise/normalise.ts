@@ -1,6 +1,6 @@
-// Launches of the kernels of normalisation; x as [batch, channels, inner].
+// Launches of the kernels of normalisation; x as [batch, channels, inner], or as rows.
 
-import { type Launch, launch } from '../kernel.ts';
+import { bits, type Launch, launch, launchTiles } from '../kernel.ts';
 
 /** x, scale [channels], shift [channels] -> x * scale + shift, channel by channel. */
 export function scaleShift(batch: number, channels: number, inner: number): Launch {
@@ -19,3 +19,7 @@ export const mergeMoments = (batch: number, channels: number, inner: number): La
 /** a, b [planes, inner] -> dot products [planes]. */
 export const planeDot = (planes: number, inner: number): Launch =>
   launch('planeDot', planes, [planes, inner]);
+
+/** x [rows, n], weight [n], bias [n] -> each row with mean 0 and variance 1, scaled and shifted. */
+export const layerNorm = (rows: number, n: number, epsilon: number): Launch =>
+  launchTiles('layerNorm', rows, [rows, n, bits(epsilon)], {});

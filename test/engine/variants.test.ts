@@ -357,6 +357,49 @@ test('softmax: rows of whole vec4 and others, few and many', async (t) => {
   }
 });
 
+test('layer normalisation: the same with and without a derivative, whatever the rows share', async (t) => {
+  const on = await device();
+  for (const shape of [
+    [1, 1],
+    [7, 1],
+    [1, 5],
+    [67, 13],
+    [3, 2, 48],
+    [2, 1030],
+    [0, 3],
+  ] as const) {
+    const n = shape.at(-1)!;
+    const next = ref.seededRandom(n);
+    const [x, w, b] = [shape, [n], [n]].map((own) => ref.randomArray(own, next, { low: -3, high: 5 }));
+    const [xt, wt, bt] = [x!, w!, b!].map((a) => upload(on, a)) as [Tensor, Tensor, Tensor];
+    const wanted = ref.layerNorm(x!, w!, b!);
+    await close(t, engine.layerNorm(xt, wt, bt), wanted, 1e-5, `[${shape}]`);
+    const { value } = engine.scope(() => engine.vjp((a) => engine.layerNorm(a, wt, bt), [xt]));
+    await close(t, value, wanted, 1e-5, `[${shape}], recorded`);
+    for (const made of [xt, wt, bt]) made.dispose();
+  }
+  // Steps of 1/8 beside 65,536 are exact in f32; squares of such numbers have no digits left for them.
+  for (const offset of [-65_536, 65_536]) {
+    const x = ref.map(ref.randomArray([5, 37], ref.seededRandom(9)), (v) => offset + Math.round(v * 64) / 8);
+    const [w, b] = [ref.filled([37], 1.5), ref.filled([37], -2)];
+    const tensors = [x, w, b].map((a) => upload(on, a)) as [Tensor, Tensor, Tensor];
+    await close(t, engine.layerNorm(...tensors), ref.layerNorm(x, w, b), 1e-5, `around ${offset}`);
+    for (const made of tensors) made.dispose();
+  }
+  for (const value of [Number.NaN, Number.POSITIVE_INFINITY]) {
+    for (const at of [6, 8]) {
+      const x = ref.randomArray([4, 6], ref.seededRandom(2));
+      x.data[at] = value;
+      const [xt, one] = [upload(on, x), engine.full(on, [6], 1)];
+      const y = engine.layerNorm(xt, one, one);
+      const found = [...(await y.data())].map(Number.isNaN);
+      const wanted = found.map((_, i) => i >= 6 && i < 12);
+      t.deepEqual(found, wanted, `${value} at ${at} loses its row and no other`);
+      for (const made of [xt, one, y]) made.dispose();
+    }
+  }
+});
+
 test('concat: runs of whole vec4 and others', async (t) => {
   const on = await device();
   const shapes = [

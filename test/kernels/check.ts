@@ -66,6 +66,7 @@ const variants: Readonly<Record<string, readonly Constants[]>> = {
     folds.map((_, op) => op),
   ),
   argmax: each('SIGN_NEGATIVE', flag),
+  layerNorm: each('WORKGROUP', Object.values(TILE_WORKGROUP)),
   softmax: cross(each('LOG', flag), each('WORKGROUP', Object.values(TILE_WORKGROUP))),
   softmaxRows: cross(each('LOG', flag), each('WORKGROUP', Object.values(TILE_WORKGROUP))),
   maxPool: small.map(([kernel, stride]) => maxPoolConstants(window(kernel, stride))),

@@ -11,7 +11,7 @@ import type { ImportedNetwork } from '../../models/formats/imported.ts';
 import { readOnnx } from '../../models/formats/onnx/read.ts';
 import { evaluate, INPUT, shapesOf } from '../../models/graph.ts';
 import { device } from '../device.ts';
-import { relativeError, seededRandom } from '../reference/index.ts';
+import { array, binary, filled, layerNorm, relativeError, seededRandom } from '../reference/index.ts';
 import { type BranchSpec, type ModelSpec, modelBytes, type NodeSpec, type TensorSpec } from './onnx-file.ts';
 
 const noParts = () => Promise.reject(new FormatError('no parts here'));
@@ -648,6 +648,34 @@ test('local response normalisation as PyTorch writes it', async (t) => {
   const nodes = [{ op: 'Unsqueeze', inputs: ['x', 'one'], outputs: ['deep'] }, three];
   const error = await read({ nodes, initializers: [ints('one', 1)] }).then(String, String);
   t.match(error, /pooling over three axes of space is not supported/);
+});
+
+test('layer normalisation: weights of some of its axes, of all of them, and of the batch', async (t) => {
+  const x = await picture([1, 3, 4, 5]);
+  const x64 = { shape: [1, 3, 4, 5], data: Float64Array.from(await x.data()) };
+  for (const [dims, biased] of [
+    [[4, 5], true],
+    [[4, 5], false],
+    [[5], true],
+    [[1, 3, 4, 1], true],
+  ] as const) {
+    const [w, b] = [random('w', dims), random('b', dims)];
+    const inputs = ['x', 'w', ...(biased ? ['b'] : [])];
+    const network = await read({
+      nodes: [
+        { op: 'LayerNormalization', inputs, outputs: ['n'], attributes: { axis: 2 } },
+        { op: 'Flatten', inputs: ['n'], outputs: ['y'] },
+      ],
+      initializers: [w, ...(biased ? [b] : [])],
+      inputs: [{ name: 'x', dims: [1, 3, 4, 5] }],
+    });
+    const standard = layerNorm(x64, filled([4, 5], 1), filled([4, 5], 0));
+    const [scale, shift] = [w, b].map(({ data }) => array(dims, data!));
+    const scaled = binary.mul(standard, scale!);
+    const { data: expected } = biased ? binary.add(scaled, shift!) : scaled;
+    const error = relativeError(await logits(network, x).data(), expected);
+    t.ok(error < 1e-5, `[${dims}]${biased ? '' : ' without bias'}: ${error}`);
+  }
 });
 
 test('padding that no window of a pooling reaches is left off', async (t) => {

@@ -338,8 +338,16 @@ const layerNorm: Builder = (call) => {
     kind: 'layerNorm',
     operands: { x, weight: call.input(1), bias: call.optional(2) },
     device: (t, weight, bias) => {
-      const scaled = ops.mul(standardise(t!, axes, epsilon).output, weight!);
-      return bias ? ops.add(scaled, bias) : scaled;
+      // As rows, where weight and bias are those of a row; they may also have the rank of x.
+      const tail = t!.shape.slice(axis);
+      if ([weight!, bias ?? weight!].some((own) => own.shape.length > tail.length)) {
+        const scaled = ops.mul(standardise(t!, axes, epsilon).output, weight!);
+        return bias ? ops.add(scaled, bias) : scaled;
+      }
+      const row = (own: Tensor) => ops.reshape(ops.broadcastTo(own, tail), [ops.sizeOf(tail)]);
+      const rows = ops.reshape(t!, [...t!.shape.slice(0, axis), ops.sizeOf(tail)]);
+      const shift = bias ?? ops.full(t!.device, [1], 0);
+      return ops.reshape(ops.layerNorm(rows, row(weight!), row(shift), epsilon), t!.shape);
     },
     attributes: { axis, epsilon },
   });
