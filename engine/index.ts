@@ -14,6 +14,7 @@ export * from './errors.ts';
 export { broadcastShape } from './ops/axes.ts';
 export * from './ops/conv.ts';
 export * from './ops/elementwise.ts';
+export { type Activation, addBias, type Following } from './ops/epilogue.ts';
 export * from './ops/layout.ts';
 export { affine, broadcastTo, reshape, scale, sumTo } from './ops/linear.ts';
 export * from './ops/matmul.ts';

@@ -50,6 +50,7 @@ const table: Readonly<Record<string, URL | readonly URL[]>> = {
   conv2dWeightGradient: new URL('./conv/conv2d-weight-gradient.wgsl', import.meta.url),
   packFactor: new URL('./matmul/pack-factor.wgsl', import.meta.url),
   matmulNaive: [new URL('./matmul/matmul-naive.wgsl', import.meta.url), ...epilogue],
+  matmulRows: [new URL('./matmul/matmul-rows.wgsl', import.meta.url), ...epilogue],
   matmulTiled: [new URL('./matmul/matmul-tiled.wgsl', import.meta.url), ...epilogue],
   mask: new URL('./mask/mask.wgsl', import.meta.url),
 };

@@ -80,19 +80,27 @@ export function signed(value: number): number {
   return value >>> 0;
 }
 
-/** What a kernel does to a result before it writes it: add a bias, add a summand of the result's shape, then clamp. */
+/**
+ * What a kernel does to a result before it writes it: add a bias, a number a row (a channel of a convolution) or a column,
+ * add a summand of the result's shape, then clamp.
+ */
 export interface Epilogue {
-  readonly bias: boolean;
+  readonly bias: false | BiasAlong;
   readonly summand: boolean;
   readonly clamp?: readonly [low: number, high: number];
 }
 
+const biasesAlong = ['rows', 'columns'] as const;
+/** Which of a product's axes the bias goes along; a convolution's rows are its output channels. */
+export type BiasAlong = (typeof biasesAlong)[number];
+
 export const NO_EPILOGUE: Epilogue = { bias: false, summand: false };
 
-/** An epilogue as the uniform words `biased`, `clamped`, `low`, `high`. */
+/** An epilogue as the uniform words `biased` (0: no, 1: along rows, 2: along columns), `clamped`, `low`, `high`. */
 export function epilogueWords({ bias, clamp }: Epilogue): number[] {
   const [low, high] = clamp ?? [0, 0];
-  return [Number(bias), Number(clamp !== undefined), bits(low), bits(high)];
+  const biased = bias === false ? 0 : 1 + biasesAlong.indexOf(bias);
+  return [biased, Number(clamp !== undefined), bits(low), bits(high)];
 }
 
 /** An epilogue's part in a kernel's constants. */

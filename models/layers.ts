@@ -80,10 +80,10 @@ export function linear(
       ...(bias && { bias: parameter(name, 'bias', [spec.out]) }),
     },
     attributes: {},
-    run: ([x], { parameters: p }) => {
-      const y = ops.linear(x!, p.weight!);
-      return p.bias === undefined ? y : ops.add(y, p.bias);
-    },
+    run: ([x], { parameters: { weight, bias }, summand, activation }) =>
+      ops.linear(x!, weight!, { bias, summand, activation }),
+    summing: true,
+    activations: ['relu', 'relu6'],
     // A channel's features lie side by side: [N, total * features].
     contributions: (x, { total, start, count }, { parameters: { weight } }) => {
       const own = (t: Tensor) => ops.narrow(ops.reshape(t, [t.shape[0]!, total, -1]), 1, start, count);

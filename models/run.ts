@@ -1,5 +1,6 @@
-// Running a network for its values, not for training: behind a convolution a batch norm, a residual sum and an activation,
-// and an activation behind another sum, are folded into what they follow wherever nobody asks for what lies between.
+// Running a network for its values, not for training: behind a convolution a batch norm, behind that or a linear layer a
+// residual sum and an activation, and an activation behind another sum, are folded into what they follow wherever nobody
+// asks for what lies between.
 
 import {
   type Activation,

@@ -9,12 +9,11 @@ import { sum as sumKernel } from '../../kernels/reduce/reduce.ts';
 import { type Device, run } from '../device.ts';
 import { ShapeError } from '../errors.ts';
 import type { Storage } from '../memory.ts';
-import { apply, isRecorded, type Operation } from '../operation.ts';
+import { apply, type Operation } from '../operation.ts';
 import { filled, packedOnce } from '../pack.ts';
-import { empty, type Shape, sameShape, show, sizeOf, type Tensor } from '../tensor.ts';
-import { add, clamp, relu } from './elementwise.ts';
-import { reshape } from './linear.ts';
-import { described, operands, type RowEpilogue, runMatmul } from './matmul.ts';
+import { empty, show, sizeOf, type Tensor } from '../tensor.ts';
+import { type Following, followed, type StoredEpilogue } from './epilogue.ts';
+import { described, operands, runMatmul } from './matmul.ts';
 
 /** Pixels along y and x; padding as [top, left, bottom, right]. */
 export interface ConvOptions {
@@ -76,7 +75,7 @@ interface Call {
   readonly x: Storage;
   readonly w: Storage;
   readonly y: Storage;
-  readonly epilogue: RowEpilogue;
+  readonly epilogue: StoredEpilogue;
 }
 
 /** How each variant but the naive one, which needs the geometry before it was made a convolution, is launched. */
@@ -163,7 +162,7 @@ const variants: Readonly<Record<Exclude<ConvVariant, 'naive'>, (call: Call) => v
   },
 };
 
-function runForward(g: Geometry, x: Tensor, w: Tensor, y: Tensor, epilogue: RowEpilogue): void {
+function runForward(g: Geometry, x: Tensor, w: Tensor, y: Tensor, epilogue: StoredEpilogue): void {
   const { device } = y;
   const convolution = geometry.forward(g);
   const variant = chooseConv(convolution, device.without);
@@ -245,59 +244,14 @@ function weightGradientOfPatches(g: Geometry, x: Tensor, dy: Tensor, dw: Tensor)
   products.dispose();
 }
 
-/** What may follow a convolution at once; each is a clamp. */
-export type Activation = 'relu' | 'relu6';
-
-const ranges: Readonly<Record<Activation, readonly [low: number, high: number]>> = {
-  relu: [0, Number.POSITIVE_INFINITY],
-  relu6: [0, 6],
-};
-
-/** What follows a convolution, in this order: a bias [O] is added, a tensor is added, an activation applied. */
-export interface ConvEpilogue {
-  readonly bias?: Tensor | undefined;
-  readonly summand?: Tensor | undefined;
-  readonly activation?: Activation | undefined;
-}
-
-interface Fused {
-  readonly g: Geometry;
-  readonly biased: boolean;
-  readonly activation: Activation | undefined;
-}
-
-/** A convolution and what follows it, in one kernel. It has no derivative: `conv2d` uses it where none is taken. */
-const fused: Operation<Fused> = {
-  name: 'conv2d',
-  shape: (_, { g }) => outputShape(g),
-  forward: ([x, w, ...others], y, { g, biased, activation }) => {
-    const [bias, summand] = biased ? others : [undefined, ...others];
-    runForward(g, x!, w!, y, {
-      ...(bias && { bias: bias.storage }),
-      ...(summand && { summand: summand.storage }),
-      ...(activation && { clamp: ranges[activation] }),
-    });
-  },
-};
+const convolved = followed(forward, 1, ([x, w], y, g, epilogue) => runForward(g, x!, w!, y, epilogue));
 
 /**
  * x [N, C, H, W], w [O, C/groups, KH, KW] -> [N, O, OH, OW]; cross-correlation, as networks define it. Where no derivative
  * is being taken, what follows it costs no launch of its own, as long as a summand has the result's shape.
  */
-export function conv2d(x: Tensor, w: Tensor, options: ConvOptions = {}, after: ConvEpilogue = {}): Tensor {
-  const g = geometryOf('conv2d', x.shape, w.shape, options);
-  const { bias, summand, activation } = after;
-  if (bias !== undefined) checkBias(bias, outputShape(g));
-  const others = [bias, summand].filter((other) => other !== undefined);
-  const fits = summand === undefined || sameShape(summand.shape, outputShape(g));
-  if (fits && !isRecorded([x, w, ...others]) && others.length + Number(activation !== undefined) > 0)
-    return apply(fused, [x, w, ...others], { g, biased: bias !== undefined, activation });
-  const product = apply(forward, [x, w], g);
-  const biased = bias === undefined ? product : addBias(product, bias);
-  const y = summand === undefined ? biased : add(biased, summand);
-  if (activation === undefined) return y;
-  return activation === 'relu' ? relu(y) : clamp(y, ...ranges[activation]);
-}
+export const conv2d = (x: Tensor, w: Tensor, options: ConvOptions = {}, after: Following = {}): Tensor =>
+  convolved(x, w, geometryOf('conv2d', x.shape, w.shape, options), after);
 
 /**
  * Transposed convolution, the adjoint of `conv2d` in its input: dy [N, O, OH, OW], w [O, C/groups, KH, KW] ->
@@ -317,16 +271,4 @@ export function convTranspose2d(
     );
   }
   return apply(inputGradient, [dy, w], g);
-}
-
-/** y [N, O, H, W] plus bias [O]. */
-export function addBias(y: Tensor, bias: Tensor): Tensor {
-  checkBias(bias, y.shape);
-  return add(y, reshape(bias, [1, -1, ...y.shape.slice(2).map(() => 1)]));
-}
-
-function checkBias({ shape }: Tensor, y: Shape): void {
-  if (shape.length !== 1 || shape[0] !== y[1]) {
-    throw new ShapeError(`bias: ${show(shape)} for ${y[1]} channels of ${show(y)}`);
-  }
 }

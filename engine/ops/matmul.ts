@@ -1,14 +1,15 @@
 // Matrix products. One operation with transposition flags is closed under differentiation.
 
-import type { Epilogue } from '../../kernels/kernel.ts';
+import type { BiasAlong, Epilogue } from '../../kernels/kernel.ts';
 import * as kernels from '../../kernels/matmul/matmul.ts';
 import { type Device, run } from '../device.ts';
 import { ShapeError } from '../errors.ts';
 import type { Storage } from '../memory.ts';
 import { apply, type Operation } from '../operation.ts';
 import { filled, packedOnce } from '../pack.ts';
-import { type Shape, show, sizeOf, type Tensor } from '../tensor.ts';
+import { type Shape, sameShape, show, sizeOf, type Tensor } from '../tensor.ts';
 import { broadcastShape } from './axes.ts';
+import { type Following, follow, followed, type StoredEpilogue } from './epilogue.ts';
 import { reshape, sumTo } from './linear.ts';
 
 interface MatmulAttributes {
@@ -20,6 +21,25 @@ const matrix = (shape: Shape, transposed: boolean): [number, number] => {
   const [rows, columns] = shape.slice(-2) as [number, number];
   return transposed ? [columns, rows] : [rows, columns];
 };
+
+function runProduct(
+  [a, b]: readonly Tensor[],
+  y: Tensor,
+  { transposeA, transposeB }: MatmulAttributes,
+  epilogue: ProductEpilogue = {},
+): void {
+  const [m, k] = matrix(a!.shape, transposeA);
+  const [, n] = matrix(b!.shape, transposeB);
+  const batch = sizeOf(y.shape.slice(0, -2));
+  const strides = (x: Tensor, transposed: boolean) => {
+    const width = x.shape.at(-1)!;
+    const shared = sizeOf(x.shape.slice(0, -2)) !== batch;
+    const batchStride = shared || batch === 1 ? 0 : sizeOf(x.shape.slice(-2));
+    return { batch: batchStride, row: transposed ? 1 : width, column: transposed ? width : 1 };
+  };
+  const g = { batch, m, n, k, a: strides(a!, transposeA), b: strides(b!, transposeB) };
+  runMatmul(y.device, g, a!.storage, b!.storage, y.storage, epilogue);
+}
 
 const product: Operation<MatmulAttributes> = {
   name: 'matmul',
@@ -33,24 +53,7 @@ const product: Operation<MatmulAttributes> = {
     }
     return [...broadcastShape('matmul', a!.shape.slice(0, -2), b!.shape.slice(0, -2)), m, n];
   },
-  forward: ([a, b], y, { transposeA, transposeB }) => {
-    const [m, k] = matrix(a!.shape, transposeA);
-    const [, n] = matrix(b!.shape, transposeB);
-    const batch = sizeOf(y.shape.slice(0, -2));
-    const strides = (x: Tensor, transposed: boolean) => {
-      const width = x.shape.at(-1)!;
-      const shared = sizeOf(x.shape.slice(0, -2)) !== batch;
-      const batchStride = shared || batch === 1 ? 0 : sizeOf(x.shape.slice(-2));
-      return { batch: batchStride, row: transposed ? 1 : width, column: transposed ? width : 1 };
-    };
-    runMatmul(
-      y.device,
-      { batch, m, n, k, a: strides(a!, transposeA), b: strides(b!, transposeB) },
-      a!.storage,
-      b!.storage,
-      y.storage,
-    );
-  },
+  forward: (inputs, y, attributes) => runProduct(inputs, y, attributes),
   vjp: (d, { inputs, needs, attributes: { transposeA, transposeB } }) => {
     const [a, b] = inputs as [Tensor, Tensor];
     // With A' and B' the factors as used, y = A' B': dA' = d B'^T, dB' = A'^T d; transposed back where needed.
@@ -60,21 +63,19 @@ const product: Operation<MatmulAttributes> = {
   },
 };
 
-/** What is added to row i of a product, what to the whole, and the range it is then brought into. */
-export interface RowEpilogue {
-  readonly bias?: Storage;
-  readonly summand?: Storage;
-  readonly clamp?: readonly [low: number, high: number];
+/** What becomes of a product's numbers; a bias is added along rows unless it says otherwise. */
+export interface ProductEpilogue extends StoredEpilogue {
+  readonly biasAlong?: BiasAlong;
 }
 
-export const described = ({ bias, summand, clamp }: RowEpilogue): Epilogue => ({
-  bias: bias !== undefined,
+export const described = ({ bias, biasAlong = 'rows', summand, clamp }: ProductEpilogue): Epilogue => ({
+  bias: bias !== undefined && biasAlong,
   summand: summand !== undefined,
   ...(clamp && { clamp }),
 });
 
 /** The bindings of an epilogue; `other` stands in for what it lacks, and is not read there. */
-export const operands = ({ bias, summand }: RowEpilogue, other: Storage): readonly [Storage, Storage] => [
+export const operands = ({ bias, summand }: ProductEpilogue, other: Storage): readonly [Storage, Storage] => [
   bias ?? other,
   summand ?? other,
 ];
@@ -86,11 +87,14 @@ export function runMatmul(
   a: Storage,
   b: Storage,
   y: Storage,
-  rowEpilogue: RowEpilogue = {},
+  after: ProductEpilogue = {},
 ): void {
-  const epilogue = described(rowEpilogue);
-  if (device.without.has('tiled') || !kernels.isTiledMatmul(g)) {
-    run(device, kernels.matmulNaive(g, epilogue), [a, b, ...operands(rowEpilogue, a)], y);
+  const epilogue = described(after);
+  const variant = device.without.has('tiled') ? 'naive' : kernels.chooseMatmul(g, epilogue);
+  if (variant !== 'tiled') {
+    const launch =
+      variant === 'rows' ? kernels.matmulRows(kernels.asRows(g), epilogue) : kernels.matmulNaive(g, epilogue);
+    run(device, launch, [a, b, ...operands(after, a)], y);
     return;
   }
   const width = kernels.packedRows(g);
@@ -102,7 +106,7 @@ export function runMatmul(
   const aBatch = g.a.batch === 0 ? 0 : g.k * width;
   const bBatch = plain ? g.b.batch : g.b.batch === 0 ? 0 : g.k * bRow;
   const launch = kernels.matmulTiled(g, { aBatch, bRow, bBatch }, epilogue);
-  run(device, launch, [packedA.storage, packedB?.storage ?? b, ...operands(rowEpilogue, b)], y);
+  run(device, launch, [packedA.storage, packedB?.storage ?? b, ...operands(after, b)], y);
   packedA.dispose();
   packedB?.dispose();
 }
@@ -141,9 +145,24 @@ export function matmul(a: Tensor, b: Tensor, transposeA = false, transposeB = fa
   return apply(product, [a, b], { transposeA, transposeB });
 }
 
-/** x [..., I] times a weight [O, I] as frameworks store it: [..., O]. One product, whatever the leading axes. */
-export function linear(x: Tensor, weight: Tensor): Tensor {
-  if (x.shape.length === 2) return matmul(x, weight, false, true);
-  const rows = reshape(x, [sizeOf(x.shape.slice(0, -1)), x.shape.at(-1) ?? 1]);
-  return reshape(linear(rows, weight), [...x.shape.slice(0, -1), weight.shape[0]!]);
+const multiplied = followed(product, 1, (inputs, y, attributes, epilogue) =>
+  runProduct(inputs, y, attributes, { ...epilogue, biasAlong: 'columns' }),
+);
+
+/**
+ * x [..., I] times a weight [O, I] as frameworks store it: [..., O]. One product, whatever the leading axes. Where no
+ * derivative is being taken, what follows it, with a bias [O], costs no launch of its own, as long as a summand has the
+ * result's shape.
+ */
+export function linear(x: Tensor, weight: Tensor, after: Following = {}): Tensor {
+  if (weight.shape.length !== 2) {
+    throw new ShapeError(`linear: the weight ${show(weight.shape)} must have two axes, outputs and inputs`);
+  }
+  const { bias, summand, activation } = after;
+  const shape = [...x.shape.slice(0, -1), weight.shape[0]!];
+  if (shape.length === 2) return multiplied(x, weight, { transposeA: false, transposeB: true }, after);
+  const fits = summand === undefined || sameShape(summand.shape, shape);
+  if (!fits) return follow(linear(x, weight, { bias }), { summand, activation });
+  const rows = (t: Tensor) => reshape(t, [sizeOf(shape.slice(0, -1)), t.shape.at(-1) ?? 1]);
+  return reshape(linear(rows(x), weight, { ...after, summand: summand && rows(summand) }), shape);
 }

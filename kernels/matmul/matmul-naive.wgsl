@@ -1,6 +1,6 @@
 // Batched matrix product by the definition: y[b, i, j] = sum over k of a[b, i, k] * b[b, k, j], with any strides, so
-// that either factor may be transposed or shared by the whole batch (batch stride 0); bias[i] is added where `biased`;
-// then see epilogue.wgsl.
+// that either factor may be transposed or shared by the whole batch (batch stride 0); bias[i] is added where `biased`
+// is 1, bias[j] where it is 2; then see epilogue.wgsl.
 // Threads: one an element of y [batch, M, N]; reads a row of a and a column of b.
 struct Params {
   count: u32, m: u32, n: u32, k: u32,
@@ -29,6 +29,6 @@ fn main(@builtin(global_invocation_id) g: vec3u) {
     ia += p.aColumn;
     ib += p.bRow;
   }
-  if (p.biased == 1u) { sum += bias[i]; }
+  if (p.biased != 0u) { sum += bias[select(i, j, p.biased == 2u)]; }
   y[t] = finished(vec4f(sum), t).x;
 }

@@ -1,6 +1,6 @@
 // Batched matrix product, register-tiled: y [batch, M, N] from a transposed and padded to whole vec4 of rows
 // [batch, K, aVectors] and b [batch, K, bVectors] of vec4 along a row. A batch stride of 0 shares a factor. Where
-// `biased`, bias[i] is added to row i; then see epilogue.wgsl.
+// `biased` is 1, bias[i] is added to row i, with COLUMNS_BIASED = 1 bias[j] to column j; then see epilogue.wgsl.
 // Threads: one a tile of 4 * ROW_VECTORS rows x 4 * COLUMN_VECTORS columns, in a flat index (columns fastest). Per k a
 // thread reads ROW_VECTORS + COLUMN_VECTORS vec4 for 16 * ROW_VECTORS * COLUMN_VECTORS multiply-adds; all sums stay in
 // registers. Tiles at the edge read past their row; what they compute there is not written.
@@ -9,6 +9,7 @@ const COLUMN_VECTORS = 4u;
 const SUMS = 64u; // 4 * ROW_VECTORS * COLUMN_VECTORS
 const LATER = 48u; // SUMS - 4 * COLUMN_VECTORS
 const NEXT = 12u; // 3 * COLUMN_VECTORS
+const COLUMNS_BIASED = 0u;
 const WORKGROUP = 64u;
 
 struct Params {
@@ -58,7 +59,12 @@ fn main(@builtin(global_invocation_id) g: vec3u) {
       let start = (batch * p.m + i) * p.n + column * 4u;
       let shift = select(0.0, bias[i], p.biased == 1u);
       for (var j = 0u; j < COLUMN_VECTORS; j++) { // unroll
-        let v = finished(sums[j] + shift, start + 4u * j);
+        var sum = sums[j] + shift;
+        if (COLUMNS_BIASED == 1u) {
+          let c = (column + j) * 4u;
+          sum += vec4f(bias[c], bias[c + 1u], bias[c + 2u], bias[c + 3u]);
+        }
+        let v = finished(sum, start + 4u * j);
         for (var e = 0u; e < 4u; e++) { // unroll
           if ((column + j) * 4u + e < p.n) { y[start + 4u * j + e] = v[e]; }
         }

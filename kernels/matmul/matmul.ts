@@ -1,6 +1,7 @@
 // Launches of the matrix product kernels.
 
 import {
+  bits,
   type Constants,
   type Epilogue,
   epilogueConstants,
@@ -38,14 +39,31 @@ export function matmulNaive(g: MatmulGeometry, epilogue: Epilogue): Launch {
   return launch('matmulNaive', count, params, epilogueConstants(epilogue));
 }
 
-/** Multiply-adds below which packing the first factor costs more than the tiles save. */
+/** Multiply-adds below which tiles save less than their kernels cost to compile, or to pack the first factor for. */
 const SMALL_PRODUCT = 16_384;
-/** The same where the product has one row, of which a tile makes four. */
+/** The same of packed factors where the product has one row, of which a tile makes four. */
 const SMALL_ROW = 262_144;
+/** Multiply-adds below which the rows of factors are read where they lie rather than packed for faster tiles. */
+const LARGE_PRODUCT = 2_097_152;
+/** Rows of which the faster tiles would leave most of theirs empty. */
+const FEW_ROWS = 4;
 
-/** Whether the register-tiled variant pays. */
-export function isTiledMatmul(g: MatmulGeometry): boolean {
-  return g.n >= 8 && g.k >= 4 && g.m * g.n * g.k >= (g.m === 1 ? SMALL_ROW : SMALL_PRODUCT);
+/** The variant of a product: of rows with rows, tiled of packed factors, or naive. */
+export type MatmulVariant = 'rows' | 'tiled' | 'naive';
+
+/** The variant that is likely the fastest. */
+export function chooseMatmul(g: MatmulGeometry, { bias }: Epilogue): MatmulVariant {
+  const size = g.m * g.n * g.k;
+  if (size < SMALL_PRODUCT) return 'naive';
+  const isLarge = g.m > FEW_ROWS && g.batch * size >= LARGE_PRODUCT;
+  if (!isLarge && bias !== 'rows' && areVectorRows(g)) return 'rows';
+  return g.n >= 8 && g.k >= 4 && (g.m > 1 || size >= SMALL_ROW) ? 'tiled' : 'naive';
+}
+
+/** Whether rows of the first and columns of the second factor are runs of whole vec4. */
+function areVectorRows({ k, a, b }: MatmulGeometry): boolean {
+  const runs = a.column === 1 && b.row === 1;
+  return runs && [k, a.row, b.column, a.batch, b.batch].every((n) => n % 4 === 0);
 }
 
 /** Rows and columns of the product that one thread computes. */
@@ -67,14 +85,13 @@ export const tiles: readonly (Tile & { readonly cost: number })[] = [
 /** Tiles below which a smaller one keeps more of the device busy. */
 const ENOUGH_TILES = 64;
 
-function tileOf(g: Size): Tile {
-  const cost = (tile: (typeof tiles)[number]) => {
+/** The cheapest tile of a list. */
+function tileOf(g: Size, list: readonly (Tile & { readonly cost: number })[]): Tile {
+  const cost = (tile: (typeof list)[number]) => {
     const count = g.batch * Math.ceil(g.m / tile.rows) * Math.ceil(g.n / tile.columns);
     return Math.max(count, ENOUGH_TILES) * tile.rows * tile.columns * tile.cost;
   };
-  return tiles
-    .filter((tile) => tile.rows <= packedRows(g))
-    .reduce((best, tile) => (cost(tile) < cost(best) ? tile : best));
+  return list.reduce((best, tile) => (cost(tile) < cost(best) ? tile : best));
 }
 
 /**
@@ -106,13 +123,20 @@ export function matmulTiled(
   g: Size,
   packed: { aBatch: number; bRow: number; bBatch: number },
   epilogue: Epilogue,
-  { rows, columns }: Tile = tileOf(g),
+  { rows, columns }: Tile = tileOf(
+    g,
+    tiles.filter((tile) => tile.rows <= packedRows(g)),
+  ),
 ): Launch {
   const [tilesM, tilesN] = [Math.ceil(g.m / rows), Math.ceil(g.n / columns)];
   const count = g.batch * tilesM * tilesN;
   const strides = [packedRows(g), packed.bRow, packed.aBatch, packed.bBatch].map((n) => n / 4);
   const params = [count, g.m, g.n, g.k, ...strides, tilesM, tilesN, ...epilogueWords(epilogue)];
-  const constants = { ...matmulConstants(rows, columns), ...epilogueConstants(epilogue) };
+  const constants = {
+    ...matmulConstants(rows, columns),
+    COLUMNS_BIASED: Number(epilogue.bias === 'columns'),
+    ...epilogueConstants(epilogue),
+  };
   return launchTiles('matmulTiled', count, params, constants);
 }
 
@@ -125,4 +149,50 @@ export function matmulConstants(rows: number, columns: number): Constants {
     LATER: (rows * columns) / 4 - columns,
     NEXT: (3 * columns) / 4,
   };
+}
+
+/** Where the rows of a factor lie: elements between wholes, between the parts of a whole, and between rows. */
+export interface RowStrides {
+  readonly whole: number;
+  readonly part: number;
+  readonly row: number;
+}
+
+/** y [batch, m, n] = scale a [batch, m, k] b [batch, n, k]^T; a batch is `parts` parts of each of some wholes. */
+export interface RowsGeometry extends Size {
+  readonly parts: number;
+  readonly a: RowStrides;
+  readonly b: RowStrides;
+  readonly scale: number;
+}
+
+/** A product of strided factors as one of rows; to be asked for where `chooseMatmul` says so. */
+export function asRows({ a, b, ...size }: MatmulGeometry): RowsGeometry {
+  const rows = (whole: number, row: number) => ({ whole, part: 0, row });
+  return { ...size, parts: 1, a: rows(a.batch, a.row), b: rows(b.batch, b.column), scale: 1 };
+}
+
+/** Tiles of products of rows with rows, as `tiles`. */
+export const rowTiles: typeof tiles = [
+  { rows: 16, columns: 8, cost: 1 },
+  { rows: 4, columns: 8, cost: 1.45 },
+  { rows: 1, columns: 4, cost: 4.9 },
+];
+
+/** (a, b, bias, summand) -> y; a bias goes along columns. All strides and k are whole vec4. */
+export function matmulRows(g: RowsGeometry, epilogue: Epilogue): Launch {
+  const tile = tileOf(g, rowTiles);
+  const [tilesM, tilesN] = [Math.ceil(g.m / tile.rows), Math.ceil(g.n / tile.columns)];
+  const count = g.batch * tilesM * tilesN;
+  const strides = [g.a, g.b].flatMap((s) => [s.whole, s.part, s.row]).map((n) => n / 4);
+  const sizes = [count, g.m, g.n, g.k / 4, tilesM, tilesN, g.parts];
+  const params = [...sizes, ...strides, bits(g.scale), ...epilogueWords(epilogue)];
+  const constants = { ...rowConstants(tile), ...epilogueConstants(epilogue) };
+  return launchTiles('matmulRows', count, params, constants);
+}
+
+/** Constants of matmul-rows.wgsl. */
+export function rowConstants({ rows, columns }: Tile): Constants {
+  const vectors = columns / 4;
+  return { ROWS: rows, COLUMN_VECTORS: vectors, SUMS: rows * vectors, LATER: (rows - 1) * vectors };
 }

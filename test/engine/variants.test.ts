@@ -318,6 +318,53 @@ test('matmul: tiles of every size and edge', async (t) => {
   }
 });
 
+test('linear: with what follows it, as rows where they lie, in tiles, and by the definition', async (t) => {
+  const on = await device();
+  const cases = [
+    { lead: [1], from: 48, to: 10 }, // small: by the definition
+    { lead: [1], from: 340, to: 51 }, // rows, with tiles of every size
+    { lead: [3], from: 4100, to: 2 },
+    { lead: [5, 1], from: 1024, to: 301 },
+    { lead: [3, 17], from: 12, to: 31 },
+    { lead: [67], from: 100, to: 33 },
+    { lead: [131, 3], from: 72, to: 83 }, // too large for rows
+    { lead: [37], from: 31, to: 43 }, // no whole vec4
+    { lead: [2], from: 3, to: 5 },
+    { lead: [], from: 8, to: 3 },
+    { lead: [0, 3], from: 8, to: 3 },
+    { lead: [3], from: 0, to: 2 },
+  ];
+  for (const { lead, from, to } of cases) {
+    const next = ref.seededRandom(from + to);
+    const shape = [...lead, to];
+    const [x, w, b, s] = [[...lead, from], [to, from], [to], shape].map((own) => ref.randomArray(own, next));
+    const rows = ref.reshape(x!, [engine.sizeOf(lead), from]);
+    const product = ref.reshape(ref.matmul(rows, ref.transpose(w!, [1, 0])), shape);
+    const biased = ref.binary.add(product, b!);
+    const fused = ref.map(ref.binary.add(biased, s!), (v) => Math.max(0, v));
+    const wide = ref.binary.add(ref.binary.add(biased, ref.reshape(b!, [1, to])), s!);
+    for (const at of [on, less(on, ['tiled'])]) {
+      const about = `[${lead}] of ${from} to ${to}${at === on ? '' : ', naive'}`;
+      const [xt, wt, bt, st] = [x!, w!, b!, s!].map((a) => upload(at, a)) as [Tensor, Tensor, Tensor, Tensor];
+      const all = { bias: bt, summand: st, activation: 'relu' } as const;
+      await close(t, engine.linear(xt, wt), product, 1e-5, about);
+      await close(t, engine.linear(xt, wt, { bias: bt }), biased, 1e-5, `${about}, biased`);
+      await close(t, engine.linear(xt, wt, all), fused, 1e-5, `${about}, with all`);
+      const row = engine.reshape(bt, [1, to]);
+      if (lead.length > 0) {
+        const y = engine.scope(() => engine.add(engine.linear(xt, wt, { bias: bt, summand: row }), st));
+        await close(t, y, wide, 1e-5, `${about}, and a row`);
+      }
+      const made = engine.scope(() => {
+        const f = (...xs: Tensor[]) => engine.linear(xs[0]!, xs[1]!, { ...all, bias: xs[2], summand: xs[3] });
+        return engine.vjp(f, [xt, wt, bt, st]).value;
+      });
+      await close(t, made, fused, 1e-5, `${about}, recorded`);
+      for (const own of [xt, wt, bt, st, row]) own.dispose();
+    }
+  }
+});
+
 test('max pooling: the same with and without a derivative', async (t) => {
   const on = await device();
   const x = upload(on, ref.randomArray([2, 3, 13, 10], ref.seededRandom(6)));

@@ -14,7 +14,7 @@ import {
 import { binaryFunctions, unaryFunctions } from '../../kernels/elementwise/elementwise.ts';
 import { sources } from '../../kernels/index.ts';
 import { type Constants, TILE_WORKGROUP } from '../../kernels/kernel.ts';
-import { matmulConstants, tiles } from '../../kernels/matmul/matmul.ts';
+import { matmulConstants, rowConstants, rowTiles, tiles } from '../../kernels/matmul/matmul.ts';
 import { maxPoolConstants } from '../../kernels/pool/pool.ts';
 import { folds } from '../../kernels/reduce/reduce.ts';
 import { specialise } from '../../kernels/source.ts';
@@ -103,8 +103,10 @@ const variants: Readonly<Record<string, readonly Constants[]>> = {
     ([kernel, stride]) => weightGradientConstants(window(kernel, stride)),
   ),
   matmulNaive: summed,
+  matmulRows: cross(rowTiles.map(rowConstants), summed),
   matmulTiled: cross(
     tiles.map(({ rows, columns }) => matmulConstants(rows, columns)),
+    each('COLUMNS_BIASED', flag),
     summed,
   ),
 };

@@ -2,13 +2,14 @@
 
 import test from 'tape';
 import { broadcastTo, mul, scope, type Tensor, tensor } from '../../engine/index.ts';
+import { vit } from '../../models/architectures/vit.ts';
 import { boundary, evaluate, type Graph, INPUT, shapesOf } from '../../models/graph.ts';
-import { adaptiveAvgPool, add, batchNorm, conv, relu, relu6 } from '../../models/layers.ts';
+import { adaptiveAvgPool, add, batchNorm, conv, linear, relu, relu6 } from '../../models/layers.ts';
 import { disposeNetwork, loadNetwork, type NetworkDescription } from '../../models/network.ts';
 import { run } from '../../models/run.ts';
 import { graphs, randomNetwork, randomTensors } from '../cam/networks.ts';
 import { device } from '../device.ts';
-import { relativeError, seededRandom } from '../reference/index.ts';
+import { randomArray, relativeError, seededRandom } from '../reference/index.ts';
 
 async function input(): Promise<Tensor> {
   const next = seededRandom(3);
@@ -178,6 +179,38 @@ test('a run folds batch norms, sums and ReLUs into convolutions, and gives the s
   x.dispose();
   disposeNetwork(network);
   t.equal(on.memory.liveBytes, before, 'folded parameters are freed with the network');
+});
+
+test('a run folds sums and ReLUs into linear layers, and gives the same values', async (t) => {
+  const on = await device();
+  const graph: Graph = {
+    nodes: [
+      ...vit({ image: 8, patch: 4, width: 12, depth: 2, heads: 3, hidden: 20, classes: 7 }).nodes,
+      relu('head.relu', 'head'),
+      linear('first', 'head.relu', { in: 7, out: 5, bias: false }),
+      linear('second', 'first', { in: 5, out: 5 }),
+      add('sum', 'first', 'second'),
+      relu6('out', 'sum'),
+    ],
+    output: 'out',
+  };
+  const description = { ...randomNetwork(on, graphs.gapLinear), graph };
+  const network = loadNetwork(on, description, randomTensors(graph, 1));
+  const x = tensor(on, randomArray([2, 3, 8, 8], seededRandom(4)).data, [2, 3, 8, 8]);
+  const known = new Map([[INPUT, x]]);
+  const names = graph.nodes.map((node) => node.name);
+  const plain = scope(() => evaluate(graph, network.parameters, known, names));
+  for (const wanted of [...names.map((name) => [name]), ['out', 'blocks.0.attn.proj'], names]) {
+    const found = scope(() => run(network, known, wanted));
+    for (const name of wanted) {
+      const [one, other] = await Promise.all([found.get(name)!.data(), plain.get(name)!.data()]);
+      t.ok(relativeError(one, other) < 2e-6, `${wanted.join(' ')}: ${name}`);
+      found.get(name)!.dispose();
+    }
+  }
+  for (const value of plain.values()) value.dispose();
+  x.dispose();
+  disposeNetwork(network);
 });
 
 test('a disposed network gives its memory back', async (t) => {

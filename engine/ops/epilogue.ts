@@ -1,0 +1,88 @@
+// What may follow a convolution or a linear layer within its kernel: a bias, a summand, an activation.
+
+import { ShapeError } from '../errors.ts';
+import type { Storage } from '../memory.ts';
+import { apply, isRecorded, type Operation } from '../operation.ts';
+import { sameShape, show, type Tensor } from '../tensor.ts';
+import { add, clamp, relu } from './elementwise.ts';
+import { reshape } from './linear.ts';
+
+/** What may follow at once; each is a clamp. */
+export type Activation = 'relu' | 'relu6';
+
+const ranges: Readonly<Record<Activation, readonly [low: number, high: number]>> = {
+  relu: [0, Number.POSITIVE_INFINITY],
+  relu6: [0, 6],
+};
+
+/** What follows, in this order: a bias, one number a channel, is added, a tensor is added, an activation applied. */
+export interface Following {
+  readonly bias?: Tensor | undefined;
+  readonly summand?: Tensor | undefined;
+  readonly activation?: Activation | undefined;
+}
+
+/** The same as a kernel wants it. */
+export interface StoredEpilogue {
+  readonly bias?: Storage;
+  readonly summand?: Storage;
+  readonly clamp?: readonly [low: number, high: number];
+}
+
+/** y plus a bias for the channels along one of its axes. */
+export function addBias(y: Tensor, bias: Tensor, axis = 1): Tensor {
+  checkBias(bias, y.shape, axis);
+  return add(y, reshape(bias, [-1, ...y.shape.slice(axis + 1).map(() => 1)]));
+}
+
+function checkBias({ shape }: Tensor, y: readonly number[], axis: number): void {
+  if (shape.length !== 1 || shape[0] !== y[axis]) {
+    throw new ShapeError(`bias: ${show(shape)} for ${y[axis]} channels of ${show(y)}`);
+  }
+}
+
+interface Fused<Attributes> {
+  readonly own: Attributes;
+  readonly biased: boolean;
+  readonly activation: Activation | undefined;
+}
+
+/**
+ * An operation on two tensors with what follows it, its channels along `axis`: by `launch` in one kernel where no
+ * derivative is being taken and a summand has the result's shape, else one after the other.
+ */
+export function followed<A>(
+  operation: Operation<A>,
+  axis: number,
+  launch: (inputs: readonly Tensor[], y: Tensor, attributes: A, epilogue: StoredEpilogue) => void,
+) {
+  const fused: Operation<Fused<A>> = {
+    name: operation.name,
+    shape: (inputs, { own }) => operation.shape(inputs, own),
+    forward: ([a, b, ...others], y, { own, biased, activation }) => {
+      const [bias, summand] = biased ? others : [undefined, ...others];
+      launch([a!, b!], y, own, {
+        ...(bias && { bias: bias.storage }),
+        ...(summand && { summand: summand.storage }),
+        ...(activation && { clamp: ranges[activation] }),
+      });
+    },
+  };
+  return (a: Tensor, b: Tensor, own: A, { bias, summand, activation }: Following): Tensor => {
+    const shape = operation.shape([a, b], own);
+    if (bias !== undefined) checkBias(bias, shape, axis);
+    const others = [bias, summand].filter((other) => other !== undefined);
+    const fits = summand === undefined || sameShape(summand.shape, shape);
+    if (fits && !isRecorded([a, b, ...others]) && others.length + Number(activation !== undefined) > 0)
+      return apply(fused, [a, b, ...others], { own, biased: bias !== undefined, activation });
+    const y = apply(operation, [a, b], own);
+    return follow(bias === undefined ? y : addBias(y, bias, axis), { summand, activation });
+  };
+}
+
+/** A summand and an activation by operations of their own. */
+export function follow(y: Tensor, { summand, activation }: Omit<Following, 'bias'>): Tensor {
+  const z = summand === undefined ? y : add(y, summand);
+  if (activation === undefined) return z;
+  return activation === 'relu' ? relu(z) : clamp(z, ...ranges[activation]);
+}
