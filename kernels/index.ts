@@ -52,6 +52,7 @@ const table: Readonly<Record<string, URL | readonly URL[]>> = {
   matmulNaive: [new URL('./matmul/matmul-naive.wgsl', import.meta.url), ...epilogue],
   matmulRows: [new URL('./matmul/matmul-rows.wgsl', import.meta.url), ...epilogue],
   matmulTiled: [new URL('./matmul/matmul-tiled.wgsl', import.meta.url), ...epilogue],
+  attentionMix: new URL('./attention/attention-mix.wgsl', import.meta.url),
   mask: new URL('./mask/mask.wgsl', import.meta.url),
 };
 

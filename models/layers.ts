@@ -331,37 +331,10 @@ export const takeToken = (name: string, input: string, index: number) =>
     index,
   });
 
-/** Queries (0), keys (1) or values (2) of packed [N, T, 3 D], head by head: [N, heads, T, D / heads]. */
-function headsOf(qkv: Tensor, part: 0 | 1 | 2, heads: number): Tensor {
-  const [batch, tokens, packed] = qkv.shape as [number, number, number];
-  const width = packed / 3;
-  const own = ops.narrow(qkv, 2, part * width, width);
-  return ops.transpose(ops.reshape(own, [batch, tokens, heads, width / heads]), [0, 2, 1, 3]);
-}
-
 /** softmax(q k^T / sqrt(d)) of every head (Vaswani 2017), from packed [N, T, 3 D]: [N, heads, T, T]. */
 export const attentionProbabilities = (name: string, qkv: string, heads: number) =>
-  plain(
-    name,
-    'attentionProbabilities',
-    [qkv],
-    (x) => {
-      const [q, k] = [headsOf(x, 0, heads), headsOf(x, 1, heads)];
-      const scores = ops.matmul(q, k, false, true);
-      return ops.softmax(ops.scale(scores, 1 / Math.sqrt(q.shape[3]!)), 3);
-    },
-    { heads },
-  );
+  plain(name, 'attentionProbabilities', [qkv], (x) => ops.attentionProbabilities(x, heads), { heads });
 
 /** Values averaged by attention probabilities [N, heads, T, T], heads side by side: [N, T, D]. */
 export const attentionMix = (name: string, probabilities: string, qkv: string, heads: number) =>
-  plain(
-    name,
-    'attentionMix',
-    [probabilities, qkv],
-    (p, x) => {
-      const mixed = ops.transpose(ops.matmul(p, headsOf(x, 2, heads)), [0, 2, 1, 3]);
-      return ops.reshape(mixed, [mixed.shape[0]!, mixed.shape[1]!, -1]);
-    },
-    { heads },
-  );
+  plain(name, 'attentionMix', [probabilities, qkv], (p, x) => ops.attentionMix(p, x, heads), { heads });

@@ -13,7 +13,7 @@ const WORKGROUP = 64u;
 
 struct Params {
   count: u32, m: u32, n: u32, k: u32, tilesM: u32, tilesN: u32, parts: u32,
-  aWhole: u32, aPart: u32, aRow: u32, bWhole: u32, bPart: u32, bRow: u32, scale: f32,
+  aFirst: u32, aWhole: u32, aPart: u32, aRow: u32, bFirst: u32, bWhole: u32, bPart: u32, bRow: u32, scale: f32,
   biased: u32, clamped: u32, low: f32, high: f32,
 }
 @group(0) @binding(0) var<uniform> p: Params;
@@ -32,8 +32,10 @@ fn main(@builtin(global_invocation_id) g: vec3u) {
   let batch = t / (p.tilesN * p.tilesM);
 
   var sums: array<vec4f, SUMS>;
-  var ia = batch / p.parts * p.aWhole + batch % p.parts * p.aPart + row * p.aRow;
-  var ib = batch / p.parts * p.bWhole + batch % p.parts * p.bPart + column * p.bRow;
+  let whole = batch / p.parts;
+  let part = batch % p.parts;
+  var ia = p.aFirst + whole * p.aWhole + part * p.aPart + row * p.aRow;
+  var ib = p.bFirst + whole * p.bWhole + part * p.bPart + column * p.bRow;
   for (var k = 0u; k < p.k; k++) {
     var u: array<vec4f, ROWS>;
     for (var r = 0u; r < ROWS; r++) { // unroll

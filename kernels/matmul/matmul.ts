@@ -151,8 +151,9 @@ export function matmulConstants(rows: number, columns: number): Constants {
   };
 }
 
-/** Where the rows of a factor lie: elements between wholes, between the parts of a whole, and between rows. */
+/** Where the rows of a factor lie: the first one, and elements between wholes, parts of a whole, and rows. */
 export interface RowStrides {
+  readonly first: number;
   readonly whole: number;
   readonly part: number;
   readonly row: number;
@@ -168,7 +169,7 @@ export interface RowsGeometry extends Size {
 
 /** A product of strided factors as one of rows; to be asked for where `chooseMatmul` says so. */
 export function asRows({ a, b, ...size }: MatmulGeometry): RowsGeometry {
-  const rows = (whole: number, row: number) => ({ whole, part: 0, row });
+  const rows = (whole: number, row: number) => ({ first: 0, whole, part: 0, row });
   return { ...size, parts: 1, a: rows(a.batch, a.row), b: rows(b.batch, b.column), scale: 1 };
 }
 
@@ -184,7 +185,7 @@ export function matmulRows(g: RowsGeometry, epilogue: Epilogue): Launch {
   const tile = tileOf(g, rowTiles);
   const [tilesM, tilesN] = [Math.ceil(g.m / tile.rows), Math.ceil(g.n / tile.columns)];
   const count = g.batch * tilesM * tilesN;
-  const strides = [g.a, g.b].flatMap((s) => [s.whole, s.part, s.row]).map((n) => n / 4);
+  const strides = [g.a, g.b].flatMap((s) => [s.first, s.whole, s.part, s.row]).map((n) => n / 4);
   const sizes = [count, g.m, g.n, g.k / 4, tilesM, tilesN, g.parts];
   const params = [...sizes, ...strides, bits(g.scale), ...epilogueWords(epilogue)];
   const constants = { ...rowConstants(tile), ...epilogueConstants(epilogue) };

@@ -447,6 +447,34 @@ test('layer normalisation: the same with and without a derivative, whatever the 
   }
 });
 
+test('attention: the same with and without a derivative', async (t) => {
+  const on = await device();
+  for (const [batch, tokens, heads, width] of [
+    [1, 65, 3, 16],
+    [2, 17, 5, 4],
+    [3, 1, 1, 8],
+    [2, 9, 2, 3],
+  ] as const) {
+    const next = ref.seededRandom(tokens);
+    const x = upload(on, ref.randomArray([batch, tokens, 3 * heads * width], next, { low: -3, high: 3 }));
+    const f = (qkv: Tensor) => engine.attentionMix(engine.attentionProbabilities(qkv, heads), qkv, heads);
+    const alone = engine.scope(() => f(x));
+    const recorded = engine.scope(() => engine.vjp(f, [x]).value);
+    const wanted = ref.array(recorded.shape, [...(await recorded.data())]);
+    await close(t, alone, wanted, 1e-5, `[${batch}, ${tokens}, 3 * ${heads} * ${width}]`);
+    for (const made of [x, recorded]) made.dispose();
+  }
+  // Query 0 of the second head, whose probabilities come after the 25 of the first.
+  const x = ref.randomArray([2, 5, 24], ref.seededRandom(1));
+  x.data[7] = Number.NaN;
+  const xt = upload(on, x);
+  const p = engine.attentionProbabilities(xt, 2);
+  const found = [...(await p.data())].map(Number.isNaN);
+  const wanted = found.map((_, i) => i >= 25 && i < 30);
+  t.deepEqual(found, wanted, 'a query loses its row of its head and no other');
+  for (const made of [xt, p]) made.dispose();
+});
+
 test('concat: runs of whole vec4 and others', async (t) => {
   const on = await device();
   const shapes = [

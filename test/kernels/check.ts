@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs';
 import { relative } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { create, globals } from 'webgpu';
+import { attentionMixConstants } from '../../kernels/attention/attention.ts';
 import {
   depthwiseConstants,
   directConstants,
@@ -66,6 +67,7 @@ const variants: Readonly<Record<string, readonly Constants[]>> = {
     folds.map((_, op) => op),
   ),
   argmax: each('SIGN_NEGATIVE', flag),
+  attentionMix: [1, 2, 4].map(attentionMixConstants),
   layerNorm: each('WORKGROUP', Object.values(TILE_WORKGROUP)),
   softmax: cross(each('LOG', flag), each('WORKGROUP', Object.values(TILE_WORKGROUP))),
   softmaxRows: cross(each('LOG', flag), each('WORKGROUP', Object.values(TILE_WORKGROUP))),

@@ -137,6 +137,11 @@ test('attention, head by head', async (t) => {
     [2, 5, 3, 2],
     [1, 1, 1, 1],
     [3, 2, 2, 7],
+    [2, 17, 3, 4], // whole vec4: read where they lie
+    [1, 9, 1, 8],
+    [3, 1, 5, 16],
+    [2, 67, 2, 12],
+    [0, 5, 2, 8],
   ] as const) {
     const d = heads * width;
     const x = random([batch, tokens, 3 * d]);

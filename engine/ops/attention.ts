@@ -1,0 +1,70 @@
+// Attention of transformers, from queries, keys and values packed side by side (Vaswani 2017).
+
+import * as kernels from '../../kernels/attention/attention.ts';
+import { run } from '../device.ts';
+import { ShapeError } from '../errors.ts';
+import { apply, isRecorded, type Operation } from '../operation.ts';
+import { sameShape, show, type Tensor } from '../tensor.ts';
+import { narrow, transpose } from './layout.ts';
+import { reshape, scale } from './linear.ts';
+import { matmul } from './matmul.ts';
+import { softmax } from './softmax.ts';
+
+function geometryOf({ shape }: Tensor, heads: number): kernels.AttentionGeometry {
+  const [batch, tokens, packed] = shape as [number, number, number];
+  const width = packed / 3 / heads;
+  if (shape.length !== 3 || !(heads > 0) || !Number.isInteger(width)) {
+    throw new ShapeError(`attention: ${show(shape)} is not [N, T, 3 D] for ${heads} heads of equal width`);
+  }
+  return { batch, tokens, heads, width };
+}
+
+/** Whether kernels read `qkv` where it lies: where no derivative is being taken, in whole vec4. */
+const isInPlace = ({ width }: kernels.AttentionGeometry, inputs: readonly Tensor[]) =>
+  width % 4 === 0 && !isRecorded(inputs);
+
+/** Queries (0), keys (1) or values (2), head by head: [N, heads, T, D / heads]. */
+function headsOf(qkv: Tensor, part: 0 | 1 | 2, g: kernels.AttentionGeometry): Tensor {
+  const own = narrow(qkv, 2, part * g.heads * g.width, g.heads * g.width);
+  return transpose(reshape(own, [g.batch, g.tokens, g.heads, g.width]), [0, 2, 1, 3]);
+}
+
+/** In one kernel, without derivative. */
+const scored: Operation<kernels.AttentionGeometry> = {
+  name: 'attention scores',
+  shape: (_, { batch, heads, tokens }) => [batch, heads, tokens, tokens],
+  forward: ([qkv], y, g) => {
+    const { storage } = qkv!;
+    run(y.device, kernels.attentionScores(g), [storage, storage, storage, storage], y.storage);
+  },
+};
+
+/** softmax(q k^T / sqrt(d)) of every head, from packed [N, T, 3 D]: [N, heads, T, T]. */
+export function attentionProbabilities(qkv: Tensor, heads: number): Tensor {
+  const g = geometryOf(qkv, heads);
+  if (isInPlace(g, [qkv])) return softmax(apply(scored, [qkv], g), 3);
+  const scores = matmul(headsOf(qkv, 0, g), headsOf(qkv, 1, g), false, true);
+  return softmax(scale(scores, 1 / Math.sqrt(g.width)), 3);
+}
+
+/** In one kernel, without derivative. */
+const mixed: Operation<kernels.AttentionGeometry> = {
+  name: 'attention mix',
+  shape: (_, { batch, heads, tokens, width }) => [batch, tokens, heads * width],
+  forward: ([probabilities, qkv], y, g) =>
+    run(y.device, kernels.attentionMix(g), [probabilities!.storage, qkv!.storage], y.storage),
+};
+
+/** Values averaged by attention probabilities [N, heads, T, T], heads side by side: [N, T, D]. */
+export function attentionMix(probabilities: Tensor, qkv: Tensor, heads: number): Tensor {
+  const g = geometryOf(qkv, heads);
+  const { batch, tokens, width } = g;
+  if (!sameShape(probabilities.shape, [batch, heads, tokens, tokens])) {
+    throw new ShapeError(
+      `attention: probabilities ${show(probabilities.shape)} for ${heads} heads of ${show(qkv.shape)}`,
+    );
+  }
+  if (isInPlace(g, [probabilities, qkv])) return apply(mixed, [probabilities, qkv], g);
+  const mix = transpose(matmul(probabilities, headsOf(qkv, 2, g)), [0, 2, 1, 3]);
+  return reshape(mix, [batch, tokens, heads * width]);
+}

@@ -1,0 +1,39 @@
+// Launches of attention on packed queries, keys and values [N, T, 3 D], read where they lie.
+
+import { type Constants, type Launch, launchTiles, NO_EPILOGUE } from '../kernel.ts';
+import { matmulRows, type RowStrides } from '../matmul/matmul.ts';
+
+export interface AttentionGeometry {
+  readonly batch: number;
+  readonly tokens: number;
+  readonly heads: number;
+  /** Of one head, D / heads; whole vec4. */
+  readonly width: number;
+}
+
+/** (qkv, qkv, qkv, qkv) -> q k^T / sqrt(width) [N, heads, T, T]; a product of rows, whose epilogue reads nothing. */
+export function attentionScores({ batch, tokens, heads, width }: AttentionGeometry): Launch {
+  const strides = { whole: tokens * 3 * heads * width, part: width, row: 3 * heads * width };
+  const size = { batch: batch * heads, parts: heads, m: tokens, n: tokens, k: width };
+  const [a, b] = [0, heads * width].map((first) => ({ ...strides, first })) as [RowStrides, RowStrides];
+  return matmulRows({ ...size, a, b, scale: 1 / Math.sqrt(width) }, NO_EPILOGUE);
+}
+
+/** (probabilities [N, heads, T, T], qkv) -> values mixed [N, T, D]. */
+export function attentionMix({ batch, tokens, heads, width }: AttentionGeometry): Launch {
+  const vectors = [4, 2, 1].find((n) => width % (4 * n) === 0)!;
+  const [tilesM, tilesN] = [Math.ceil(tokens / ROWS), width / (4 * vectors)];
+  const count = batch * heads * tilesM * tilesN;
+  const params = [count, tokens, heads, width / 4, tilesM, tilesN];
+  return launchTiles('attentionMix', count, params, attentionMixConstants(vectors));
+}
+
+/** Tokens of a tile of attention-mix.wgsl: measured on llvmpipe, more are hardly faster and keep fewer threads busy. */
+const ROWS = 8;
+
+/** Constants of attention-mix.wgsl. */
+export const attentionMixConstants = (vectors: number): Constants => ({
+  VECTORS: vectors,
+  SUMS: ROWS * vectors,
+  LATER: (ROWS - 1) * vectors,
+});
