@@ -22,6 +22,7 @@ const matrix = (shape: Shape, transposed: boolean): [number, number] => {
   return transposed ? [columns, rows] : [rows, columns];
 };
 
+/** Fills y with the product of two tensors. */
 function runProduct(
   [a, b]: readonly Tensor[],
   y: Tensor,

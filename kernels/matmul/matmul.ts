@@ -100,6 +100,12 @@ function tileOf(g: Size, list: readonly (Tile & { readonly cost: number })[]): T
  */
 export const packedRows = ({ m }: Pick<MatmulGeometry, 'm'>): number => (m <= 4 ? 4 : Math.ceil(m / 16) * 16);
 
+const packedTile = (g: Size): Tile =>
+  tileOf(
+    g,
+    tiles.filter(({ rows }) => rows <= packedRows(g)),
+  );
+
 /** A factor of any strides as [batch, rows, width] for the tiled variant, zeros beyond `columns`; width is whole vec4. */
 export function packFactor(
   size: { batch: number; rows: number; columns: number; width: number },
@@ -123,11 +129,9 @@ export function matmulTiled(
   g: Size,
   packed: { aBatch: number; bRow: number; bBatch: number },
   epilogue: Epilogue,
-  { rows, columns }: Tile = tileOf(
-    g,
-    tiles.filter((tile) => tile.rows <= packedRows(g)),
-  ),
+  tile: Tile = packedTile(g),
 ): Launch {
+  const { rows, columns } = tile;
   const [tilesM, tilesN] = [Math.ceil(g.m / rows), Math.ceil(g.n / columns)];
   const count = g.batch * tilesM * tilesN;
   const strides = [packedRows(g), packed.bRow, packed.aBatch, packed.bBatch].map((n) => n / 4);
