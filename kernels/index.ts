@@ -19,6 +19,7 @@ const table: Readonly<Record<string, URL | readonly URL[]>> = {
   selectAlong: new URL('./layout/select-along.wgsl', import.meta.url),
   spreadAlong: new URL('./layout/spread-along.wgsl', import.meta.url),
   fold: [new URL('./reduce/fold.wgsl', import.meta.url), nan],
+  overNorm: [new URL('./reduce/over-norm.wgsl', import.meta.url), nan],
   argmax: [new URL('./reduce/argmax.wgsl', import.meta.url), nan],
   softmax: [new URL('./softmax/softmax.wgsl', import.meta.url), nan],
   softmaxRows: [new URL('./softmax/softmax-rows.wgsl', import.meta.url), nan],

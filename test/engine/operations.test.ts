@@ -531,6 +531,17 @@ const reductionRows = reductions.flatMap(([shape, axes]) =>
   ),
 );
 
+/** Few numbers, and as many as are folded once and twice. */
+const normRows = [[1], [2, 3], [17], [1031], [71, 73]].map((shape) =>
+  row(
+    `divideByMaxNorm [${shape}]`,
+    one(engine.divideByMaxNorm),
+    one64((x) => ref.binary.div(x, ref.maxNorm(x))),
+    [isLong(shape) || shape[0] === 71 ? [shape, -0.7, 1] : [shape]],
+    isLong(shape) || shape[0] === 71 ? 0 : 1,
+  ),
+);
+
 const labels = [2, 0, 4];
 const targets = ref.randomArray([3, 5], ref.seededRandom(1), { low: 0, high: 1 });
 const scalar = (value: number) => ref.array([], [value]);
@@ -552,6 +563,7 @@ const layerRows = [
     0,
   ),
   ...reductionRows,
+  ...normRows,
   row(
     'sum over an empty axis',
     one((x) => engine.sum(x, [1])),
@@ -1010,6 +1022,23 @@ test('operations: argmax', async (t) => {
   }
 });
 
+test('operations: a norm of 0 or of infinity divides as a normal number would', async (t) => {
+  const on = await device();
+  const [tiny, inf] = [2 ** -130, Number.POSITIVE_INFINITY];
+  for (const [numbers, expected] of [
+    [[0, 0, 0], (y: number[]) => y.every((value) => value === 0)],
+    [[tiny, 0, -tiny], (y: number[]) => y[1] === 0 && y.every((value) => Math.abs(value) <= 2 ** -4)],
+    [[1, inf, 0], (y: number[]) => y[1] === inf && y[2] === 0 && Math.abs(y[0]!) < 2 ** -120],
+  ] as const) {
+    const x = tensor(on, numbers, [3]);
+    const one = await values32(scope(() => engine.divideByMaxNorm(x)));
+    t.ok(expected(one), `[${numbers}]: ${one}`);
+    const recorded = await values32(scope(() => engine.vjp(engine.divideByMaxNorm, [x]).value));
+    t.ok(expected(recorded), `[${numbers}], recorded: ${recorded}`);
+    x.dispose();
+  }
+});
+
 test('operations: select and its derivative', async (t) => {
   const on = await device();
   const select = (x: Tensor) => engine.select(x, indexTensor(x.device, [2, 0], [2]), 1);
@@ -1123,6 +1152,8 @@ test('operations: NaN wins wherever it stands', async (t) => {
     ['maxPool2d by index', (x) => engine.maxPool2d(square(x), { kernel: [2, 2], stride: [1, 5] })],
     ['sum', (x) => engine.sum(x)],
     ['avgPool2d', (x) => engine.avgPool2d(square(x), { kernel: [2, 2] })],
+    ['divideByMaxNorm', engine.divideByMaxNorm],
+    ['divideByMaxNorm of many', (x) => engine.divideByMaxNorm(engine.broadcastTo(x, [500, 4]))],
   ];
   for (const at of [0, 1, 3]) {
     for (const [i, nan] of nans.entries()) {
