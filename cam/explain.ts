@@ -187,7 +187,6 @@ async function explainOne(
   const started = performance.now();
   const context = {
     target,
-    isLogit: options.target === undefined,
     classIndex,
     ...(report && { progress: (share: number) => report(method.name, share) }),
   };

@@ -2,6 +2,7 @@
 // function of A. Every method works on this; several methods, classes and targets of one image share it.
 
 import {
+  grad,
   logSoftmax,
   narrow,
   neg,
@@ -15,7 +16,6 @@ import {
   type Tensor,
   tensor,
   unowned,
-  valueAndGrad,
   vjp,
 } from '../engine/index.ts';
 import { boundary, INPUT, nodeOf } from '../models/graph.ts';
@@ -102,13 +102,15 @@ export function observe(network: Network, input: Tensor, layer: string = network
 }
 
 /** What is explained: a scalar for each row of logits [N, classes] -> [N], made of differentiable operations. */
-export type Target = (logits: Tensor) => Tensor;
+export interface Target {
+  (logits: Tensor): Tensor;
+  /** The class, where it is that class's logit: its gradient is known, and methods may have it cheaper than all logits. */
+  readonly logitOf?: number;
+}
 
 /** The logit of a class; the default of every method. */
-export const logitTarget =
-  (index: number): Target =>
-  (logits) =>
-    reshape(narrow(logits, 1, index, 1), [-1]);
+export const logitTarget = (index: number): Target =>
+  Object.assign((logits: Tensor) => reshape(narrow(logits, 1, index, 1), [-1]), { logitOf: index });
 
 /** The log-probability of a class: under softmax, or under the sigmoid where classes are independent. */
 export const logProbabilityTarget =
@@ -131,11 +133,12 @@ export function probabilityOf(network: Network, logits: Float32Array, index: num
 
 /** dS/dA [1, K, h, w] of a target S at the observed feature map; the observation's own, freed with it. */
 export function gradientOf(observation: Observation, target: Target): Tensor {
-  const [gradient] = observation.once(target, () => {
-    const at = stopGradient(observation.logits);
-    const { gradients } = valueAndGrad((logits) => sum(target(logits)), [at]);
-    return [observation.pullback(gradients[0]!)];
-  });
+  const { logits, pullback, once } = observation;
+  const atLogits = () =>
+    target.logitOf === undefined
+      ? grad((z) => sum(target(z)))(stopGradient(logits))
+      : oneHotRows(logits, target.logitOf, 1, logits.shape.slice(1));
+  const [gradient] = once(target, () => [pullback(atLogits())]);
   return gradient!;
 }
 
