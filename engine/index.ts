@@ -22,4 +22,14 @@ export * from './ops/pool.ts';
 export * from './ops/reduce.ts';
 export * from './ops/resample.ts';
 export * from './ops/softmax.ts';
-export { indexTensor, placeholder, type Shape, scope, sizeOf, Tensor, tensor, unowned } from './tensor.ts';
+export {
+  indexTensor,
+  placeholder,
+  type Shape,
+  scope,
+  sizeOf,
+  Tensor,
+  tensor,
+  toHost,
+  unowned,
+} from './tensor.ts';
