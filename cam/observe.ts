@@ -22,8 +22,9 @@ import { boundary, INPUT, nodeOf } from '../models/graph.ts';
 import type { Network } from '../models/network.ts';
 import { run } from '../models/run.ts';
 import { isChannelsLast } from '../models/target-layer.ts';
+import { worthKeeping } from './behind.ts';
 import { LayerError } from './errors.ts';
-import { type FeatureMapView, viewOf } from './view.ts';
+import { type FeatureMapView, itself, viewOf } from './view.ts';
 
 export interface Observation {
   readonly network: Network;
@@ -35,6 +36,8 @@ export interface Observation {
   readonly featureMap: Tensor;
   /** The layer's own output, and what skips past it on the way to the logits, by name. */
   readonly values: ReadonlyMap<string, Tensor>;
+  /** Of what comes next, what ablation would otherwise compute again, by name; see `worthKeeping`. */
+  readonly behind: ReadonlyMap<string, Tensor>;
   /** How the layer's output holds the feature map: as it is, with its channels last, or as tokens. */
   readonly view: FeatureMapView;
   /** [1, classes] */
@@ -71,9 +74,19 @@ export function observe(network: Network, input: Tensor, layer: string = network
       );
     }
     const featureMap = view.toMap(own);
-    const tail = (a: Tensor) => logitsOf(new Map([...values, [layer, view.fromMap(a)]]));
-    const { value, pullback } = vjp(tail, [featureMap]);
-    return { values, view, featureMap, logits: value, tail, pullback };
+    const known = (a: Tensor) => new Map([...values, [layer, view.fromMap(a)]]);
+    const tail = (a: Tensor) => logitsOf(known(a));
+    const names = view === itself ? worthKeeping(graph, layer) : [];
+    let behind = new Map<string, Tensor>();
+    const { value, pullback } = vjp(
+      (a) => {
+        const passed = run(network, known(a), [graph.output, ...names]);
+        behind = new Map(names.map((name) => [name, stopGradient(passed.get(name)!)]));
+        return passed.get(graph.output)!;
+      },
+      [featureMap],
+    );
+    return { values, behind, view, featureMap, logits: value, tail, pullback };
   });
   const shared = new Map<unknown, readonly Tensor[]>();
   return {
@@ -82,6 +95,7 @@ export function observe(network: Network, input: Tensor, layer: string = network
     input,
     featureMap: kept.featureMap,
     values: kept.values,
+    behind: kept.behind,
     view: kept.view,
     logits: kept.logits,
     tail: kept.tail,
@@ -96,6 +110,7 @@ export function observe(network: Network, input: Tensor, layer: string = network
       for (const made of [...shared.values()].flat()) made.dispose();
       kept.logits.dispose();
       kept.featureMap.dispose();
+      for (const value of kept.behind.values()) value.dispose();
       for (const [name, value] of kept.values) if (name !== INPUT) value.dispose();
     },
   };

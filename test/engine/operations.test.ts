@@ -531,6 +531,19 @@ const reductionRows = reductions.flatMap(([shape, axes]) =>
   ),
 );
 
+const planeDotRow = (a: readonly number[], b: readonly number[]) =>
+  row(
+    `planeDot [${a}] and [${b}]`,
+    (x, y) => engine.planeDot(x!, y!),
+    (x, y) =>
+      ref.sum(
+        ref.binary.mul(x!, y!),
+        a.map((_, axis) => axis).filter((axis) => axis > 1),
+      ),
+    [[a], [b]],
+    3,
+  );
+
 /** Few numbers, and as many as are folded once and twice. */
 const normRows = [[1], [2, 3], [17], [1031], [71, 73]].map((shape) =>
   row(
@@ -564,6 +577,10 @@ const layerRows = [
   ),
   ...reductionRows,
   ...normRows,
+  planeDotRow([2, 3, 5], [2, 3, 5]),
+  planeDotRow([4, 3, 2, 3], [1, 3, 2, 3]),
+  planeDotRow([1, 2, 1], [1, 2, 1]),
+  planeDotRow([3, 2], [1, 2]),
   row(
     'sum over an empty axis',
     one((x) => engine.sum(x, [1])),
