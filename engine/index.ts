@@ -11,6 +11,7 @@ export {
   type Variant,
 } from './device.ts';
 export * from './errors.ts';
+export { alphaWeights } from './ops/alpha.ts';
 export { broadcastShape } from './ops/axes.ts';
 export * from './ops/conv.ts';
 export * from './ops/elementwise.ts';

@@ -51,6 +51,7 @@ const table: Readonly<Record<string, URL | readonly URL[]>> = {
   matmulNaive: [new URL('./matmul/matmul-naive.wgsl', import.meta.url), nan],
   matmulTiled: [new URL('./matmul/matmul-tiled.wgsl', import.meta.url), nan],
   mask: new URL('./mask/mask.wgsl', import.meta.url),
+  alphaWeights: [new URL('./alpha/alpha-weights.wgsl', import.meta.url), nan],
 };
 
 /** The files of each kernel; its text is theirs, one after the other. */
