@@ -101,9 +101,10 @@ async function bytesOf(x: Tensor): Promise<ArrayBuffer> {
  * live, so that `data()` need not wait again.
  */
 export async function toHost(tensors: readonly Tensor[]): Promise<void> {
-  const [first] = tensors;
+  const unknown = tensors.filter(({ storage }) => storage.host?.bytes === undefined);
+  const [first] = unknown;
   if (first === undefined) return;
-  const pieces = tensors.map(piece);
+  const pieces = unknown.map(piece);
   // In place before the wait: a storage that is written meanwhile forgets it.
   const hosts = pieces.map(({ storage }) => {
     storage.host ??= {};

@@ -2,6 +2,7 @@
 
 import { basename, extname, join } from 'node:path';
 import {
+  type ClassIndex,
   disposeExplanation,
   type Explanation,
   explain,
@@ -38,7 +39,7 @@ export interface Request {
 /** What of a class can be explained. */
 export const targets = {
   logit: logitTarget,
-  'log-probability': (index: number, { probabilities }: Network) =>
+  'log-probability': (index: ClassIndex, { probabilities }: Network) =>
     logProbabilityTarget(index, probabilities),
 };
 

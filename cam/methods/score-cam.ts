@@ -14,6 +14,7 @@ import {
   add,
   affine,
   concat,
+  gather,
   greater,
   maskImages,
   max,
@@ -37,7 +38,7 @@ type Scorer = (observation: Observation, context: MethodContext) => (logits: Ten
 const probability: Scorer =
   ({ network }, { classIndex }) =>
   (logits) =>
-    reshape(narrow(probabilities(network, logits), 1, classIndex, 1), [-1]);
+    reshape(gather(probabilities(network, logits), classIndex, 1), [-1]);
 
 const targetItself: Scorer =
   (_, { target }) =>
@@ -74,6 +75,7 @@ const scoreCamBy = (name: string, title: string, scorer: Scorer): Method => ({
   name,
   title,
   relu: true,
+  isLong: true,
   explain(observation, context) {
     const [logits, varies] = maskedLogits(observation, context) as [Tensor, Tensor];
     const f = scorer(observation, context)(logits);
@@ -93,6 +95,7 @@ export const scoreCamAuthors: Method = {
   name: 'score-cam-authors',
   title: "Score-CAM (authors' code)",
   relu: true,
+  isLong: true,
   explain(observation, context) {
     const [logits, varies] = maskedLogits(observation, context) as [Tensor, Tensor];
     const f = probability(observation, context)(logits);
