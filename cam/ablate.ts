@@ -4,7 +4,7 @@
 // stand at most layers that treat each channel alone (ReLU, pooling). So the N versions of that layer's output are its
 // one output minus what each channel contributes to it: no N convolutions. Only what comes after is run N times.
 
-import { affine, gather, mul, reshape, sub, type Tensor } from '../engine/index.ts';
+import { affine, mul, narrow, reshape, sub, type Tensor } from '../engine/index.ts';
 import {
   type ChannelRange,
   evaluate,
@@ -15,7 +15,7 @@ import {
   read,
 } from '../models/graph.ts';
 import { CHANNELWISE, linearBehind } from './behind.ts';
-import { type ClassIndex, indexOn, type Observation, oneHotRows } from './observe.ts';
+import { type Observation, oneHotRows } from './observe.ts';
 import { itself } from './view.ts';
 
 /** Layers that give the same elements in another shape. */
@@ -25,7 +25,7 @@ const VIEWS = new Set(['flatten', 'reshape', 'squeeze', 'dropout', 'identity']);
 type Part = Pick<Runnable, 'parameters'> & Pick<Observation, 'behind'> & { readonly output: string };
 
 /** The last layer cut down to one class, where that layer's outputs are the classes. */
-function oneClass({ network, layer, logits, behind }: Observation, index: ClassIndex): Part | undefined {
+function oneClass({ network, layer, logits, behind }: Observation, index: number): Part | undefined {
   const { graph, parameters } = network;
   /** Backwards through nodes of some kinds, not beyond the feature map. */
   const back = (from: GraphNode, kinds: ReadonlySet<string>): GraphNode =>
@@ -34,17 +34,15 @@ function oneClass({ network, layer, logits, behind }: Observation, index: ClassI
   const node = back(last, CHANNELWISE);
   const gives = node.contributions && node.name !== layer ? node.parameters.weight!.shape[0] : undefined;
   if (gives !== logits.size) return undefined;
-  const at = indexOn(logits.device, index);
-  const cut = (x: Tensor, axis: number) => gather(x, at, axis);
   const known = behind.get(node.name);
   // Where its value is known the layer is not run, and only what its channels contribute is asked for.
   const own = Object.entries(node.parameters)
     .filter(([short]) => known === undefined || short === 'weight')
-    .map(([, { key }]) => [key, cut(parameters.get(key)!, 0)] as const);
+    .map(([, { key }]) => [key, narrow(parameters.get(key)!, 0, index, 1)] as const);
   return {
     parameters: new Map([...parameters, ...own]),
     output: last.name,
-    behind: known ? new Map([...behind, [node.name, cut(known, 1)]]) : behind,
+    behind: known ? new Map([...behind, [node.name, narrow(known, 1, index, 1)]]) : behind,
   };
 }
 
@@ -56,7 +54,7 @@ export type AblatedLogits = (range: ChannelRange) => Tensor;
  * that class's logit alone, so that a classifier of a thousand classes is not computed for one; undefined where the
  * network's last layer does not allow that.
  */
-export function ablation(observation: Observation, index?: ClassIndex): AblatedLogits | undefined {
+export function ablation(observation: Observation, index?: number): AblatedLogits | undefined {
   const { network, layer, featureMap, values, view, behind } = observation;
   const { graph } = network;
   const whole: Part = { parameters: network.parameters, output: graph.output, behind };

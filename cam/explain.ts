@@ -1,9 +1,7 @@
 // The front door: an image's input tensor, some methods, some classes -> explanations.
 
 import {
-  argmax,
   concat,
-  indexTensor,
   narrow,
   notFinite,
   relu,
@@ -22,14 +20,7 @@ import { cam } from './methods/cam.ts';
 import { gradCam } from './methods/grad-cam.ts';
 import { gradCamPlusPlus, gradCamPlusPlusTrue } from './methods/grad-cam-plus-plus.ts';
 import { scoreCam, scoreCamAuthors, scoreCamLogit } from './methods/score-cam.ts';
-import {
-  type ClassIndex,
-  logitTarget,
-  type Observation,
-  observe,
-  probabilityOf,
-  type Target,
-} from './observe.ts';
+import { logitTarget, type Observation, observe, probabilityOf, type Target } from './observe.ts';
 
 /** Every method by its name. */
 export const methods: ReadonlyMap<string, Method> = new Map(
@@ -69,7 +60,7 @@ export interface ExplainOptions {
   /** Target layer; the network's own when left out. */
   readonly layer?: string;
   /** What is explained, given the class; its logit when left out. */
-  readonly target?: (classIndex: ClassIndex) => Target;
+  readonly target?: (classIndex: number) => Target;
   /** Keep negative evidence: no ReLU. */
   readonly signed?: boolean;
   /** Called as slow methods go on. */
@@ -96,7 +87,7 @@ export interface Explanation {
   readonly weights: Tensor | undefined;
   /** What a reader of the map should know: that it is zero everywhere, that a denominator vanished. */
   readonly notes: readonly string[];
-  /** Wall time of the method, the device's work included; of one method alone, the forward pass too. */
+  /** Wall time of the method, the device's work included. */
   readonly milliseconds: number;
 }
 
@@ -110,27 +101,31 @@ export async function explain(
   options: ExplainOptions = {},
 ): Promise<Explanation[]> {
   const chosen = (options.methods ?? defaultMethods).map(methodOf);
-  const given = options.classes?.map((wanted) => findClass(network, wanted));
   const observation = observe(network, input, options.layer);
-  const classes: Tensor[] = [];
-  const out: Explanation[] = [];
   try {
-    const { logits } = observation;
-    classes.push(...(given?.map((i) => indexTensor(logits.device, [i], [1])) ?? [argmax(logits, 1)]));
-    // One map that is soon made is read together with the logits. Otherwise they come first: what is wrong with them
-    // should be known before much is computed, and the forward pass is not to count as the first method's time.
-    const isShort = classes.length * chosen.length === 1 && !chosen[0]!.isLong;
-    if (!isShort) await finiteLogits(observation);
-    for (const index of classes) {
-      const target = (options.target ?? logitTarget)(index);
-      for (const method of chosen) out.push(await explainOne(observation, method, index, target, options));
+    const logits = await finiteLogits(observation);
+    const predicted = logits.indexOf(Math.max(...logits));
+    const classes = options.classes?.map((wanted) => findClass(network, wanted)) ?? [predicted];
+    const out: Explanation[] = [];
+    try {
+      for (const index of classes) {
+        const target = (options.target ?? logitTarget)(index);
+        const logit = logits[index]!;
+        const ofClass = {
+          classIndex: index,
+          className: network.classes[index]!,
+          logit,
+          probability: probabilityOf(network, logits, index),
+        };
+        for (const method of chosen)
+          out.push(await explainOne(observation, method, ofClass, target, options));
+      }
+    } catch (error) {
+      for (const explanation of out) disposeExplanation(explanation);
+      throw error;
     }
     return out;
-  } catch (error) {
-    for (const explanation of out) disposeExplanation(explanation);
-    throw error;
   } finally {
-    for (const index of classes) index.dispose();
     observation.dispose();
   }
 }
@@ -195,16 +190,17 @@ async function refuseNotFinite({ input, featureMap, logits, layer }: Observation
 async function explainOne(
   observation: Observation,
   method: Method,
-  index: Tensor,
+  ofClass: Pick<Explanation, 'classIndex' | 'className' | 'logit' | 'probability'>,
   target: Target,
   options: ExplainOptions,
 ): Promise<Explanation> {
-  const { input, layer, network } = observation;
+  const { input, layer } = observation;
+  const { classIndex } = ofClass;
   const report = options.progress;
   const started = performance.now();
   const context = {
     target,
-    classIndex: index,
+    classIndex,
     ...(report && { progress: (share: number) => report(method.name, share) }),
   };
   const { weights, map: raw, caveat } = scope(() => method.explain(observation, context));
@@ -215,48 +211,34 @@ async function explainOne(
     return { map: method.relu ? shown : signed, upsampled: normaliseMap(upsampleMap(shown, size)) };
   });
   const made = [map, upsampled, ...(weights ? [weights] : [])];
-  const read = [raw, ...(caveat ? [caveat.count] : [])];
-  try {
-    await toHost([observation.logits, index, ...made, ...read]);
-    const logits = await finiteLogits(observation);
-    const classIndex = (await index.indices())[0]!;
-    const values = await raw.data();
-    refuseLost(values, method.name, `class ${classIndex} at "${layer}"`);
-    const [count = 0] = (await caveat?.count.data()) ?? [];
-    const isBlank = values.every((value) => value === 0 || (value < 0 && !options.signed));
-    return {
-      method: method.name,
-      layer,
-      classIndex,
-      className: network.classes[classIndex]!,
-      logit: logits[classIndex]!,
-      probability: probabilityOf(network, logits, classIndex),
-      map,
-      upsampled,
-      weights,
-      notes: [
-        ...(caveat && count > 0 ? [caveat.say(count)] : []),
-        ...(isBlank ? [options.signed ? NOTHING : NOTHING_POSITIVE] : []),
-      ],
-      milliseconds: performance.now() - started,
-    };
-  } catch (error) {
+  await toHost([raw, ...made, ...(caveat ? [caveat.count] : [])]);
+  const values = await raw.data();
+  const [count = 0] = (await caveat?.count.data()) ?? [];
+  raw.dispose();
+  caveat?.count.dispose();
+  const lost = values.reduce((n, value) => n + Number(!Number.isFinite(value)), 0);
+  if (lost > 0) {
     for (const tensor of made) tensor.dispose();
-    throw error;
-  } finally {
-    for (const tensor of read) tensor.dispose();
+    throw new NotFiniteError(
+      `${method.name}: ${lost} of ${values.length} numbers of the map of class ${classIndex} at "${layer}" are NaN or ` +
+        'infinite, though the logits are finite: a derivative or a difference overflows there; choose another ' +
+        'layer, method or target',
+    );
   }
-}
-
-/** A NotFiniteError where a map is not finite, though the logits are. */
-function refuseLost(map: Float32Array, method: string, of: string): void {
-  const lost = map.reduce((n, value) => n + Number(!Number.isFinite(value)), 0);
-  if (lost === 0) return;
-  throw new NotFiniteError(
-    `${method}: ${lost} of ${map.length} numbers of the map of ${of} are NaN or ` +
-      'infinite, though the logits are finite: a derivative or a difference overflows there; choose another ' +
-      'layer, method or target',
-  );
+  const isBlank = values.every((value) => value === 0 || (value < 0 && !options.signed));
+  return {
+    method: method.name,
+    layer,
+    ...ofClass,
+    map,
+    upsampled,
+    weights,
+    notes: [
+      ...(caveat && count > 0 ? [caveat.say(count)] : []),
+      ...(isBlank ? [options.signed ? NOTHING : NOTHING_POSITIVE] : []),
+    ],
+    milliseconds: performance.now() - started,
+  };
 }
 
 const NOTHING = 'the map is zero everywhere';

@@ -6,7 +6,6 @@ export type { Method, MethodContext, MethodResult } from './method.ts';
 export { type Head, recogniseHead } from './methods/cam.ts';
 export { closedFormAlpha } from './methods/grad-cam-plus-plus.ts';
 export {
-  type ClassIndex,
   gradientOf,
   logitTarget,
   logProbabilityTarget,

@@ -7,8 +7,8 @@ import type { Observation, Target } from './observe.ts';
 export interface MethodContext {
   /** S: what is explained. */
   readonly target: Target;
-  /** The class that is explained [1], u32; CAM and Score-CAM need it by itself. */
-  readonly classIndex: Tensor;
+  /** The class that is explained; CAM and Score-CAM need it by itself. */
+  readonly classIndex: number;
   /** Called as the work goes on, with the share done, 0 to 1. */
   readonly progress?: (share: number) => void;
 }
@@ -28,8 +28,6 @@ export interface Method {
   readonly title: string;
   /** Whether its paper cuts the map off at zero. */
   readonly relu: boolean;
-  /** Whether it runs the network or its tail again and again: what is wrong with the logits should be known before. */
-  readonly isLong?: true;
   readonly explain: (observation: Observation, context: MethodContext) => MethodResult;
 }
 

@@ -2,19 +2,15 @@
 // function of A. Every method works on this; several methods, classes and targets of one image share it.
 
 import {
-  type Device,
-  full,
-  gather,
   grad,
-  indexTensor,
   logSoftmax,
+  narrow,
   neg,
   reshape,
   scope,
   sigmoid,
   softmax,
   softplus,
-  spread,
   stopGradient,
   sum,
   type Tensor,
@@ -120,29 +116,20 @@ export function observe(network: Network, input: Tensor, layer: string = network
   };
 }
 
-/** A class by its index, or by a tensor of it [1], u32, which may have been found on the device and not been read. */
-export type ClassIndex = number | Tensor;
-
-/** The same as a tensor. */
-export const indexOn = (device: Device, index: ClassIndex): Tensor =>
-  typeof index === 'number' ? indexTensor(device, [index], [1]) : index;
-
 /** What is explained: a scalar for each row of logits [N, classes] -> [N], made of differentiable operations. */
 export interface Target {
   (logits: Tensor): Tensor;
   /** The class, where it is that class's logit: its gradient is known, and methods may have it cheaper than all logits. */
-  readonly logitOf?: ClassIndex;
+  readonly logitOf?: number;
 }
 
 /** The logit of a class; the default of every method. */
-export const logitTarget = (index: ClassIndex): Target =>
-  Object.assign((logits: Tensor) => reshape(gather(logits, indexOn(logits.device, index), 1), [-1]), {
-    logitOf: index,
-  });
+export const logitTarget = (index: number): Target =>
+  Object.assign((logits: Tensor) => reshape(narrow(logits, 1, index, 1), [-1]), { logitOf: index });
 
 /** The log-probability of a class: under softmax, or under the sigmoid where classes are independent. */
 export const logProbabilityTarget =
-  (index: ClassIndex, kind: Network['probabilities'] = 'softmax'): Target =>
+  (index: number, kind: Network['probabilities'] = 'softmax'): Target =>
   (logits) => {
     if (kind === 'softmax') return logitTarget(index)(logSoftmax(logits, 1));
     return neg(softplus(neg(logitTarget(index)(logits)))); // log 1 / (1 + e^-z)
@@ -162,12 +149,11 @@ export function probabilityOf(network: Network, logits: Float32Array, index: num
 /** dS/dA [1, K, h, w] of a target S at the observed feature map; the observation's own, freed with it. */
 export function gradientOf(observation: Observation, target: Target): Tensor {
   const { logits, pullback, once } = observation;
-  const { device } = logits;
-  const [gradient] = once(target, () => {
-    const { logitOf } = target;
-    if (logitOf === undefined) return [pullback(grad((z) => sum(target(z)))(stopGradient(logits)))];
-    return [pullback(spread(full(device, [1], 1), indexOn(device, logitOf), 1, logits.shape[1]!))];
-  });
+  const atLogits = () =>
+    target.logitOf === undefined
+      ? grad((z) => sum(target(z)))(stopGradient(logits))
+      : oneHotRows(logits, target.logitOf, 1, logits.shape.slice(1));
+  const [gradient] = once(target, () => [pullback(atLogits())]);
   return gradient!;
 }
 

@@ -101,10 +101,9 @@ async function bytesOf(x: Tensor): Promise<ArrayBuffer> {
  * live, so that `data()` need not wait again.
  */
 export async function toHost(tensors: readonly Tensor[]): Promise<void> {
-  const unknown = tensors.filter(({ storage }) => storage.host?.bytes === undefined);
-  const [first] = unknown;
+  const [first] = tensors;
   if (first === undefined) return;
-  const pieces = unknown.map(piece);
+  const pieces = tensors.map(piece);
   // In place before the wait: a storage that is written meanwhile forgets it.
   const hosts = pieces.map(({ storage }) => {
     storage.host ??= {};

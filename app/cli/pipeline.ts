@@ -2,7 +2,6 @@
 
 import { basename, extname, join } from 'node:path';
 import {
-  type ClassIndex,
   disposeExplanation,
   type Explanation,
   explain,
@@ -39,7 +38,7 @@ export interface Request {
 /** What of a class can be explained. */
 export const targets = {
   logit: logitTarget,
-  'log-probability': (index: ClassIndex, { probabilities }: Network) =>
+  'log-probability': (index: number, { probabilities }: Network) =>
     logProbabilityTarget(index, probabilities),
 };
 

@@ -5,7 +5,7 @@
 // with w^c the classifier's weights of class c behind global average pooling. No ReLU, no bias. Where the head is a 1x1
 // convolution followed by pooling, the class's own channel is the map, with its bias and its activation.
 
-import { gather, reshape, type Tensor } from '../../engine/index.ts';
+import { gather, indexTensor, narrow, reshape, type Tensor } from '../../engine/index.ts';
 import { type Graph, type GraphNode, nodeOf } from '../../models/graph.ts';
 import { run } from '../../models/run.ts';
 import { LayerError } from '../errors.ts';
@@ -81,10 +81,11 @@ export const cam: Method = {
       throw new LayerError(`CAM explains the layer before the head, "${head.featureMap}", not "${layer}"`);
     }
     const w = network.parameters.get(head.weight)!;
-    const weights = reshape(gather(w, classIndex, 0), [-1]); // w^c, [K]
+    const row = gather(w, indexTensor(w.device, [classIndex], [1]), 0);
+    const weights = reshape(row, [-1]); // w^c, [K]
     if (head.kind === 'linear') return { weights, map: weightedSum(weights, featureMap) };
     const known = new Map<string, Tensor>([[layer, featureMap]]);
     const channels = run(network, known, [head.node]).get(head.node)!;
-    return { weights, map: reshape(gather(channels, classIndex, 1), channels.shape.slice(2)) };
+    return { weights, map: reshape(narrow(channels, 1, classIndex, 1), channels.shape.slice(2)) };
   },
 };

@@ -100,7 +100,6 @@ export const gradCamPlusPlusTrue: Method = {
   name: 'grad-cam++-true',
   title: 'Grad-CAM++ (true derivatives)',
   relu: true,
-  isLong: true,
   explain(observation, context) {
     const { featureMap } = observation;
     const [, channels, h, w] = featureMap.shape as [number, number, number, number];

@@ -14,7 +14,6 @@ import {
   add,
   affine,
   concat,
-  gather,
   greater,
   maskImages,
   max,
@@ -38,7 +37,7 @@ type Scorer = (observation: Observation, context: MethodContext) => (logits: Ten
 const probability: Scorer =
   ({ network }, { classIndex }) =>
   (logits) =>
-    reshape(gather(probabilities(network, logits), classIndex, 1), [-1]);
+    reshape(narrow(probabilities(network, logits), 1, classIndex, 1), [-1]);
 
 const targetItself: Scorer =
   (_, { target }) =>
@@ -74,7 +73,6 @@ const scoreCamBy = (name: string, title: string, scorer: Scorer): Method => ({
   name,
   title,
   relu: true,
-  isLong: true,
   explain(observation, context) {
     const [logits, varies] = maskedLogits(observation, context) as [Tensor, Tensor];
     const f = scorer(observation, context)(logits);
@@ -94,7 +92,6 @@ export const scoreCamAuthors: Method = {
   name: 'score-cam-authors',
   title: "Score-CAM (authors' code)",
   relu: true,
-  isLong: true,
   explain(observation, context) {
     const [logits, varies] = maskedLogits(observation, context) as [Tensor, Tensor];
     const f = probability(observation, context)(logits);

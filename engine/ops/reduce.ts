@@ -94,10 +94,6 @@ const spreadAlong: Operation<{ axis: number; n: number }> = {
   vjp: (d, { inputs: [, indices], attributes: { axis } }) => [apply(selectAlong, [d, indices!], { axis })],
 };
 
-/** Its adjoint: the elements d [.., ..] at their indices along an axis of n, zeros elsewhere. */
-export const spread = (d: Tensor, indices: Tensor, axis: number, n: number): Tensor =>
-  apply(spreadAlong, [d, indices], { axis, n });
-
 /** The chosen element of each line along `axis`: x [.., n, ..], u32 indices without that axis. */
 export const select = (x: Tensor, indices: Tensor, axis: number): Tensor =>
   apply(selectAlong, [x, indices], { axis: axisOf('select', x.shape, axis) });

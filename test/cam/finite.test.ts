@@ -68,9 +68,6 @@ test('what is not finite is refused, and leaves nothing behind', async (t) => {
   for (const [value, at] of broken) {
     const message = /explain: 1 of 144 numbers of the input are NaN or infinite; check how/;
     rows.push([`${value} at ${at}`, plain, await image(at, value), {}, message]);
-    // Alone a method is read together with the logits.
-    const alone = { methods: ['grad-cam'], classes: undefined };
-    rows.push([`${value} at ${at}, one method`, plain, await image(at, value), alone, message]);
   }
   for (const [about, network, x, options, message] of rows) {
     const { memory } = network.device;

@@ -360,33 +360,6 @@ test('ten thousand explanations leave no memory behind, and an unknown method, c
   t.equal(memory.liveBytes, before, 'live bytes after errors');
 });
 
-test('a method alone says what it does among others, of the class that is predicted or named', async (t) => {
-  const network = randomNetwork(await device(), graphs.gapLinear);
-  const x = await image(8, 6, 3);
-  const { memory } = network.device;
-  const methods = [...allMethods.keys()];
-  const logits = await observe(network, x).logits.data();
-  const best = logits.indexOf(Math.max(...logits));
-  for (const classes of [undefined, [best], [(best + 1) % 5]]) {
-    const options = { ...(classes && { classes }) };
-    const together = await explain(network, x, { methods, ...options });
-    for (const [i, method] of methods.entries()) {
-      const before = memory.liveBytes;
-      const [alone] = await explain(network, x, { methods: [method], ...options });
-      const among = together[i]!;
-      t.equal(alone!.classIndex, classes?.[0] ?? best, `${method}: class`);
-      t.equal(alone!.className, network.classes[alone!.classIndex], 'its name');
-      t.equal(alone!.logit, logits[alone!.classIndex], 'its logit');
-      t.equal(alone!.probability, among.probability, 'its probability');
-      t.deepEqual(await alone!.map.data(), await among.map.data(), 'map');
-      t.deepEqual(await alone!.upsampled.data(), await among.upsampled.data(), 'picture');
-      disposeExplanation(alone!);
-      t.equal(memory.liveBytes, before, 'live bytes');
-    }
-    for (const e of together) disposeExplanation(e);
-  }
-});
-
 test('a batch of images is explained as each of them alone', async (t) => {
   const network = randomNetwork(await device(), graphs.gapLinear);
   const images = [await image(8, 6, 1), await image(8, 6, 2)];
