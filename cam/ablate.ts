@@ -8,48 +8,24 @@ import { affine, mul, narrow, reshape, sub, type Tensor } from '../engine/index.
 import {
   type ChannelRange,
   evaluate,
-  type Graph,
   type GraphNode,
   nodeOf,
   parametersOf,
   type Runnable,
   read,
 } from '../models/graph.ts';
+import { CHANNELWISE, linearBehind } from './behind.ts';
 import { type Observation, oneHotRows } from './observe.ts';
 import { itself } from './view.ts';
-
-/** Layers that treat each channel alone, and give zeros for zeros. */
-const CHANNELWISE = new Set([
-  'relu',
-  'relu6',
-  'maxPool',
-  'avgPool',
-  'globalAvgPool',
-  'flatten',
-  'dropout',
-  'identity',
-]);
-
-/** Nodes behind a layer, through layers of one input that treat each channel alone: those, and what ends them. */
-function behind(graph: Graph, layer: string): { readonly carriers: string[]; readonly ends: GraphNode[] } {
-  const carriers = [layer];
-  const ends: GraphNode[] = [];
-  for (const node of graph.nodes) {
-    if (node.inputs.length !== 1 || !carriers.includes(node.inputs[0]!)) continue;
-    if (CHANNELWISE.has(node.kind)) carriers.push(node.name);
-    else ends.push(node);
-  }
-  return { carriers, ends };
-}
 
 /** Layers that give the same elements in another shape. */
 const VIEWS = new Set(['flatten', 'reshape', 'squeeze', 'dropout', 'identity']);
 
-/** What of a network is run: up to a node, with these parameters. */
-type Part = Pick<Runnable, 'parameters'> & { readonly output: string };
+/** What of a network is run: up to a node, with these parameters, and with these values that are known already. */
+type Part = Pick<Runnable, 'parameters'> & Pick<Observation, 'behind'> & { readonly output: string };
 
 /** The last layer cut down to one class, where that layer's outputs are the classes. */
-function oneClass({ network, layer, logits }: Observation, index: number): Part | undefined {
+function oneClass({ network, layer, logits, behind }: Observation, index: number): Part | undefined {
   const { graph, parameters } = network;
   /** Backwards through nodes of some kinds, not beyond the feature map. */
   const back = (from: GraphNode, kinds: ReadonlySet<string>): GraphNode =>
@@ -58,10 +34,16 @@ function oneClass({ network, layer, logits }: Observation, index: number): Part 
   const node = back(last, CHANNELWISE);
   const gives = node.contributions && node.name !== layer ? node.parameters.weight!.shape[0] : undefined;
   if (gives !== logits.size) return undefined;
-  const own = Object.values(node.parameters).map(
-    ({ key }) => [key, narrow(parameters.get(key)!, 0, index, 1)] as const,
-  );
-  return { parameters: new Map([...parameters, ...own]), output: last.name };
+  const known = behind.get(node.name);
+  // Where its value is known the layer is not run, and only what its channels contribute is asked for.
+  const own = Object.entries(node.parameters)
+    .filter(([short]) => known === undefined || short === 'weight')
+    .map(([, { key }]) => [key, narrow(parameters.get(key)!, 0, index, 1)] as const);
+  return {
+    parameters: new Map([...parameters, ...own]),
+    output: last.name,
+    behind: known ? new Map([...behind, [node.name, narrow(known, 1, index, 1)]]) : behind,
+  };
 }
 
 /** Logits [count, classes], or [count, 1] of one class, perhaps as an image of one pixel, of the network without each channel of a range. */
@@ -73,17 +55,16 @@ export type AblatedLogits = (range: ChannelRange) => Tensor;
  * network's last layer does not allow that.
  */
 export function ablation(observation: Observation, index?: number): AblatedLogits | undefined {
-  const { network, layer, featureMap, values, view } = observation;
+  const { network, layer, featureMap, values, view, behind } = observation;
   const { graph } = network;
-  const whole: Part = { parameters: network.parameters, output: graph.output };
+  const whole: Part = { parameters: network.parameters, output: graph.output, behind };
   const part = index === undefined ? whole : oneClass(observation, index);
   if (part === undefined) return undefined;
   const { parameters, output } = part;
-  const { carriers, ends } = behind(graph, layer);
   // Among tokens a channel is no channel of the graph's: those are masked.
-  const linear = view === itself ? ends.filter((node) => node.contributions) : [];
-  const names = [...carriers, ...linear.map((node) => node.name)];
-  const before = evaluate(graph, parameters, values, names);
+  const linear = view === itself ? linearBehind(graph, layer) : [];
+  const names = linear.flatMap((node) => [node.inputs[0]!, node.name]);
+  const before = evaluate(graph, parameters, new Map([...values, ...part.behind]), names);
   const known = new Set([...values.keys(), ...linear.map((node) => node.name)]);
   const masks = read(graph, known, [output]).has(layer);
   return (range) => {

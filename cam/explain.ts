@@ -1,6 +1,16 @@
 // The front door: an image's input tensor, some methods, some classes -> explanations.
 
-import { concat, narrow, notFinite, relu, reshape, scope, sum, type Tensor } from '../engine/index.ts';
+import {
+  concat,
+  narrow,
+  notFinite,
+  relu,
+  reshape,
+  scope,
+  sum,
+  type Tensor,
+  toHost,
+} from '../engine/index.ts';
 import { classIndex as findClass, type Network } from '../models/network.ts';
 import { MethodError, NotFiniteError } from './errors.ts';
 import { normaliseMap, upsampleMap } from './map.ts';
@@ -57,7 +67,10 @@ export interface ExplainOptions {
   readonly progress?: (method: string, share: number) => void;
 }
 
-/** One method's answer for one class. The caller disposes the tensors (`disposeExplanation`). */
+/**
+ * One method's answer for one class. The caller disposes the tensors (`disposeExplanation`). Their numbers have been
+ * brought to the host, so that reading them takes no time.
+ */
 export interface Explanation {
   readonly method: string;
   readonly layer: string;
@@ -187,7 +200,6 @@ async function explainOne(
   const started = performance.now();
   const context = {
     target,
-    isLogit: options.target === undefined,
     classIndex,
     ...(report && { progress: (share: number) => report(method.name, share) }),
   };
@@ -198,13 +210,15 @@ async function explainOne(
     const size = [input.shape[2]!, input.shape[3]!] as const;
     return { map: method.relu ? shown : signed, upsampled: normaliseMap(upsampleMap(shown, size)) };
   });
+  const made = [map, upsampled, ...(weights ? [weights] : [])];
+  await toHost([raw, ...made, ...(caveat ? [caveat.count] : [])]);
   const values = await raw.data();
   const [count = 0] = (await caveat?.count.data()) ?? [];
   raw.dispose();
   caveat?.count.dispose();
   const lost = values.reduce((n, value) => n + Number(!Number.isFinite(value)), 0);
   if (lost > 0) {
-    for (const made of [map, upsampled, weights]) made?.dispose();
+    for (const tensor of made) tensor.dispose();
     throw new NotFiniteError(
       `${method.name}: ${lost} of ${values.length} numbers of the map of class ${classIndex} at "${layer}" are NaN or ` +
         'infinite, though the logits are finite: a derivative or a difference overflows there; choose another ' +

@@ -7,8 +7,6 @@ import type { Observation, Target } from './observe.ts';
 export interface MethodContext {
   /** S: what is explained. */
   readonly target: Target;
-  /** Whether S is the class's logit, which a method may have cheaper than all logits. */
-  readonly isLogit: boolean;
   /** The class that is explained; CAM and Score-CAM need it by itself. */
   readonly classIndex: number;
   /** Called as the work goes on, with the share done, 0 to 1. */

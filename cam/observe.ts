@@ -2,6 +2,7 @@
 // function of A. Every method works on this; several methods, classes and targets of one image share it.
 
 import {
+  grad,
   logSoftmax,
   narrow,
   neg,
@@ -15,15 +16,15 @@ import {
   type Tensor,
   tensor,
   unowned,
-  valueAndGrad,
   vjp,
 } from '../engine/index.ts';
 import { boundary, INPUT, nodeOf } from '../models/graph.ts';
 import type { Network } from '../models/network.ts';
 import { run } from '../models/run.ts';
 import { isChannelsLast } from '../models/target-layer.ts';
+import { worthKeeping } from './behind.ts';
 import { LayerError } from './errors.ts';
-import { type FeatureMapView, viewOf } from './view.ts';
+import { type FeatureMapView, itself, viewOf } from './view.ts';
 
 export interface Observation {
   readonly network: Network;
@@ -35,6 +36,8 @@ export interface Observation {
   readonly featureMap: Tensor;
   /** The layer's own output, and what skips past it on the way to the logits, by name. */
   readonly values: ReadonlyMap<string, Tensor>;
+  /** Of what comes next, what ablation would otherwise compute again, by name; see `worthKeeping`. */
+  readonly behind: ReadonlyMap<string, Tensor>;
   /** How the layer's output holds the feature map: as it is, with its channels last, or as tokens. */
   readonly view: FeatureMapView;
   /** [1, classes] */
@@ -71,9 +74,19 @@ export function observe(network: Network, input: Tensor, layer: string = network
       );
     }
     const featureMap = view.toMap(own);
-    const tail = (a: Tensor) => logitsOf(new Map([...values, [layer, view.fromMap(a)]]));
-    const { value, pullback } = vjp(tail, [featureMap]);
-    return { values, view, featureMap, logits: value, tail, pullback };
+    const known = (a: Tensor) => new Map([...values, [layer, view.fromMap(a)]]);
+    const tail = (a: Tensor) => logitsOf(known(a));
+    const names = view === itself ? worthKeeping(graph, layer) : [];
+    let behind = new Map<string, Tensor>();
+    const { value, pullback } = vjp(
+      (a) => {
+        const passed = run(network, known(a), [graph.output, ...names]);
+        behind = new Map(names.map((name) => [name, stopGradient(passed.get(name)!)]));
+        return passed.get(graph.output)!;
+      },
+      [featureMap],
+    );
+    return { values, behind, view, featureMap, logits: value, tail, pullback };
   });
   const shared = new Map<unknown, readonly Tensor[]>();
   return {
@@ -82,6 +95,7 @@ export function observe(network: Network, input: Tensor, layer: string = network
     input,
     featureMap: kept.featureMap,
     values: kept.values,
+    behind: kept.behind,
     view: kept.view,
     logits: kept.logits,
     tail: kept.tail,
@@ -96,19 +110,22 @@ export function observe(network: Network, input: Tensor, layer: string = network
       for (const made of [...shared.values()].flat()) made.dispose();
       kept.logits.dispose();
       kept.featureMap.dispose();
+      for (const value of kept.behind.values()) value.dispose();
       for (const [name, value] of kept.values) if (name !== INPUT) value.dispose();
     },
   };
 }
 
 /** What is explained: a scalar for each row of logits [N, classes] -> [N], made of differentiable operations. */
-export type Target = (logits: Tensor) => Tensor;
+export interface Target {
+  (logits: Tensor): Tensor;
+  /** The class, where it is that class's logit: its gradient is known, and methods may have it cheaper than all logits. */
+  readonly logitOf?: number;
+}
 
 /** The logit of a class; the default of every method. */
-export const logitTarget =
-  (index: number): Target =>
-  (logits) =>
-    reshape(narrow(logits, 1, index, 1), [-1]);
+export const logitTarget = (index: number): Target =>
+  Object.assign((logits: Tensor) => reshape(narrow(logits, 1, index, 1), [-1]), { logitOf: index });
 
 /** The log-probability of a class: under softmax, or under the sigmoid where classes are independent. */
 export const logProbabilityTarget =
@@ -131,11 +148,12 @@ export function probabilityOf(network: Network, logits: Float32Array, index: num
 
 /** dS/dA [1, K, h, w] of a target S at the observed feature map; the observation's own, freed with it. */
 export function gradientOf(observation: Observation, target: Target): Tensor {
-  const [gradient] = observation.once(target, () => {
-    const at = stopGradient(observation.logits);
-    const { gradients } = valueAndGrad((logits) => sum(target(logits)), [at]);
-    return [observation.pullback(gradients[0]!)];
-  });
+  const { logits, pullback, once } = observation;
+  const atLogits = () =>
+    target.logitOf === undefined
+      ? grad((z) => sum(target(z)))(stopGradient(logits))
+      : oneHotRows(logits, target.logitOf, 1, logits.shape.slice(1));
+  const [gradient] = once(target, () => [pullback(atLogits())]);
   return gradient!;
 }
 

@@ -296,27 +296,42 @@ export function write(
   if (data.byteLength > 0) commands.gpu.queue.writeBuffer(storage.buffer!, 0, data);
 }
 
-/** The first `bytes` of a storage, once everything recorded before has run. */
-export async function read(device: Device, storage: Storage, bytes: number): Promise<ArrayBuffer> {
+/** Some of a storage: its first `bytes`. */
+export interface Piece {
+  readonly storage: Storage;
+  readonly bytes: number;
+}
+
+/** Several storages' bytes in one go, once everything recorded before has run: a wait costs more than what is read. */
+export async function read(device: Device, pieces: readonly Piece[]): Promise<ArrayBuffer[]> {
   const { commands, name } = device;
   if (commands === undefined)
     throw new DeviceLostError('a tensor of a dry device has a shape and no numbers');
   check(commands);
-  if (bytes === 0) return new ArrayBuffer(0);
+  let size = 0;
+  const places = pieces.map(({ storage, bytes }) => {
+    const start = size;
+    size += bytes;
+    return { storage, bytes, start };
+  });
+  if (size === 0) return pieces.map(() => new ArrayBuffer(0));
   const { gpu } = commands;
-  const target = gpu.createBuffer({ size: bytes, usage: GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ });
+  const target = gpu.createBuffer({ size, usage: GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ });
   try {
     commands.pass?.end();
     commands.pass = undefined;
     commands.encoder ??= gpu.createCommandEncoder({ label: 'limelight' });
-    commands.encoder.copyBufferToBuffer(storage.buffer!, 0, target, 0, bytes);
+    for (const { storage, bytes, start } of places) {
+      if (bytes > 0) commands.encoder.copyBufferToBuffer(storage.buffer!, 0, target, start, bytes);
+    }
     submit(commands);
     await target.mapAsync(GPUMapMode.READ).catch((cause: unknown) => {
       check(commands);
       throw new KernelError(`reading from ${name} failed: ${String(cause)}`, { cause });
     });
     check(commands);
-    return target.getMappedRange().slice(0);
+    const mapped = target.getMappedRange();
+    return places.map(({ start, bytes }) => mapped.slice(start, start + bytes));
   } finally {
     target.destroy();
   }

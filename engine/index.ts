@@ -11,6 +11,7 @@ export {
   type Variant,
 } from './device.ts';
 export * from './errors.ts';
+export { alphaWeights } from './ops/alpha.ts';
 export * from './ops/attention.ts';
 export { broadcastShape } from './ops/axes.ts';
 export * from './ops/conv.ts';
@@ -24,4 +25,14 @@ export * from './ops/pool.ts';
 export * from './ops/reduce.ts';
 export * from './ops/resample.ts';
 export * from './ops/softmax.ts';
-export { indexTensor, placeholder, type Shape, scope, sizeOf, Tensor, tensor, unowned } from './tensor.ts';
+export {
+  indexTensor,
+  placeholder,
+  type Shape,
+  scope,
+  sizeOf,
+  Tensor,
+  tensor,
+  toHost,
+  unowned,
+} from './tensor.ts';

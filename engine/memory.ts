@@ -22,6 +22,8 @@ export interface Storage extends Numbered {
   below?: number;
   /** Copies of it in the order a kernel wants, by name; see `keep`. */
   readonly copies: Map<string, Storage>;
+  /** Its bytes on the host, as soon as they have come; see `toHost`. */
+  host: { bytes?: ArrayBuffer } | undefined;
 }
 
 /** Where buffers come from. */
@@ -97,6 +99,7 @@ export function allocate(memory: Memory, bytes: number, purpose: string): Storag
     buffer,
     references: 0,
     copies: new Map(),
+    host: undefined,
   };
 }
 
@@ -134,6 +137,7 @@ export function keep(storage: Storage, name: string, make: () => Storage): Stora
 
 /** Gives up the copies of a storage. */
 export function forget(storage: Storage): void {
+  storage.host = undefined;
   if (storage.copies.size === 0) return;
   for (const copy of storage.copies.values()) release(copy);
   storage.copies.clear();

@@ -5,7 +5,7 @@
 // scope ends, unless the scope returns it; then it belongs to the scope outside. Outside every scope a tensor lives
 // until `dispose`. That is all: the tape keeps what it needs by itself.
 
-import { type Device, read, write } from './device.ts';
+import { type Device, type Piece, read, write } from './device.ts';
 import { DisposedError, ShapeError } from './errors.ts';
 import { allocate, release, retain, type Storage } from './memory.ts';
 import { releaseNode, retainNode, type TapeNode } from './tape.ts';
@@ -75,15 +75,42 @@ export class Tensor {
   async data(): Promise<Float32Array<ArrayBuffer>> {
     if (this.type !== 'f32')
       throw new ShapeError(`data: the tensor holds ${this.type} indices; use indices()`);
-    return new Float32Array(await read(this.device, this.storage, this.size * 4));
+    return new Float32Array(await bytesOf(this));
   }
 
   /** The indices of a u32 tensor, row-major. */
   async indices(): Promise<Uint32Array<ArrayBuffer>> {
     if (this.type !== 'u32')
       throw new ShapeError(`indices: the tensor holds ${this.type} numbers; use data()`);
-    return new Uint32Array(await read(this.device, this.storage, this.size * 4));
+    return new Uint32Array(await bytesOf(this));
   }
+}
+
+const piece = ({ storage, size }: Tensor): Piece => ({ storage, bytes: size * 4 });
+
+/** The bytes of a tensor, the caller's own. */
+async function bytesOf(x: Tensor): Promise<ArrayBuffer> {
+  const known = x.storage.host?.bytes;
+  if (known) return known.slice(0);
+  const [bytes] = await read(x.device, [piece(x)]);
+  return bytes!;
+}
+
+/**
+ * Copies the numbers of tensors of one device to the host, all with one wait. They stay there for as long as the tensors
+ * live, so that `data()` need not wait again.
+ */
+export async function toHost(tensors: readonly Tensor[]): Promise<void> {
+  const [first] = tensors;
+  if (first === undefined) return;
+  const pieces = tensors.map(piece);
+  // In place before the wait: a storage that is written meanwhile forgets it.
+  const hosts = pieces.map(({ storage }) => {
+    storage.host ??= {};
+    return storage.host;
+  });
+  const found = await read(first.device, pieces);
+  for (const [i, bytes] of found.entries()) hosts[i]!.bytes = bytes;
 }
 
 /** A tensor with the given row-major numbers. */

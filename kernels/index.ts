@@ -20,6 +20,7 @@ const table: Readonly<Record<string, URL | readonly URL[]>> = {
   selectAlong: new URL('./layout/select-along.wgsl', import.meta.url),
   spreadAlong: new URL('./layout/spread-along.wgsl', import.meta.url),
   fold: [new URL('./reduce/fold.wgsl', import.meta.url), nan],
+  overNorm: [new URL('./reduce/over-norm.wgsl', import.meta.url), nan],
   argmax: [new URL('./reduce/argmax.wgsl', import.meta.url), nan],
   softmax: [new URL('./softmax/softmax.wgsl', import.meta.url), nan],
   softmaxRows: [new URL('./softmax/softmax-rows.wgsl', import.meta.url), nan],
@@ -54,6 +55,7 @@ const table: Readonly<Record<string, URL | readonly URL[]>> = {
   matmulTiled: [new URL('./matmul/matmul-tiled.wgsl', import.meta.url), ...epilogue],
   attentionMix: new URL('./attention/attention-mix.wgsl', import.meta.url),
   mask: new URL('./mask/mask.wgsl', import.meta.url),
+  alphaWeights: [new URL('./alpha/alpha-weights.wgsl', import.meta.url), nan],
 };
 
 /** The files of each kernel; its text is theirs, one after the other. */

@@ -87,13 +87,7 @@ export function linear(
     // A channel's features lie side by side: [N, total * features].
     contributions: (x, { total, start, count }, { parameters: { weight } }) => {
       const own = (t: Tensor) => ops.narrow(ops.reshape(t, [t.shape[0]!, total, -1]), 1, start, count);
-      const parts = ops.matmul(
-        ops.transpose(own(x), [1, 0, 2]),
-        ops.transpose(own(weight!), [1, 0, 2]),
-        false,
-        true,
-      );
-      return ops.reshape(parts, [count, -1]);
+      return ops.transpose(ops.planeDot(own(weight!), own(x)), [1, 0]);
     },
   };
 }

@@ -145,7 +145,8 @@ async function prepareNetwork(device: Device, problem: Exclude<Problem, KernelPr
       for (let i = 0; i < times; i++) {
         const explanations = await explain(network, input, options);
         for (const explanation of explanations) {
-          last = await explanation.map.data();
+          const { map, upsampled } = explanation;
+          [last] = await Promise.all([map.data(), upsampled.data()]);
           disposeExplanation(explanation);
         }
       }

@@ -16,10 +16,11 @@ export const ablationCam: Method = {
   name: 'ablation-cam',
   title: 'Ablation-CAM',
   relu: true,
-  explain(observation, { target, classIndex, isLogit, progress }) {
+  explain(observation, { target, progress }) {
     const { featureMap, logits } = observation;
     const total = featureMap.shape[1]!;
-    const single = isLogit ? ablation(observation, classIndex) : undefined;
+    const { logitOf } = target;
+    const single = logitOf === undefined ? undefined : ablation(observation, logitOf);
     const ablated = single ?? ablation(observation)!;
     const scoreOf = single ? onlyLogit : target;
     const without = inChunks(total, featureMap.size, progress, (start, count) =>

@@ -8,7 +8,7 @@
 //
 // Closed form. Where S is piecewise linear in A, Y''/Y = g^2 and Y'''/Y = g^3, and g^2 divides out (equation 19):
 //   alpha = 1 / (2 + g sum_ab A_k(a, b))   where g is not 0, else 0
-// It needs no epsilon. Only elements with g > 0 enter the weight.
+// It needs no epsilon. Only elements with g > 0 enter the weight, so that w_k = sum_xy ReLU(g) / (2 + ReLU(g) sum_ab A_k).
 //
 // True derivatives. In general Y''/Y = g^2 + S'' and Y'''/Y = g^3 + 3 g S'' + S'''. The diagonal is taken by one
 // direction an element: phi_n(t) = S(A + t e_n), all n of a chunk at once as rows of a batch, differentiated three
@@ -19,6 +19,7 @@ import {
   abs,
   add,
   affine,
+  alphaWeights,
   broadcastTo,
   concat,
   div,
@@ -27,7 +28,6 @@ import {
   greater,
   mul,
   planeDot,
-  reciprocal,
   relu,
   reshape,
   scope,
@@ -39,25 +39,17 @@ import { weightedSum } from '../map.ts';
 import { inChunks, type Method, type MethodContext } from '../method.ts';
 import { gradientOf, type Observation, oneHotRows } from '../observe.ts';
 
-/** 1 / (2 + g sum_ab A_ab), [1, K, h, w]; the sums over a and b are [1, K, 1, 1]. */
-const alphaOf = (featureMap: Tensor, g: Tensor): Tensor =>
-  reciprocal(affine(mul(g, sum(featureMap, [2, 3], true)), 1, 2));
-
-/** alpha [1, K, h, w] in closed form. */
+/** alpha [1, K, h, w] in closed form, to be looked at by itself. */
 export const closedFormAlpha = (featureMap: Tensor, g: Tensor): Tensor =>
-  mul(step(abs(g)), alphaOf(featureMap, g));
-
-/** w_k = sum_xy alpha ReLU(g), [K]. */
-const weightsOf = (alpha: Tensor, positive: Tensor) => reshape(planeDot(alpha, positive), [-1]);
+  div(step(abs(g)), affine(mul(g, sum(featureMap, [2, 3], true)), 1, 2));
 
 export const gradCamPlusPlus: Method = {
   name: 'grad-cam++',
   title: 'Grad-CAM++',
   relu: true,
   explain(observation, { target }) {
-    // ReLU(g) in alpha too: where g < 0 alpha is not asked for, and must not divide by zero.
-    const positive = relu(gradientOf(observation, target));
-    const weights = weightsOf(alphaOf(observation.featureMap, positive), positive);
+    const g = gradientOf(observation, target);
+    const weights = reshape(alphaWeights(observation.featureMap, g), [-1]);
     return { weights, map: weightedSum(weights, observation.featureMap) };
   },
 };
@@ -133,7 +125,8 @@ export const gradCamPlusPlusTrue: Method = {
       const safe = add(mul(denominator, usable), affine(usable, -1, 1));
       const alpha = broadcastTo(mul(div(second, safe), usable), featureMap.shape);
       const crossed = mul(usable, greater(zero, denominator));
-      return [weightsOf(alpha, broadcastTo(positive, featureMap.shape)), sum(crossed)] as const;
+      const weighed = planeDot(alpha, broadcastTo(positive, featureMap.shape));
+      return [reshape(weighed, [-1]), sum(crossed)] as const;
     });
     const say = (n: number) =>
       `the denominator of alpha is negative at ${n} elements; their alpha is used as it is`;

@@ -45,8 +45,8 @@ const targetItself: Scorer =
     target(logits);
 
 /**
- * Logits of X * H_k, and of X_b in a last row [K + 1, classes]; 1 for each channel that has an H_k, else 0 [K]. The same
- * for every class.
+ * Logits of X * H_k, and of X_b in a last row [K + 1, classes]; 1 for each that has an H_k, else 0 [K + 1]. The same for
+ * every class.
  */
 function maskedLogits(observation: Observation, { progress }: MethodContext): readonly Tensor[] {
   const { input, featureMap, forward } = observation;
@@ -60,13 +60,12 @@ function maskedLogits(observation: Observation, { progress }: MethodContext): re
       const [low, high] = [min(u, [1, 2, 3]), max(u, [1, 2, 3])];
       return [forward(maskImages(input, u, low, high)), greater(high, low)] as const;
     });
-    const [logits, varies] = [0, 1].map((i) =>
+    return [0, 1].map((i) =>
       concat(
         parts.map((part) => part[i]!),
         0,
       ),
-    ) as [Tensor, Tensor];
-    return [logits, narrow(varies, 0, 0, channels)];
+    );
   });
 }
 
@@ -77,11 +76,11 @@ const scoreCamBy = (name: string, title: string, scorer: Scorer): Method => ({
   explain(observation, context) {
     const [logits, varies] = maskedLogits(observation, context) as [Tensor, Tensor];
     const f = scorer(observation, context)(logits);
-    const channels = varies.size;
-    const c = sub(narrow(f, 0, 0, channels), narrow(f, 0, channels, 1)); // C_k = f(X * H_k) - f(X_b)
+    const channels = f.size - 1;
+    const c = sub(f, narrow(f, 0, channels, 1)); // C_k = f(X * H_k) - f(X_b)
     // A large negative number, not -infinity: software adapters do not compute with infinities.
     const shut = affine(varies, 1e30, -1e30);
-    const weights = mul(softmax(add(mul(c, varies), shut), 0), varies);
+    const weights = narrow(mul(softmax(add(c, shut), 0), varies), 0, 0, channels);
     return { weights, map: weightedSum(weights, observation.featureMap) };
   },
 });
@@ -96,7 +95,7 @@ export const scoreCamAuthors: Method = {
   explain(observation, context) {
     const [logits, varies] = maskedLogits(observation, context) as [Tensor, Tensor];
     const f = probability(observation, context)(logits);
-    const weights = mul(narrow(f, 0, 0, varies.size), varies);
+    const weights = narrow(mul(f, varies), 0, 0, f.size - 1);
     return { weights, map: weightedSum(weights, observation.featureMap) };
   },
 };

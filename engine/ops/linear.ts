@@ -54,6 +54,8 @@ export interface AxisMap {
 interface StridedAttributes {
   readonly maps: readonly AxisMap[];
   readonly fill: number;
+  /** What numbers are multiplied by on the way. */
+  readonly scale?: number;
   readonly vjp: (d: Tensor, x: Tensor) => Tensor;
 }
 
@@ -63,7 +65,7 @@ export const whole = (axis: number, size: number): AxisMap => ({ axis, size, mul
 export const strided: Operation<StridedAttributes> = {
   name: 'strided copy',
   shape: (_, { maps }) => maps.map((map) => map.size),
-  forward: ([x], y, { maps, fill }) => {
+  forward: ([x], y, { maps, fill, scale }) => {
     const strides = x!.shape.map((_, i) => sizeOf(x!.shape.slice(i + 1)));
     const dims = maps
       .filter(({ size, axis, add }) => size !== 1 || x!.shape[axis] !== 1 || add !== 0)
@@ -76,7 +78,7 @@ export const strided: Operation<StridedAttributes> = {
         div,
       }));
     if (dims.length > 8) throw new ShapeError(`${y.shape.length} axes are more than an index map takes (8)`);
-    run(y.device, layout.strided(dims, fill), [x!.storage], y.storage);
+    run(y.device, layout.strided(dims, fill, scale), [x!.storage], y.storage);
   },
   vjp: (d, { inputs, attributes }) => [attributes.vjp(d, inputs[0]!)],
 };
@@ -86,11 +88,15 @@ export function broadcastTo(x: Tensor, shape: Shape, factor = 1): Tensor {
   const lead = shape.length - x.shape.length;
   const fits = lead >= 0 && x.shape.every((n, i) => n === 1 || n === shape[i + lead]);
   if (!fits) throw new ShapeError(`broadcast: ${show(x.shape)} does not broadcast to ${show(shape)}`);
-  const scaled = factor === 1 ? x : scale(x, factor);
-  if (sizeOf(shape) === x.size) return reshape(scaled, shape);
-  const wide = lead > 0 ? reshape(scaled, [...Array<number>(lead).fill(1), ...x.shape]) : scaled;
+  if (sizeOf(shape) === x.size) return reshape(factor === 1 ? x : scale(x, factor), shape);
+  const wide = lead > 0 ? reshape(x, [...Array<number>(lead).fill(1), ...x.shape]) : x;
   const maps = shape.map((size, axis) => ({ ...whole(axis, size), mul: wide.shape[axis] === 1 ? 0 : 1 }));
-  return apply(strided, [wide], { maps, fill: 0, vjp: (d, input) => sumTo(d, input.shape) });
+  return apply(strided, [wide], {
+    maps,
+    fill: 0,
+    scale: factor,
+    vjp: (d, input) => sumTo(d, input.shape, factor),
+  });
 }
 
 /** A run of neighbouring axes that are folded, and what the result is multiplied by. */
@@ -146,10 +152,10 @@ export function sumAxes(x: Tensor, axes: readonly number[], scale: number): Tens
   return foldAxes(sumRun, x, long, scale);
 }
 
-/** Adjoint of broadcasting: sums `x` down to `shape`. */
-export function sumTo(x: Tensor, shape: Shape): Tensor {
-  if (sameShape(x.shape, shape)) return x;
+/** Adjoint of broadcasting: `factor` times the sums of `x` down to `shape`. */
+export function sumTo(x: Tensor, shape: Shape, factor = 1): Tensor {
+  if (sameShape(x.shape, shape)) return factor === 1 ? x : scale(x, factor);
   const lead = x.shape.length - shape.length;
   const axes = x.shape.flatMap((n, i) => (i < lead || (shape[i - lead] === 1 && n !== 1) ? [i] : []));
-  return reshape(sumAxes(x, axes, 1), shape);
+  return reshape(sumAxes(x, axes, factor), shape);
 }

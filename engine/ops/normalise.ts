@@ -7,7 +7,7 @@ import { apply, isRecorded, type Operation } from '../operation.ts';
 import { empty, sameShape, show, sizeOf, type Tensor } from '../tensor.ts';
 import { add, div, full, mul, sqrt, sub } from './elementwise.ts';
 import { narrow } from './layout.ts';
-import { affine, reshape, scale } from './linear.ts';
+import { affine, reshape, scale, sumTo } from './linear.ts';
 import { mean, sum } from './reduce.ts';
 
 /** x [N, C, ...] as [batch, channels, inner]. */
@@ -43,26 +43,27 @@ const channelwise: Operation<undefined> = {
 export const scaleShift = (x: Tensor, scale: Tensor, shift: Tensor): Tensor =>
   apply(channelwise, [x, scale, shift], undefined);
 
-/** Sum of a b over everything but the channels: [N, C, ...], twice -> [N, C]. */
 const dotted: Operation<undefined> = {
   name: 'dot product of planes',
   shape: ([a, b]) => {
-    if (!sameShape(a!.shape, b!.shape)) {
+    const [batch, ...rest] = b!.shape;
+    if (!sameShape(a!.shape.slice(1), rest) || (batch !== 1 && batch !== a!.shape[0])) {
       throw new ShapeError(`dot product of planes: ${show(a!.shape)} and ${show(b!.shape)} differ`);
     }
     return a!.shape.slice(0, 2);
   },
   forward: ([a, b], y) => {
     const [batch, channels, inner] = planes(a!);
-    run(y.device, kernels.planeDot(batch * channels, inner), [a!.storage, b!.storage], y.storage);
+    const launch = kernels.planeDot(batch * channels, inner, b!.shape[0]! * channels);
+    run(y.device, launch, [a!.storage, b!.storage], y.storage);
   },
   vjp: (d, { inputs: [a, b], needs }) => {
     const spread = (x: Tensor) => mul(x, reshape(d, [...d.shape, ...x.shape.slice(2).map(() => 1)]));
-    return [needs[0] ? spread(b!) : undefined, needs[1] ? spread(a!) : undefined];
+    return [needs[0] ? spread(b!) : undefined, needs[1] ? sumTo(spread(a!), b!.shape) : undefined];
   },
 };
 
-/** Dot product of each plane of a with that of b: [N, C, ...], twice -> [N, C]. */
+/** Dot product of each plane of a with that of b: [N, C, ...], and [N, C, ...] or [1, C, ...] -> [N, C]. */
 export const planeDot = (a: Tensor, b: Tensor): Tensor => apply(dotted, [a, b], undefined);
 
 /** sum of a b over every axis but the channels' [C]. */

@@ -5,9 +5,9 @@ import * as kernels from '../../kernels/reduce/reduce.ts';
 import { run } from '../device.ts';
 import { ShapeError } from '../errors.ts';
 import { apply, isRecorded, type Operation } from '../operation.ts';
-import { type Shape, sameShape, show, sizeOf, type Tensor } from '../tensor.ts';
+import { empty, type Shape, sameShape, show, sizeOf, type Tensor } from '../tensor.ts';
 import { around, axisOf } from './axes.ts';
-import { abs } from './elementwise.ts';
+import { abs, clamp, div } from './elementwise.ts';
 import { foldAxes, foldRun, reshape, sumAxes } from './linear.ts';
 
 const sortedAxes = (name: string, shape: Shape, axes: readonly number[] | undefined): number[] =>
@@ -131,3 +131,31 @@ export const min = (x: Tensor, axes?: readonly number[], keepDims = false): Tens
 /** Largest magnitude over `axes` (all when left out), the maximum norm; derivative as of max. */
 export const maxNorm = (x: Tensor, axes?: readonly number[], keepDims = false): Tensor =>
   extremum('norm', x, axes, keepDims);
+
+/** The normal numbers of f32. A divisor that is kept among them makes 0 / 0 nothing but 0. */
+const NORMAL = [2 ** -126, (2 - 2 ** -23) * 2 ** 127] as const;
+
+const dividedByNorm: Operation<undefined> = {
+  name: 'divideByMaxNorm',
+  shape: ([x]) => {
+    if (x!.size === 0) throw new ShapeError(`divideByMaxNorm: there is no largest of ${show(x!.shape)}`);
+    return x!.shape;
+  },
+  forward: ([x], y) => {
+    const { device } = y;
+    let norms = reshape(x!, [x!.size]);
+    while (norms.size > kernels.FEW_NORMS) {
+      const parts = kernels.foldParts(1, norms.size);
+      const next = empty(device, [parts], 'f32', 'divideByMaxNorm');
+      run(device, kernels.fold('norm', 1, norms.size, 1, parts, 1), [norms.storage], next.storage);
+      norms.dispose();
+      norms = next;
+    }
+    run(device, kernels.overNorm(y.size, norms.size, NORMAL), [x!.storage, norms.storage], y.storage);
+    norms.dispose();
+  },
+};
+
+/** x over its largest magnitude; zeros everywhere stay so. */
+export const divideByMaxNorm = (x: Tensor): Tensor =>
+  isRecorded([x]) ? div(x, clamp(maxNorm(x), ...NORMAL)) : apply(dividedByNorm, [x], undefined);

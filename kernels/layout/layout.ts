@@ -1,6 +1,6 @@
 // Launches of the kernels that move elements without computing.
 
-import { cover, type Launch, launch, signed, WORKGROUP } from '../kernel.ts';
+import { bits, cover, type Launch, launch, signed, WORKGROUP } from '../kernel.ts';
 
 /** One dimension of an index map; see strided.wgsl. Strides and sizes in elements. */
 export interface StridedDim {
@@ -60,8 +60,11 @@ const inVectors = (dims: readonly StridedDim[]): StridedDim[] =>
 const ONE: StridedDim = { outputSize: 1, inputSize: 1, inputStride: 0, mul: 1, add: 0, div: 1 };
 const LOWEST_RANK = 2;
 
-/** Copy through an index map of at most 8 dimensions, outermost first; `fill` is the bits of what lies outside. */
-export function strided(axes: readonly StridedDim[], fill = 0): Launch {
+/**
+ * Copy through an index map of at most 8 dimensions, outermost first; `fill` is the bits of what lies outside. Numbers
+ * are multiplied by `scale`; 1 copies bits, of any type.
+ */
+export function strided(axes: readonly StridedDim[], fill = 0, scale = 1): Launch {
   const merged = merge(axes);
   const vectors = isVectorCopy(merged);
   const dims = vectors ? inVectors(merged) : merged;
@@ -70,9 +73,10 @@ export function strided(axes: readonly StridedDim[], fill = 0): Launch {
   const table = dims.flatMap((dim) =>
     [dim.outputSize, dim.inputSize, dim.inputStride, 0, dim.mul, dim.add, dim.div, 0].map(signed),
   );
-  return launch(vectors ? 'stridedVectors' : 'strided', count, [count, fill, 0, 0, ...table], {
+  return launch(vectors ? 'stridedVectors' : 'strided', count, [count, fill, bits(scale), 0, ...table], {
     RANK: dims.length,
     PLAIN: Number(dims.every(isPlain)),
+    SCALED: Number(scale !== 1),
   });
 }
 

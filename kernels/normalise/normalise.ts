@@ -16,10 +16,10 @@ export const moments = (planes: number, inner: number): Launch => launch('moment
 export const mergeMoments = (batch: number, channels: number, inner: number): Launch =>
   launch('mergeMoments', channels, [channels, batch, inner]);
 
-/** a, b [planes, inner] -> dot products [planes]. */
-export const planeDot = (planes: number, inner: number): Launch =>
-  launch('planeDot', planes, [planes, inner]);
-
 /** x [rows, n], weight [n], bias [n] -> each row with mean 0 and variance 1, scaled and shifted. */
 export const layerNorm = (rows: number, n: number, epsilon: number): Launch =>
   launchTiles('layerNorm', rows, [rows, n, bits(epsilon)], {});
+
+/** a [count, inner], b [planes, inner], which is repeated -> dot products [count]. */
+export const planeDot = (count: number, inner: number, planes: number): Launch =>
+  launch('planeDot', count, [count, inner, planes]);

@@ -1,6 +1,6 @@
 // Launches of the reductions along one axis of [outer, n, inner].
 
-import { bits, type Launch, launch } from '../kernel.ts';
+import { bits, cover, type Launch, launch, WORKGROUP } from '../kernel.ts';
 
 /** Lines fewer than this are split into parts, so that a device has work for all its threads. */
 const ENOUGH_THREADS = 1024;
@@ -34,6 +34,21 @@ export function fold(
 /** scale * sum along the middle axis -> [outer, parts, inner]. */
 export const sum = (outer: number, n: number, inner: number, parts: number, scale: number): Launch =>
   fold('sum', outer, n, inner, parts, scale);
+
+/** Numbers that each thread of `overNorm` may as well look through by itself. */
+export const FEW_NORMS = 16;
+const VECTORS_PER_THREAD = 4;
+
+/** `count` elements over the largest magnitude of `norms` numbers, which is kept within `range`. */
+export function overNorm(count: number, norms: number, range: readonly [low: number, high: number]): Launch {
+  const vectors = Math.ceil(count / 4);
+  return {
+    kernel: 'overNorm',
+    constants: {},
+    params: [vectors, norms, ...range.map(bits)],
+    workgroups: cover(vectors, WORKGROUP * VECTORS_PER_THREAD),
+  };
+}
 
 /** Index of the largest (or smallest) element along the middle axis -> [outer, inner], u32. */
 export function argmax(outer: number, n: number, inner: number, smallest: boolean): Launch {

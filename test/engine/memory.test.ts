@@ -1,12 +1,15 @@
 // The lifetime rule: what scopes free and keep, and that derivatives give back everything they took.
 
 import test from 'tape';
+import { write } from '../../engine/device.ts';
 import {
   add,
   type Device,
+  DisposedError,
   exp,
   full,
   grad,
+  indexTensor,
   mul,
   relu,
   reshape,
@@ -16,6 +19,7 @@ import {
   sum,
   type Tensor,
   tensor,
+  toHost,
   valueAndGrad,
   vjp,
 } from '../../engine/index.ts';
@@ -54,6 +58,53 @@ test('memory: views share storage until the last of them is disposed', async (t)
   t.deepEqual(await values(z), [1, 2, 3, 4], 'the last one reads');
   z.dispose();
   t.equal(on.memory.liveBytes, before, 'all given back');
+});
+
+test('memory: toHost reads tensors of any type, size and sharing at once', async (t) => {
+  const on = await device();
+  const { commands } = on;
+  const x = tensor(on, [1, 2, 3], [3]);
+  const y = reshape(x, [3, 1]);
+  const none = tensor(on, [], [0]);
+  const i = indexTensor(on, [5, 6, 7, 8], [4]);
+  const z = mul(x, x);
+  const before = on.memory.liveBytes;
+  await toHost([]);
+  await toHost([x, none, y, i, z]);
+  t.equal(on.memory.liveBytes, before, 'nothing is left on the device');
+  // Without its commands a device can read nothing: what is told now was there already.
+  Object.assign(on, { commands: undefined });
+  const read = await Promise.all([x, y, z, x].map(values));
+  const indices = [...(await i.indices())];
+  Object.assign(on, { commands });
+  t.deepEqual(read, [
+    [1, 2, 3],
+    [1, 2, 3],
+    [1, 4, 9],
+    [1, 2, 3],
+  ]);
+  t.deepEqual(indices, [5, 6, 7, 8]);
+  t.deepEqual(await values(none), [], 'no numbers');
+  (await x.data()).fill(0);
+  t.deepEqual(await values(x), [1, 2, 3], "what is given is the caller's own");
+  for (const made of [x, y, none, i, z]) made.dispose();
+  await z.data().then(
+    () => t.fail('a disposed tensor was read'),
+    (error) => t.ok(error instanceof DisposedError, String(error)),
+  );
+});
+
+test('memory: what is written while it is read is read again', async (t) => {
+  const on = await device();
+  const x = tensor(on, [1, 2], [2]);
+  const reading = toHost([x]);
+  write(on, x.storage, Float32Array.of(3, 4));
+  await reading;
+  t.deepEqual(await values(x), [3, 4], 'written meanwhile');
+  await toHost([x]);
+  write(on, x.storage, Float32Array.of(5, 6));
+  t.deepEqual(await values(x), [5, 6], 'written afterwards');
+  x.dispose();
 });
 
 test('memory: reductions over no axis do not hand out their input', async (t) => {

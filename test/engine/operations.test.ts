@@ -531,6 +531,30 @@ const reductionRows = reductions.flatMap(([shape, axes]) =>
   ),
 );
 
+const planeDotRow = (a: readonly number[], b: readonly number[]) =>
+  row(
+    `planeDot [${a}] and [${b}]`,
+    (x, y) => engine.planeDot(x!, y!),
+    (x, y) =>
+      ref.sum(
+        ref.binary.mul(x!, y!),
+        a.map((_, axis) => axis).filter((axis) => axis > 1),
+      ),
+    [[a], [b]],
+    3,
+  );
+
+/** Few numbers, and as many as are folded once and twice. */
+const normRows = [[1], [2, 3], [17], [1031], [71, 73]].map((shape) =>
+  row(
+    `divideByMaxNorm [${shape}]`,
+    one(engine.divideByMaxNorm),
+    one64((x) => ref.binary.div(x, ref.maxNorm(x))),
+    [isLong(shape) || shape[0] === 71 ? [shape, -0.7, 1] : [shape]],
+    isLong(shape) || shape[0] === 71 ? 0 : 1,
+  ),
+);
+
 const labels = [2, 0, 4];
 const targets = ref.randomArray([3, 5], ref.seededRandom(1), { low: 0, high: 1 });
 const scalar = (value: number) => ref.array([], [value]);
@@ -552,6 +576,11 @@ const layerRows = [
     0,
   ),
   ...reductionRows,
+  ...normRows,
+  planeDotRow([2, 3, 5], [2, 3, 5]),
+  planeDotRow([4, 3, 2, 3], [1, 3, 2, 3]),
+  planeDotRow([1, 2, 1], [1, 2, 1]),
+  planeDotRow([3, 2], [1, 2]),
   row(
     'sum over an empty axis',
     one((x) => engine.sum(x, [1])),
@@ -906,6 +935,25 @@ const maskRow = row(
   0,
 );
 
+const alphaRow = (shape: readonly number[]) =>
+  row(
+    `alphaWeights [${shape}]`,
+    (a, g) => engine.alphaWeights(a!, g!),
+    (a, g) => {
+      const positive = ref.unary.relu(g!);
+      const product = ref.binary.mul(positive, ref.sum(a!, [2, 3], true));
+      return ref.sum(
+        ref.binary.div(
+          positive,
+          ref.map(product, (v) => 2 + v),
+        ),
+        [2, 3],
+      );
+    },
+    [[shape, 0, 1], [shape]],
+    0,
+  );
+
 // ---- Compositions: second and third derivatives that pass through every adjoint of convolution and pooling
 
 const square64 = (x: Array64) => ref.binary.mul(x, x);
@@ -961,6 +1009,12 @@ const rows = [
   ...layerRows,
   ...layoutRows,
   maskRow,
+  ...[
+    [1, 5, 1, 1],
+    [2, 3, 5, 7],
+    [1, 2, 4, 4],
+    [1, 0, 3, 3],
+  ].map(alphaRow),
   ...compositions,
 ];
 
@@ -1037,6 +1091,23 @@ test('operations: argmax', async (t) => {
     t.deepEqual(found.shape, expected.shape);
     t.deepEqual([...(await found.indices())], [...expected.data], `axis ${axis}`);
     found.dispose();
+  }
+});
+
+test('operations: a norm of 0 or of infinity divides as a normal number would', async (t) => {
+  const on = await device();
+  const [tiny, inf] = [2 ** -130, Number.POSITIVE_INFINITY];
+  for (const [numbers, expected] of [
+    [[0, 0, 0], (y: number[]) => y.every((value) => value === 0)],
+    [[tiny, 0, -tiny], (y: number[]) => y[1] === 0 && y.every((value) => Math.abs(value) <= 2 ** -4)],
+    [[1, inf, 0], (y: number[]) => y[1] === inf && y[2] === 0 && Math.abs(y[0]!) < 2 ** -120],
+  ] as const) {
+    const x = tensor(on, numbers, [3]);
+    const one = await values32(scope(() => engine.divideByMaxNorm(x)));
+    t.ok(expected(one), `[${numbers}]: ${one}`);
+    const recorded = await values32(scope(() => engine.vjp(engine.divideByMaxNorm, [x]).value));
+    t.ok(expected(recorded), `[${numbers}], recorded: ${recorded}`);
+    x.dispose();
   }
 });
 
@@ -1153,6 +1224,10 @@ test('operations: NaN wins wherever it stands', async (t) => {
     ['maxPool2d by index', (x) => engine.maxPool2d(square(x), { kernel: [2, 2], stride: [1, 5] })],
     ['sum', (x) => engine.sum(x)],
     ['avgPool2d', (x) => engine.avgPool2d(square(x), { kernel: [2, 2] })],
+    ['divideByMaxNorm', engine.divideByMaxNorm],
+    ['alphaWeights, gradient', (x) => engine.alphaWeights(square(engine.full(x.device, [4], 1)), square(x))],
+    ['alphaWeights, map', (x) => engine.alphaWeights(square(x), square(engine.full(x.device, [4], 1)))],
+    ['divideByMaxNorm of many', (x) => engine.divideByMaxNorm(engine.broadcastTo(x, [500, 4]))],
   ];
   for (const at of [0, 1, 3]) {
     for (const [i, nan] of nans.entries()) {

@@ -60,8 +60,8 @@ const variants: Readonly<Record<string, readonly Constants[]>> = {
     each('A_ONE', flag),
     each('B_ONE', flag),
   ),
-  strided: cross(each('RANK', range(0, 8)), each('PLAIN', flag)),
-  stridedVectors: cross(each('RANK', range(2, 8)), each('PLAIN', flag)),
+  strided: cross(each('RANK', range(0, 8)), each('PLAIN', flag), each('SCALED', flag)),
+  stridedVectors: cross(each('RANK', range(2, 8)), each('PLAIN', flag), each('SCALED', flag)),
   fold: each(
     'OP',
     folds.map((_, op) => op),
