@@ -5,7 +5,6 @@ import {
   disposeExplanation,
   type Explanation,
   explain,
-  logitTarget,
   logProbabilityTarget,
   methods,
 } from '../../cam/index.ts';
@@ -21,7 +20,7 @@ import { renderSheet } from '../image/sheet.ts';
 import { writeWhole } from '../image/write.node.ts';
 import { asUsage } from './errors.ts';
 import { type ModelChoice, openImage, openModel, weightsOf } from './load.ts';
-import { bar } from './progress.ts';
+import { bar, heartbeat } from './progress.ts';
 import { type Explained, largest, least, score } from './report.ts';
 
 /** What is to be explained, names already looked up. */
@@ -35,9 +34,9 @@ export interface Request {
   readonly target?: TargetName;
 }
 
-/** What of a class can be explained. */
+/** What of a class can be explained; the logit is what methods explain when they are given no target. */
 export const targets = {
-  logit: logitTarget,
+  logit: undefined,
   'log-probability': (index: number, { probabilities }: Network) =>
     logProbabilityTarget(index, probabilities),
 };
@@ -77,18 +76,24 @@ export async function explainImage(network: Network, path: string, request: Requ
   const pixels = await openImage(path);
   const input = preprocess(network, pixels);
   assertTakes(network, path, input.shape);
+  const target = targets[request.target ?? 'logit'];
   const shown = bar('{method} {bar} {percentage} %');
+  const tell = heartbeat();
   shown.start(100, 0, { method: 'forward pass' });
   try {
+    const { target: _, ...asked } = request;
     const explanations = await explain(network, input, {
-      ...request,
-      target: (index) => targets[request.target ?? 'logit'](index, network),
-      progress: (method, share) => shown.update(100 * share, { method }),
+      ...asked,
+      ...(target && { target: (index) => target(index, network) }),
+      progress(method, share) {
+        shown.update(100 * share, { method });
+        tell(`${path}: ${method}, ${Math.floor(100 * share)} %`);
+      },
     });
     const seen = visiblePixels(network, pixels);
     const out: Explained[] = [];
     for (const explanation of explanations) {
-      out.push(await readBack(network, path, explanation, seen, request.signed ?? false));
+      out.push(await readBack(network, path, explanation, seen, request));
     }
     return out;
   } finally {
@@ -115,7 +120,7 @@ async function readBack(
   image: string,
   explanation: Explanation,
   pixels: Pixels,
-  signed: boolean,
+  { target = 'logit', signed = false }: Request,
 ): Promise<Explained> {
   const { map, upsampled, weights } = explanation;
   const [mapData, upsampledData, weightData] = await Promise.all([
@@ -135,6 +140,7 @@ async function readBack(
     map: { shape: map.shape, data: mapData },
     weights: weights && weightData && { shape: weights.shape, data: weightData },
     peak: [at % width, Math.floor(at / width)],
+    target,
     signed,
     files: {},
   };
@@ -155,12 +161,13 @@ const classLine = ({ className, probability, logit }: Explanation): string =>
 
 /** Name of a picture's files: the picture's own name, numbered where two pictures share one. */
 export function stems(paths: readonly string[]): string[] {
-  const taken = new Map<string, number>();
+  const taken = new Set<string>();
   return paths.map((path) => {
-    const stem = basename(path, extname(path));
-    const count = (taken.get(stem) ?? 0) + 1;
-    taken.set(stem, count);
-    return count === 1 ? stem : `${stem}~${count}`;
+    const own = basename(path, extname(path));
+    let stem = own;
+    for (let count = 2; taken.has(stem); count++) stem = `${own}~${count}`;
+    taken.add(stem);
+    return stem;
   });
 }
 
