@@ -1,5 +1,5 @@
 // Dot product of every plane of a with the same plane of b: a, b [planes, inner] -> y [planes].
-// Threads: one a plane; each reads its two planes, writes one number. Four accumulators, as in sum.wgsl.
+// Threads: one a plane; each reads its two planes, writes one number. Four accumulators, as in fold.wgsl.
 struct Params { count: u32, inner: u32 }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> a: array<f32>;
