@@ -1,9 +1,10 @@
 // Feature maps in a transformer's tokens: which tokens make the grid, and that methods see the grid.
 
 import test from 'tape';
-import { explain, observe } from '../../cam/index.ts';
+import { explain, observe, targetLayers } from '../../cam/index.ts';
 import { concat, flatten, full, mul, narrow, sum, tensor, transpose } from '../../engine/index.ts';
-import type { Graph, GraphNode } from '../../models/graph.ts';
+import { catalogEntry } from '../../models/catalog.ts';
+import { type Graph, type GraphNode, shapesOf } from '../../models/graph.ts';
 import { conv, globalAvgPool, linear, plain, relu } from '../../models/layers.ts';
 import { device } from '../device.ts';
 import { relativeError, seededRandom } from '../reference/index.ts';
@@ -56,6 +57,24 @@ test('tokens: the patches are the feature map, the class token stays', async (t)
   for (const e of await explain(network, x, { methods: Object.keys(expected), classes: [1] })) {
     t.ok(relativeError(await e.weights!.data(), expected[e.method]!) < 1e-5, e.method);
     t.deepEqual(e.map.shape, [HEIGHT, WIDTH]);
+  }
+});
+
+/** Of four axes, none of which is space; nobody who asks for it by name is kept from it. */
+const ATTENTION = /attn\.probabilities$/;
+
+test('target layers: each can be observed, what has no pixels is none, and the default is among them', async (t) => {
+  for (const name of ['digit-vit', 'digit-scenes', 'digit-dense']) {
+    const entry = catalogEntry(name);
+    const network = randomNetwork(await device(), entry.graph, 1, entry.targetLayer);
+    const x = full(network.device, [1, 1, ...(entry.preprocessing.size ?? [64, 64])], 0.5);
+    const targets = targetLayers(entry.graph, shapesOf(entry.graph, x.shape), x.shape);
+    t.ok(targets.has(entry.targetLayer), `${name}: ${entry.targetLayer}`);
+    for (const { name: layer } of entry.graph.nodes) {
+      if (targets.has(layer)) observe(network, x, layer).dispose();
+      else if (!ATTENTION.test(layer))
+        t.throws(() => observe(network, x, layer), /not a feature map/, `${name}: ${layer}`);
+    }
   }
 });
 
