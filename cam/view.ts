@@ -61,17 +61,17 @@ export function tokenGrid(
 
 /**
  * The nodes that can be a target layer for an image [1, C, H, W], from the shapes of all: their outputs are feature maps
- * [1, K, h, w], or tokens that lie on a grid.
+ * [1, K, h, w] or [1, h, w, K], or tokens that lie on a grid.
  */
 export function targetLayers(
   graph: Graph,
   shapes: ReadonlyMap<string, Shape>,
   image: Shape,
 ): ReadonlySet<string> {
-  const maps = featureMaps(graph, shapes);
   const areGrid = (shape: Shape) => shape.length === 3 && tokenGrid(shape[1]!, image) !== undefined;
-  const names = graph.nodes.map(({ name }) => name);
-  return new Set(names.filter((name) => maps.has(name) || areGrid(shapes.get(name)!)));
+  const tokens = graph.nodes.map(({ name }) => name).filter((name) => areGrid(shapes.get(name)!));
+  const found = new Set([...featureMaps(graph, shapes), ...featureMaps(graph, shapes, '1,2'), ...tokens]);
+  return new Set(graph.nodes.map(({ name }) => name).filter((name) => found.has(name)));
 }
 
 /** Tokens [1, T, D] as their grid. The extra tokens keep their values when the map changes. */

@@ -7,6 +7,7 @@ import {
   explain,
   logProbabilityTarget,
   methods,
+  targetLayers,
 } from '../../cam/index.ts';
 import { closeDevice, type Device, LimelightError, openDevice, type Shape } from '../../engine/index.ts';
 import { writeNpy } from '../../models/formats/npy.ts';
@@ -20,7 +21,7 @@ import { renderSheet } from '../image/sheet.ts';
 import { writeWhole } from '../image/write.node.ts';
 import { asUsage } from './errors.ts';
 import { type ModelChoice, openImage, openModel, weightsOf } from './load.ts';
-import { bar, heartbeat } from './progress.ts';
+import { bar, heartbeat, note } from './progress.ts';
 import { type Explained, largest, least, score } from './report.ts';
 
 /** What is to be explained, names already looked up. */
@@ -75,7 +76,7 @@ export const deviceLine = ({ kind, name, why }: Device): string => `device: ${ki
 export async function explainImage(network: Network, path: string, request: Request): Promise<Explained[]> {
   const pixels = await openImage(path);
   const input = preprocess(network, pixels);
-  assertTakes(network, path, input.shape);
+  assertTakes(network, path, input.shape, request.layer);
   const target = targets[request.target ?? 'logit'];
   const shown = bar('{method} {bar} {percentage} %');
   const tell = heartbeat();
@@ -102,10 +103,20 @@ export async function explainImage(network: Network, path: string, request: Requ
   }
 }
 
-/** Throws where a network cannot compute an input of this shape, such as one smaller than its kernels. */
-function assertTakes({ graph, name }: Network, path: string, shape: Shape): void {
+/**
+ * Throws where a network cannot compute an input of this shape, such as one smaller than its kernels, or where the layer's
+ * output is then nothing that can be laid over a picture, such as one pixel. Says so where it may be something else, such
+ * as the attention between tokens.
+ */
+function assertTakes(
+  { graph, name, targetLayer }: Network,
+  path: string,
+  shape: Shape,
+  layer: string = targetLayer,
+): void {
+  let shapes: Map<string, Shape>;
   try {
-    shapesOf(graph, shape);
+    shapes = shapesOf(graph, shape);
   } catch (cause) {
     if (!(cause instanceof LimelightError)) throw cause;
     throw new LimelightError(
@@ -113,6 +124,16 @@ function assertTakes({ graph, name }: Network, path: string, shape: Shape): void
       { cause },
     );
   }
+  if (targetLayers(graph, shapes, shape).has(layer)) return;
+  const output = shapes.get(layer)!;
+  const gives = `${path}: layer "${layer}" of ${name} gives ${output.join(' x ')} for an input of ${shape.join(' x ')}`;
+  if (output.length === 4 && output[2]! * output[3]! > 1) {
+    note(`${gives}; nothing says that its last two axes are the picture's, as they are taken to be`);
+    return;
+  }
+  throw new LimelightError(
+    `${gives}: neither a feature map of several pixels nor tokens on a grid; inspect lists the target layers`,
+  );
 }
 
 async function readBack(

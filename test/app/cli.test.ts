@@ -114,6 +114,11 @@ const failures: readonly (readonly [title: string, args: readonly string[], mess
     [scene, '--size', '100000'],
     /more than 64 megapixels; ask for a smaller/,
   ],
+  [
+    'a map of one pixel',
+    [scene, '--size', '3'],
+    /scene.*"features" of digit-scenes gives 1 x 48 x 1 x 1 for/,
+  ],
   ['CAM where it does not apply', [scene, ...model, '--method', 'cam'], /CAM needs a head/],
 ];
 for (const [title, args, message] of failures) {
@@ -162,6 +167,16 @@ test('what can be told before any work is done is refused before the device is o
   }
   t.equal(readFileSync(file, 'utf8'), 'kept');
   rmSync(folder, { recursive: true });
+  t.end();
+});
+
+test('a layer that may be no map of the picture is explained with a warning', (t) => {
+  const out = mkdtempSync(join(tmpdir(), 'limelight-'));
+  const asked = ['--model', 'digit-vit', '--layer', 'blocks.0.attn.probabilities', '--method', 'grad-cam'];
+  const { status, stderr } = limelight('explain', scene, ...asked, '--out', out);
+  t.equal(status, 0);
+  t.match(stderr, /gives 1 x 3 x 65 x 65 .*nothing says that its last two axes are the picture's/);
+  rmSync(out, { recursive: true });
   t.end();
 });
 

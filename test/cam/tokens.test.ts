@@ -99,6 +99,8 @@ test('channels that come last are channels', async (t) => {
     Float32Array.from({ length: 3 * 60 }, () => next() - 0.5),
     [1, 3, 6, 10],
   );
+  const targets = targetLayers(turned, shapesOf(turned, x.shape), x.shape);
+  t.deepEqual([...targets], ['first', 'last', 'features', 'back']);
   const mapsAt = (layer: string) =>
     explain(network, x, { methods: ['grad-cam', 'ablation-cam', 'score-cam'], classes: [1], layer });
   const [there, back] = [await mapsAt('features'), await mapsAt('back')];
