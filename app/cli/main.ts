@@ -42,9 +42,10 @@ const explaining = (command: Command): Command =>
     )
     .option('--layer <layer>', "target layer (default: the model's own; see inspect)")
     .addOption(
-      new Option('--target <target>', 'what of the class is explained (default: logit)').choices(
-        Object.keys(targets),
-      ),
+      new Option(
+        '--target <target>',
+        'what of the class is differentiated or ablated (default: logit)',
+      ).choices(Object.keys(targets)),
     )
     .option('--signed', 'keep evidence against the class');
 

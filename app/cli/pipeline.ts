@@ -9,7 +9,14 @@ import {
   methods,
   targetLayers,
 } from '../../cam/index.ts';
-import { closeDevice, type Device, LimelightError, openDevice, type Shape } from '../../engine/index.ts';
+import {
+  closeDevice,
+  type Device,
+  LimelightError,
+  MemoryBudgetError,
+  openDevice,
+  type Shape,
+} from '../../engine/index.ts';
 import { writeNpy } from '../../models/formats/npy.ts';
 import { nodeOf, shapesOf } from '../../models/graph.ts';
 import { classIndex, type Network } from '../../models/network.ts';
@@ -97,6 +104,10 @@ export async function explainImage(network: Network, path: string, request: Requ
       out.push(await readBack(network, path, explanation, seen, request));
     }
     return out;
+  } catch (cause) {
+    if (!(cause instanceof LimelightError)) throw cause;
+    const advice = cause instanceof MemoryBudgetError ? '; --size makes the input smaller' : '';
+    throw new LimelightError(`${path}: ${cause.message}${advice}`, { cause });
   } finally {
     shown.stop();
     input.dispose();
