@@ -54,9 +54,6 @@ export async function explainCommand(images: readonly string[], asked: ExplainAr
     const names = stems(images);
     for (const [i, image] of images.entries()) {
       const explained = await explainImage(network, image, request);
-      for (const { explanation } of explained) {
-        for (const remark of explanation.notes) process.stderr.write(`${explanation.method}: ${remark}\n`);
-      }
       await writeFiles(explained, names[i]!, asked.out, asked.raw ?? false);
       const files = explained.flatMap((one) => Object.values(one.files));
       process.stdout.write(

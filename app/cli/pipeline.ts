@@ -79,7 +79,7 @@ export async function withNetwork<T>(
 /** The device in one line. */
 export const deviceLine = ({ kind, name, why }: Device): string => `device: ${kind}, ${name} (${why})`;
 
-/** Explains one picture, with a progress bar on a terminal's stderr. */
+/** Explains one picture; how far it is, and what to know of the maps, is said on stderr. */
 export async function explainImage(network: Network, path: string, request: Request): Promise<Explained[]> {
   const pixels = await openImage(path);
   const input = preprocess(network, pixels);
@@ -100,7 +100,10 @@ export async function explainImage(network: Network, path: string, request: Requ
     });
     const seen = visiblePixels(network, pixels);
     const out: Explained[] = [];
+    shown.stop();
     for (const explanation of explanations) {
+      const { method, className, notes } = explanation;
+      for (const remark of notes) note(`${path}: ${method} of class ${className}: ${remark}`);
       out.push(await readBack(network, path, explanation, seen, request));
     }
     return out;

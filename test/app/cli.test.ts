@@ -185,6 +185,26 @@ test('a layer that may be no map of the picture is explained with a warning', (t
   t.end();
 });
 
+test('what to know of a map is said by every command, with the class that it is of', (t) => {
+  const out = mkdtempSync(join(tmpdir(), 'limelight-'));
+  const note = /scene-1\.png: grad-cam of class (\d): the map is zero everywhere/;
+  for (const command of ['explain', 'compare']) {
+    const { stderr } = limelight(
+      command,
+      scene,
+      '--class',
+      '0,1,2,3,4,5,6,7,8,9',
+      '--layer',
+      'stem',
+      '--out',
+      out,
+    );
+    t.match(stderr, note, command);
+  }
+  rmSync(out, { recursive: true });
+  t.end();
+});
+
 test('names given twice are explained once', (t) => {
   const out = mkdtempSync(join(tmpdir(), 'limelight-'));
   const asked = ['--method', 'grad-cam,grad-cam', '--class', '2, 2', '--json', '--out', out];
