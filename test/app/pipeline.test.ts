@@ -6,6 +6,7 @@ import { explainImage, stems, type TargetName } from '../../app/cli/pipeline.ts'
 import { heartbeat } from '../../app/cli/progress.ts';
 import { decodeImage } from '../../app/image/decode.ts';
 import { disposeExplanation, explain } from '../../cam/index.ts';
+import { closeDevice, openDevice } from '../../engine/index.ts';
 import { catalogEntry } from '../../models/catalog.ts';
 import { readSafetensors } from '../../models/formats/safetensors.ts';
 import { loadNetwork } from '../../models/network.ts';
@@ -60,6 +61,21 @@ test('the command line asks no more of the device than the library, for whose de
   t.equal(await byCommand(), expected);
   t.equal(await byCommand('logit'), expected);
   t.notEqual(await byCommand('log-probability'), expected, 'a target that needs every class');
+});
+
+test('an input too large for the device is refused with the picture and what to do', async (t) => {
+  const on = await openDevice({ memoryBudget: 2 ** 22 });
+  const entry = catalogEntry('digit-scenes');
+  const weights = readSafetensors(readFileSync(entry.weights!), entry.name).tensors;
+  const network = loadNetwork(on, entry, weights);
+  const preprocessing = { ...network.preprocessing, size: [512, 512] as const };
+  try {
+    await explainImage({ ...network, preprocessing }, scene, { methods: ['grad-cam'] });
+    t.fail('must be refused');
+  } catch (error) {
+    t.match(String(error), /scene-1\.png: .*; --size makes the input smaller/);
+  }
+  closeDevice(on);
 });
 
 test('pictures of one name, or of a name that a number gives, have files of their own', (t) => {
