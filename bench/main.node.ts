@@ -1,11 +1,12 @@
 // The command line of the bench: chooses cases, conducts the run, shows and writes what came out.
 
-import { mkdir, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Presets, SingleBar } from 'cli-progress';
 import CliTable from 'cli-table3';
 import { Command, InvalidArgumentError } from 'commander';
+import { makeFolder } from '../engine/platform/node/folder.ts';
 import { barsOf, isMet } from './bars.ts';
 import { suites } from './cases.ts';
 import { conduct, type Listener } from './conductor.node.ts';
@@ -69,6 +70,12 @@ async function main(suite: string, options: Options): Promise<void> {
     if (!(name in engines))
       command.error(`there is no engine "${name}"; they are ${Object.keys(engines).join(', ')}`);
   }
+  // Before the measurements, which take long.
+  await makeFolder(options.out).catch((cause: Error) => {
+    throw new Error(`the folder ${options.out} cannot be made (${cause.message}); give another --out`, {
+      cause,
+    });
+  });
   if (options.device !== undefined) process.env.LIMELIGHT_DEVICE = options.device;
   const load = currentLoad();
   const plan = {
@@ -119,7 +126,6 @@ async function write(results: Results, { json, out }: Options): Promise<void> {
   else for (const table of tables) console.log(terminal(table));
   const bars = barsOf(results);
   if (bars.length > 0) console.error(`${bars.filter(isMet).length} of ${bars.length} bars met`);
-  await mkdir(out, { recursive: true });
   const file = join(out, `bench-${results.suite}-${slug(results.environment.adapter)}`);
   await writeFile(`${file}.json`, `${JSON.stringify(results, undefined, 1)}\n`);
   await writeFile(`${file}.html`, html(results, tables, await drawPlots(results)));

@@ -13,4 +13,4 @@ export {
   observe,
   type Target,
 } from './observe.ts';
-export { tokenGrid } from './view.ts';
+export { targetLayers, tokenGrid } from './view.ts';

@@ -1,7 +1,9 @@
 // How a layer's output holds a feature map: a convolutional layer's is one, perhaps with its channels last; a vision
 // transformer's tokens are one when those of the patches are laid out as a grid and the class token is set aside.
 
-import { broadcastTo, concat, narrow, reshape, type Tensor, transpose } from '../engine/index.ts';
+import { broadcastTo, concat, narrow, reshape, type Shape, type Tensor, transpose } from '../engine/index.ts';
+import type { Graph } from '../models/graph.ts';
+import { featureMaps } from '../models/target-layer.ts';
 
 /** The feature map [N, K, h, w] in a layer's output, and the output put together from one. */
 export interface FeatureMapView {
@@ -55,6 +57,21 @@ export function tokenGrid(
     if (fits) return { extra, height, width };
   }
   return undefined;
+}
+
+/**
+ * The nodes that can be a target layer for an image [1, C, H, W], from the shapes of all: their outputs are feature maps
+ * [1, K, h, w] or [1, h, w, K], or tokens that lie on a grid.
+ */
+export function targetLayers(
+  graph: Graph,
+  shapes: ReadonlyMap<string, Shape>,
+  image: Shape,
+): ReadonlySet<string> {
+  const areGrid = (shape: Shape) => shape.length === 3 && tokenGrid(shape[1]!, image) !== undefined;
+  const tokens = graph.nodes.map(({ name }) => name).filter((name) => areGrid(shapes.get(name)!));
+  const found = new Set([...featureMaps(graph, shapes), ...featureMaps(graph, shapes, '1,2'), ...tokens]);
+  return new Set(graph.nodes.map(({ name }) => name).filter((name) => found.has(name)));
 }
 
 /** Tokens [1, T, D] as their grid. The extra tokens keep their values when the map changes. */

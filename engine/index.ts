@@ -11,7 +11,6 @@ export {
   type Variant,
 } from './device.ts';
 export * from './errors.ts';
-export { alphaWeights } from './ops/alpha.ts';
 export * from './ops/attention.ts';
 export { broadcastShape } from './ops/axes.ts';
 export * from './ops/conv.ts';

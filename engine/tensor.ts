@@ -5,6 +5,9 @@
 // scope ends, unless the scope returns it; then it belongs to the scope outside. Outside every scope a tensor lives
 // until `dispose`. That is all: the tape keeps what it needs by itself.
 
+// For those who compile against the declarations with an older library: `using` is theirs to use or not.
+/// <reference lib="esnext.disposable" preserve="true" />
+
 import { type Device, type Piece, read, write } from './device.ts';
 import { DisposedError, ShapeError } from './errors.ts';
 import { allocate, release, retain, type Storage } from './memory.ts';

@@ -55,7 +55,6 @@ const table: Readonly<Record<string, URL | readonly URL[]>> = {
   matmulTiled: [new URL('./matmul/matmul-tiled.wgsl', import.meta.url), ...epilogue],
   attentionMix: new URL('./attention/attention-mix.wgsl', import.meta.url),
   mask: new URL('./mask/mask.wgsl', import.meta.url),
-  alphaWeights: [new URL('./alpha/alpha-weights.wgsl', import.meta.url), nan],
 };
 
 /** The files of each kernel; its text is theirs, one after the other. */

@@ -47,14 +47,20 @@ function spatialAxes(graph: Graph, shapes: ReadonlyMap<string, Shape>): Map<stri
 }
 
 /**
- * The nodes whose outputs are feature maps [N, K, h, w] of several pixels: made from the input, or from such a map, with
- * the two axes of space kept. Attention between tokens, though of four axes, is none; nor is [N, h, w, K].
+ * The nodes whose outputs are feature maps [N, K, h, w] of several pixels, or with space in the axes '1,2' [N, h, w, K]:
+ * made from the input, or from such a map, with the two axes of space kept. Attention between tokens, though of four
+ * axes, is none.
  */
-export function featureMaps(graph: Graph, shapes: ReadonlyMap<string, Shape>): Set<string> {
+export function featureMaps(
+  graph: Graph,
+  shapes: ReadonlyMap<string, Shape>,
+  space: Axes = '2,3',
+): Set<string> {
   const axes = spatialAxes(graph, shapes);
   const isMap = (name: string) => {
     const shape = shapes.get(name)!;
-    return shape.length === 4 && axes.get(name) === '2,3' && shape[2]! * shape[3]! > 1;
+    const [y, x] = space.split(',').map(Number) as [number, number];
+    return shape.length === 4 && axes.get(name) === space && shape[y]! * shape[x]! > 1;
   };
   return new Set(graph.nodes.map(({ name }) => name).filter(isMap));
 }

@@ -1,6 +1,7 @@
 // limelight compare: one picture, every method side by side on one sheet.
 
-import { applicableMethods, chooseModel } from './load.ts';
+import { assertWritable } from '../image/write.node.ts';
+import { applicableMethods, checkImages, chooseModel } from './load.ts';
 import type { ModelArguments } from './options.ts';
 import {
   deviceLine,
@@ -26,6 +27,8 @@ export async function compareCommand(image: string, asked: CompareArguments): Pr
   const choice = await chooseModel(asked, true);
   const found = lookUp(choice, { classes: asked.class, layer: asked.layer });
   const { methods, note } = applicableMethods(choice.description, asked.layer);
+  await checkImages([image]);
+  await assertWritable(asked.out);
   if (note) process.stderr.write(`${note}\n`);
   await withNetwork(choice, asked.device, async (network) => {
     process.stderr.write(`${deviceLine(network.device)}\n`);

@@ -1,6 +1,7 @@
 // limelight demo: a shipped network, a shipped picture, all methods.
 
 import { fileURLToPath } from 'node:url';
+import { assertWritable } from '../image/write.node.ts';
 import { applicableMethods, chooseModel } from './load.ts';
 import { deviceLine, explainImage, lookUp, stems, withNetwork, writeFiles, writeSheet } from './pipeline.ts';
 import { explanationTable } from './report.ts';
@@ -12,6 +13,7 @@ export async function demoCommand(asked: { readonly out: string; readonly device
   const choice = await chooseModel({ model: show.model }, true);
   const image = fileURLToPath(new URL(`../../models/images/${show.image}`, import.meta.url));
   const { methods, note } = applicableMethods(choice.description);
+  await assertWritable(asked.out);
   if (note) process.stderr.write(`${note}\n`);
   await withNetwork(choice, asked.device, async (network) => {
     process.stdout.write(`${deviceLine(network.device)}\n`);

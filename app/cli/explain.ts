@@ -1,8 +1,9 @@
 // limelight explain: pictures in; for each picture, method and class an overlay out.
 
-import { methodOf } from '../../cam/index.ts';
+import { LayerError, methodOf } from '../../cam/index.ts';
+import { assertWritable } from '../image/write.node.ts';
 import { asUsage } from './errors.ts';
-import { applicableMethods, chooseModel } from './load.ts';
+import { applicableMethods, camRefusal, checkImages, chooseModel } from './load.ts';
 import type { ModelArguments } from './options.ts';
 import {
   deviceLine,
@@ -36,6 +37,11 @@ export async function explainCommand(images: readonly string[], asked: ExplainAr
   const { methods, note } = asked.method
     ? { methods: asked.method, note: undefined }
     : applicableMethods(choice.description, asked.layer);
+  const { graph, targetLayer } = choice.description;
+  const refusal = methods.includes('cam') && camRefusal(graph, asked.layer ?? targetLayer);
+  if (refusal) throw new LayerError(refusal);
+  await checkImages(images);
+  await assertWritable(asked.out);
   if (note) process.stderr.write(`${note}\n`);
   const request = {
     ...found,
@@ -48,9 +54,6 @@ export async function explainCommand(images: readonly string[], asked: ExplainAr
     const names = stems(images);
     for (const [i, image] of images.entries()) {
       const explained = await explainImage(network, image, request);
-      for (const { explanation } of explained) {
-        for (const remark of explanation.notes) process.stderr.write(`${explanation.method}: ${remark}\n`);
-      }
       await writeFiles(explained, names[i]!, asked.out, asked.raw ?? false);
       const files = explained.flatMap((one) => Object.values(one.files));
       process.stdout.write(

@@ -1,10 +1,10 @@
 // limelight inspect: the nodes of a network with what they cost, and which methods apply to it.
 
-import { defaultMethods, tokenGrid } from '../../cam/index.ts';
+import { defaultMethods, targetLayers } from '../../cam/index.ts';
 import { multiplyAdds, parameterCount } from '../../models/cost.ts';
 import { type GraphNode, shapesOf } from '../../models/graph.ts';
 import type { Preprocessing } from '../../models/preprocess.ts';
-import { defaultTargetLayer, featureMaps } from '../../models/target-layer.ts';
+import { defaultTargetLayer } from '../../models/target-layer.ts';
 import { writeWhole } from '../image/write.node.ts';
 import { dotOf } from './dot.ts';
 import { camRefusal, chooseModel } from './load.ts';
@@ -47,11 +47,7 @@ export async function inspectCommand(model: string, asked: InspectArguments): Pr
     return;
   }
   const costs = multiplyAdds(graph, shapes);
-  const maps = featureMaps(graph, shapes);
-  const isTarget = ({ name }: GraphNode) => {
-    const shape = shapes.get(name)!;
-    return maps.has(name) || (shape.length === 3 && tokenGrid(shape[1]!, inputShape) !== undefined);
-  };
+  const targets = targetLayers(graph, shapes, inputShape);
   const says = (node: GraphNode) =>
     parameterCount(node) > 0 ||
     node.inputs.length > 1 ||
@@ -69,7 +65,7 @@ export async function inspectCommand(model: string, asked: InspectArguments): Pr
     shapes.get(node.name)!.join(' x '),
     counted(parameterCount(node)).replace(/^0$/, ''),
     counted(costs.get(node.name)!).replace(/^0$/, ''),
-    node.name === targetLayer ? 'default' : isTarget(node) ? 'yes' : '',
+    node.name === targetLayer ? 'default' : targets.has(node.name) ? 'yes' : '',
   ]);
   const left = graph.nodes.length - listed.length;
   const parameters = graph.nodes.reduce((sum, node) => sum + parameterCount(node), 0);

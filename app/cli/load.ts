@@ -18,7 +18,7 @@ import { assertFits, loadNetwork, type Network, type NetworkDescription } from '
 import type { Pixels } from '../../models/pixels.ts';
 import { checkPreprocessing, type Preprocessing, presets } from '../../models/preprocess.ts';
 import { fitted, recognise } from '../../models/recognise.ts';
-import { decodeImage } from '../image/decode.ts';
+import { decodeImage, formatOf } from '../image/decode.ts';
 import { asUsage, UsageError } from './errors.ts';
 import { isSafetensors, looksLikeFile, readNetworkFile } from './model-file.ts';
 import type { ModelArguments } from './options.ts';
@@ -112,7 +112,12 @@ async function fromSafetensors(path: string, given: CatalogEntry | undefined): P
   const { tensors: read, metadata } = readSafetensors(await bytes(pathToFileURL(path)), path);
   const known = given ?? catalog.get(metadata.get('network') ?? '');
   const { entry, tensors } = known ? fitted(known, read) : recognised(path, read);
-  assertFits(entry, tensors);
+  try {
+    assertFits(entry, tensors);
+  } catch (cause) {
+    if (!(cause instanceof LimelightError)) throw cause;
+    throw new LimelightError(`${path}: ${cause.message}`, { cause });
+  }
   return { description: entry, tensors: async () => tensors };
 }
 
@@ -220,6 +225,11 @@ export function weightsOf({ description: { name }, tensors }: ModelChoice): () =
   throw new UsageError(
     `the weights of ${name} are neither shipped nor fetched; give them with ${name}=WEIGHTS.safetensors`,
   );
+}
+
+/** Refuses files that are not there or no pictures, before any work is done for those that are. */
+export async function checkImages(paths: readonly string[]): Promise<void> {
+  for (const path of paths) formatOf(await bytes(pathToFileURL(path)), path);
 }
 
 /** Reads and decodes a picture. */

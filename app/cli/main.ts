@@ -2,7 +2,9 @@
 // The command line: parses, runs one command, and turns errors into messages and exit codes (0 done, 1 failed, 2 bad
 // usage).
 
+import { createRequire } from 'node:module';
 import { Command, CommanderError, Option } from 'commander';
+import { defaultMethods, methods } from '../../cam/index.ts';
 import { UnknownAdapterError } from '../../engine/index.ts';
 import { compareCommand } from './compare.ts';
 import { demoCommand } from './demo.ts';
@@ -10,7 +12,7 @@ import { describeError, UsageError } from './errors.ts';
 import { explainCommand } from './explain.ts';
 import { inspectCommand } from './inspect.ts';
 import { modelsCommand } from './models.ts';
-import { list, modelOptions } from './options.ts';
+import { modelOptions, names } from './options.ts';
 import { targets } from './pipeline.ts';
 
 const examples = `
@@ -33,12 +35,17 @@ const explaining = (command: Command): Command =>
       'digit-scenes',
     ),
   )
-    .option('--class <classes>', 'indices or names, separated by commas (default: the predicted class)', list)
+    .option(
+      '--class <classes>',
+      'indices or names, separated by commas (default: the predicted class)',
+      names,
+    )
     .option('--layer <layer>', "target layer (default: the model's own; see inspect)")
     .addOption(
-      new Option('--target <target>', 'what of the class is explained (default: logit)').choices(
-        Object.keys(targets),
-      ),
+      new Option(
+        '--target <target>',
+        'what of the class is differentiated or ablated (default: logit)',
+      ).choices(Object.keys(targets)),
     )
     .option('--signed', 'keep evidence against the class');
 
@@ -51,6 +58,7 @@ const out = (command: Command): Command =>
 function program(): Command {
   const root = new Command('limelight')
     .description('Class activation maps of image classifiers, computed on WebGPU')
+    .version((createRequire(import.meta.url)('limelight/package.json') as { version: string }).version)
     .exitOverride()
     .configureOutput({
       outputError: (text, write) => write(text.replace(/^error: /, 'limelight: ')),
@@ -59,7 +67,11 @@ function program(): Command {
   out(explaining(root.command('explain')))
     .description('explain pictures, an overlay for each method and class')
     .argument('<image...>', 'PNG or JPEG files')
-    .option('--method <methods>', 'separated by commas (default: the five that apply)', list)
+    .option(
+      '--method <methods>',
+      `${[...methods.keys()].join(', ')}; separated by commas (default: those that apply of ${defaultMethods.join(', ')})`,
+      names,
+    )
     .option('--raw', 'also write the map and the weights as float32 .npy')
     .option('--json', 'print one JSON object for each explanation')
     .action(explainCommand);

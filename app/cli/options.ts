@@ -18,7 +18,10 @@ export interface ModelArguments {
   readonly channels?: 'rgb' | 'bgr' | 'grey';
 }
 
-export const list = (value: string): string[] => value.split(',').map((item) => item.trim());
+const list = (value: string): string[] => value.split(',').map((item) => item.trim());
+
+/** What is named twice is wanted once. */
+export const names = (value: string): string[] => [...new Set(list(value))];
 
 const number = (value: string): number => {
   const read = value.trim() === '' ? Number.NaN : Number(value);

@@ -5,11 +5,18 @@ import {
   disposeExplanation,
   type Explanation,
   explain,
-  logitTarget,
   logProbabilityTarget,
   methods,
+  targetLayers,
 } from '../../cam/index.ts';
-import { closeDevice, type Device, LimelightError, openDevice, type Shape } from '../../engine/index.ts';
+import {
+  closeDevice,
+  type Device,
+  LimelightError,
+  MemoryBudgetError,
+  openDevice,
+  type Shape,
+} from '../../engine/index.ts';
 import { writeNpy } from '../../models/formats/npy.ts';
 import { nodeOf, shapesOf } from '../../models/graph.ts';
 import { classIndex, type Network } from '../../models/network.ts';
@@ -21,7 +28,7 @@ import { renderSheet } from '../image/sheet.ts';
 import { writeWhole } from '../image/write.node.ts';
 import { asUsage } from './errors.ts';
 import { type ModelChoice, openImage, openModel, weightsOf } from './load.ts';
-import { bar } from './progress.ts';
+import { bar, heartbeat, note } from './progress.ts';
 import { type Explained, largest, least, score } from './report.ts';
 
 /** What is to be explained, names already looked up. */
@@ -35,9 +42,9 @@ export interface Request {
   readonly target?: TargetName;
 }
 
-/** What of a class can be explained. */
+/** What of a class can be explained; the logit is what methods explain when they are given no target. */
 export const targets = {
-  logit: logitTarget,
+  logit: undefined,
   'log-probability': (index: number, { probabilities }: Network) =>
     logProbabilityTarget(index, probabilities),
 };
@@ -72,35 +79,58 @@ export async function withNetwork<T>(
 /** The device in one line. */
 export const deviceLine = ({ kind, name, why }: Device): string => `device: ${kind}, ${name} (${why})`;
 
-/** Explains one picture, with a progress bar on a terminal's stderr. */
+/** Explains one picture; how far it is, and what to know of the maps, is said on stderr. */
 export async function explainImage(network: Network, path: string, request: Request): Promise<Explained[]> {
   const pixels = await openImage(path);
   const input = preprocess(network, pixels);
-  assertTakes(network, path, input.shape);
+  assertTakes(network, path, input.shape, request.layer);
+  const target = targets[request.target ?? 'logit'];
   const shown = bar('{method} {bar} {percentage} %');
+  const tell = heartbeat();
   shown.start(100, 0, { method: 'forward pass' });
   try {
+    const { target: _, ...asked } = request;
     const explanations = await explain(network, input, {
-      ...request,
-      target: (index) => targets[request.target ?? 'logit'](index, network),
-      progress: (method, share) => shown.update(100 * share, { method }),
+      ...asked,
+      ...(target && { target: (index) => target(index, network) }),
+      progress(method, share) {
+        shown.update(100 * share, { method });
+        tell(`${path}: ${method}, ${Math.floor(100 * share)} %`);
+      },
     });
     const seen = visiblePixels(network, pixels);
     const out: Explained[] = [];
+    shown.stop();
     for (const explanation of explanations) {
-      out.push(await readBack(network, path, explanation, seen, request.signed ?? false));
+      const { method, className, notes } = explanation;
+      for (const remark of notes) note(`${path}: ${method} of class ${className}: ${remark}`);
+      out.push(await readBack(network, path, explanation, seen, request));
     }
     return out;
+  } catch (cause) {
+    if (!(cause instanceof LimelightError)) throw cause;
+    const advice = cause instanceof MemoryBudgetError ? '; --size makes the input smaller' : '';
+    throw new LimelightError(`${path}: ${cause.message}${advice}`, { cause });
   } finally {
     shown.stop();
     input.dispose();
   }
 }
 
-/** Throws where a network cannot compute an input of this shape, such as one smaller than its kernels. */
-function assertTakes({ graph, name }: Network, path: string, shape: Shape): void {
+/**
+ * Throws where a network cannot compute an input of this shape, such as one smaller than its kernels, or where the layer's
+ * output is then nothing that can be laid over a picture, such as one pixel. Says so where it may be something else, such
+ * as the attention between tokens.
+ */
+function assertTakes(
+  { graph, name, targetLayer }: Network,
+  path: string,
+  shape: Shape,
+  layer: string = targetLayer,
+): void {
+  let shapes: Map<string, Shape>;
   try {
-    shapesOf(graph, shape);
+    shapes = shapesOf(graph, shape);
   } catch (cause) {
     if (!(cause instanceof LimelightError)) throw cause;
     throw new LimelightError(
@@ -108,6 +138,16 @@ function assertTakes({ graph, name }: Network, path: string, shape: Shape): void
       { cause },
     );
   }
+  if (targetLayers(graph, shapes, shape).has(layer)) return;
+  const output = shapes.get(layer)!;
+  const gives = `${path}: layer "${layer}" of ${name} gives ${output.join(' x ')} for an input of ${shape.join(' x ')}`;
+  if (output.length === 4 && output[2]! * output[3]! > 1) {
+    note(`${gives}; nothing says that its last two axes are the picture's, as they are taken to be`);
+    return;
+  }
+  throw new LimelightError(
+    `${gives}: neither a feature map of several pixels nor tokens on a grid; inspect lists the target layers`,
+  );
 }
 
 async function readBack(
@@ -115,7 +155,7 @@ async function readBack(
   image: string,
   explanation: Explanation,
   pixels: Pixels,
-  signed: boolean,
+  { target = 'logit', signed = false }: Request,
 ): Promise<Explained> {
   const { map, upsampled, weights } = explanation;
   const [mapData, upsampledData, weightData] = await Promise.all([
@@ -135,6 +175,7 @@ async function readBack(
     map: { shape: map.shape, data: mapData },
     weights: weights && weightData && { shape: weights.shape, data: weightData },
     peak: [at % width, Math.floor(at / width)],
+    target,
     signed,
     files: {},
   };
@@ -155,12 +196,13 @@ const classLine = ({ className, probability, logit }: Explanation): string =>
 
 /** Name of a picture's files: the picture's own name, numbered where two pictures share one. */
 export function stems(paths: readonly string[]): string[] {
-  const taken = new Map<string, number>();
+  const taken = new Set<string>();
   return paths.map((path) => {
-    const stem = basename(path, extname(path));
-    const count = (taken.get(stem) ?? 0) + 1;
-    taken.set(stem, count);
-    return count === 1 ? stem : `${stem}~${count}`;
+    const own = basename(path, extname(path));
+    let stem = own;
+    for (let count = 2; taken.has(stem); count++) stem = `${own}~${count}`;
+    taken.add(stem);
+    return stem;
   });
 }
 

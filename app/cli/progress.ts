@@ -12,6 +12,19 @@ export const note = (text: string): void => {
 export const bar = (format: string): SingleBar =>
   new SingleBar({ stream: process.stderr, clearOnComplete: true, format }, Presets.shades_classic);
 
+/** Long enough not to fill a log, short enough for somebody who wonders whether anything goes on. */
+const BEAT_MS = 10_000;
+
+/** What a bar says, for where none is drawn: a line now and then, none for what is soon done. */
+export function heartbeat(say = note, now = () => performance.now()): (line: string) => void {
+  let last = now();
+  return (line) => {
+    if (process.stderr.isTTY || now() - last < BEAT_MS) return;
+    last = now();
+    say(line);
+  };
+}
+
 const megabytes = (bytes: number): string => (bytes / 1e6).toFixed(bytes < 1e6 ? 2 : 1);
 
 /** The path of a hub's file in the cache; a download is announced and shown. */

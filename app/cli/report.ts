@@ -19,6 +19,8 @@ export interface Explained {
   readonly weights: HostTensor | undefined;
   /** Position of the largest value, in pixels of the network's input. */
   readonly peak: readonly [x: number, y: number];
+  /** What of the class is explained. */
+  readonly target: string;
   readonly signed: boolean;
   files: { readonly overlay?: string; readonly map?: string; readonly weights?: string };
 }
@@ -48,8 +50,8 @@ export const score = (probability: number): string => `${(100 * probability).toF
 
 /** One explanation on one line of JSON. */
 export function explanationJson(explained: Explained): string {
-  const { image, model, device, explanation, map, peak, weights, files } = explained;
-  const { method, layer, classIndex, className, logit, probability, milliseconds } = explanation;
+  const { image, model, device, target, signed, explanation, map, peak, weights, files } = explained;
+  const { method, layer, classIndex, className, logit, probability, notes, milliseconds } = explanation;
   return JSON.stringify({
     image,
     model,
@@ -60,8 +62,11 @@ export function explanationJson(explained: Explained): string {
     className,
     logit,
     probability,
+    target,
+    signed,
     map: { shape: map.shape, min: least(map.data), max: largest(map.data), peak },
     weights: weights ? { shape: weights.shape } : null,
+    notes,
     milliseconds,
     files,
   });

@@ -10,6 +10,8 @@ export { encodePng } from './png.node.ts';
 
 const decoders = { PNG: decodePng, JPEG: decodeJpeg };
 
+type Format = keyof typeof decoders;
+
 /** What the first bytes of a file, read as Latin-1, say about it; the first match wins. */
 const signatures: [RegExp, string][] = [
   [/^\x89PNG/, 'PNG'],
@@ -29,6 +31,20 @@ const signatures: [RegExp, string][] = [
 ];
 
 /**
+ * The format of a picture file, by its first bytes.
+ *
+ * @throws ImageError where the file is empty or of a format that is not decoded.
+ */
+export function formatOf(bytes: Uint8Array, name: string): Format {
+  if (bytes.length === 0) throw new ImageError(`${name}: the file is empty; expected a PNG or JPEG picture`);
+  const start = String.fromCharCode(...bytes.subarray(0, 64));
+  const format = signatures.find(([pattern]) => pattern.test(start))?.[1];
+  if (format === 'PNG' || format === 'JPEG') return format;
+  const found = format ? `this looks like a ${format} file` : 'the format of this file is not known';
+  throw new ImageError(`${name}: ${found}; PNG and JPEG are supported, convert it to one of them`);
+}
+
+/**
  * Decodes a PNG or JPEG file of at most 64 megapixels to RGB. Transparent pixels are laid over white,
  * 16-bit samples are reduced to 8 bits, and the EXIF orientation of a JPEG is applied. The bytes decide the
  * format, never the extension of `name`, which serves the error messages.
@@ -36,13 +52,7 @@ const signatures: [RegExp, string][] = [
  * @throws ImageError where the file is empty, of another format, damaged, cut off or too large.
  */
 export function decodeImage(bytes: Uint8Array, name: string): Pixels {
-  if (bytes.length === 0) throw new ImageError(`${name}: the file is empty; expected a PNG or JPEG picture`);
-  const start = String.fromCharCode(...bytes.subarray(0, 64));
-  const format = signatures.find(([pattern]) => pattern.test(start))?.[1];
-  if (format !== 'PNG' && format !== 'JPEG') {
-    const found = format ? `this looks like a ${format} file` : 'the format of this file is not known';
-    throw new ImageError(`${name}: ${found}; PNG and JPEG are supported, convert it to one of them`);
-  }
+  const format = formatOf(bytes, name);
   try {
     return decoders[format](bytes);
   } catch (cause) {
@@ -51,6 +61,6 @@ export function decodeImage(bytes: Uint8Array, name: string): Pixels {
   }
 }
 
-function damaged(format: string): string {
+function damaged(format: Format): string {
   return `this ${format} file is damaged and cannot be decoded; export or download it again`;
 }

@@ -1,8 +1,8 @@
 // Writes a file whole or not at all.
 
 import { randomUUID } from 'node:crypto';
-import { open, realpath, rename, rm, stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { access, constants, open, realpath, rename, rm, stat } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
 import { makeFolder } from '../../engine/platform/node/folder.ts';
 import { OutputError } from './errors.ts';
 
@@ -22,6 +22,37 @@ const reasons: Record<string, string> = {
   ENAMETOOLONG: 'the name is too long',
   ELOOP: 'its path goes round in a circle of links',
 };
+
+const cannot = (what: string, path: string, cause: unknown): OutputError => {
+  const { code, message } = cause as NodeJS.ErrnoException;
+  return new OutputError(`cannot ${what} ${path}: ${reasons[code ?? ''] ?? message}`, { cause });
+};
+
+/**
+ * Refuses a folder that could not be written into, and makes nothing: what is there of its path must be a folder that
+ * may be written into.
+ *
+ * @throws OutputError that says why not.
+ */
+export async function assertWritable(folder: string): Promise<void> {
+  try {
+    let at = resolve(folder);
+    while (!(await isThere(at))) at = dirname(at);
+    if (!(await stat(at)).isDirectory()) throw new OutputError(reasons.ENOTDIR);
+    await access(at, constants.W_OK);
+  } catch (cause) {
+    throw cannot('write into', folder, cause);
+  }
+}
+
+const isThere = (path: string): Promise<boolean> =>
+  stat(path).then(
+    () => true,
+    (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT') throw error;
+      return false;
+    },
+  );
 
 /**
  * Writes `bytes` to `path`, creating its folder. The bytes go to a temporary file beside it that is then
@@ -49,7 +80,6 @@ export async function writeWhole(path: string, bytes: Uint8Array): Promise<void>
     await rename(temporary, target);
   } catch (cause) {
     if (temporary) await rm(temporary, { force: true });
-    const { code, message } = cause as NodeJS.ErrnoException;
-    throw new OutputError(`cannot write ${path}: ${reasons[code ?? ''] ?? message}`, { cause });
+    throw cannot('write', path, cause);
   }
 }

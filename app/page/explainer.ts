@@ -2,14 +2,14 @@
 // read back into plain data.
 
 import { bytes } from '#platform';
-import { disposeExplanation, explain, observe } from '../../cam/index.ts';
+import { disposeExplanation, explain, observe, targetLayers } from '../../cam/index.ts';
 import { probabilities } from '../../cam/observe.ts';
-import { type Device, type Shape, scope } from '../../engine/index.ts';
+import { type Device, LimelightError, type Shape, scope } from '../../engine/index.ts';
+import { messageOf } from '../../engine/platform/errors.ts';
 import { shapesOf } from '../../models/graph.ts';
 import {
   type CatalogEntry,
   catalog,
-  INPUT,
   loadNetwork,
   type Network,
   type Pixels,
@@ -34,7 +34,7 @@ export interface Prediction {
     readonly name: string;
     readonly probability: number;
   }[];
-  /** Nodes that give feature maps of several pixels, with the shapes of these. */
+  /** Nodes that can be explained, with the shapes of their outputs. */
   readonly layers: readonly { readonly name: string; readonly shape: Shape }[];
 }
 
@@ -69,21 +69,41 @@ function openNetwork(device: Device, entry: CatalogEntry): Promise<Network> {
 export async function predict(device: Device, entry: CatalogEntry, pixels: Pixels): Promise<Prediction> {
   const network = await openNetwork(device, entry);
   const input = preprocess(network, pixels);
-  const observation = observe(network, input);
-  const row = scope(() => probabilities(network, observation.logits));
-  const values = await row.data();
-  for (const tensor of [row, observation, input]) tensor.dispose();
-  return {
-    network,
-    pixels,
-    seen: visiblePixels(network, pixels),
-    classes: [...values]
-      .map((probability, index) => ({ index, name: network.classes[index]!, probability }))
-      .sort((a, b) => b.probability - a.probability),
-    layers: [...shapesOf(network.graph, input.shape)]
-      .map(([name, shape]) => ({ name, shape }))
-      .filter(({ name, shape }) => name !== INPUT && shape.length === 4 && shape[2]! * shape[3]! > 1),
-  };
+  try {
+    const shapes = shapesFor(network, pixels, input.shape);
+    const observation = observe(network, input);
+    const row = scope(() => probabilities(network, observation.logits));
+    const values = await row.data();
+    row.dispose();
+    observation.dispose();
+    return {
+      network,
+      pixels,
+      seen: visiblePixels(network, pixels),
+      classes: [...values]
+        .map((probability, index) => ({ index, name: network.classes[index]!, probability }))
+        .sort((a, b) => b.probability - a.probability),
+      layers: [...targetLayers(network.graph, shapes, input.shape)].map((name) => ({
+        name,
+        shape: shapes.get(name)!,
+      })),
+    };
+  } finally {
+    input.dispose();
+  }
+}
+
+/** The shapes of all nodes' outputs; throws where a network cannot compute a picture, such as one smaller than a kernel. */
+function shapesFor({ name, graph }: Network, { width, height }: Pixels, input: Shape): Map<string, Shape> {
+  try {
+    return shapesOf(graph, input);
+  } catch (cause) {
+    const why = messageOf(cause);
+    throw new LimelightError(
+      `${name} cannot take a picture of ${width} × ${height} pixels: ${why}; choose a larger one`,
+      { cause },
+    );
+  }
 }
 
 /** Explains one class of a picture by one method at one layer. */

@@ -135,6 +135,8 @@ async function start(): Promise<void> {
   element('adapter').textContent = `Device: ${device.name} (${device.why})`;
   showExamples(device);
   listen(device);
+  // Until now nothing that was chosen would have been heard.
+  element('controls').inert = false;
   // The picture of the command line's demo.
   element('examples').querySelectorAll('button')[1]!.click();
 }

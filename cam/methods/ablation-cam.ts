@@ -1,7 +1,7 @@
-// Ablation-CAM (Ramaswamy, Desai: Ablation-CAM, WACV 2020).
+// Ablation-CAM (Desai, Ramaswamy: Ablation-CAM, WACV 2020).
 //
-//   w_k = (S - S^k) / |S|                                              equation (1)
-//   M   = ReLU(sum_k w_k A_k)                                          equation (2)
+//   w_k = (S - S^k) / |S|
+//   M   = ReLU(sum_k w_k A_k)
 //
 // S^k is the target with channel k of the feature map set to zero. The paper divides by S; where S < 0 that turns every
 // sign, so that channels that speak for the class count against it: divided by |S| the weight is the drop.

@@ -2,13 +2,15 @@
 //
 //   w_k   = sum_xy alpha_k(x, y) ReLU(g_k(x, y)),   g = dS/dA           equation (5)
 //   alpha = Y'' / (2 Y'' + sum_ab A_k(a, b) Y''')                       equation (10)
+//   M     = ReLU(sum_k w_k A_k)                                         equation (20)
 //
-// with Y = exp(S) and Y'', Y''' its second and third derivatives at the same element twice and thrice: the diagonal.
+// with Y = exp(S) (12) and Y'', Y''' its second and third derivatives at the same element twice and thrice: the diagonal.
 // The common factor exp(S) > 0 cancels when the map is normalised and is never formed; it overflows for S > 88.
 //
 // Closed form. Where S is piecewise linear in A, Y''/Y = g^2 and Y'''/Y = g^3, and g^2 divides out (equation 19):
 //   alpha = 1 / (2 + g sum_ab A_k(a, b))   where g is not 0, else 0
-// It needs no epsilon. Only elements with g > 0 enter the weight, so that w_k = sum_xy ReLU(g) / (2 + ReLU(g) sum_ab A_k).
+// It needs no epsilon: only elements with g > 0 enter the weight, and for those the denominator is 2 or more where the
+// feature map is not negative. Where it is (tokens, linear bottlenecks), the denominator may cross 0; it is then said.
 //
 // True derivatives. In general Y''/Y = g^2 + S'' and Y'''/Y = g^3 + 3 g S'' + S'''. The diagonal is taken by one
 // direction an element: phi_n(t) = S(A + t e_n), all n of a chunk at once as rows of a batch, differentiated three
@@ -19,7 +21,6 @@ import {
   abs,
   add,
   affine,
-  alphaWeights,
   broadcastTo,
   concat,
   div,
@@ -28,6 +29,7 @@ import {
   greater,
   mul,
   planeDot,
+  reciprocal,
   relu,
   reshape,
   scope,
@@ -35,22 +37,42 @@ import {
   sum,
   type Tensor,
 } from '../../engine/index.ts';
+import { nodeOf } from '../../models/graph.ts';
 import { weightedSum } from '../map.ts';
 import { inChunks, type Method, type MethodContext } from '../method.ts';
 import { gradientOf, type Observation, oneHotRows } from '../observe.ts';
 
-/** alpha [1, K, h, w] in closed form, to be looked at by itself. */
+/** 2 + g sum_ab A_ab, [1, K, h, w]; the sums over a and b are [1, K, 1, 1]. */
+const denominatorOf = (featureMap: Tensor, g: Tensor): Tensor =>
+  affine(mul(g, sum(featureMap, [2, 3], true)), 1, 2);
+
+/** alpha [1, K, h, w] in closed form. */
 export const closedFormAlpha = (featureMap: Tensor, g: Tensor): Tensor =>
-  div(step(abs(g)), affine(mul(g, sum(featureMap, [2, 3], true)), 1, 2));
+  mul(step(abs(g)), reciprocal(denominatorOf(featureMap, g)));
+
+/** Layers whose outputs are not negative, so that no denominator of the closed form is; in others they are looked at. */
+const NOT_NEGATIVE = new Set(['relu', 'relu6']);
+
+const sayCrossed = (n: number) =>
+  `the denominator of alpha is negative at ${n} elements; their alpha is used as it is`;
+
+/** w_k = sum_xy alpha ReLU(g), [K]. */
+const weightsOf = (alpha: Tensor, positive: Tensor) => reshape(planeDot(alpha, positive), [-1]);
 
 export const gradCamPlusPlus: Method = {
   name: 'grad-cam++',
   title: 'Grad-CAM++',
   relu: true,
   explain(observation, { target }) {
-    const g = gradientOf(observation, target);
-    const weights = reshape(alphaWeights(observation.featureMap, g), [-1]);
-    return { weights, map: weightedSum(weights, observation.featureMap) };
+    const { featureMap, network, layer } = observation;
+    // ReLU(g) in alpha too: where g < 0 alpha is not asked for, and must not divide by zero.
+    const positive = relu(gradientOf(observation, target));
+    const denominator = denominatorOf(featureMap, positive);
+    const weights = weightsOf(reciprocal(denominator), positive);
+    const answer = { weights, map: weightedSum(weights, featureMap) };
+    if (NOT_NEGATIVE.has(nodeOf(network.graph, layer).kind)) return answer;
+    const count = sum(greater(full(featureMap.device, [1], 0), denominator));
+    return { ...answer, caveat: { count, say: sayCrossed } };
   },
 };
 
@@ -124,12 +146,9 @@ export const gradCamPlusPlusTrue: Method = {
       const usable = mul(greater(positive, zero), greater(mul(denominator, denominator), zero));
       const safe = add(mul(denominator, usable), affine(usable, -1, 1));
       const alpha = broadcastTo(mul(div(second, safe), usable), featureMap.shape);
-      const crossed = mul(usable, greater(zero, denominator));
-      const weighed = planeDot(alpha, broadcastTo(positive, featureMap.shape));
-      return [reshape(weighed, [-1]), sum(crossed)] as const;
+      const crossed = broadcastTo(mul(usable, greater(zero, denominator)), featureMap.shape);
+      return [weightsOf(alpha, broadcastTo(positive, featureMap.shape)), sum(crossed)] as const;
     });
-    const say = (n: number) =>
-      `the denominator of alpha is negative at ${n} elements; their alpha is used as it is`;
-    return { weights, map: weightedSum(weights, featureMap), caveat: { count, say } };
+    return { weights, map: weightedSum(weights, featureMap), caveat: { count, say: sayCrossed } };
   },
 };

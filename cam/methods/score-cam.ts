@@ -1,13 +1,15 @@
 // Score-CAM (Wang, Wang, Du, Yang, Zhang, Ding, Mardziel, Hu: Score-CAM, CVPR Workshops 2020), algorithm 1.
 //
-//   H_k = (U(A_k) - min) / (max - min)          U: upsampling to the input's size      equations (4), (5)
-//   C_k = f(X * H_k) - f(X_b)                   f: the class's probability; X_b = 0    equation (3)
-//   w   = softmax over k of C                                                          algorithm 1, line 13
-//   M   = ReLU(sum_k w_k A_k)                                                          equation (6)
+//   H_k = (U(A_k) - min) / (max - min)          U: upsampling to the input's size      equations (7), (8)
+//   C_k = f(X * H_k) - f(X_b)                   f: the class's probability; X_b = 0    equation (6)
+//   w   = softmax over k of C                                                          end of algorithm 1
+//   M   = ReLU(sum_k w_k A_k)                                                          equation (9)
 //
 // X is the network's normalised input, so 0 is the mean colour. A channel that is constant has no H_k; its weight is 0.
 //
-// score-cam-logit takes for f what is explained, the class's logit unless told otherwise. score-cam-authors is what the
+// The paper says both what f is: probabilities where it defines the network and in its experiments (sections 2, 3.2), the
+// logit in a comment of algorithm 1. score-cam-logit is the latter: what is explained, the class's logit unless told
+// otherwise. score-cam-authors is what the
 // authors' published code computes: w_k = f(X * H_k), without baseline and softmax.
 
 import {

@@ -1,9 +1,9 @@
 // Trains the shipped networks on Limelight's own engine:
-//   LIMELIGHT_DATA=folder npm run train -- cifar10-gap [--epochs 20] [--limit N]
+//   LIMELIGHT_DATA=folder npm run train -- cifar10-gap [--epochs 20] [--limit N] [--out folder]
 // Progress on standard error, a checkpoint after every epoch (resumed from when present), and at the end the weights
 // (f16 safetensors) and the figures for the model card.
 
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import progress from 'cli-progress';
 import {
@@ -11,6 +11,7 @@ import {
   binaryCrossEntropy,
   crossEntropy,
   full,
+  LimelightError,
   openDevice,
   scale,
   scope,
@@ -19,6 +20,7 @@ import {
   tensor,
   vjp,
 } from '../../engine/index.ts';
+import { makeFolder } from '../../engine/platform/node/folder.ts';
 import type { HostTensor } from '../formats/host-tensor.ts';
 import { readSafetensors, writeSafetensors } from '../formats/safetensors.ts';
 import { evaluate, INPUT } from '../graph.ts';
@@ -33,18 +35,26 @@ const { values: options, positionals } = parseArgs({
 const name = positionals[0] ?? '';
 const makeRecipe = recipes[name];
 const data = process.env.LIMELIGHT_DATA;
-if (makeRecipe === undefined || data === undefined) {
+const [askedEpochs, limit] = [options.epochs, options.limit].map((text) =>
+  text === undefined ? undefined : Number(text),
+);
+const areCounts = [askedEpochs, limit].every((n) => n === undefined || (Number.isInteger(n) && n > 0));
+if (makeRecipe === undefined || data === undefined || !areCounts) {
   console.error(
-    `usage: LIMELIGHT_DATA=folder npm run train -- ${Object.keys(recipes).join('|')} [--epochs N]`,
+    `usage: LIMELIGHT_DATA=folder npm run train -- ${Object.keys(recipes).join('|')} [--epochs N] [--limit N] [--out folder]`,
   );
   process.exit(2);
 }
 
-const recipe = await makeRecipe(data);
-const epochs = Number(options.epochs ?? recipe.epochs);
-const perEpoch = Math.min(recipe.trainCount, Number(options.limit ?? Number.POSITIVE_INFINITY));
+const recipe = await makeRecipe(data).catch((error: unknown) => {
+  if (!(error instanceof LimelightError)) throw error;
+  console.error(`train: ${error.message}`);
+  process.exit(1);
+});
+const epochs = askedEpochs ?? recipe.epochs;
+const perEpoch = Math.min(recipe.trainCount, limit ?? recipe.trainCount);
 const folder = options.out ?? 'limelight-out/train';
-mkdirSync(folder, { recursive: true });
+await makeFolder(folder);
 const checkpoint = `${folder}/${name}.checkpoint.safetensors`;
 const device = await openDevice();
 console.error(`${name} on ${device.name}: ${epochs} epochs of ${perEpoch}`);

@@ -6,10 +6,19 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'tape';
 import { decodeImage } from '../../app/image/decode.ts';
+import { methods } from '../../cam/index.ts';
 import { readNpy } from '../../models/formats/npy.ts';
 import { flags, hasStack, limelight, scene } from './limelight.ts';
 
 const model = ['--model', 'digit-dense'];
+
+test("--version is the package's, and explain --help names the methods", (t) => {
+  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
+  t.equal(limelight('--version').stdout, `${version}\n`);
+  const { stdout } = limelight('explain', '--help');
+  for (const name of methods.keys()) t.ok(stdout.includes(name), name);
+  t.end();
+});
 
 test('--help shows examples and succeeds', (t) => {
   const { status, stdout } = limelight('--help');
@@ -78,6 +87,7 @@ test('explain writes a picture and arrays, and says so in JSON', (t) => {
     t.equal(said.model, 'digit-dense');
     t.equal(said.method, 'grad-cam');
     t.equal(said.layer, 'features');
+    t.deepEqual([said.target, said.signed, said.notes], ['logit', false, []]);
     t.equal(said.class, [2, 5][i]);
     t.ok(Number.isFinite(said.logit) && said.probability >= 0 && said.probability <= 1);
     const map = readNpy(readFileSync(said.files.map), 'map');
@@ -104,6 +114,11 @@ const failures: readonly (readonly [title: string, args: readonly string[], mess
     [scene, '--size', '100000'],
     /more than 64 megapixels; ask for a smaller/,
   ],
+  [
+    'a map of one pixel',
+    [scene, '--size', '3'],
+    /scene.*"features" of digit-scenes gives 1 x 48 x 1 x 1 for/,
+  ],
   ['CAM where it does not apply', [scene, ...model, '--method', 'cam'], /CAM needs a head/],
 ];
 for (const [title, args, message] of failures) {
@@ -119,15 +134,78 @@ for (const [title, args, message] of failures) {
   });
 }
 
-test('a folder that cannot be made is a failure', (t) => {
+test('what can be told before any work is done is refused before the device is opened', (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'limelight-'));
-  const file = join(folder, 'file');
+  const [file, empty, out] = ['file', 'empty.png', 'out'].map((name) => join(folder, name)) as [
+    string,
+    string,
+    string,
+  ];
   writeFileSync(file, 'kept');
-  const { status, stderr } = limelight('explain', scene, ...model, '--method', 'grad-cam', '--out', file);
-  t.equal(status, 1);
-  t.match(stderr, /limelight: cannot write .*is a file, not a folder/);
+  writeFileSync(empty, '');
+  const refused: readonly (readonly [args: readonly string[], message: RegExp])[] = [
+    [['explain', scene, join(folder, 'none.png')], /none\.png: there is no such file/],
+    [['explain', scene, folder], /it is a folder/],
+    [['explain', scene, empty], /empty\.png: the file is empty; expected a PNG or JPEG/],
+    [['explain', scene, file], /file: the format of this file is not known/],
+    [['compare', empty], /the file is empty/],
+    [['explain', scene, '--method', 'cam', '--layer', 'pool'], /the layer before the head/],
+    ...['explain', 'compare', 'demo'].flatMap((command) => {
+      const asked = command === 'demo' ? [command] : [command, scene];
+      return [
+        [[...asked, '--out', file], /cannot write into .*file: a part of its path is a file/],
+        [[...asked, '--out', join(file, 'deeper')], /cannot write into .*is a file, not a folder/],
+      ] as const;
+    }),
+  ];
+  for (const [args, message] of refused) {
+    const { status, stdout, stderr } = limelight(...args, ...(args.includes('--out') ? [] : ['--out', out]));
+    t.equal(status, 1, args.join(' '));
+    t.match(stderr, message);
+    t.notOk(stderr.includes('device:') || hasStack(stderr) || stdout !== '', 'nothing was begun');
+    t.notOk(existsSync(out), 'no folder is left behind');
+  }
   t.equal(readFileSync(file, 'utf8'), 'kept');
   rmSync(folder, { recursive: true });
+  t.end();
+});
+
+test('a layer that may be no map of the picture is explained with a warning', (t) => {
+  const out = mkdtempSync(join(tmpdir(), 'limelight-'));
+  const asked = ['--model', 'digit-vit', '--layer', 'blocks.0.attn.probabilities', '--method', 'grad-cam'];
+  const { status, stderr } = limelight('explain', scene, ...asked, '--out', out);
+  t.equal(status, 0);
+  t.match(stderr, /gives 1 x 3 x 65 x 65 .*nothing says that its last two axes are the picture's/);
+  rmSync(out, { recursive: true });
+  t.end();
+});
+
+test('what to know of a map is said by every command, with the class that it is of', (t) => {
+  const out = mkdtempSync(join(tmpdir(), 'limelight-'));
+  const note = /scene-1\.png: grad-cam of class (\d): the map is zero everywhere/;
+  for (const command of ['explain', 'compare']) {
+    const { stderr } = limelight(
+      command,
+      scene,
+      '--class',
+      '0,1,2,3,4,5,6,7,8,9',
+      '--layer',
+      'stem',
+      '--out',
+      out,
+    );
+    t.match(stderr, note, command);
+  }
+  rmSync(out, { recursive: true });
+  t.end();
+});
+
+test('names given twice are explained once', (t) => {
+  const out = mkdtempSync(join(tmpdir(), 'limelight-'));
+  const asked = ['--method', 'grad-cam,grad-cam', '--class', '2, 2', '--json', '--out', out];
+  const { stdout } = limelight('explain', scene, ...model, ...asked);
+  t.equal(stdout.trimEnd().split('\n').length, 1);
+  rmSync(out, { recursive: true });
   t.end();
 });
 

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Browser, ElementHandle, Page } from 'puppeteer-core';
 import test, { type Test } from 'tape';
-import { decodeImage } from '../../app/image/decode.ts';
+import { decodeImage, encodePng } from '../../app/image/decode.ts';
 import { heatPicture } from '../../app/image/heat.ts';
 import * as limelight from '../../index.ts';
 import { device } from '../device.ts';
@@ -241,12 +241,24 @@ async function pageExplains(t: Test, browser: Browser, folder: string): Promise<
     t.match(await said(page, /CAM needs/), /"relu3" \(relu\) stands where/, 'CAM says why it does not apply');
     t.ok(await page.$eval('#explanation', (element) => (element as HTMLElement).hidden), 'no old map stays');
 
-    await page.select('#network', 'digit-scenes');
     await page.click('input[value="grad-cam"]');
+    await page.select('#network', 'digit-vit');
+    await said(page, /^digit-vit, class .* took/);
+    t.equal(
+      await page.$eval('#layer', (element) => (element as HTMLSelectElement).value),
+      limelight.catalogEntry('digit-vit').targetLayer,
+      'the layer that is chosen is the one that is explained, tokens too',
+    );
+
+    await page.select('#network', 'digit-scenes');
     await said(page, first);
     const input = (await page.$('#file')) as ElementHandle<HTMLInputElement>;
     await input.uploadFile(fileURLToPath(here('../../models/images/scene-1.png')));
     await said(page, /^digit-scenes, class [25]: .*Grad-CAM took/);
+    const tiny = join(folder, 'tiny.png');
+    writeFileSync(tiny, encodePng({ width: 2, height: 1, rgb: new Uint8Array(6) }));
+    await input.uploadFile(tiny);
+    await said(page, /^digit-scenes cannot take a picture of 2 × 1 pixels: .*; choose a larger one$/);
     const text = join(folder, 'notes.png');
     writeFileSync(text, 'not a picture');
     await input.uploadFile(text);

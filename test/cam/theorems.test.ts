@@ -222,17 +222,75 @@ async function referenceWeights(network: Network, x: Tensor): Promise<Float64Arr
   return weights;
 }
 
-test("Grad-CAM++: alpha behind GAP is 1 / (2 + g sum A), constant in a channel; the survey's special case", async (t) => {
-  const { network, x } = await results(graphs.gapLinear, ['cam'], [8, 8], 2);
+test('Grad-CAM++: alpha behind GAP + linear is 1 / (2 + w_k mean(A_k)), constant in a channel', async (t) => {
+  const { network, x, by } = await results(graphs.gapLinear, ['cam'], [8, 8], 2);
   const observation = observe(network, x);
   const g = gradientOf(observation, logitTarget(2));
   const alpha = await closedFormAlpha(observation.featureMap, g).data();
-  const [gs, as] = [await g.data(), await observation.featureMap.data()];
+  const [w, as] = [await numbers(by.get('cam'), 'weights'), await observation.featureMap.data()];
   const z = as.length / 8;
   for (let k = 0; k < 8; k++) {
-    const sumA = as.slice(k * z, (k + 1) * z).reduce((a, b) => a + b, 0);
-    const expected = new Float32Array(z).fill(1 / (2 + gs[k * z]! * sumA));
+    const meanA = as.slice(k * z, (k + 1) * z).reduce((a, b) => a + b, 0) / z;
+    const expected = new Float32Array(z).fill(1 / (2 + w[k]! * meanA));
     t.ok(relativeError(alpha.slice(k * z, (k + 1) * z), expected) < 1e-4, `channel ${k}`);
+  }
+});
+
+test('Grad-CAM++ says at how many elements its denominator is negative, which a negative feature map can make it', async (t) => {
+  const on = await device();
+  const network = randomNetwork(on, graphs.gapLinear, 5);
+  const x = await image(8, 6, 5);
+  const loud = tensor(
+    on,
+    (await x.data()).map((v) => 50 * v),
+    x.shape,
+  );
+  let most = 0;
+  for (const index of [0, 1, 2, 3]) {
+    const observation = observe(network, loud, 'conv2');
+    const [, , h, w] = observation.featureMap.shape as [number, number, number, number];
+    const a = await observation.featureMap.data();
+    const g = await gradientOf(observation, logitTarget(index)).data();
+    const sums = (i: number) => {
+      const start = Math.floor(i / (h * w)) * h * w;
+      return a.slice(start, start + h * w).reduce((total, v) => total + v, 0);
+    };
+    const crossed = [...g].filter((gi, i) => gi > 0 && 2 + gi * sums(i) < 0).length;
+    most = Math.max(most, crossed);
+    const methods = ['grad-cam++', 'grad-cam++-true'];
+    for (const { method, notes } of await explain(network, loud, {
+      methods,
+      classes: [index],
+      layer: 'conv2',
+    })) {
+      const said = notes.flatMap((note) => /negative at (\d+) elements/.exec(note)?.[1] ?? []);
+      t.deepEqual(said, crossed > 0 ? [String(crossed)] : [], `${method}, class ${index}: ${crossed}`);
+    }
+  }
+  t.ok(most > 0, 'somewhere it is');
+});
+
+test('Grad-CAM++ behind pooling counts elements, though it differentiates once a channel', async (t) => {
+  const on = await device();
+  const tensors = randomTensors(graphs.gapLinear, 5);
+  tensors.get('classifier.weight')!.data.fill(1);
+  tensors.get('conv2.weight')!.data.fill(0);
+  tensors.get('conv2.bias')!.data.fill(-30);
+  // The feature map, a sum with what skips past the convolution, is about -30 everywhere.
+  const graph: Graph = {
+    ...graphs.gapLinear,
+    nodes: graphs.gapLinear.nodes.map((node) =>
+      node.name === 'gap' ? { ...node, inputs: ['conv2'] } : node,
+    ),
+  };
+  const network = { ...randomNetwork(on, graph, 5), parameters: onDevice(on, tensors) };
+  const found = await explain(network, await image(8, 6, 5), {
+    methods: ['grad-cam++', 'grad-cam++-true'],
+    classes: [0],
+    layer: 'conv2',
+  });
+  for (const { method, notes, map } of found) {
+    t.match(notes.join(), new RegExp(`negative at ${8 * map.size} elements`), method);
   }
 });
 

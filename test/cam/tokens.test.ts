@@ -1,9 +1,10 @@
 // Feature maps in a transformer's tokens: which tokens make the grid, and that methods see the grid.
 
 import test from 'tape';
-import { explain, observe } from '../../cam/index.ts';
+import { explain, observe, targetLayers } from '../../cam/index.ts';
 import { concat, flatten, full, mul, narrow, sum, tensor, transpose } from '../../engine/index.ts';
-import type { Graph, GraphNode } from '../../models/graph.ts';
+import { catalogEntry } from '../../models/catalog.ts';
+import { type Graph, type GraphNode, shapesOf } from '../../models/graph.ts';
 import { conv, globalAvgPool, linear, plain, relu } from '../../models/layers.ts';
 import { device } from '../device.ts';
 import { relativeError, seededRandom } from '../reference/index.ts';
@@ -59,6 +60,24 @@ test('tokens: the patches are the feature map, the class token stays', async (t)
   }
 });
 
+/** Of four axes, none of which is space; nobody who asks for it by name is kept from it. */
+const ATTENTION = /attn\.probabilities$/;
+
+test('target layers: each can be observed, what has no pixels is none, and the default is among them', async (t) => {
+  for (const name of ['digit-vit', 'digit-scenes', 'digit-dense']) {
+    const entry = catalogEntry(name);
+    const network = randomNetwork(await device(), entry.graph, 1, entry.targetLayer);
+    const x = full(network.device, [1, 1, ...(entry.preprocessing.size ?? [64, 64])], 0.5);
+    const targets = targetLayers(entry.graph, shapesOf(entry.graph, x.shape), x.shape);
+    t.ok(targets.has(entry.targetLayer), `${name}: ${entry.targetLayer}`);
+    for (const { name: layer } of entry.graph.nodes) {
+      if (targets.has(layer)) observe(network, x, layer).dispose();
+      else if (!ATTENTION.test(layer))
+        t.throws(() => observe(network, x, layer), /not a feature map/, `${name}: ${layer}`);
+    }
+  }
+});
+
 test('channels that come last are channels', async (t) => {
   const turn = (name: string, input: string, order: readonly number[]) =>
     plain(name, 'transpose', [input], (x) => transpose(x, order), { order });
@@ -80,6 +99,8 @@ test('channels that come last are channels', async (t) => {
     Float32Array.from({ length: 3 * 60 }, () => next() - 0.5),
     [1, 3, 6, 10],
   );
+  const targets = targetLayers(turned, shapesOf(turned, x.shape), x.shape);
+  t.deepEqual([...targets], ['first', 'last', 'features', 'back']);
   const mapsAt = (layer: string) =>
     explain(network, x, { methods: ['grad-cam', 'ablation-cam', 'score-cam'], classes: [1], layer });
   const [there, back] = [await mapsAt('features'), await mapsAt('back')];

@@ -167,7 +167,6 @@ test('errors: shapes that do not fit name the operation and the shapes', async (
       [() => engine.scaleShift(of(1, 3, 2), of(2), of(3)), 'scale and shift', '[2]', '[1, 3, 2]'],
       [() => engine.planeDot(of(4, 3, 2), of(2, 3, 2)), 'dot product', '[4, 3, 2]', '[2, 3, 2]'],
       [() => engine.planeDot(of(4, 3, 2), of(1, 3, 3)), 'dot product', '[1, 3, 3]'],
-      [() => engine.alphaWeights(of(1, 3, 2, 2), of(1, 3, 2)), 'alphaWeights', '[1, 3, 2]', '[1, 3, 2, 2]'],
       [() => engine.divideByMaxNorm(of(2, 0)), 'divideByMaxNorm', '[2, 0]'],
       [
         () => engine.maskImages(of(1, 3, 4, 4), of(2, 1, 2, 2), of(2), of(2)),

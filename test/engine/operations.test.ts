@@ -935,25 +935,6 @@ const maskRow = row(
   0,
 );
 
-const alphaRow = (shape: readonly number[]) =>
-  row(
-    `alphaWeights [${shape}]`,
-    (a, g) => engine.alphaWeights(a!, g!),
-    (a, g) => {
-      const positive = ref.unary.relu(g!);
-      const product = ref.binary.mul(positive, ref.sum(a!, [2, 3], true));
-      return ref.sum(
-        ref.binary.div(
-          positive,
-          ref.map(product, (v) => 2 + v),
-        ),
-        [2, 3],
-      );
-    },
-    [[shape, 0, 1], [shape]],
-    0,
-  );
-
 // ---- Compositions: second and third derivatives that pass through every adjoint of convolution and pooling
 
 const square64 = (x: Array64) => ref.binary.mul(x, x);
@@ -1009,12 +990,6 @@ const rows = [
   ...layerRows,
   ...layoutRows,
   maskRow,
-  ...[
-    [1, 5, 1, 1],
-    [2, 3, 5, 7],
-    [1, 2, 4, 4],
-    [1, 0, 3, 3],
-  ].map(alphaRow),
   ...compositions,
 ];
 
@@ -1225,8 +1200,6 @@ test('operations: NaN wins wherever it stands', async (t) => {
     ['sum', (x) => engine.sum(x)],
     ['avgPool2d', (x) => engine.avgPool2d(square(x), { kernel: [2, 2] })],
     ['divideByMaxNorm', engine.divideByMaxNorm],
-    ['alphaWeights, gradient', (x) => engine.alphaWeights(square(engine.full(x.device, [4], 1)), square(x))],
-    ['alphaWeights, map', (x) => engine.alphaWeights(square(x), square(engine.full(x.device, [4], 1)))],
     ['divideByMaxNorm of many', (x) => engine.divideByMaxNorm(engine.broadcastTo(x, [500, 4]))],
   ];
   for (const at of [0, 1, 3]) {
