@@ -82,8 +82,8 @@ export const tiles: readonly (Tile & { readonly cost: number })[] = [
   { rows: 4, columns: 8, cost: 2.1 },
   { rows: 16, columns: 4, cost: 1.6 },
 ];
-/** Tiles below which a smaller one keeps more of the device busy. */
-const ENOUGH_TILES = 64;
+/** Tiles below which a smaller one keeps more of the device busy: a vector of eight on each of two cores. */
+const ENOUGH_TILES = 16;
 
 /** The cheapest tile of a list. */
 function tileOf(g: Size, list: readonly (Tile & { readonly cost: number })[]): Tile {
