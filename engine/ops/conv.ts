@@ -247,8 +247,8 @@ function weightGradientOfPatches(g: Geometry, x: Tensor, dy: Tensor, dw: Tensor)
 const convolved = followed(forward, 1, ([x, w], y, g, epilogue) => runForward(g, x!, w!, y, epilogue));
 
 /**
- * x [N, C, H, W], w [O, C/groups, KH, KW] -> [N, O, OH, OW]; cross-correlation, as networks define it. Where no derivative
- * is being taken, what follows it costs no launch of its own, as long as a summand has the result's shape.
+ * x [N, C, H, W], w [O, C/groups, KH, KW] -> [N, O, OH, OW]; cross-correlation, as networks define it. What follows it
+ * costs no launch of its own, as long as a summand has the result's shape.
  */
 export const conv2d = (x: Tensor, w: Tensor, options: ConvOptions = {}, after: Following = {}): Tensor =>
   convolved(x, w, geometryOf('conv2d', x.shape, w.shape, options), after);

@@ -25,7 +25,13 @@ function unary(name: kernels.UnaryFunction, vjp?: UnaryVjp) {
   return (x: Tensor, a = 0, b = 0): Tensor => apply(operation, [x], { a, b });
 }
 
-type BinaryVjp = (d: Tensor, a: Tensor, b: Tensor) => readonly [() => Tensor, () => Tensor];
+/** Cotangents of the two operands; undefined where the derivative is zero everywhere. */
+type BinaryVjp = (
+  d: Tensor,
+  a: Tensor,
+  b: Tensor,
+  y: Tensor,
+) => readonly [(() => Tensor) | undefined, (() => Tensor) | undefined];
 
 function binary(name: kernels.BinaryFunction, vjp?: BinaryVjp) {
   const operation: Operation<undefined> = {
@@ -40,10 +46,13 @@ function binary(name: kernels.BinaryFunction, vjp?: BinaryVjp) {
       run(y.device, launch, [a!.storage, b!.storage], y.storage);
     },
     ...(vjp && {
-      vjp: (d, { inputs, needs }) => {
+      vjp: (d, { inputs, output, needs }) => {
         const [a, b] = inputs as [Tensor, Tensor];
-        const parts = vjp(d, a, b);
-        return [a, b].map((input, i) => (needs[i] ? sumTo(parts[i]!(), input.shape) : undefined));
+        const parts = vjp(d, a, b, output);
+        return [a, b].map((input, i) => {
+          const part = needs[i] ? parts[i]?.() : undefined;
+          return part && sumTo(part, input.shape);
+        });
       },
     }),
   };
@@ -92,12 +101,14 @@ export const sign = unary('sign');
 export const softplus = unary('softplus', (d, x) => mul(d, sigmoid(x)));
 /** 1 where x is NaN or infinite, else 0; derivative 0. */
 export const notFinite = unary('notFinite');
-export const relu = unary('relu', (d, x) => mul(d, step(x)));
 export const reciprocal = unary('reciprocal', (d, _x, y) => neg(mul(d, mul(y, y))));
 export const erf = unary('erf', (d, x) => mul(d, scale(exp(neg(mul(x, x))), 2 / Math.sqrt(Math.PI))));
 /** min(max(x, low), high), NaN of NaN; derivative 1 strictly inside. */
-export const clamp = unary('clamp', (d, x, _y, { a, b }) => mul(d, inside(x, a, b)));
+export const clamp = unary('clamp', (d, _x, y, { a, b }) => clampGradient(d, y, a, b));
 const inside = unary('inside');
+/** The cotangent before a clamp, from its result `y`: where that is strictly inside, so was what was clamped. */
+export const clampGradient = (d: Tensor, y: Tensor, low: number, high: number): Tensor =>
+  low === 0 && high === Number.POSITIVE_INFINITY ? reluGradient(d, y) : mul(d, inside(y, low, high));
 /** 1 where x > 0, else `slope`; derivative 0. */
 const leakyStep = unary('leakyStep');
 /** x where x > 0, else slope x. */
@@ -119,10 +130,13 @@ export function powScalar(x: Tensor, k: number): Tensor {
 }
 
 export const add = binary('add', (d) => [() => d, () => d]);
-const addedRelu = binary('addRelu');
-/** relu(a + b), in one kernel where no derivative is being taken. */
-export const addRelu = (a: Tensor, b: Tensor): Tensor =>
-  isRecorded([a, b]) ? relu(add(a, b)) : addedRelu(a, b);
+/** d where y > 0, else 0. */
+const reluGradient = binary('reluGradient', (d, _a, y) => [() => reluGradient(d, y), undefined]);
+/** relu(a + b). */
+export const addRelu = binary('addRelu', (d, _a, _b, y) => {
+  const sum = reluGradient(d, y);
+  return [() => sum, () => sum];
+});
 export const sub = binary('sub', (d) => [() => d, () => neg(d)]);
 export const mul = binary('mul', (d, a, b) => [() => mul(d, b), () => mul(d, a)]);
 export const div = binary('div', (d, a, b) => [() => div(d, b), () => neg(mul(d, div(div(a, b), b)))]);
@@ -147,6 +161,8 @@ const atLeast = binary('atLeast');
 /** 1 where a = b, else 0; derivative 0. */
 export const equal = binary('equal');
 
+/** A clamp, so that both are one kernel to compile. */
+export const relu = (x: Tensor): Tensor => clamp(x, 0, Number.POSITIVE_INFINITY);
 export const relu6 = (x: Tensor): Tensor => clamp(x, 0, 6);
 /** clamp(x / 6 + 1/2, 0, 1). */
 export const hardSigmoid = (x: Tensor): Tensor => clamp(affine(x, 1 / 6, 0.5), 0, 1);

@@ -2,10 +2,10 @@
 
 import { ShapeError } from '../errors.ts';
 import type { Storage } from '../memory.ts';
-import { apply, isRecorded, type Operation } from '../operation.ts';
-import { sameShape, show, type Tensor } from '../tensor.ts';
-import { add, clamp, relu } from './elementwise.ts';
-import { reshape } from './linear.ts';
+import { apply, type Operation } from '../operation.ts';
+import { type Shape, sameShape, show, type Tensor } from '../tensor.ts';
+import { add, clamp, clampGradient } from './elementwise.ts';
+import { reshape, sumTo } from './linear.ts';
 
 /** What may follow at once; each is a clamp. */
 export type Activation = 'relu' | 'relu6';
@@ -32,8 +32,14 @@ export interface StoredEpilogue {
 /** y plus a bias for the channels along one of its axes. */
 export function addBias(y: Tensor, bias: Tensor, axis = 1): Tensor {
   checkBias(bias, y.shape, axis);
-  return add(y, reshape(bias, [-1, ...y.shape.slice(axis + 1).map(() => 1)]));
+  return add(y, reshape(bias, besides(bias, y, axis)));
 }
+
+/** The shape in which a bias is broadcast to `y`. */
+const besides = (bias: Tensor, y: Tensor, axis: number): Shape => [
+  bias.size,
+  ...y.shape.slice(axis + 1).map(() => 1),
+];
 
 function checkBias({ shape }: Tensor, y: readonly number[], axis: number): void {
   if (shape.length !== 1 || shape[0] !== y[axis]) {
@@ -48,8 +54,9 @@ interface Fused<Attributes> {
 }
 
 /**
- * An operation on two tensors with what follows it, its channels along `axis`: by `launch` in one kernel where no
- * derivative is being taken and a summand has the result's shape, else one after the other.
+ * An operation on two tensors with what follows it, its channels along `axis`: by `launch` in one kernel where a summand
+ * has the result's shape, else one after the other. The operation's own derivative must not ask for its result, which is
+ * not kept.
  */
 export function followed<A>(
   operation: Operation<A>,
@@ -67,13 +74,21 @@ export function followed<A>(
         ...(activation && { clamp: ranges[activation] }),
       });
     },
+    vjp: (d, { inputs: [a, b, ...others], output, needs, attributes: { own, biased, activation } }) => {
+      const sum = activation === undefined ? d : clampGradient(d, output, ...ranges[activation]);
+      const factors = operation.vjp!(sum, { inputs: [a!, b!], output, needs, attributes: own });
+      const added = others.map((other, i) => {
+        if (!needs[2 + i]) return undefined;
+        return biased && i === 0 ? reshape(sumTo(sum, besides(other, sum, axis)), other.shape) : sum;
+      });
+      return [...factors, ...added];
+    },
   };
   return (a: Tensor, b: Tensor, own: A, { bias, summand, activation }: Following): Tensor => {
     const shape = operation.shape([a, b], own);
     if (bias !== undefined) checkBias(bias, shape, axis);
     const others = [bias, summand].filter((other) => other !== undefined);
-    const fits = summand === undefined || sameShape(summand.shape, shape);
-    if (fits && !isRecorded([a, b, ...others]) && others.length + Number(activation !== undefined) > 0)
+    if (summand === undefined || sameShape(summand.shape, shape))
       return apply(fused, [a, b, ...others], { own, biased: bias !== undefined, activation });
     const y = apply(operation, [a, b], own);
     return follow(bias === undefined ? y : addBias(y, bias, axis), { summand, activation });
@@ -83,6 +98,5 @@ export function followed<A>(
 /** A summand and an activation by operations of their own. */
 export function follow(y: Tensor, { summand, activation }: Omit<Following, 'bias'>): Tensor {
   const z = summand === undefined ? y : add(y, summand);
-  if (activation === undefined) return z;
-  return activation === 'relu' ? relu(z) : clamp(z, ...ranges[activation]);
+  return activation === undefined ? z : clamp(z, ...ranges[activation]);
 }

@@ -151,9 +151,8 @@ const multiplied = followed(product, 1, (inputs, y, attributes, epilogue) =>
 );
 
 /**
- * x [..., I] times a weight [O, I] as frameworks store it: [..., O]. One product, whatever the leading axes. Where no
- * derivative is being taken, what follows it, with a bias [O], costs no launch of its own, as long as a summand has the
- * result's shape.
+ * x [..., I] times a weight [O, I] as frameworks store it: [..., O]. One product, whatever the leading axes. What
+ * follows it, with a bias [O], costs no launch of its own, as long as a summand has the result's shape.
  */
 export function linear(x: Tensor, weight: Tensor, after: Following = {}): Tensor {
   if (weight.shape.length !== 2) {

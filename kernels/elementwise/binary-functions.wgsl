@@ -25,6 +25,8 @@ fn f(u: vec4f, v: vec4f) -> vec4f {
     case 8u: { return select(vec4f(0.0), vec4f(1.0), u >= v); }
     case 9u: { return select(vec4f(0.0), vec4f(1.0), u == v); }
     case 10u: { return orNan(max(u + v, vec4f(0.0)), u, v); }
+    // The derivative of ReLU, from its argument or its value.
+    case 11u: { return orNan(select(vec4f(0.0), u, v > vec4f(0.0)), u, v); }
     default: { return u; }
   }
 }

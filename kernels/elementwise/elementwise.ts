@@ -11,7 +11,6 @@ export const unaryFunctions = [
   'abs',
   'tanh',
   'sigmoid',
-  'relu',
   'step',
   'sign',
   'reciprocal',
@@ -43,6 +42,7 @@ export const binaryFunctions = [
   'atLeast',
   'equal',
   'addRelu',
+  'reluGradient',
 ] as const;
 export type BinaryFunction = (typeof binaryFunctions)[number];
 

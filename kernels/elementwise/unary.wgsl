@@ -4,7 +4,7 @@
 // tensor's end: storage is a multiple of 16 bytes. Of NaN every function is NaN,
 // but for the one that asks.
 const OP = 0u;
-const NOT_FINITE = 19u;
+const NOT_FINITE = 18u;
 const PER_THREAD = 4u;
 
 struct Params { vectors: u32, a: f32, b: f32 }
@@ -58,25 +58,24 @@ fn f(v: vec4f) -> vec4f {
     // tanh overflows inside some drivers beyond about 44; it is 1 to f32 precision from 9 on.
     case 5u: { return tanh(clamp(v, vec4f(-15.0), vec4f(15.0))); }
     case 6u: { return sigmoid(v); }
-    case 7u: { return max(v, vec4f(0.0)); }
-    case 8u: { return select(vec4f(0.0), vec4f(1.0), v > vec4f(0.0)); }
-    case 9u: { return sign(v); }
-    case 10u: { return 1.0 / v; }
-    case 11u: { return erf(v); }
-    case 12u: { return p.a * v + p.b; }
-    case 13u: { return min(max(v, vec4f(p.a)), vec4f(p.b)); }
+    case 7u: { return select(vec4f(0.0), vec4f(1.0), v > vec4f(0.0)); }
+    case 8u: { return sign(v); }
+    case 9u: { return 1.0 / v; }
+    case 10u: { return erf(v); }
+    case 11u: { return p.a * v + p.b; }
+    case 12u: { return min(max(v, vec4f(p.a)), vec4f(p.b)); }
     // 1 strictly inside (a, b), the derivative of clamp.
-    case 14u: { return select(vec4f(0.0), vec4f(1.0), (v > vec4f(p.a)) & (v < vec4f(p.b))); }
-    case 15u: { return power(v, p.a, p.b); }
-    case 16u: { return select(p.a * v, v, v > vec4f(0.0)); }
+    case 13u: { return select(vec4f(0.0), vec4f(1.0), (v > vec4f(p.a)) & (v < vec4f(p.b))); }
+    case 14u: { return power(v, p.a, p.b); }
+    case 15u: { return select(p.a * v, v, v > vec4f(0.0)); }
     // 1 where positive, else a: the derivative of leaky ReLU.
-    case 17u: { return select(vec4f(p.a), vec4f(1.0), v > vec4f(0.0)); }
+    case 16u: { return select(vec4f(p.a), vec4f(1.0), v > vec4f(0.0)); }
     // log(1 + exp(v)) with the larger of the two taken out, so that exp cannot overflow.
-    case 18u: { return max(v, vec4f(0.0)) + log(1.0 + exp(-abs(v))); }
+    case 17u: { return max(v, vec4f(0.0)) + log(1.0 + exp(-abs(v))); }
     case NOT_FINITE: { return select(vec4f(1.0), vec4f(0.0), isFinite4(v)); }
-    case 20u: { return v * sigmoid(v); }
-    case 21u: { return 0.5 * v * (1.0 + erf(v * 0.70710678)); }
-    case 22u: { return v * clamp(fma(v, vec4f(1.0 / 6.0), vec4f(0.5)), vec4f(0.0), vec4f(1.0)); }
+    case 19u: { return v * sigmoid(v); }
+    case 20u: { return 0.5 * v * (1.0 + erf(v * 0.70710678)); }
+    case 21u: { return v * clamp(fma(v, vec4f(1.0 / 6.0), vec4f(0.5)), vec4f(0.0), vec4f(1.0)); }
     default: { return v; }
   }
 }

@@ -185,6 +185,17 @@ const convolutions: Conv[] = [
   { x: [0, 4, 7, 5], w: [4, 1, 3, 3], options: { groups: 4 } },
 ];
 
+/** A convolution with all that may follow it. */
+const followed = (['relu', 'relu6'] as const).map((activation) =>
+  row(
+    `conv2d, a bias, a sum and ${activation}`,
+    (x, w, bias, summand) => engine.conv2d(x!, w!, {}, { bias: bias!, summand: summand!, activation }),
+    (x, w, bias, summand) => ref.unary[activation](ref.binary.add(ref.conv2d(x!, w!, {}, bias!), summand!)),
+    [[[1, 2, 4, 5]], [[3, 2, 3, 3]], [[3]], [[1, 3, 2, 3], -8, 14]],
+    1,
+  ),
+);
+
 const convRows = convolutions.flatMap(({ x, w, options = {}, bias }): Row[] => {
   const about = `[${x}] by [${w}] ${JSON.stringify(options)}`;
   const y = ref.conv2d(ref.filled(x, 0), ref.filled(w, 0), options).shape;
@@ -981,6 +992,7 @@ const compositions = [
 
 const rows = [
   ...convRows,
+  ...followed,
   ...matmulRows,
   ...binaryRows,
   longLines,
