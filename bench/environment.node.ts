@@ -22,7 +22,7 @@ function commit(): string {
 
 export function environment(
   engines: readonly Pick<EngineProcess, 'name' | 'adapter' | 'version'>[],
-  load: number,
+  asked: Pick<Environment, 'load' | 'rounds' | 'seconds'>,
 ): Environment {
   const [first] = engines;
   const processors = cpus();
@@ -34,7 +34,7 @@ export function environment(
     cores: processors.length,
     platform: `${process.platform} ${process.arch}, Node ${process.versions.node}`,
     engines: Object.fromEntries(engines.map(({ name, version, adapter }) => [name, { version, adapter }])),
-    load,
+    ...asked,
   };
 }
 

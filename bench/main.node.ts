@@ -93,7 +93,7 @@ async function main(suite: string, options: Options): Promise<void> {
   }
   const results: Results = {
     suite,
-    environment: environment(run.engines, load),
+    environment: environment(run.engines, { load, rounds: options.rounds, seconds: options.seconds }),
     peaks: run.peaks,
     work,
     measurements: run.measurements,

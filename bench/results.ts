@@ -37,6 +37,9 @@ export interface Environment {
   readonly engines: Readonly<Record<string, { readonly version: string; readonly adapter: string }>>;
   /** Load average at the start; above about half the cores the times mean little, the ratios still something. */
   readonly load: number;
+  /** Rounds of each case at most, and seconds that they might take. */
+  readonly rounds: number;
+  readonly seconds: number;
 }
 
 export interface Results {

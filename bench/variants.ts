@@ -117,17 +117,29 @@ const transposed = (m: number, k: number) =>
     { batch: 0, row: 1, column: k },
   );
 
+/** A matrix [k, n] as [n, k]. */
+const turned = (k: number, n: number) =>
+  matmul.packFactor({ batch: 1, rows: n, columns: k, width: k }, { batch: 0, row: 1, column: n });
+
 function matmulVariants({ m, n, k }: { m: number; n: number; k: number }): Variants {
   const rows = { batch: 0, row: k, column: 1 };
   const g = { batch: 1, m, n, k, a: rows, b: { ...rows, row: n } };
   const result = { writes: 'y', elements: m * n };
   const tiled = matmul.matmulTiled(g, { aBatch: 0, bRow: n, bBatch: 0 }, NO_EPILOGUE);
+  const ofRows = matmul.matmulRows(matmul.asRows({ ...g, b: { batch: 0, row: 1, column: k } }), NO_EPILOGUE);
   return {
     naive: [{ launch: matmul.matmulNaive(g, NO_EPILOGUE), reads: ['x', 'w', ...NOTHING], ...result }],
     tiled: [
       { ...transposed(m, k), reads: ['x'], writes: 'packed' },
       { launch: tiled, reads: ['packed', 'w', ...NOTHING], ...result },
     ],
+    // With the second factor turned first, as the weights of a linear layer lie by themselves.
+    ...(k % 4 === 0 && {
+      rows: [
+        { ...turned(k, n), reads: ['w'], writes: 'turned', once: true },
+        { launch: ofRows, reads: ['x', 'turned', ...NOTHING], ...result },
+      ],
+    }),
   };
 }
 

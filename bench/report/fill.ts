@@ -14,7 +14,7 @@ export function summary(results: Results): string {
   const bars = barsOf(results);
   return [
     `${e.adapter}, ${digits(peaks.flops / 1e9)} GFLOP/s and ${digits(peaks.bandwidth / 1e9)} GB/s measured; ` +
-      `${e.cpu}, ${e.cores} cores, load ${e.load}; ${e.platform}; commit ${e.commit}, ${e.date} UTC.`,
+      `${e.cpu}, ${e.cores} cores, load ${e.load}; ${e.platform}; at most ${e.rounds} rounds in ${e.seconds} s a case; commit ${e.commit}, ${e.date} UTC.`,
     '',
     markdown(bars.length > 0 ? barTable(bars) : measurementTable(results)),
   ].join('\n');

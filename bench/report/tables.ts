@@ -106,6 +106,7 @@ export function environmentTable({ environment: e, peaks }: Results): Table {
       ['measured peaks', `${digits(peaks.flops / 1e9)} GFLOP/s, ${digits(peaks.bandwidth / 1e9)} GB/s`],
       ['processor', `${e.cpu}, ${e.cores} cores; load at the start ${e.load}`],
       ['platform', e.platform],
+      ['rounds', `at most ${e.rounds}, in ${e.seconds} s a case`],
       ['commit, date', `${e.commit}, ${e.date} UTC`],
       ...engines,
     ],
