@@ -131,6 +131,8 @@ async function start(): Promise<void> {
     chosen.network,
   );
   showMethods(chosen.method);
+  // A picture that is dropped before anyone listens must not take the page's place.
+  for (const kind of ['dragover', 'drop']) document.addEventListener(kind, (event) => event.preventDefault());
   const device = await openDevice();
   element('adapter').textContent = `Device: ${device.name} (${device.why})`;
   showExamples(device);
