@@ -187,7 +187,7 @@ test('convolution: every variant gives what the definition gives', async (t) => 
     const dx = ref.convTranspose2d(y, w, size, options);
     const dw = ref.conv2dWeightGradient(x, y, [row.w[2], row.w[3]], options);
     const summand = ref.randomArray(y.shape, next);
-    const sums = ref.binary.add(ref.conv2d(x, w, options, b), summand);
+    const sums = ref.binary.add(ref.binary.add(y, ref.reshape(b, [b.data.length, 1, 1])), summand);
     const fused = ref.clamp(sums, 0, 6);
     // The sums' rounding is in proportion to their own size, which the clamped result no longer has.
     const cut = largest(sums) / largest(fused);
@@ -202,7 +202,7 @@ test('convolution: every variant gives what the definition gives', async (t) => 
       );
       t.deepEqual(found, [...takes], `${about}: variants`);
     }
-    for (const variant of ['naive', ...all.slice(0, -1)] as const) {
+    for (const variant of new Set(['naive', ...row.takes, ...row.adjoint] as const)) {
       // The matrix products inside are tiled in one half of the runs.
       const without = all.filter((other) => other !== variant && (other !== 'tiled' || variant === 'naive'));
       const at = less(on, without);
