@@ -49,13 +49,12 @@ export const conv2dWeightGradientNaive = (g: ConvGeometry) =>
   naive('conv2dWeightGradientNaive', weightCount(g), g);
 
 /** Rows and vec4 columns of the padded copy that the tiled kernels read, whole tiles included. */
-function paddedSize(g: ConvGeometry): { height: number; rowVectors: number; segment: number } {
+function paddedSize(g: ConvGeometry): { height: number; rowVectors: number } {
   const segment = ceil4(3 * g.stride[1] + reachX(g));
   const reachY = (g.kernel[0] - 1) * g.dilation[0] + 1;
   return {
     height: (ceil4(g.output[0]) * 4 - 1) * g.stride[0] + reachY,
     rowVectors: (ceil4(g.output[1]) - 1) * g.stride[1] + segment,
-    segment,
   };
 }
 
@@ -93,7 +92,7 @@ function packedWeights(
 export function conv2dDirect(c: Convolution, epilogue: Epilogue): { w: SizedLaunch; y: Launch } {
   const { geometry: g } = c;
   const packed = packing(c);
-  const rows = g.output[0] > 4 ? 8 : 4;
+  const rows = g.output[0] > 4 ? 8 : 4; // of a tile: eight share the weights that are read, four are all of a small map
   const [tilesY, tilesX] = [Math.ceil(g.output[0] / rows), ceil4(g.output[1])];
   const tiles = g.batch * tilesY * tilesX;
   const channels = [g.groups, packed.vectors, packed.groupIn, packed.groupOut];
