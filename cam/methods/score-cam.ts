@@ -9,8 +9,8 @@
 //
 // The paper says both what f is: probabilities where it defines the network and in its experiments (sections 2, 3.2), the
 // logit in a comment of algorithm 1. score-cam-logit is the latter: what is explained, the class's logit unless told
-// otherwise. score-cam-authors is what the
-// authors' published code computes: w_k = f(X * H_k), without baseline and softmax.
+// otherwise. score-cam-authors is what the authors' published code computes: w_k = f(X * H_k), without baseline and
+// softmax.
 
 import {
   add,
