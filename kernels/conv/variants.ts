@@ -31,8 +31,9 @@ const allows: Readonly<Record<ConvVariant, (c: Convolution) => boolean>> = {
 };
 
 /**
- * The table of variants: the first that is allowed and whose shape this is. Its bounds were measured on llvmpipe; on
- * SwiftShader they hold but for 5x5, where direct is faster than rows by a third (`npm run tune`):
+ * The table of variants: the first that is allowed and whose shape this is. Its bounds were measured on llvmpipe
+ * (`npm run tune`); on SwiftShader Winograd leads just so, at 5x5 direct is faster than rows by a third, and the bounds
+ * of strides and of small work were not measured:
  * - patches, where there is a stride: at 3x3 and 64 channels or more up to twice as fast as the direct sum, with fewer
  *   the same, and large kernels compile in a tenth of the time. For every adjoint of a stride, too, whose input a direct
  *   sum would have to spread with zeros: 7 to 24 times as fast for 7x7 and 11x11 kernels;
