@@ -14,12 +14,9 @@ import {
   type Runnable,
   read,
 } from '../models/graph.ts';
-import { CHANNELWISE, linearBehind } from './behind.ts';
+import { linearBehind } from './behind.ts';
 import { type Observation, oneHotRows } from './observe.ts';
 import { itself } from './view.ts';
-
-/** Layers that give the same elements in another shape. */
-const VIEWS = new Set(['flatten', 'reshape', 'squeeze', 'dropout', 'identity']);
 
 /** What of a network is run: up to a node, with these parameters, and with these values that are known already. */
 type Part = Pick<Runnable, 'parameters'> & Pick<Observation, 'behind'> & { readonly output: string };
@@ -27,12 +24,13 @@ type Part = Pick<Runnable, 'parameters'> & Pick<Observation, 'behind'> & { reado
 /** The last layer cut down to one class, where that layer's outputs are the classes. */
 function oneClass({ network, layer, logits, behind }: Observation, index: number): Part | undefined {
   const { graph, parameters } = network;
-  /** Backwards through nodes of some kinds, not beyond the feature map. */
-  const back = (from: GraphNode, kinds: ReadonlySet<string>): GraphNode =>
-    from.name !== layer && kinds.has(from.kind) ? back(nodeOf(graph, from.inputs[0]!), kinds) : from;
-  const last = back(nodeOf(graph, graph.output), VIEWS);
-  const node = back(last, CHANNELWISE);
-  const gives = node.contributions && node.name !== layer ? node.parameters.weight!.shape[0] : undefined;
+  /** Backwards through nodes with a trait, not beyond the feature map. */
+  const back = (from: GraphNode, trait: 'view' | 'channelwise'): GraphNode =>
+    from.name !== layer && from.traits[trait] ? back(nodeOf(graph, from.inputs[0]!), trait) : from;
+  const last = back(nodeOf(graph, graph.output), 'view');
+  const node = back(last, 'channelwise');
+  const gives =
+    node.traits.weighted?.contributions && node.name !== layer ? node.parameters.weight!.shape[0] : undefined;
   if (gives !== logits.size) return undefined;
   const known = behind.get(node.name);
   // Where its value is known the layer is not run, and only what its channels contribute is asked for.
@@ -71,7 +69,7 @@ export function ablation(observation: Observation, index?: number): AblatedLogit
     const versions = new Map(values);
     for (const node of linear) {
       const context = { parameters: parametersOf(node, parameters) };
-      const parts = node.contributions!(before.get(node.inputs[0]!)!, range, context);
+      const parts = node.traits.weighted!.contributions!(before.get(node.inputs[0]!)!, range, context);
       versions.set(node.name, sub(before.get(node.name)!, parts));
     }
     if (masks) {

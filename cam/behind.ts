@@ -2,26 +2,14 @@
 
 import type { Graph, GraphNode } from '../models/graph.ts';
 
-/** Layers that treat each channel alone, and give zeros for zeros. */
-export const CHANNELWISE: ReadonlySet<string> = new Set([
-  'relu',
-  'relu6',
-  'maxPool',
-  'avgPool',
-  'globalAvgPool',
-  'flatten',
-  'dropout',
-  'identity',
-]);
-
 /** The linear layers behind a layer, through layers of one input that treat each channel alone. */
 export function linearBehind(graph: Graph, layer: string): GraphNode[] {
   const carriers = new Set([layer]);
   const ends: GraphNode[] = [];
   for (const node of graph.nodes) {
     if (node.inputs.length !== 1 || !carriers.has(node.inputs[0]!)) continue;
-    if (CHANNELWISE.has(node.kind)) carriers.add(node.name);
-    else if (node.contributions) ends.push(node);
+    if (node.traits.channelwise) carriers.add(node.name);
+    else if (node.traits.weighted?.contributions) ends.push(node);
   }
   return ends;
 }
@@ -32,7 +20,7 @@ export function linearBehind(graph: Graph, layer: string): GraphNode[] {
  */
 export function worthKeeping(graph: Graph, layer: string): string[] {
   const isFolded = ({ name }: GraphNode) =>
-    graph.nodes.some((user) => user.kind === 'batchNorm' && user.inputs.includes(name));
+    graph.nodes.some((user) => user.traits.channelAffine && user.inputs.includes(name));
   const kept = linearBehind(graph, layer).filter((node) => !isFolded(node));
   return [...new Set(kept.flatMap((node) => [node.inputs[0]!, node.name]))].filter((name) => name !== layer);
 }

@@ -24,9 +24,9 @@ export interface Parameter {
 export interface LayerContext {
   /** Parameters by their short name (weight, bias, ...). */
   readonly parameters: Readonly<Record<string, Tensor>>;
-  /** To be added to the output; only layers that are `summing` are given one. */
+  /** To be added to the output; given only to layers whose traits absorb it. */
   readonly summand?: Tensor;
-  /** To be applied to the output, after that; only layers that name it among their `activations` are given one. */
+  /** To be applied to the output after that; likewise. */
   readonly activation?: Activation;
   /** Set while training: layers that behave differently then report their batch statistics. */
   readonly statistics?: Map<string, { readonly mean: Tensor; readonly variance: Tensor }>;
@@ -34,22 +34,57 @@ export interface LayerContext {
 
 export interface GraphNode {
   readonly name: string;
-  /** What it computes; the names of `layers.ts`. */
+  /** What it computes, in a word, for people to read. */
   readonly kind: string;
   readonly inputs: readonly string[];
   readonly parameters: Readonly<Record<string, Parameter>>;
   /** What a reader wants to see of it: kernel, stride, ... */
   readonly attributes: Readonly<Record<string, unknown>>;
   readonly run: (inputs: readonly Tensor[], context: LayerContext) => Tensor;
-  /** Whether `run` adds its context's `summand`, so that `run.ts` may fold a sum behind it into it. */
-  readonly summing?: boolean;
-  /** Activations that `run` applies by itself when its context asks for one, so that `run.ts` may fold them into it. */
-  readonly activations?: readonly Activation[];
+  readonly traits: Traits;
+}
+
+/**
+ * What may be relied on of a layer, said where the layer is defined. Everything that treats layers differently asks these
+ * and never what a layer is called. What follows from the operations inside a layer (shapes, where in the picture values
+ * lie, whether they depend on others linearly, what they cost) is not said but found: see `dry-run.ts`.
+ */
+export interface Traits {
+  /** Gives the elements of its one input in their order, under another shape or the same. */
+  readonly view?: true;
+  /** Channel k of its output comes from channel k of its one input alone, and zeros from zeros. */
+  readonly channelwise?: true;
+  /** Gives nothing below 0. */
+  readonly nonNegative?: true;
+  /** A function of each element of its one input that never falls: the largest stays the largest. */
+  readonly increasing?: true;
+  /** Turns logits into probabilities, over classes that exclude one another (softmax) or do not (sigmoid). */
+  readonly gives?: 'softmax' | 'sigmoid';
+  /** Adds its two inputs. */
+  readonly sum?: true;
+  /** Is this clamp, which convolutions, linear layers and sums apply to their result at no cost. */
+  readonly activation?: Activation;
   /**
-   * For a layer that is linear in its one input: what each of some of the input's channels adds to the output,
-   * [count, ...] for an input of batch 1. The output is the bias plus the contributions of all channels.
+   * What it can do beside its own work at no cost: what a layer with `channelAffine` does behind it, by a change of its
+   * weight and bias; add a tensor of its result's shape; after that apply one of these activations (`LayerContext`).
    */
-  readonly contributions?: (input: Tensor, channels: ChannelRange, context: LayerContext) => Tensor;
+  readonly absorbs?: {
+    readonly channelAffine?: true;
+    readonly summand?: true;
+    readonly activations: readonly Activation[];
+  };
+  /** Multiplies channel c (axis 1) by scale[c] and adds shift[c], both [channels] and made of its parameters alone. */
+  readonly channelAffine?: (parameters: LayerContext['parameters']) => { scale: Tensor; shift: Tensor };
+  /**
+   * Affine in its one input, by a `weight` whose first axis is the output's channels and perhaps a `bias`. `contributions`
+   * gives what each of some of the input's channels adds to the output, [count, ...] for an input of batch 1; the output is
+   * the bias plus the contributions of all channels. It is left out where a channel's part cannot be told apart cheaply.
+   */
+  readonly weighted?: {
+    readonly contributions?: (input: Tensor, channels: ChannelRange, context: LayerContext) => Tensor;
+  };
+  /** Numbers among its parameters that are measured rather than learnt. */
+  readonly statistics?: readonly string[];
 }
 
 /** `count` of `total` channels, from `start`. */
@@ -59,14 +94,18 @@ export interface ChannelRange {
   readonly count: number;
 }
 
-/** Name under which the network's input is known. */
+/** Name under which the picture goes into a network. */
 export const INPUT = 'input';
 
 export interface Graph {
   /** In an order in which inputs come before their users. */
   readonly nodes: readonly GraphNode[];
-  /** Node that gives the logits [N, classes]. */
+  /** Names of everything that goes in, the picture's first; the picture alone when left out. */
+  readonly inputs?: readonly string[];
+  /** The node that gives what is explained: logits [N, classes], or whatever scalars a target makes of it. */
   readonly output: string;
+  /** Every output's node, by the name that the network's file gives the output; `output` alone when left out. */
+  readonly outputs?: ReadonlyMap<string, string>;
 }
 
 /** A graph and its parameters by their keys. */

@@ -3,7 +3,7 @@
 
 import type { Device, Tensor } from '../engine/index.ts';
 import * as ops from '../engine/index.ts';
-import type { GraphNode, Parameter } from './graph.ts';
+import type { GraphNode, Parameter, Traits } from './graph.ts';
 
 type Pair = readonly [number, number];
 type Sides = readonly [top: number, left: number, bottom: number, right: number];
@@ -50,17 +50,20 @@ export function conv(name: string, input: string, spec: ConvSpec): GraphNode {
     attributes: { kernel, ...options },
     run: ([x], { parameters: { weight, bias }, summand, activation }) =>
       ops.conv2d(x!, weight!, options, { bias, summand, activation }),
-    summing: true,
-    activations: ['relu', 'relu6'],
-    // Each channel by its own part of the weights: a grouped convolution with one channel a group.
-    ...(groups === 1 && {
-      contributions: (x, { start, count }, { parameters: { weight } }) => {
-        const own = ops.transpose(ops.narrow(weight!, 1, start, count), [1, 0, 2, 3]);
-        const w = ops.reshape(own, [-1, 1, ...kernel]);
-        const y = ops.conv2d(ops.narrow(x, 1, start, count), w, { ...options, groups: count });
-        return ops.reshape(y, [count, -1, ...y.shape.slice(2)]);
+    traits: {
+      absorbs: { channelAffine: true, summand: true, activations: ['relu', 'relu6'] },
+      weighted: {
+        // Each channel by its own part of the weights: a grouped convolution with one channel a group.
+        ...(groups === 1 && {
+          contributions: (x, { start, count }, { parameters: { weight } }) => {
+            const own = ops.transpose(ops.narrow(weight!, 1, start, count), [1, 0, 2, 3]);
+            const w = ops.reshape(own, [-1, 1, ...kernel]);
+            const y = ops.conv2d(ops.narrow(x, 1, start, count), w, { ...options, groups: count });
+            return ops.reshape(y, [count, -1, ...y.shape.slice(2)]);
+          },
+        }),
       },
-    }),
+    },
   };
 }
 
@@ -82,12 +85,15 @@ export function linear(
     attributes: {},
     run: ([x], { parameters: { weight, bias }, summand, activation }) =>
       ops.linear(x!, weight!, { bias, summand, activation }),
-    summing: true,
-    activations: ['relu', 'relu6'],
-    // A channel's features lie side by side: [N, total * features].
-    contributions: (x, { total, start, count }, { parameters: { weight } }) => {
-      const own = (t: Tensor) => ops.narrow(ops.reshape(t, [t.shape[0]!, total, -1]), 1, start, count);
-      return ops.transpose(ops.planeDot(own(weight!), own(x)), [1, 0]);
+    traits: {
+      absorbs: { summand: true, activations: ['relu', 'relu6'] },
+      weighted: {
+        // A channel's features lie side by side: [N, total * features].
+        contributions: (x, { total, start, count }, { parameters: { weight } }) => {
+          const own = (t: Tensor) => ops.narrow(ops.reshape(t, [t.shape[0]!, total, -1]), 1, start, count);
+          return ops.transpose(ops.planeDot(own(weight!), own(x)), [1, 0]);
+        },
+      },
     },
   };
 }
@@ -118,8 +124,39 @@ export function batchNorm(name: string, input: string, channels: number, epsilon
       statistics.set(name, { mean: ops.stopGradient(mean), variance: ops.stopGradient(variance) });
       return output;
     },
+    traits: {
+      // weight s and bias beta - mean s, with s = gamma / sqrt(variance + epsilon): Ioffe 2015, section 3.1.
+      channelAffine: ({ weight: gamma, bias: beta, mean, variance }) => {
+        const scale = ops.div(gamma!, ops.sqrt(ops.affine(variance!, 1, epsilon)));
+        return { scale, shift: ops.sub(beta!, ops.mul(mean!, scale)) };
+      },
+      statistics: ['mean', 'variance'],
+    },
   };
 }
+
+const view: Traits = { view: true, channelwise: true };
+const rectifier: Traits = { channelwise: true, nonNegative: true, increasing: true };
+
+/** What layers without parameters are, where importers make them by these words. */
+export const traitsOf: Readonly<Record<string, Traits>> = {
+  relu: { ...rectifier, activation: 'relu' },
+  relu6: { ...rectifier, activation: 'relu6' },
+  sigmoid: { nonNegative: true, increasing: true, gives: 'sigmoid' },
+  hardSigmoid: { nonNegative: true, increasing: true },
+  softmax: { nonNegative: true, gives: 'softmax' },
+  logSoftmax: { gives: 'softmax' },
+  maxPool: { channelwise: true },
+  avgPool: { channelwise: true },
+  adaptiveAvgPool: { channelwise: true },
+  globalAvgPool: { channelwise: true },
+  flatten: view,
+  dropout: view,
+  identity: view,
+  reshape: { view: true },
+  squeeze: { view: true },
+  unsqueeze: { view: true },
+};
 
 /** A node without parameters. */
 export function plain(
@@ -128,28 +165,27 @@ export function plain(
   inputs: readonly string[],
   run: (...inputs: Tensor[]) => Tensor,
   attributes: Readonly<Record<string, unknown>> = {},
+  traits: Traits = traitsOf[kind] ?? {},
 ): GraphNode {
-  return { name, kind, inputs, parameters: {}, attributes, run: (values) => run(...values) };
+  return { name, kind, inputs, parameters: {}, attributes, run: (values) => run(...values), traits };
 }
 
 /** An activation's node: every function below that takes a name and an input. */
 export type Activation = (name: string, input: string) => GraphNode;
 
-export const relu = (name: string, input: string) => plain(name, 'relu', [input], (x) => ops.relu(x));
+/** An activation under a name, a function of each element. */
+const activation =
+  (kind: string, run: (x: Tensor) => Tensor): Activation =>
+  (name, input) =>
+    plain(name, kind, [input], (x) => run(x));
 
-export const relu6 = (name: string, input: string) => plain(name, 'relu6', [input], ops.relu6);
-
-export const gelu = (name: string, input: string) => plain(name, 'gelu', [input], ops.gelu);
-
-export const sigmoid = (name: string, input: string) =>
-  plain(name, 'sigmoid', [input], (x) => ops.sigmoid(x));
-
-export const hardSigmoid = (name: string, input: string) =>
-  plain(name, 'hardSigmoid', [input], ops.hardSigmoid);
-
-export const hardSwish = (name: string, input: string) => plain(name, 'hardSwish', [input], ops.hardSwish);
-
-export const silu = (name: string, input: string) => plain(name, 'silu', [input], ops.silu);
+export const relu = activation('relu', ops.relu);
+export const relu6 = activation('relu6', ops.relu6);
+export const gelu = activation('gelu', ops.gelu);
+export const sigmoid = activation('sigmoid', ops.sigmoid);
+export const hardSigmoid = activation('hardSigmoid', ops.hardSigmoid);
+export const hardSwish = activation('hardSwish', ops.hardSwish);
+export const silu = activation('silu', ops.silu);
 
 /** Dropout does nothing when a network is explained; it keeps its name so that names match the published ones. */
 export const dropout = (name: string, input: string) =>
@@ -189,7 +225,7 @@ export function adaptiveAvgPool(name: string, input: string, size: Size): GraphN
     const across = cells(x.device, x.shape[3]!, columns);
     return ops.matmul(ops.matmul(down, x), across, false, true);
   };
-  return plain(name, 'adaptiveAvgPool', [input], run, { size: [rows, columns] });
+  return plain(name, 'adaptiveAvgPool', [input], run, { size: [rows, columns] }, { channelwise: true });
 }
 
 /** [count, from]: row i averages positions floor(i from / count) to ceil((i + 1) from / count). */
@@ -213,7 +249,7 @@ export const flatten = (name: string, input: string) =>
 export const add = (name: string, a: string, b: string): GraphNode => ({
   ...plain(name, 'add', [a, b], ops.add),
   run: ([x, y], { activation }) => (activation === 'relu' ? ops.addRelu(x!, y!) : ops.add(x!, y!)),
-  activations: ['relu'],
+  traits: { sum: true, absorbs: { activations: ['relu'] } },
 });
 
 /** Product; a gate [N, C, 1, 1] spreads over the planes of [N, C, H, W]. */
@@ -291,6 +327,7 @@ export function layerNorm(name: string, input: string, width: number, epsilon = 
     parameters: { weight: own('weight'), bias: own('bias') },
     attributes: { epsilon },
     run: ([x], { parameters: p }) => ops.layerNorm(x!, p.weight!, p.bias!, epsilon),
+    traits: {},
   };
 }
 
@@ -307,6 +344,7 @@ export const prependToken = (name: string, input: string, width: number): GraphN
   attributes: {},
   run: ([x], { parameters }) =>
     ops.concat([ops.broadcastTo(parameters.token!, [x!.shape[0]!, 1, width]), x!], 1),
+  traits: {},
 });
 
 /** Adds learnt positions, the parameter called `name`: [N, T, D]. */
@@ -317,6 +355,7 @@ export const addPositions = (name: string, input: string, tokens: number, width:
   parameters: { positions: { key: name, shape: [1, tokens, width] } },
   attributes: {},
   run: ([x], { parameters }) => ops.add(x!, parameters.positions!),
+  traits: {},
 });
 
 /** One token: [N, T, D] -> [N, D]. */

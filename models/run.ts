@@ -2,20 +2,8 @@
 // residual sum and an activation, and an activation behind another sum, are folded into what they follow wherever nobody
 // asks for what lies between.
 
-import {
-  type Activation,
-  add,
-  affine,
-  div,
-  mul,
-  reshape,
-  scope,
-  sqrt,
-  sub,
-  type Tensor,
-  unowned,
-} from '../engine/index.ts';
-import { evaluate, type Graph, type GraphNode, parametersOf, type Runnable } from './graph.ts';
+import { add, mul, reshape, scope, type Tensor, unowned } from '../engine/index.ts';
+import { evaluate, type Graph, type GraphNode, parametersOf, type Runnable, type Traits } from './graph.ts';
 
 /** What has been folded of a network so far: graphs by what is asked of them, and parameters by their new keys. */
 interface Folds {
@@ -58,32 +46,36 @@ function fold(
   for (const node of graph.nodes) {
     for (const input of new Set(node.inputs)) users.set(input, [...(users.get(input) ?? []), node]);
   }
-  /** The one node that reads `node`, if its kind is one of some and nobody else wants `node`. */
-  const next = (node: GraphNode, kinds: readonly string[]): GraphNode | undefined => {
+  /** The one node that reads `node`, if its traits are those asked for and nobody else wants `node`. */
+  const next = (node: GraphNode, suits: (traits: Traits) => boolean): GraphNode | undefined => {
     const [user, ...others] = users.get(node.name) ?? [];
     const only = user !== undefined && others.length === 0 && !kept.has(node.name);
-    return only && kinds.includes(user.kind) ? user : undefined;
+    return only && suits(user.traits) ? user : undefined;
   };
   /** The sum of `node` and another that reads it, unless that is folded into the other already. */
   const sumBehind = (node: GraphNode): GraphNode | undefined => {
-    const sum = next(node, ['add']);
+    const sum = next(node, (traits) => traits.sum === true);
     return sum && !gone.has(sum.name) && new Set(sum.inputs).size === 2 ? sum : undefined;
   };
   const gone = new Set<string>();
   const replacement = new Map<string, GraphNode>();
   for (const first of graph.nodes) {
     if (gone.has(first.name)) continue;
-    const norm = first.kind === 'conv' ? next(first, ['batchNorm']) : undefined;
-    const sum = first.summing ? sumBehind(norm ?? first) : undefined;
-    const activation = next(sum ?? norm ?? first, first.activations ?? []);
+    const { absorbs } = first.traits;
+    const norm = absorbs?.channelAffine && next(first, (traits) => traits.channelAffine !== undefined);
+    const sum = absorbs?.summand && sumBehind(norm ?? first);
+    const activation = next(
+      sum ?? norm ?? first,
+      ({ activation }) => activation !== undefined && absorbs?.activations.includes(activation) === true,
+    );
     const last = activation ?? sum ?? norm;
     if (last === undefined) continue;
     const own = norm ? foldedParameters(first, norm, parameters, folded) : first.parameters;
     const summand = sum?.inputs.find((name) => name !== (norm ?? first).name);
-    const { contributions: _, ...rest } = first;
     for (const node of [first, norm, sum, activation]) if (node) gone.add(node.name);
     replacement.set(last.name, {
-      ...rest,
+      ...first,
+      traits: {},
       name: last.name,
       inputs: summand === undefined ? first.inputs : [...first.inputs, summand],
       parameters: own,
@@ -91,7 +83,7 @@ function fold(
         first.run(inputs, {
           ...context,
           ...(summand !== undefined && { summand: inputs.at(-1)! }),
-          ...(activation && { activation: activation.kind as Activation }),
+          ...(activation && { activation: activation.traits.activation! }),
         }),
     });
   }
@@ -103,23 +95,21 @@ function fold(
   return { ...graph, nodes };
 }
 
-/** weight s and bias s + (beta - mean s), with s = gamma / sqrt(variance + epsilon): Ioffe 2015, section 3.1. */
+/** Weight and bias of a layer that does what a layer behind it does to each channel. */
 function foldedParameters(
-  conv: GraphNode,
+  layer: GraphNode,
   norm: GraphNode,
   parameters: Runnable['parameters'],
   folded: Map<string, Tensor>,
 ): GraphNode['parameters'] {
   const keys = { weight: `${norm.name}: folded weight`, bias: `${norm.name}: folded bias` };
-  const { weight, bias } = parametersOf(conv, parameters);
-  const { weight: gamma, bias: beta, mean, variance } = parametersOf(norm, parameters);
+  const { weight, bias } = parametersOf(layer, parameters);
   if (!folded.has(keys.weight)) {
     const [w, b] = unowned(() =>
       scope(() => {
-        const s = div(gamma!, sqrt(affine(variance!, 1, Number(norm.attributes.epsilon))));
-        const shift = sub(beta!, mul(mean!, s));
-        const scaled = mul(weight!, reshape(s, [-1, ...weight!.shape.slice(1).map(() => 1)]));
-        return [scaled, bias ? add(shift, mul(bias, s)) : shift] as const;
+        const { scale, shift } = norm.traits.channelAffine!(parametersOf(norm, parameters));
+        const scaled = mul(weight!, reshape(scale, [-1, ...weight!.shape.slice(1).map(() => 1)]));
+        return [scaled, bias ? add(shift, mul(bias, scale)) : shift] as const;
       }),
     );
     folded.set(keys.weight, w);
@@ -127,6 +117,6 @@ function foldedParameters(
   }
   return {
     weight: { key: keys.weight, shape: weight!.shape },
-    bias: { key: keys.bias, shape: mean!.shape },
+    bias: { key: keys.bias, shape: [weight!.shape[0]!] },
   };
 }

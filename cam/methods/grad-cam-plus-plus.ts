@@ -50,9 +50,6 @@ const denominatorOf = (featureMap: Tensor, g: Tensor): Tensor =>
 export const closedFormAlpha = (featureMap: Tensor, g: Tensor): Tensor =>
   mul(step(abs(g)), reciprocal(denominatorOf(featureMap, g)));
 
-/** Layers whose outputs are not negative, so that no denominator of the closed form is; in others they are looked at. */
-const NOT_NEGATIVE = new Set(['relu', 'relu6']);
-
 const sayCrossed = (n: number) =>
   `the denominator of alpha is negative at ${n} elements; their alpha is used as it is`;
 
@@ -70,7 +67,8 @@ export const gradCamPlusPlus: Method = {
     const denominator = denominatorOf(featureMap, positive);
     const weights = weightsOf(reciprocal(denominator), positive);
     const answer = { weights, map: weightedSum(weights, featureMap) };
-    if (NOT_NEGATIVE.has(nodeOf(network.graph, layer).kind)) return answer;
+    // Then no denominator is negative.
+    if (nodeOf(network.graph, layer).traits.nonNegative) return answer;
     const count = sum(greater(full(featureMap.device, [1], 0), denominator));
     return { ...answer, caveat: { count, say: sayCrossed } };
   },

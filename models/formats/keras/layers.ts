@@ -117,13 +117,9 @@ function convolution(
     });
   const example = sized([height, width]);
   if (c.fixedSize || spec.padding === 'valid') return { nodes: [example], weighted: example };
-  const { kind, inputs, parameters, attributes } = example;
   const weighted: GraphNode = {
-    name,
-    kind,
-    inputs,
-    parameters,
-    attributes: { ...attributes, padding: 'same' },
+    ...example,
+    attributes: { ...example.attributes, padding: 'same' },
     run: ([x], context) => sized([x!.shape[2]!, x!.shape[3]!]).run([x!], context),
   };
   return { nodes: [weighted], weighted };
@@ -249,6 +245,7 @@ const conv2dTranspose: LayerRow = (c) => {
       const y = ops.convTranspose2d(x!, p.weight!, size, { stride, padding });
       return p.bias === undefined ? y : ops.addBias(y, p.bias);
     },
+    traits: {},
   };
   setWeight(c, node, 'weight', weightFrom(c.weight(['kernel'], [...kernel, out, channels]), [3, 2, 0, 1]));
   setBias(c, node, out);
@@ -344,6 +341,7 @@ const layerNormalization: LayerRow = (c) => {
       const y = ops.layerNorm(last, p.weight!, p.bias!, epsilon);
       return map ? ops.transpose(y, [0, 3, 1, 2]) : y;
     },
+    traits: {},
   };
   return [node];
 };
@@ -374,6 +372,7 @@ function scaleShift(
     attributes: {},
     run: ([x], { parameters: p }) =>
       map ? ops.scaleShift(x!, p.scale!, p.shift!) : ops.add(ops.mul(x!, p.scale!), p.shift!),
+    traits: {},
   };
   return [node];
 }
@@ -751,6 +750,7 @@ const prelu: LayerRow = (c) => {
       parameters: { alpha: { key, shape: order.map((axis) => alpha[axis]!) } },
       attributes: {},
       run: ([x], { parameters: p }) => ops.sub(ops.relu(x!), ops.mul(p.alpha!, ops.relu(ops.neg(x!)))),
+      traits: {},
     },
   ];
 };

@@ -10,6 +10,7 @@ import {
   type Tensor,
 } from '../../../engine/index.ts';
 import { type GraphNode, INPUT, type Parameter } from '../../graph.ts';
+import { traitsOf } from '../../layers.ts';
 import { FormatError } from '../errors.ts';
 import { elementCount, type HostTensor } from '../host-tensor.ts';
 import {
@@ -228,7 +229,13 @@ export function importNodes(
         if (step.fold === undefined || !operands.every(isConstant)) {
           const wanted = step.part === undefined ? nameOf(node) : `${nameOf(node)}.${step.part}`;
           const { kind, attributes = {} } = step;
-          const make = (own: Making): GraphNode => ({ ...own, kind, attributes, run: runStep(step) });
+          const make = (own: Making): GraphNode => ({
+            ...own,
+            kind,
+            attributes,
+            run: runStep(step),
+            traits: traitsOf[kind] ?? {},
+          });
           const made = compute(wanted, step.operands, make, step.before);
           return step.type ? { ...made, type: step.type } : made;
         }
