@@ -1,7 +1,7 @@
 // From what the command line names to what the library takes: models with their weights, pictures, methods.
 
-import { existsSync } from 'node:fs';
-import { basename, dirname, resolve } from 'node:path';
+import { existsSync, statSync } from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { bytes } from '#platform';
 import { defaultMethods, LayerError, recogniseHead } from '../../cam/index.ts';
@@ -19,6 +19,7 @@ import type { Pixels } from '../../models/pixels.ts';
 import { checkPreprocessing, type Preprocessing, presets } from '../../models/preprocess.ts';
 import { fitted, recognise } from '../../models/recognise.ts';
 import { decodeImage, formatOf } from '../image/decode.ts';
+import { classNames, LabelsError, labelsIn } from '../labels.ts';
 import { asUsage, UsageError } from './errors.ts';
 import { isSafetensors, looksLikeFile, readNetworkFile } from './model-file.ts';
 import type { ModelArguments } from './options.ts';
@@ -36,6 +37,8 @@ export interface ModelChoice {
 /** A model before the command line's options change its preprocessing and its class names. */
 interface Found extends Omit<ModelChoice, 'exampleSize'> {
   readonly exampleSize?: ModelChoice['exampleSize'];
+  /** The folder of its file, where more may be said of it. */
+  readonly folder?: string;
   /** Where the names of its classes can be fetched. */
   readonly labels?: RemoteFile;
   /** Set where the graph in a file was made for one size. */
@@ -104,8 +107,13 @@ async function fromFile(
   if (architecture !== undefined) {
     throw new UsageError(`--architecture is for a .safetensors file; ${path} holds its own`);
   }
-  const named = basename(path) === 'model.json' ? dirname(resolve(path)) : resolve(path);
-  return fromGraph(basename(named), await readNetworkFile(path, size));
+  const isPart = basename(path) === 'model.json';
+  const named = isPart ? dirname(resolve(path)) : resolve(path);
+  const isFolder = statSync(named, { throwIfNoEntry: false })?.isDirectory() ?? false;
+  return {
+    ...fromGraph(basename(named), await readNetworkFile(path, size)),
+    folder: isFolder ? named : dirname(named),
+  };
 }
 
 async function fromSafetensors(path: string, given: CatalogEntry | undefined): Promise<Found> {
@@ -118,7 +126,7 @@ async function fromSafetensors(path: string, given: CatalogEntry | undefined): P
     if (!(cause instanceof LimelightError)) throw cause;
     throw new LimelightError(`${path}: ${cause.message}`, { cause });
   }
-  return { description: entry, tensors: async () => tensors };
+  return { description: entry, tensors: async () => tensors, folder: dirname(resolve(path)) };
 }
 
 function recognised(path: string, tensors: StateDict) {
@@ -179,14 +187,23 @@ function preprocessingOf(found: Found, asked: ModelArguments): Preprocessing {
   return preprocessing;
 }
 
+/** Files beside a model in which its class names are looked for. */
+const LABEL_FILES = ['labels.txt', 'labels.json', 'class_indices.json', 'metadata.json', 'config.json'];
+
 async function classesOf(found: Found, asked: string | undefined, run: boolean): Promise<readonly string[]> {
-  const { name, classes } = found.description;
+  const { classes } = found.description;
+  const fromFile = async (path: string) => classNames(await textOf(path), classes.length, path);
   const isFile = asked !== undefined && (asked !== 'imagenet' || existsSync(asked));
-  if (isFile) return readLabels(asked, name, classes.length);
-  if (asked !== undefined) return readLabels(await fetchFile(imagenetLabels), name, classes.length);
-  if (!run || found.labels === undefined) return classes;
+  if (isFile) return fromFile(asked);
+  if (asked !== undefined) return fromFile(await fetchFile(imagenetLabels));
+  if (!run) return classes;
+  if (found.folder !== undefined && isNumbered(classes)) {
+    const beside = await labelsBeside(found.folder, classes.length);
+    if (beside) return beside;
+  }
+  if (found.labels === undefined) return classes;
   try {
-    return await readLabels(await fetchFile(found.labels), name, classes.length);
+    return await fromFile(await fetchFile(found.labels));
   } catch (error) {
     if (!(error instanceof HubError)) throw error;
     note(`the classes have numbers instead of names: ${error.message}`);
@@ -194,25 +211,27 @@ async function classesOf(found: Found, asked: string | undefined, run: boolean):
   }
 }
 
-/** Class names from a file: a JSON array, or one a line. */
-async function readLabels(path: string, name: string, count: number): Promise<string[]> {
-  const text = new TextDecoder().decode(await bytes(pathToFileURL(path))).replace(/^\uFEFF/, '');
-  const expected = `${path}: expected ${count} class names of ${name}, a JSON array of strings or one a line`;
-  const labels = /^\s*[[{]/.test(text) ? parseJson(text, expected) : text.trimEnd().split(/\r?\n/);
-  if (!Array.isArray(labels) || !labels.every((label) => typeof label === 'string')) {
-    throw new LimelightError(`${expected}; this JSON is something else`);
+const isNumbered = (classes: readonly string[]): boolean => classes.every((name, i) => name === String(i));
+
+/** Class names from a file in a model's folder, with a note of where they come from. */
+async function labelsBeside(folder: string, count: number): Promise<readonly string[] | undefined> {
+  for (const path of LABEL_FILES.map((name) => join(folder, name)).filter((path) => existsSync(path))) {
+    const text = await textOf(path);
+    if (labelsIn(text) === undefined) continue;
+    try {
+      const names = classNames(text, count, path);
+      note(`class names from ${path}`);
+      return names;
+    } catch (error) {
+      if (!(error instanceof LabelsError)) throw error;
+      note(`the classes have numbers instead of names: ${error.message}`);
+    }
   }
-  if (labels.length !== count) throw new LimelightError(`${expected}; it has ${labels.length}`);
-  return labels.map((label) => label.trim());
+  return undefined;
 }
 
-function parseJson(text: string, expected: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new LimelightError(`${expected}; it begins like JSON but is none`, { cause });
-  }
-}
+const textOf = async (path: string): Promise<string> =>
+  new TextDecoder().decode(await bytes(pathToFileURL(path)));
 
 /** Reads the weights of a chosen model onto a device. */
 export async function openModel(device: Device, choice: ModelChoice): Promise<Network> {

@@ -12,7 +12,7 @@ import { describeError, UsageError } from './errors.ts';
 import { explainCommand } from './explain.ts';
 import { inspectCommand } from './inspect.ts';
 import { modelsCommand } from './models.ts';
-import { modelOptions, names } from './options.ts';
+import { modelOptions, names, repeated } from './options.ts';
 import { targets } from './pipeline.ts';
 
 const examples = `
@@ -37,8 +37,8 @@ const explaining = (command: Command): Command =>
   )
     .option(
       '--class <classes>',
-      'indices or names, separated by commas (default: the predicted class)',
-      names,
+      'indices or names, separated by commas; may be repeated (default: the predicted class)',
+      repeated,
     )
     .option('--layer <layer>', "target layer (default: the model's own; see inspect)")
     .addOption(

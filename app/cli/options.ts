@@ -23,6 +23,9 @@ const list = (value: string): string[] => value.split(',').map((item) => item.tr
 /** What is named twice is wanted once. */
 export const names = (value: string): string[] => [...new Set(list(value))];
 
+/** An option that may be given several times. */
+export const repeated = (value: string, before: readonly string[] = []): string[] => [...before, value];
+
 const number = (value: string): number => {
   const read = value.trim() === '' ? Number.NaN : Number(value);
   if (!Number.isFinite(read)) throw new InvalidArgumentError(`"${value}" is not a number.`);
@@ -55,7 +58,10 @@ const crop = (value: string): [number, number] => {
 export const modelOptions = (command: Command): Command =>
   command
     .option('--architecture <name>', 'architecture of a .safetensors file, where its keys do not tell')
-    .option('--labels <file>', 'class names: a JSON array, or one a line; "imagenet": fetched')
+    .option(
+      '--labels <file>',
+      'class names: one a line, JSON, config.json, …; "imagenet": fetched (default: those beside the model)',
+    )
     .addOption(
       new Option('--preset <name>', 'preprocessing by name; the options below change parts of it').choices(
         Object.keys(presets),

@@ -19,7 +19,7 @@ import {
 } from '../../engine/index.ts';
 import { writeNpy } from '../../models/formats/npy.ts';
 import { nodeOf, shapesOf } from '../../models/graph.ts';
-import { classIndex, type Network } from '../../models/network.ts';
+import { classIndex, type Network, type NetworkDescription } from '../../models/network.ts';
 import type { Pixels } from '../../models/pixels.ts';
 import { preprocess, visiblePixels } from '../../models/preprocess.ts';
 import type { HeatMap } from '../image/heat.ts';
@@ -57,8 +57,17 @@ export function lookUp(
   { classes, layer }: { classes?: readonly string[] | undefined; layer?: string | undefined },
 ): Pick<Request, 'classes' | 'layer'> {
   if (layer !== undefined) asUsage(() => nodeOf(description.graph, layer));
-  const indices = classes?.map((name) => asUsage(() => classIndex(description, name)));
-  return { ...(indices && { classes: indices }), ...(layer !== undefined && { layer }) };
+  const indices = classes?.flatMap((value) =>
+    namesIn(value, description).map((name) => asUsage(() => classIndex(description, name))),
+  );
+  return { ...(indices && { classes: [...new Set(indices)] }), ...(layer !== undefined && { layer }) };
+}
+
+/** Names separated by commas, unless the whole is the name of a class: "tench, Tinca tinca". */
+function namesIn(value: string, { classes }: NetworkDescription): string[] {
+  const whole = value.trim().toLowerCase();
+  if (classes.some((name) => name.toLowerCase() === whole)) return [whole];
+  return value.split(',').map((name) => name.trim());
 }
 
 /** Opens a device and a model on it for the length of `use`. */

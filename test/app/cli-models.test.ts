@@ -1,6 +1,6 @@
 // The command line with networks from files, with preprocessing of the user's, and with inspect.
 
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { Command, CommanderError } from 'commander';
 import test from 'tape';
@@ -180,12 +180,33 @@ test('labels: JSON or lines, as many as there are classes', (t) =>
       t.deepEqual((await labelled(name, content)).description.classes, names, name);
     }
     for (const [name, content, message] of [
-      ['few.txt', 'a\nb\n', /expected 10 class names of digit-dense, .*; it has 2/],
-      ['object.json', '{"0": "a"}', /this JSON is something else/],
-      ['broken.json', '["a"', /begins like JSON but is none/],
+      ['few.txt', 'a\nb\n', /few\.txt: expected 10 class names; it has 2/],
+      ['object.json', '{"0": 7}', /object\.json: expected 10 class names, as one a line/],
     ] as const) {
       t.match((await failure(() => labelled(name, content))).message, message);
     }
+  }));
+
+test('labels beside a model name its classes, and a class may have commas in its name', (t) =>
+  inFolder(async (folder) => {
+    const model = join(folder, 'weights.safetensors');
+    writeFileSync(model, readFileSync(dense));
+    const names = Array.from({ length: 10 }, (_, i) => `digit ${i}, number ${i}`);
+    writeFileSync(join(folder, 'config.json'), '{"id2label": {"0": "LABEL_0"}}');
+    writeFileSync(join(folder, 'labels.txt'), 'too\nfew');
+    const args = ['explain', scene, '--model', model, '--method', 'grad-cam', '--json', '--out', folder];
+    const few = limelight(...args);
+    t.match(few.stderr, /numbers instead of names: .*labels\.txt: expected 10 class names; it has 2/);
+    t.match(few.stdout, /"className":"\d"/);
+    writeFileSync(join(folder, 'metadata.json'), JSON.stringify({ labels: names }));
+    rmSync(join(folder, 'labels.txt'));
+    const { stderr, stdout } = limelight(...args, '--class', 'digit 3, number 3', '--class', 'digit 4,5,4');
+    t.match(stderr, /class names from .*metadata\.json/);
+    const found = stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line).className);
+    t.deepEqual(found, [names[3], names[4], names[5]]);
   }));
 
 test('a JPEG and a PNG of the same pixels are explained alike', (t) =>
