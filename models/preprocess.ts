@@ -13,11 +13,12 @@ export interface Preprocessing {
   /** Height and width that the network wants; undefined: any size is taken as it is. */
   readonly size?: readonly [height: number, width: number];
   /**
-   * Length to which the shorter side is scaled before `size` is cut out of the middle; when left out, the picture is
-   * scaled as far down, or up, as still covers `size`.
+   * How a picture is scaled before `size` is cut out of its middle: a number, so that this is the length of its shorter
+   * side; a height and width, whatever its aspect; "pad", so that it just fits into `size`, with black around it. When
+   * left out, it is scaled as far down, or up, as still covers `size`.
    */
-  readonly resize?: number;
-  /** bilinear when left out; bilinear and bicubic are antialiased when they shrink. */
+  readonly resize?: number | readonly [height: number, width: number] | 'pad';
+  /** bilinear when left out; all but nearest are antialiased when they shrink. */
   readonly interpolation?: Interpolation;
   /** Value of a pixel that counts as 1. */
   readonly scale: number;
@@ -26,7 +27,8 @@ export interface Preprocessing {
   readonly std: readonly number[];
 }
 
-export type Interpolation = 'nearest' | 'bilinear' | 'bicubic';
+/** Pillow's filters. */
+export type Interpolation = 'nearest' | keyof typeof filters;
 
 /** Numbers that do not make a preprocessing. */
 export class PreprocessingError extends LimelightError {}
@@ -58,10 +60,16 @@ export function checkPreprocessing({ channels, size, resize, scale, mean, std }:
   if (std.includes(0)) refuse(`std is ${std.join(', ')}, which divides by zero`);
   if (!Number.isFinite(scale) || scale === 0)
     refuse(`scale is ${scale}, which divides by zero or by no number`);
-  const sides = [...(size ?? []), ...(resize === undefined ? [] : [resize])];
+  const scaled = typeof resize === 'number' ? [resize, resize] : Array.isArray(resize) ? resize : [];
+  const sides = [...(size ?? []), ...scaled];
   if (!sides.every((side) => Number.isSafeInteger(side) && side > 0)) refuse(`a side of ${sides.join(', ')}`);
-  if (resize !== undefined && (size === undefined || resize < Math.max(...size))) {
-    refuse(`nothing of ${size?.join(' x ') ?? 'no size'} can be cut out of a shorter side of ${resize}`);
+  if (resize !== undefined && size === undefined) refuse('it scales pictures, but to no size');
+  if (
+    size !== undefined &&
+    scaled.some((side, i) => side < (typeof resize === 'number' ? Math.max(...size) : size[i]!))
+  ) {
+    const from = typeof resize === 'number' ? `a shorter side of ${resize}` : scaled.join(' x ');
+    refuse(`nothing of ${size.join(' x ')} can be cut out of ${from}`);
   }
 }
 
@@ -105,16 +113,25 @@ export function visiblePixels(
         `cut out, more than ${MAX_PIXELS / 1e6} megapixels; ask for a smaller size, or crop the picture first`,
     );
   }
-  return cropCentre(resizePixels(pixels, [height, width], interpolation), size);
+  return centred(resizePixels(pixels, [height, width], interpolation), size);
 }
 
-/** Height and width before the crop; the longer side is rounded down, as torchvision does. */
+/** Height and width before the crop. */
 function scaledSize(
   { width, height }: Pixels,
   [rows, columns]: readonly [number, number],
-  resize: number | undefined,
+  resize: Preprocessing['resize'],
 ): readonly [number, number] {
-  const byHeight = resize === undefined ? rows * width >= columns * height : height <= width;
+  if (typeof resize === 'object') return resize;
+  const isWide = rows * width >= columns * height;
+  if (resize === 'pad') {
+    // As Pillow's ImageOps.contain rounds.
+    return isWide
+      ? [Math.min(rows, Math.max(1, roundToEven((height / width) * columns))), columns]
+      : [rows, Math.min(columns, Math.max(1, roundToEven((width / height) * rows)))];
+  }
+  // The longer side is rounded down, as torchvision does.
+  const byHeight = resize === undefined ? isWide : height <= width;
   const [short, long, target, least] = byHeight
     ? ([height, width, resize ?? rows, columns] as const)
     : ([width, height, resize ?? columns, rows] as const);
@@ -125,16 +142,19 @@ function scaledSize(
 /** Python's rounding, halves to the even neighbour, which torchvision's CenterCrop uses. */
 const roundToEven = (x: number): number => {
   const low = Math.floor(x);
-  return x - low === 0.5 ? low + (low % 2) : Math.round(x);
+  return x - low === 0.5 ? low + Math.abs(low % 2) : Math.round(x);
 };
 
-function cropCentre(pixels: Pixels, [height, width]: readonly [number, number]): Pixels {
+/** The middle of a picture, or a picture in the middle of black. */
+function centred(pixels: Pixels, [height, width]: readonly [number, number]): Pixels {
   if (pixels.height === height && pixels.width === width) return pixels;
   const [top, left] = [roundToEven((pixels.height - height) / 2), roundToEven((pixels.width - width) / 2)];
   const rgb = new Uint8Array(3 * width * height);
-  for (let y = 0; y < height; y++) {
-    const from = 3 * ((top + y) * pixels.width + left);
-    rgb.set(pixels.rgb.subarray(from, from + 3 * width), 3 * y * width);
+  const [from, to] = [Math.max(0, left), Math.max(0, -left)];
+  const line = 3 * Math.min(pixels.width, width);
+  for (let y = Math.max(0, -top); y < Math.min(height, pixels.height - top); y++) {
+    const start = 3 * ((top + y) * pixels.width + from);
+    rgb.set(pixels.rgb.subarray(start, start + line), 3 * (y * width + to));
   }
   return { width, height, rgb };
 }
@@ -145,9 +165,16 @@ interface Filter {
   readonly weight: (distance: number) => number;
 }
 
-/** Pillow's filters; bicubic with a = -1/2 (Keys 1981). */
-const filters: Readonly<Record<Exclude<Interpolation, 'nearest'>, Filter>> = {
+const sinc = (x: number) => (x === 0 ? 1 : Math.sin(x * Math.PI) / (x * Math.PI));
+
+/** Pillow's filters by its names; bicubic with a = -1/2 (Keys 1981), lanczos with three lobes. */
+const filters = {
+  box: { support: 0.5, weight: (x) => (x > -0.5 && x <= 0.5 ? 1 : 0) },
   bilinear: { support: 1, weight: (x) => Math.max(0, 1 - Math.abs(x)) },
+  hamming: {
+    support: 1,
+    weight: (x) => (Math.abs(x) < 1 ? sinc(x) * (0.54 + 0.46 * Math.cos(x * Math.PI)) : 0),
+  },
   bicubic: {
     support: 2,
     weight(signed) {
@@ -156,7 +183,14 @@ const filters: Readonly<Record<Exclude<Interpolation, 'nearest'>, Filter>> = {
       return x < 2 ? (((x - 5) * x + 8) * x - 4) * a : 0;
     },
   },
-};
+  lanczos: { support: 3, weight: (x) => (x >= -3 && x < 3 ? sinc(x) * sinc(x / 3) : 0) },
+} as const satisfies Readonly<Record<string, Filter>>;
+
+/** The names of all interpolations. */
+export const interpolations: readonly Interpolation[] = [
+  'nearest',
+  ...(Object.keys(filters) as (keyof typeof filters)[]),
+];
 
 /** The source pixels of one output pixel along an axis: the first, and a weight for each from there on. */
 interface Taps {
@@ -176,7 +210,9 @@ function taps(from: number, to: number, { support, weight }: Filter): Taps[] {
     const centre = (i + 0.5) * ratio;
     const first = Math.max(0, Math.trunc(centre - reach + 0.5));
     const end = Math.min(from, Math.trunc(centre + reach + 0.5));
-    const raw = Array.from({ length: end - first }, (_, k) => weight((first + k - centre + 0.5) / stretch));
+    const raw = Array.from({ length: end - first }, (_, k) =>
+      weight((first + k - centre + 0.5) * (1 / stretch)),
+    );
     const total = raw.reduce((sum, w) => sum + w, 0);
     const round = (w: number) => Math.trunc(w * UNIT + (w < 0 ? -0.5 : 0.5));
     return { first, weights: raw.map((w) => round(w / total)) };

@@ -1,6 +1,7 @@
 // limelight compare: one picture, every method side by side on one sheet.
 
 import { assertWritable } from '../image/write.node.ts';
+import { sayGuesses } from './guesses.ts';
 import { applicableMethods, checkImages, chooseModel } from './load.ts';
 import type { ModelArguments } from './options.ts';
 import {
@@ -32,6 +33,7 @@ export async function compareCommand(image: string, asked: CompareArguments): Pr
   if (note) process.stderr.write(`${note}\n`);
   await withNetwork(choice, asked.device, async (network) => {
     process.stderr.write(`${deviceLine(network.device)}\n`);
+    if (choice.guesses) await sayGuesses(network, choice.guesses, image);
     const explained = await explainImage(network, image, {
       ...found,
       methods,

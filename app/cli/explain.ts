@@ -3,6 +3,7 @@
 import { LayerError, methodOf } from '../../cam/index.ts';
 import { assertWritable } from '../image/write.node.ts';
 import { asUsage } from './errors.ts';
+import { sayGuesses } from './guesses.ts';
 import { applicableMethods, camRefusal, checkImages, chooseModel } from './load.ts';
 import type { ModelArguments } from './options.ts';
 import {
@@ -51,6 +52,7 @@ export async function explainCommand(images: readonly string[], asked: ExplainAr
   };
   await withNetwork(choice, asked.device, async (network) => {
     process.stderr.write(`${deviceLine(network.device)}\n`);
+    if (choice.guesses) await sayGuesses(network, choice.guesses, images[0]!);
     const names = stems(images);
     for (const [i, image] of images.entries()) {
       const explained = await explainImage(network, image, request);

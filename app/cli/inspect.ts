@@ -3,13 +3,12 @@
 import { defaultMethods, targetLayers } from '../../cam/index.ts';
 import { multiplyAdds, parameterCount } from '../../models/cost.ts';
 import { type GraphNode, shapesOf } from '../../models/graph.ts';
-import type { Preprocessing } from '../../models/preprocess.ts';
 import { defaultTargetLayer } from '../../models/target-layer.ts';
 import { writeWhole } from '../image/write.node.ts';
 import { dotOf } from './dot.ts';
 import { camRefusal, chooseModel } from './load.ts';
 import type { ModelArguments } from './options.ts';
-import { table } from './report.ts';
+import { preparation, table } from './report.ts';
 
 export interface InspectArguments extends Omit<ModelArguments, 'model'> {
   readonly all?: boolean;
@@ -91,19 +90,6 @@ export async function inspectCommand(model: string, asked: InspectArguments): Pr
     ...methodLines(graph, targetLayer, defaultTargetLayer(graph, shapes) !== undefined),
   ];
   process.stdout.write(`${lines.join('\n')}\n`);
-}
-
-/** How pixels become the input, in words. */
-function preparation(preprocessing: Preprocessing): string {
-  const { channels, order, size, resize, interpolation, scale, mean, std } = preprocessing;
-  return [
-    channels === 1 ? 'grey' : (order ?? 'rgb'),
-    ...(size
-      ? [`${resize === undefined ? 'scaled to cover it' : `shorter side to ${resize}`}, cropped`]
-      : []),
-    ...(size && interpolation ? [interpolation] : []),
-    `(value / ${scale} - ${mean.join(' ')}) / ${std.join(' ')}`,
-  ].join(', ');
 }
 
 /** Which methods apply to the default target layer, and why the others do not. */

@@ -1,7 +1,7 @@
 // From what the command line names to what the library takes: models with their weights, pictures, methods.
 
 import { existsSync, statSync } from 'node:fs';
-import { basename, dirname, join, resolve } from 'node:path';
+import { basename, dirname, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { bytes } from '#platform';
 import { defaultMethods, LayerError, recogniseHead } from '../../cam/index.ts';
@@ -19,7 +19,8 @@ import type { Pixels } from '../../models/pixels.ts';
 import { checkPreprocessing, type Preprocessing, presets } from '../../models/preprocess.ts';
 import { fitted, recognise } from '../../models/recognise.ts';
 import { decodeImage, formatOf } from '../image/decode.ts';
-import { classNames, LabelsError, labelsIn } from '../labels.ts';
+import { classNames } from '../labels.ts';
+import { labelsBeside, preprocessingBeside, textOf } from './beside.ts';
 import { asUsage, UsageError } from './errors.ts';
 import { isSafetensors, looksLikeFile, readNetworkFile } from './model-file.ts';
 import type { ModelArguments } from './options.ts';
@@ -30,12 +31,14 @@ export interface ModelChoice {
   readonly description: NetworkDescription;
   /** Height and width to show it for; a network that takes any size is shown for an example. */
   readonly exampleSize: readonly [height: number, width: number];
+  /** Where nothing says how pictures become its input, but it looks like one of ImageNet's: the usual ways, by preset. */
+  readonly guesses?: ReadonlyMap<string, Preprocessing>;
   /** Its weights, fetched first where they are published; undefined where the user must bring them. */
   readonly tensors: (() => Promise<StateDict>) | undefined;
 }
 
 /** A model before the command line's options change its preprocessing and its class names. */
-interface Found extends Omit<ModelChoice, 'exampleSize'> {
+interface Found extends Omit<ModelChoice, 'exampleSize' | 'guesses'> {
   readonly exampleSize?: ModelChoice['exampleSize'];
   /** The folder of its file, where more may be said of it. */
   readonly folder?: string;
@@ -56,12 +59,13 @@ const EXAMPLE_SIZE = [64, 64] as const;
  */
 export async function chooseModel(asked: ModelArguments, run: boolean): Promise<ModelChoice> {
   const found = await findModel(asked);
-  const preprocessing = preprocessingOf(found, asked);
+  const { preprocessing, guesses } = await preprocessingOf(found, asked);
   const classes = await classesOf(found, asked.labels, run);
   return {
     description: { ...found.description, preprocessing, classes },
     exampleSize: preprocessing.size ?? found.exampleSize ?? EXAMPLE_SIZE,
     tensors: found.tensors,
+    ...(guesses && { guesses }),
   };
 }
 
@@ -151,16 +155,27 @@ function fromGraph(name: string, imported: ImportedNetwork): Found {
   };
 }
 
-/** What a model says of its preprocessing, changed by the preset and then by the single options. */
-function preprocessingOf(found: Found, asked: ModelArguments): Preprocessing {
+/** What a model or a file beside it says of its preprocessing, changed by the preset and by the single options. */
+async function preprocessingOf(
+  found: Found,
+  asked: ModelArguments,
+): Promise<Pick<ModelChoice, 'guesses'> & { preprocessing: Preprocessing }> {
   const { name, preprocessing: own } = found.description;
-  const { preset, size, crop, interpolation, mean, std, scale, channels } = asked;
+  const { preset, size, crop, resize, interpolation, mean, std, scale, channels } = asked;
   const order = channels === 'bgr' ? ({ order: 'bgr' } as const) : {};
-  const preprocessing: Preprocessing = {
+  // A network that scales pixels itself knows better than what lies beside it.
+  const isOpen = found.folder !== undefined && found.guessed !== false && !preset;
+  const beside = isOpen ? await preprocessingBeside(found.folder, own, found.fixedSize ?? false) : undefined;
+  const before: Preprocessing = {
     ...own,
-    ...(preset && presets[preset]),
+    ...beside,
+    ...(preset && presetFor(found, preset)),
     ...(size && { size, resize: undefined }),
     ...(crop && { size: [crop[1], crop[1]], resize: crop[0] }),
+  };
+  const preprocessing: Preprocessing = {
+    ...before,
+    ...(resize && { resize: { cover: undefined, stretch: before.size, pad: 'pad' as const }[resize] }),
     ...(interpolation && { interpolation }),
     ...(mean && { mean }),
     ...(std && { std }),
@@ -169,6 +184,10 @@ function preprocessingOf(found: Found, asked: ModelArguments): Preprocessing {
   };
   if (size && crop)
     throw new UsageError('--size and --crop both give the size of the input; give one of them');
+  if (resize && crop)
+    throw new UsageError('--resize and --crop both say how pictures are scaled; give one of them');
+  if (resize && !before.size)
+    throw new UsageError(`--resize ${resize} needs a size to scale to: give --size`);
   if (preprocessing.channels !== own.channels) {
     throw new UsageError(
       `${name} takes ${own.channels === 1 ? 'a grey picture' : 'three channels, rgb or bgr'}`,
@@ -178,17 +197,31 @@ function preprocessingOf(found: Found, asked: ModelArguments): Preprocessing {
     throw new UsageError(`${name} takes pictures of ${own.size!.join(' x ')} only`);
   }
   asUsage(() => checkPreprocessing(preprocessing));
-  if (found.guessed && !preset && !mean && !std && scale === undefined) {
-    note(
-      `${name} does not say how pixels become its input; taken for now: value / 255. ` +
-        'Say it with --preset, or with --scale, --mean and --std',
-    );
-  }
-  return preprocessing;
+  const isGuess = found.guessed && !beside && !preset && !mean && !std && scale === undefined;
+  if (!isGuess) return { preprocessing };
+  note(
+    `${name} does not say how pixels become its input; taken for now: value / 255. ` +
+      'Say it with --preset, or with --scale, --mean and --std',
+  );
+  if (own.channels !== 3 || found.description.classes.length !== IMAGENET_CLASSES) return { preprocessing };
+  const labels = asked.labels === undefined ? ' --labels imagenet' : '';
+  note(`it has as many classes as ImageNet; most likely is --preset imagenet${labels}`);
+  const guesses = USUAL.map((one) => [one, { ...preprocessing, ...presetFor(found, one) }] as const);
+  return { preprocessing, guesses: new Map(guesses) };
 }
 
-/** Files beside a model in which its class names are looked for. */
-const LABEL_FILES = ['labels.txt', 'labels.json', 'class_indices.json', 'metadata.json', 'config.json'];
+const IMAGENET_CLASSES = 1000;
+/** The presets under which networks of ImageNet were trained, the most frequent first. */
+const USUAL = ['imagenet', 'tf', 'caffe', 'unit', 'raw'] as const;
+
+/** A preset as a network takes it: of one that was made for one size, a preset says the colours alone. */
+function presetFor({ fixedSize, description }: Found, name: keyof typeof presets): Partial<Preprocessing> {
+  const preset: Partial<Preprocessing> = presets[name];
+  const { size } = description.preprocessing;
+  if (!fixedSize || preset.size?.join() === size?.join()) return preset;
+  const { size: _, resize: __, ...colours } = preset;
+  return colours;
+}
 
 async function classesOf(found: Found, asked: string | undefined, run: boolean): Promise<readonly string[]> {
   const { classes } = found.description;
@@ -212,26 +245,6 @@ async function classesOf(found: Found, asked: string | undefined, run: boolean):
 }
 
 const isNumbered = (classes: readonly string[]): boolean => classes.every((name, i) => name === String(i));
-
-/** Class names from a file in a model's folder, with a note of where they come from. */
-async function labelsBeside(folder: string, count: number): Promise<readonly string[] | undefined> {
-  for (const path of LABEL_FILES.map((name) => join(folder, name)).filter((path) => existsSync(path))) {
-    const text = await textOf(path);
-    if (labelsIn(text) === undefined) continue;
-    try {
-      const names = classNames(text, count, path);
-      note(`class names from ${path}`);
-      return names;
-    } catch (error) {
-      if (!(error instanceof LabelsError)) throw error;
-      note(`the classes have numbers instead of names: ${error.message}`);
-    }
-  }
-  return undefined;
-}
-
-const textOf = async (path: string): Promise<string> =>
-  new TextDecoder().decode(await bytes(pathToFileURL(path)));
 
 /** Reads the weights of a chosen model onto a device. */
 export async function openModel(device: Device, choice: ModelChoice): Promise<Network> {

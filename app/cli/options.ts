@@ -1,7 +1,7 @@
 // The options that several commands share, and what is understood by their values.
 
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { type Interpolation, presets } from '../../models/preprocess.ts';
+import { type Interpolation, interpolations, presets } from '../../models/preprocess.ts';
 
 /** Options that say which network, and how pictures are prepared for it. */
 export interface ModelArguments {
@@ -11,6 +11,7 @@ export interface ModelArguments {
   readonly preset?: keyof typeof presets;
   readonly size?: readonly [height: number, width: number];
   readonly crop?: readonly [resize: number, size: number];
+  readonly resize?: 'cover' | 'stretch' | 'pad';
   readonly interpolation?: Interpolation;
   readonly mean?: readonly number[];
   readonly std?: readonly number[];
@@ -67,14 +68,16 @@ export const modelOptions = (command: Command): Command =>
         Object.keys(presets),
       ),
     )
-    .option('--size <size>', 'input size S or HxW: scaled to cover it, the middle cut out', size)
+    .option('--size <size>', 'input size S or HxW', size)
+    .addOption(
+      new Option(
+        '--resize <way>',
+        'to the size: cover it and cut out the middle, stretch to it, or fit into it with black around (default: cover)',
+      ).choices(['cover', 'stretch', 'pad']),
+    )
     .option('--crop <R/S>', 'shorter side scaled to R, the middle S x S cut out, such as 256/224', crop)
     .addOption(
-      new Option('--interpolation <name>', "of the scaling, as Pillow's").choices([
-        'bilinear',
-        'bicubic',
-        'nearest',
-      ]),
+      new Option('--interpolation <name>', "of the scaling, as Pillow's").choices([...interpolations]),
     )
     .option('--scale <number>', 'inputs are (value / scale - mean) / std', number)
     .option('--mean <numbers>', 'one, or one a channel, separated by commas', numbers)

@@ -16,6 +16,7 @@ import {
   MemoryBudgetError,
   openDevice,
   type Shape,
+  type Tensor,
 } from '../../engine/index.ts';
 import { writeNpy } from '../../models/formats/npy.ts';
 import { nodeOf, shapesOf } from '../../models/graph.ts';
@@ -91,7 +92,10 @@ export const deviceLine = ({ kind, name, why }: Device): string => `device: ${ki
 /** Explains one picture; how far it is, and what to know of the maps, is said on stderr. */
 export async function explainImage(network: Network, path: string, request: Request): Promise<Explained[]> {
   const pixels = await openImage(path);
-  const input = preprocess(network, pixels);
+  if (network.preprocessing.size === undefined) {
+    note(`${path}: no size given, taken as it is: ${pixels.width} x ${pixels.height}`);
+  }
+  const input = inputOf(network, pixels, path);
   assertTakes(network, path, input.shape, request.layer);
   const target = targets[request.target ?? 'logit'];
   const shown = bar('{method} {bar} {percentage} %');
@@ -117,13 +121,27 @@ export async function explainImage(network: Network, path: string, request: Requ
     }
     return out;
   } catch (cause) {
-    if (!(cause instanceof LimelightError)) throw cause;
-    const advice = cause instanceof MemoryBudgetError ? '; --size makes the input smaller' : '';
-    throw new LimelightError(`${path}: ${cause.message}${advice}`, { cause });
+    throw naming(path, cause);
   } finally {
     shown.stop();
     input.dispose();
   }
+}
+
+function inputOf(network: Network, pixels: Pixels, path: string): Tensor {
+  try {
+    return preprocess(network, pixels);
+  } catch (cause) {
+    throw naming(path, cause);
+  }
+}
+
+/** What went wrong with a picture, with its name and, where it is too large, with advice. */
+function naming(path: string, cause: unknown): unknown {
+  if (!(cause instanceof LimelightError)) return cause;
+  const advice =
+    cause instanceof MemoryBudgetError ? '; --size makes the input smaller, such as --size 512' : '';
+  return new LimelightError(`${path}: ${cause.message}${advice}`, { cause });
 }
 
 /**

@@ -4,6 +4,7 @@ import Table from 'cli-table3';
 import type { Explanation } from '../../cam/index.ts';
 import type { HostTensor } from '../../models/formats/host-tensor.ts';
 import type { Pixels } from '../../models/pixels.ts';
+import type { Preprocessing } from '../../models/preprocess.ts';
 import { formatValue } from '../image/heat.ts';
 
 /** An explanation read back from the device, and the files made of it. */
@@ -74,3 +75,21 @@ export function explanationJson(explained: Explained): string {
 
 export const least = (values: Float32Array): number => values.reduce((a, b) => Math.min(a, b));
 export const largest = (values: Float32Array): number => values.reduce((a, b) => Math.max(a, b));
+
+/** How pictures become a network's input, in words. */
+export function preparation(preprocessing: Preprocessing): string {
+  const { channels, order, size, interpolation, scale, mean, std } = preprocessing;
+  return [
+    channels === 1 ? 'grey' : (order ?? 'rgb'),
+    ...(size ? [scaling(preprocessing)] : []),
+    ...(size && interpolation ? [interpolation] : []),
+    `(value / ${scale} - ${mean.join(' ')}) / ${std.join(' ')}`,
+  ].join(', ');
+}
+
+function scaling({ size, resize }: Preprocessing): string {
+  if (resize === undefined) return 'scaled to cover it, cropped';
+  if (resize === 'pad') return 'scaled to fit into it, black around';
+  if (typeof resize === 'number') return `shorter side to ${resize}, cropped`;
+  return resize.join() === size?.join() ? 'stretched to it' : `stretched to ${resize.join(' x ')}, cropped`;
+}

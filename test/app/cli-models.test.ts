@@ -18,6 +18,7 @@ import * as layers from '../../models/layers.ts';
 import { disposeNetwork } from '../../models/network.ts';
 import { hasAssets } from '../assets.ts';
 import { device } from '../device.ts';
+import { modelBytes } from '../models/onnx-file.ts';
 import { relativeError } from '../reference/index.ts';
 import { jpeg } from './image-fixtures.ts';
 import { inFolder, limelight, scene, shipped } from './limelight.ts';
@@ -57,6 +58,9 @@ const misuse: readonly (readonly [args: readonly string[], message: RegExp])[] =
   [[...numbers, '--size', '28', '--crop', '32/28'], /give one of them/],
   [[...numbers, '--channels', 'bgr'], /takes a grey picture/],
   [['--model', 'resnet20', '--channels', 'grey'], /takes three channels/],
+  [['--model', 'resnet18', '--resize', 'fill'], /Allowed choices are cover, stretch, pad/],
+  [['--model', 'resnet18', '--resize', 'pad', '--crop', '256/224'], /--resize and --crop both/],
+  [['--model', 'digit-scenes', '--resize', 'pad'], /--resize pad needs a size to scale to: give --size/],
   [['--model', 'resnet18', '--architecture', 'vgg16'], /for a \.safetensors file/],
   [['--model', dense, '--architecture', 'vgg61'], /did you mean vgg11, vgg16/],
   [['--model', 'resnet18='], /the name of a \.safetensors file is missing/],
@@ -207,6 +211,88 @@ test('labels beside a model name its classes, and a class may have commas in its
       .split('\n')
       .map((line) => JSON.parse(line).className);
     t.deepEqual(found, [names[3], names[4], names[5]]);
+  }));
+
+test('--resize says how pictures come to the size', async (t) => {
+  const resizeOf = async (...args: readonly string[]) =>
+    (await choose('--model', 'resnet18', ...args)).description.preprocessing.resize;
+  t.deepEqual(await resizeOf('--resize', 'stretch'), [224, 224]);
+  t.deepEqual(await resizeOf('--resize', 'stretch', '--size', '96x64'), [96, 64]);
+  t.equal(await resizeOf('--resize', 'pad'), 'pad');
+  t.equal(await resizeOf('--resize', 'cover'), undefined);
+});
+
+test('preprocessing beside a model is followed, where it fits', (t) =>
+  inFolder(async (folder) => {
+    const model = join(folder, 'weights.safetensors');
+    writeFileSync(model, readFileSync(dense));
+    const config = join(folder, 'preprocessor_config.json');
+    const inspected = (image_mean: readonly number[], ...args: readonly string[]) => {
+      const size = { height: 28, width: 28 };
+      writeFileSync(
+        config,
+        JSON.stringify({ image_mean, image_std: [0.5], do_resize: true, size, resample: 3 }),
+      );
+      return limelight('inspect', model, ...args);
+    };
+    const said = /grey, stretched to it, bicubic, \(value \/ 255 - 0\.25\) \/ 0\.5/;
+    const { stdout, stderr } = inspected([0.25]);
+    t.match(stdout, said);
+    t.match(stderr, said, 'a note says it');
+    t.match(
+      inspected([0.25], '--mean', '0').stdout,
+      /grey, stretched to it, bicubic, \(value \/ 255 - 0\) \/ 0\.5/,
+    );
+    t.match(
+      inspected([0.25], '--preset', 'raw').stdout,
+      /\(value \/ 1 - 0\) \/ 1/,
+      'a preset stands above it',
+    );
+    const wrong = inspected([0.25, 0.25, 0.25]);
+    t.match(wrong.stderr, /preprocessor_config\.json is not followed: .*mean has 3 numbers; expected 1/);
+    t.match(wrong.stdout, /\(value \/ 255 - 0\.1307\) \/ 0\.3081/);
+  }));
+
+test('of a network that looks like one of ImageNet, what it would say under each preset', (t) =>
+  inFolder((folder) => {
+    // Class 0 is as likely as the first channel is bright.
+    const weights = new Array<number>(3000).fill(0).map((_, i) => (i === 0 ? 100 : 0));
+    const model = join(folder, 'any.onnx');
+    writeFileSync(
+      model,
+      modelBytes({
+        inputs: [{ name: 'x', dims: [1, 3, 8, 8] }],
+        initializers: [{ name: 'w', dims: [1000, 3, 1, 1], data: weights }],
+        nodes: [
+          { op: 'Conv', inputs: ['x', 'w'], outputs: ['c'] },
+          { op: 'GlobalAveragePool', inputs: ['c'], outputs: ['g'] },
+          { op: 'Flatten', inputs: ['g'], outputs: ['y'] },
+        ],
+        outputs: ['y'],
+      }),
+    );
+    const image = join(folder, 'grey.png');
+    writeFileSync(image, encodePng({ width: 9, height: 8, rgb: new Uint8Array(3 * 9 * 8).fill(119) }));
+    const { stderr } = limelight('explain', image, '--model', model, '--method', 'grad-cam', '--out', folder);
+    t.match(stderr, /as many classes as ImageNet; most likely is --preset imagenet --labels imagenet/);
+    // (119 / 255 - 0.485) / 0.229 and 119 / 127.5 - 1 are below zero.
+    t.match(
+      stderr,
+      /by --preset, imagenet: 1 \(0\.1 %\); tf: 1 .*; caffe: 0 .*; unit: 0 \(100\.0 %\); raw: 0/,
+    );
+    const said = limelight(
+      'explain',
+      image,
+      '--model',
+      model,
+      '--preset',
+      'imagenet',
+      '--method',
+      'grad-cam',
+      '--out',
+      folder,
+    );
+    t.doesNotMatch(said.stderr, /by --preset/);
   }));
 
 test('a JPEG and a PNG of the same pixels are explained alike', (t) =>

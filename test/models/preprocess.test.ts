@@ -16,8 +16,15 @@ import {
 import { device } from '../device.ts';
 
 type Sides = readonly [width: number, height: number];
+interface Scaled {
+  readonly from: Sides;
+  readonly to: Sides;
+  readonly interpolation: Interpolation;
+  readonly rgb: string;
+}
 interface Reference {
-  readonly resized: readonly { from: Sides; to: Sides; interpolation: Interpolation; rgb: string }[];
+  readonly resized: readonly Scaled[];
+  readonly padded: readonly Scaled[];
   readonly framed: readonly {
     from: Sides;
     resize: number;
@@ -59,6 +66,30 @@ test('resizing the shorter side and cropping the middle is that of torchvision',
     const got = visiblePixels({ preprocessing }, picture(from));
     t.equal(hex(got.rgb), rgb, `${interpolation} ${from}: ${resize} / ${crop}`);
   }
+  t.end();
+});
+
+test('padding is that of Pillow, with black', (t) => {
+  for (const { from, to, interpolation, rgb } of reference.padded) {
+    const preprocessing = { ...plain, size: [to[1], to[0]], resize: 'pad', interpolation } as const;
+    const got = visiblePixels({ preprocessing }, picture(from));
+    t.equal(hex(got.rgb), rgb, `${from} -> ${to}`);
+  }
+  const thin = visiblePixels({ preprocessing: { ...plain, size: [4, 4], resize: 'pad' } }, picture([100, 1]));
+  t.equal(thin.rgb.filter((value) => value > 0).length, 12, 'a line stays a line');
+  t.end();
+});
+
+test('a height and width to scale to are taken whatever the aspect, and the middle is cut out', (t) => {
+  for (const { from, to, interpolation, rgb } of reference.resized) {
+    const size = [to[1], to[0]] as const;
+    const stretched = { preprocessing: { ...plain, size, resize: size, interpolation } };
+    t.equal(hex(visiblePixels(stretched, picture(from)).rgb), rgb, `${interpolation} ${from} -> ${to}`);
+  }
+  const cut = { preprocessing: { ...plain, size: [2, 3], resize: [4, 5] } } as const;
+  const whole = resizePixels(picture([13, 7]), [4, 5]);
+  const rows = [1, 2].map((y) => hex(whole.rgb.subarray(3 * (5 * y + 1), 3 * (5 * y + 4))));
+  t.equal(hex(visiblePixels(cut, picture([13, 7])).rgb), rows.join(''));
   t.end();
 });
 
@@ -135,7 +166,10 @@ const impossible: readonly (readonly [Partial<Preprocessing>, RegExp])[] = [
   [{ size: [0, 4] }, /a side of 0, 4/],
   [{ size: [2.5, 4] }, /a side of 2\.5/],
   [{ size: [8, 4], resize: 7 }, /nothing of 8 x 4 can be cut out of a shorter side of 7/],
+  [{ size: [8, 4], resize: [8, 3] }, /nothing of 8 x 4 can be cut out of 8 x 3/],
+  [{ size: [8, 4], resize: [9.5, 4] }, /a side of 8, 4, 9\.5/],
   [{ resize: 7 }, /no size/],
+  [{ resize: 'pad' }, /no size/],
 ];
 test('a preprocessing that cannot work is refused', (t) => {
   for (const [part, message] of impossible) {

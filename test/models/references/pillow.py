@@ -1,6 +1,6 @@
 """Makes pillow.json: small pictures resized by Pillow, and resized and cropped as torchvision does.
 
-    python3 pillow.py > pillow.json        (Pillow 12.3.0; the results have not changed since 2.7)
+    python3 pillow.py > pillow.json        (Pillow 9.4 and 12.3.0 give the same)
 
 The picture is made by a formula that the test repeats: channel c of pixel (x, y) is
 (37 x + 91 y + 53 c + 7 x y) mod 256.
@@ -8,9 +8,12 @@ The picture is made by a formula that the test repeats: channel c of pixel (x, y
 
 import json
 
-from PIL import Image
+from PIL import Image, ImageOps
 
-FILTERS = {"nearest": Image.NEAREST, "bilinear": Image.BILINEAR, "bicubic": Image.BICUBIC}
+FILTERS = {
+    "nearest": Image.NEAREST, "box": Image.BOX, "bilinear": Image.BILINEAR, "hamming": Image.HAMMING,
+    "bicubic": Image.BICUBIC, "lanczos": Image.LANCZOS,
+}
 
 
 def picture(width, height):
@@ -39,13 +42,20 @@ def framed(size, resize, crop, name):
     return {"from": size, "resize": resize, "crop": crop, "interpolation": name, "rgb": out.tobytes().hex()}
 
 
+def padded(size, to, name):
+    out = ImageOps.pad(picture(*size), to, FILTERS[name])
+    return {"from": size, "to": to, "interpolation": name, "rgb": out.tobytes().hex()}
+
+
 SIZES = [
     ((13, 7), (5, 3)), ((13, 7), (13, 7)), ((13, 7), (29, 4)), ((1, 1), (3, 2)), ((5, 1), (2, 1)),
     ((1, 5), (1, 2)), ((40, 30), (1, 1)), ((3, 3), (7, 7)), ((64, 2), (3, 5)),
 ]
 FRAMES = [((23, 17), 8, 7), ((17, 23), 9, 6), ((5, 9), 11, 10), ((8, 8), 8, 8), ((31, 10), 5, 4)]
+PADS = [((13, 7), (5, 5)), ((7, 13), (6, 5)), ((9, 9), (4, 7)), ((5, 3), (11, 8)), ((40, 4), (6, 6)), ((4, 40), (6, 9)), ((8, 6), (4, 3))]
 
 print(json.dumps({
     "resized": [resized(*sizes, name) for sizes in SIZES for name in FILTERS],
-    "framed": [framed(*frame, name) for frame in FRAMES for name in FILTERS],
+    "framed": [framed(*frame, name) for frame in FRAMES for name in ("nearest", "bilinear", "bicubic")],
+    "padded": [padded(*sizes, "bilinear") for sizes in PADS],
 }, indent=0))
