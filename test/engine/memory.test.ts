@@ -1,7 +1,7 @@
 // The lifetime rule: what scopes free and keep, and that derivatives give back everything they took.
 
 import test from 'tape';
-import { write } from '../../engine/device.ts';
+import { run, write } from '../../engine/device.ts';
 import {
   add,
   type Device,
@@ -10,6 +10,7 @@ import {
   full,
   grad,
   indexTensor,
+  matmul,
   mul,
   relu,
   reshape,
@@ -23,6 +24,7 @@ import {
   valueAndGrad,
   vjp,
 } from '../../engine/index.ts';
+import { place } from '../../kernels/layout/layout.ts';
 import { device } from '../device.ts';
 
 /** How many bytes `body` leaves in use. */
@@ -105,6 +107,29 @@ test('memory: what is written while it is read is read again', async (t) => {
   write(on, x.storage, Float32Array.of(5, 6));
   t.deepEqual(await values(x), [5, 6], 'written afterwards');
   x.dispose();
+});
+
+test('memory: copies of a storage do not outlive what it held', async (t) => {
+  const on = await device();
+  const n = 32;
+  const x = full(on, [n, n], 1);
+  const w = full(on, [n, n], 2);
+  const other = full(on, [n, n], 3);
+  const product = async () => {
+    const y = matmul(w, x);
+    const [first] = await values(y);
+    y.dispose();
+    return first;
+  };
+  t.equal(await product(), 2 * n, 'as it was');
+  t.ok(w.storage.copies.size > 0, 'a factor is kept in the order of the kernel');
+  await toHost([w]);
+  run(on, place(1, w.size, 1, w.size, 0), [other.storage], w.storage);
+  t.equal(await product(), 3 * n, 'filled by a kernel');
+  t.equal((await values(w))[0], 3, 'its numbers on the host too');
+  write(on, w.storage, new Float32Array(n * n).fill(5));
+  t.equal(await product(), 5 * n, 'written by the host');
+  for (const made of [x, w, other]) made.dispose();
 });
 
 test('memory: reductions over no axis do not hand out their input', async (t) => {

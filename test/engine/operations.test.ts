@@ -24,28 +24,30 @@ const FORWARD = 2e-5;
 const FIRST = 5e-5;
 const HIGHER = [FIRST, 2e-4, 5e-4] as const;
 
-type Input = readonly [shape: readonly number[], low?: number, high?: number];
+type Input = readonly [shape: readonly number[], low?: number, high?: number, step?: number];
 
 interface Row {
   readonly name: string;
   readonly engine: (...xs: Tensor[]) => Tensor;
   readonly reference: (...xs: Array64[]) => Array64;
   readonly inputs: readonly Input[];
-  /** Highest derivative checked; 1 where the function has kinks, 0 where it has no derivative. */
+  /** Highest derivative checked; 1 where a choice has kinks too close together for stencils, 0 where there is none. */
   readonly order: 0 | 1 | 3;
 }
 
 /**
  * Evenly spaced values in random order: no two are equal and none lies on a kink at 0 or a whole number, so that
- * finite differences do not straddle kinks of max, relu or clamp.
+ * finite differences do not straddle kinks of max, relu or clamp. With a step they are rounded down to low and whole steps
+ * from there: of two such inputs all values lie apart.
  */
-function values([shape, low = -1, high = 1]: Input, next: () => number): Array64 {
+function values([shape, low = -1, high = 1, step]: Input, next: () => number): Array64 {
   const x = ref.filled(shape, 0);
   const n = x.data.length;
   for (let i = 0; i < n; i++) {
     const j = Math.floor(next() * (i + 1));
     x.data[i] = x.data[j]!;
-    x.data[j] = Math.fround(low + ((i + 0.37) / n) * (high - low));
+    const above = ((i + 0.37) / n) * (high - low);
+    x.data[j] = Math.fround(low + (step === undefined ? above : Math.floor(above / step) * step));
   }
   return x;
 }
@@ -192,7 +194,6 @@ const followed = (['relu', 'relu6'] as const).map((activation) =>
     (x, w, bias, summand) => engine.conv2d(x!, w!, {}, { bias: bias!, summand: summand!, activation }),
     (x, w, bias, summand) => ref.unary[activation](ref.binary.add(ref.conv2d(x!, w!, {}, bias!), summand!)),
     [[[1, 2, 4, 5]], [[3, 2, 3, 3]], [[3]], [[1, 3, 2, 3], -8, 14]],
-    1,
   ),
 );
 
@@ -309,9 +310,9 @@ const binaries = [
   ['mul', engine.mul, ref.binary.mul, [-1, 1], [-1, 1], 3],
   ['div', engine.div, ref.binary.div, [-1, 1], [0.5, 2], 3],
   ['pow', engine.pow, ref.binary.pow, [0.5, 2], [-2, 2], 3],
-  ['maximum', engine.maximum, ref.binary.max, [-1, 1], [-1.3, 1.2], 1],
-  ['minimum', engine.minimum, ref.binary.min, [-1, 1], [-1.3, 1.2], 1],
-  ['addRelu', engine.addRelu, addRelu64, [0.1, 1], [-1.05, 0.95], 1],
+  ['maximum', engine.maximum, ref.binary.max, [-1, 1, 0.5], [-1.25, 1.25, 0.5], 3],
+  ['minimum', engine.minimum, ref.binary.min, [-1, 1, 0.5], [-1.25, 1.25, 0.5], 3],
+  ['addRelu', engine.addRelu, addRelu64, [-1, 1, 0.5], [-0.75, 1.25, 0.5], 3],
 ] as const;
 
 const binaryRows = binaries.flatMap(([name, run, reference, a, b, order]) =>
@@ -356,22 +357,22 @@ const unaries: [string, (x: Tensor) => Tensor, Row['reference'], number, number,
   ['exp', engine.exp, one64(ref.unary.exp), -2, 2, 3],
   ['log', engine.log, one64(ref.unary.log), 0.5, 3, 3],
   ['sqrt', engine.sqrt, one64(ref.unary.sqrt), 0.5, 3, 3],
-  ['abs', engine.abs, one64(ref.unary.abs), -2, 2, 1],
+  ['abs', engine.abs, one64(ref.unary.abs), -2, 2, 3],
   ['tanh', engine.tanh, one64(ref.unary.tanh), -2, 2, 3],
   ['sigmoid', engine.sigmoid, one64(ref.unary.sigmoid), -4, 4, 3],
-  ['step', engine.step, one64(ref.unary.step), -2, 2, 1],
-  ['sign', engine.sign, one64(ref.unary.sign), -2, 2, 1],
+  ['step', engine.step, one64(ref.unary.step), -2, 2, 3],
+  ['sign', engine.sign, one64(ref.unary.sign), -2, 2, 3],
   ['softplus', engine.softplus, one64(ref.unary.softplus), -4, 4, 3],
-  ['relu', engine.relu, one64(ref.unary.relu), -2, 2, 1],
+  ['relu', engine.relu, one64(ref.unary.relu), -2, 2, 3],
   ['reciprocal', engine.reciprocal, one64(ref.unary.reciprocal), 0.5, 2, 3],
   ['erf', engine.erf, one64(ref.unary.erf), -3, 3, 3],
   ['gelu', engine.gelu, one64(ref.unary.gelu), -3, 3, 3],
   ['silu', engine.silu, one64(ref.unary.silu), -3, 3, 3],
-  ['relu6', engine.relu6, one64(ref.unary.relu6), -3, 9, 1],
-  ['hardSigmoid', engine.hardSigmoid, one64((x) => ref.hardSigmoid(x)), -5, 5, 1],
-  ['hardSwish', engine.hardSwish, one64(ref.unary.hardSwish), -5, 5, 1],
-  ['clamp', (x) => engine.clamp(x, -0.5, 0.7), one64((x) => ref.clamp(x, -0.5, 0.7)), -1, 1, 1],
-  ['leakyRelu', (x) => engine.leakyRelu(x, 0.1), one64((x) => ref.leakyRelu(x, 0.1)), -1, 1, 1],
+  ['relu6', engine.relu6, one64(ref.unary.relu6), -3, 9, 3],
+  ['hardSigmoid', engine.hardSigmoid, one64((x) => ref.hardSigmoid(x)), -5, 5, 3],
+  ['hardSwish', engine.hardSwish, one64(ref.unary.hardSwish), -5, 5, 3],
+  ['clamp', (x) => engine.clamp(x, -0.5, 0.7), one64((x) => ref.clamp(x, -0.5, 0.7)), -1, 1, 3],
+  ['leakyRelu', (x) => engine.leakyRelu(x, 0.1), one64((x) => ref.leakyRelu(x, 0.1)), -1, 1, 3],
   ['affine', (x) => engine.affine(x, -1.5, 0.25), map64((v) => -1.5 * v + 0.25), -1, 1, 3],
   ['scale', (x) => engine.scale(x, 3), map64((v) => 3 * v), -1, 1, 3],
   ...[-1, 0, 1, 2, 3].map(
@@ -1340,7 +1341,7 @@ test('operations: derivatives at the borders', async (t) => {
     ['gelu', engine.gelu, [-1e4, 0, 1e4], [0, 0.5, 1]],
     ['silu', engine.silu, [-1e4, 0, 1e4], [0, 0.5, 1]],
     ['hardSwish', engine.hardSwish, [-1e4, 0, 1e4], [0, 0.5, 1]],
-    ['sign', engine.sign, [-1, 0, 1], [0, 0, 0]],
+    ['sign', engine.sign, [-1, 0, 3], [0, 0, 0]],
     ['softmax', (x) => engine.mul(x, engine.softmax(x, 0)), [1e4, -1e4, 0], [1, 0, 0]],
     ['logSoftmax', (x) => engine.narrow(engine.logSoftmax(x, 0), 0, 0, 1), [-1e4, 1e4, 0], [1, -1, 0]],
     // Where squares of the divisor leave the range of f32.
