@@ -4,11 +4,12 @@
 import { openAdapter, text } from '#platform';
 import type { ConvVariant } from '../kernels/conv/variants.ts';
 import { sources } from '../kernels/index.ts';
-import { inWorkgroupsOf, type Launch, TILE_WORKGROUP } from '../kernels/kernel.ts';
-import { bindings, specialise } from '../kernels/source.ts';
+import { type Constants, type Launch, TILE_WORKGROUP, WORKGROUP, workgroupsOf } from '../kernels/kernel.ts';
+import { bindings, type Field, fieldsOf, specialise } from '../kernels/source.ts';
 import { isSoftwareAdapter } from './adapter-names.ts';
 import { DeviceLostError, KernelError, type LimelightError } from './errors.ts';
 import { createMemory, forget, type Memory, type Storage } from './memory.ts';
+import { createUniforms, fill, type Uniforms, wordsOf } from './uniform.ts';
 
 /** An open device. Made by `openDevice`; everything else takes it from the tensors. */
 export interface Device {
@@ -30,6 +31,7 @@ export interface Device {
 interface Pipeline {
   readonly pipeline: GPUComputePipeline;
   readonly layout: GPUBindGroupLayout;
+  readonly fields: readonly Field[];
   /** Bind groups by their buffers. The pool gives a repeated computation the same buffers again. */
   readonly groups: Map<string, GPUBindGroup>;
 }
@@ -40,7 +42,7 @@ interface Commands {
   readonly wgsl: ReadonlyMap<string, string>;
   readonly pipelines: Map<string, Pipeline>;
   readonly uniform: GPUBuffer;
-  readonly staging: Uint32Array<ArrayBuffer>;
+  readonly staging: Uniforms;
   /** Buffers that recorded commands use. */
   readonly touched: Set<GPUBuffer>;
   used: number;
@@ -100,7 +102,7 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
       size: UNIFORM_BYTES + UNIFORM_BINDING,
       usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
     }),
-    staging: new Uint32Array(UNIFORM_BYTES / 4),
+    staging: createUniforms(UNIFORM_BYTES),
     touched: new Set(),
     used: 0,
     groups: 0,
@@ -177,26 +179,26 @@ function check(commands: Commands): void {
 }
 
 /** Records one launch: `inputs` and then `output` are the kernel's storage bindings in order. */
-export function run(device: Device, work: Launch, inputs: readonly Storage[], output: Storage): void {
+export function run(device: Device, launch: Launch, inputs: readonly Storage[], output: Storage): void {
   const { commands } = device;
   if (commands === undefined) return;
   check(commands);
-  const launch = inWorkgroupsOf(device.tileWorkgroup, work);
-  const [x, y] = launch.workgroups;
   forget(output);
-  if (x === 0 || y === 0) return; // empty output: nothing to compute
+  if (launch.threads === 0) return; // empty output: nothing to compute
   const { gpu } = commands;
+  const { kernel, params, threads, tiled } = launch;
+  const size = tiled ? device.tileWorkgroup : WORKGROUP;
+  const pipeline = pipelineOf(commands, kernel, { ...launch.constants, WORKGROUP: size });
   const alignment = gpu.limits.minUniformBufferOffsetAlignment;
-  const bytes = Math.ceil((launch.params.length * 4) / alignment) * alignment;
+  const bytes = Math.ceil((wordsOf(pipeline.fields) * 4) / alignment) * alignment;
   if (commands.used + bytes > UNIFORM_BYTES || commands.dispatches >= DISPATCHES_PER_SUBMIT) submit(commands);
-  const pipeline = pipelineOf(commands, launch);
+  fill(commands.staging, commands.used / 4, pipeline.fields, params, kernel);
   commands.encoder ??= gpu.createCommandEncoder({ label: 'limelight' });
   commands.pass ??= commands.encoder.beginComputePass();
-  commands.staging.set(launch.params, commands.used / 4);
-  const group = groupOf(commands, pipeline, launch.kernel, [...inputs, output]);
+  const group = groupOf(commands, pipeline, kernel, [...inputs, output]);
   commands.pass.setPipeline(pipeline.pipeline);
   commands.pass.setBindGroup(0, group, [commands.used]);
-  commands.pass.dispatchWorkgroups(x, y);
+  commands.pass.dispatchWorkgroups(...workgroupsOf(threads, size));
   commands.used += bytes;
   commands.dispatches++;
 }
@@ -231,7 +233,7 @@ function forgetGroups(commands: Commands): void {
   commands.groups = 0;
 }
 
-function pipelineOf(commands: Commands, { kernel, constants }: Launch): Pipeline {
+function pipelineOf(commands: Commands, kernel: string, constants: Constants): Pipeline {
   const { gpu, wgsl: sourceTexts, pipelines } = commands;
   let key = kernel;
   for (const name in constants) key += ` ${name},${constants[name]}`;
@@ -257,7 +259,7 @@ function pipelineOf(commands: Commands, { kernel, constants }: Launch): Pipeline
     layout: gpu.createPipelineLayout({ bindGroupLayouts: [layout] }),
     compute: { module, entryPoint: 'main' },
   });
-  const made = { pipeline, layout, groups: new Map() };
+  const made = { pipeline, layout, fields: fieldsOf(wgsl), groups: new Map() };
   pipelines.set(key, made);
   return made;
 }
@@ -272,7 +274,8 @@ function submit(commands: Commands): void {
   if (commands.encoder === undefined) return;
   commands.pass?.end();
   // Written once a submit, before it: writes are ordered with submits, not with recording.
-  if (commands.used > 0) gpu.queue.writeBuffer(commands.uniform, 0, commands.staging, 0, commands.used / 4);
+  if (commands.used > 0)
+    gpu.queue.writeBuffer(commands.uniform, 0, commands.staging.u32, 0, commands.used / 4);
   gpu.queue.submit([commands.encoder.finish()]);
   commands.encoder = undefined;
   commands.pass = undefined;

@@ -20,7 +20,7 @@ export function filled(
 /** The same, made once for as long as `input` lives: for weights. The caller disposes it just so. */
 export function packedOnce(device: Device, sized: SizedLaunch, input: Storage, purpose: string): Tensor {
   const { launch, elements } = sized;
-  const name = `${launch.kernel} ${JSON.stringify(launch.constants)} ${launch.params.join()}`;
+  const name = JSON.stringify(launch);
   let fresh: Tensor | undefined;
   const storage = keep(input, name, () => {
     fresh = unowned(() => filled(device, sized, input, purpose));

@@ -1,6 +1,7 @@
-// The table of kernels: name -> WGSL file, and those with functions it shares with others. Names are those of the launch
-// functions beside each file.
+// The table of kernels: name -> WGSL file, and those with functions it shares with others; threads.wgsl is shared by all.
+// Names are those of the launch functions beside each file.
 
+const threads = new URL('./threads.wgsl', import.meta.url);
 const nan = new URL('./nan.wgsl', import.meta.url);
 const epilogue = [new URL('./epilogue.wgsl', import.meta.url), nan];
 const strided = new URL('./layout/strided.wgsl', import.meta.url);
@@ -59,5 +60,5 @@ const table: Readonly<Record<string, URL | readonly URL[]>> = {
 
 /** The files of each kernel; its text is theirs, one after the other. */
 export const sources: ReadonlyMap<string, readonly URL[]> = new Map(
-  Object.entries(table).map(([name, files]) => [name, [files].flat()]),
+  Object.entries(table).map(([name, files]) => [name, [files, threads].flat()]),
 );

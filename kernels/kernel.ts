@@ -1,19 +1,22 @@
-// What the TypeScript side of a kernel hands to the engine: which WGSL file, in which variant, with which
-// uniform and how many workgroups. Data only; the engine does the rest.
+// What the TypeScript side of a kernel hands to the engine: which WGSL file, in which variant, with which uniform and how
+// many threads. Data only; the engine does the rest.
 
 /** Values for a WGSL file's `const NAME = …u;` lines; together with the file they name a variant. */
 export type Constants = Readonly<Record<string, number>>;
+
+/** Values for the fields of a kernel's uniform struct, by name; a list for an array of vectors, one after the other. */
+export type Params = Readonly<Record<string, number | readonly number[]>>;
 
 /** One dispatch. Bindings are read from the WGSL itself: 0 is the uniform, then the inputs, then the output. */
 export interface Launch {
   /** Key into `sources`. */
   readonly kernel: string;
   readonly constants: Constants;
-  /** The uniform struct as 32-bit words; f32 fields through `bits`. */
-  readonly params: readonly number[];
-  readonly workgroups: readonly [x: number, y: number];
-  /** Threads, where each computes a tile or a line: the adapter then sets the workgroup's size; see `TILE_WORKGROUP`. */
-  readonly tiles?: number;
+  readonly params: Params;
+  /** Threads that have work. */
+  readonly threads: number;
+  /** Whether each computes a tile or a line: the adapter then sets the workgroup's size; see `TILE_WORKGROUP`. */
+  readonly tiled: boolean;
 }
 
 /** A launch together with the size, in elements, of the buffer it fills. */
@@ -22,7 +25,7 @@ export interface SizedLaunch {
   readonly elements: number;
 }
 
-/** Threads of a workgroup in every one-dimensional kernel. */
+/** Threads of a workgroup, WORKGROUP of threads.wgsl, where each computes an element or a few. */
 export const WORKGROUP = 64;
 
 /**
@@ -31,54 +34,30 @@ export const WORKGROUP = 64;
  */
 export const TILE_WORKGROUP = { software: 8, hardware: 64 } as const;
 
-/** WebGPU's limit of workgroups per dimension; one-dimensional launches fold into y there. */
-const MAX_WORKGROUPS = 65_535;
+/** WebGPU's limit of workgroups per dimension, GROUPS_PER_ROW of threads.wgsl. */
+const GROUPS_PER_ROW = 65_535;
 
-/** Workgroups that cover `threads` threads; a kernel finds its index as `g.x + g.y * 65535 * workgroup`. */
-export function cover(threads: number, workgroup = WORKGROUP): readonly [number, number] {
-  const groups = Math.ceil(threads / workgroup);
-  return [Math.min(groups, MAX_WORKGROUPS), Math.ceil(groups / MAX_WORKGROUPS)];
+/** Workgroups of `size` that cover `threads` threads, in rows; a kernel finds its index by threads.wgsl. */
+export function workgroupsOf(threads: number, size: number): readonly [x: number, y: number] {
+  const groups = Math.ceil(threads / size);
+  return [Math.min(groups, GROUPS_PER_ROW), Math.ceil(groups / GROUPS_PER_ROW)];
 }
 
-/** A launch with one thread for each of `threads` items. */
-export function launch(
+/** A launch whose threads compute an element or a few each. */
+export const launch = (
   kernel: string,
   threads: number,
-  params: readonly number[],
+  params: Params,
   constants: Constants = {},
-): Launch {
-  return { kernel, constants, params, workgroups: cover(threads) };
-}
+): Launch => ({ kernel, constants, params, threads, tiled: false });
 
-/** A launch with one thread for each of `tiles` tiles, of a kernel with a constant WORKGROUP. */
-export function launchTiles(
+/** A launch whose threads compute a tile or a line each. */
+export const launchTiles = (
   kernel: string,
   tiles: number,
-  params: readonly number[],
-  constants: Constants,
-): Launch {
-  return inWorkgroupsOf(TILE_WORKGROUP.hardware, { kernel, constants, params, workgroups: [0, 0], tiles });
-}
-
-/** A launch of tiles in workgroups of `size` threads; any other launch as it is. */
-export function inWorkgroupsOf(size: number, launch: Launch): Launch {
-  const { tiles, constants } = launch;
-  if (tiles === undefined) return launch;
-  return { ...launch, constants: { ...constants, WORKGROUP: size }, workgroups: cover(tiles, size) };
-}
-
-const word = new DataView(new ArrayBuffer(4));
-
-/** The bits of an f32, to stand in a list of u32 words. */
-export function bits(value: number): number {
-  word.setFloat32(0, value);
-  return word.getUint32(0);
-}
-
-/** The bits of an i32, likewise. */
-export function signed(value: number): number {
-  return value >>> 0;
-}
+  params: Params,
+  constants: Constants = {},
+): Launch => ({ ...launch(kernel, tiles, params, constants), tiled: true });
 
 /**
  * What a kernel does to a result before it writes it: add a bias, a number a row (a channel of a convolution) or a column,
@@ -90,17 +69,16 @@ export interface Epilogue {
   readonly clamp?: readonly [low: number, high: number];
 }
 
-const biasesAlong = ['rows', 'columns'] as const;
 /** Which of a product's axes the bias goes along; a convolution's rows are its output channels. */
-export type BiasAlong = (typeof biasesAlong)[number];
+export type BiasAlong = 'rows' | 'columns';
 
 export const NO_EPILOGUE: Epilogue = { bias: false, summand: false };
 
-/** An epilogue as the uniform words `biased` (0: no, 1: along rows, 2: along columns), `clamped`, `low`, `high`. */
-export function epilogueWords({ bias, clamp }: Epilogue): number[] {
+/** An epilogue's part in a kernel's uniform; `biased` is 0 for no bias, 1 for one along rows, 2 along columns. */
+export function epilogueParams({ bias, clamp }: Epilogue): Params {
   const [low, high] = clamp ?? [0, 0];
-  const biased = bias === false ? 0 : 1 + biasesAlong.indexOf(bias);
-  return [biased, Number(clamp !== undefined), bits(low), bits(high)];
+  const biased = bias === false ? 0 : bias === 'rows' ? 1 : 2;
+  return { biased, clamped: Number(clamp !== undefined), low, high };
 }
 
 /** An epilogue's part in a kernel's constants. */

@@ -52,3 +52,35 @@ export function bindings(wgsl: string): ('read' | 'read_write')[] {
   const found = [...wgsl.matchAll(/@binding\((\d+)\) var<storage, (read|read_write)>/g)];
   return found.sort((a, b) => Number(a[1]) - Number(b[1])).map((match) => match[2] as 'read' | 'read_write');
 }
+
+/** A field of a kernel's uniform struct. */
+export interface Field {
+  readonly name: string;
+  readonly type: 'u32' | 'i32' | 'f32';
+  /** In 32-bit words from the struct's beginning. */
+  readonly offset: number;
+  /** Words: 1, or as many as an array of vectors has. */
+  readonly length: number;
+}
+
+/** The fields of the struct `Params`, by WGSL's rules of layout: scalars, and arrays of vec4. */
+export function fieldsOf(wgsl: string): readonly Field[] {
+  const struct = /struct Params \{([^}]*)\}/.exec(wgsl.replace(/\/\/.*/g, ''));
+  if (struct === null) throw new RangeError('the kernel has no struct Params');
+  const fields: Field[] = [];
+  let end = 0;
+  for (const field of struct[1]!.matchAll(/(\w+): (\w+(?:<[^>]*>)?)/g)) {
+    const [, name, declared] = field as unknown as [string, string, string];
+    const [, scalar, letter, count] = /^(u32|i32|f32)$|^array<vec4([uif]), (\d+)>$/.exec(declared) ?? [];
+    const type = (scalar ?? `${letter}32`) as Field['type'];
+    if (scalar === undefined && letter === undefined) {
+      throw new RangeError(
+        `Params.${name}: a ${declared} has no layout here; use u32, i32, f32 or an array of vec4`,
+      );
+    }
+    const [offset, length] = scalar ? [end, 1] : [Math.ceil(end / 4) * 4, 4 * Number(count)];
+    fields.push({ name, type, offset, length });
+    end = offset + length;
+  }
+  return fields;
+}

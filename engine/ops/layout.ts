@@ -117,9 +117,8 @@ export function pad(x: Tensor, before: readonly number[], after: readonly number
   const shape = x.shape.map((n, i) => n + before[i]! + after[i]!);
   if (shape.some((n) => n < 0)) throw new ShapeError(`pad: ${show(x.shape)} would become ${show(shape)}`);
   const maps = shape.map((size, axis) => ({ ...whole(axis, size), add: -before[axis]! }));
-  const fill = new Uint32Array(new Float32Array([value]).buffer)[0]!;
   const negative = (counts: readonly number[]) => counts.map((n) => -n);
-  return apply(strided, [x], { maps, fill, vjp: (d) => pad(d, negative(before), negative(after)) });
+  return apply(strided, [x], { maps, fill: value, vjp: (d) => pad(d, negative(before), negative(after)) });
 }
 
 const joined: Operation<{ axis: number }> = {

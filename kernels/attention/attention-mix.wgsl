@@ -8,7 +8,6 @@ const ROWS = 8u;
 const VECTORS = 2u;
 const SUMS = 16u; // ROWS * VECTORS
 const LATER = 14u; // SUMS - VECTORS
-const WORKGROUP = 64u;
 
 struct Params { count: u32, tokens: u32, heads: u32, width: u32, tilesM: u32, tilesN: u32 }
 @group(0) @binding(0) var<uniform> p: Params;
@@ -18,7 +17,7 @@ struct Params { count: u32, tokens: u32, heads: u32, width: u32, tilesM: u32, ti
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) g: vec3u) {
-  let t = g.x + g.y * 65535u * WORKGROUP;
+  let t = threadIndex(g);
   if (t >= p.count) { return; }
   let row = t / p.tilesN % p.tilesM * ROWS;
   let plane = t / (p.tilesN * p.tilesM);

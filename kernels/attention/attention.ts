@@ -24,7 +24,7 @@ export function attentionMix({ batch, tokens, heads, width }: AttentionGeometry)
   const vectors = [4, 2, 1].find((n) => width % (4 * n) === 0)!;
   const [tilesM, tilesN] = [Math.ceil(tokens / ROWS), width / (4 * vectors)];
   const count = batch * heads * tilesM * tilesN;
-  const params = [count, tokens, heads, width / 4, tilesM, tilesN];
+  const params = { count, tokens, heads, width: width / 4, tilesM, tilesN };
   return launchTiles('attentionMix', count, params, attentionMixConstants(vectors));
 }
 

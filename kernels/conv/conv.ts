@@ -4,12 +4,12 @@ import {
   type Constants,
   type Epilogue,
   epilogueConstants,
-  epilogueWords,
+  epilogueParams,
   type Launch,
   launch,
   launchTiles,
+  type Params,
   type SizedLaunch,
-  signed,
 } from '../kernel.ts';
 import { strided } from '../layout/layout.ts';
 import {
@@ -27,19 +27,26 @@ import {
   winogradBytes,
 } from './geometry.ts';
 
-function naive(kernel: string, count: number, g: ConvGeometry): Launch {
-  const words = [g.batch, g.inChannels, ...g.input, g.outChannels, ...g.output, ...g.kernel, ...g.stride];
-  return launch(kernel, count, [
-    count,
-    ...[...words, g.padding[0], g.padding[1], ...g.dilation, g.groups].map(signed),
-  ]);
+/** Fields of the kernels' uniforms that are the geometry's. */
+const inSize = ({ input: [height, width] }: ConvGeometry) => ({ height, width });
+const outSize = ({ output: [outHeight, outWidth] }: ConvGeometry) => ({ outHeight, outWidth });
+const corner = ({ padding: [top, left] }: ConvGeometry) => ({ top, left });
+const kernelSize = ({ kernel: [kernelY, kernelX] }: ConvGeometry) => ({ kernelY, kernelX });
+const steps = ([strideY, strideX]: readonly [number, number]) => ({ strideY, strideX });
+
+function naive(kernel: string, count: number, g: ConvGeometry, further: Params = {}): Launch {
+  const { batch, inChannels, outChannels, groups } = g;
+  const [dilationY, dilationX] = g.dilation;
+  const window = { ...kernelSize(g), ...steps(g.stride), ...corner(g), dilationY, dilationX };
+  const channels = { inChannels, outChannels, groups };
+  const params = { count, batch, ...channels, ...inSize(g), ...outSize(g), ...window, ...further };
+  return launch(kernel, count, params);
 }
 
 /** (x, w, bias, summand) -> y by the definition. */
 export function conv2dNaive(g: ConvGeometry, epilogue: Epilogue): Launch {
-  const plain = naive('conv2dNaive', outputCount(g), g);
-  const params = [...plain.params, ...epilogueWords(epilogue)];
-  return { ...plain, params, constants: epilogueConstants(epilogue) };
+  const plain = naive('conv2dNaive', outputCount(g), g, epilogueParams(epilogue));
+  return { ...plain, constants: epilogueConstants(epilogue) };
 }
 /** (dy, w) -> dx of the convolution `g` by the definition. */
 export const conv2dInputGradientNaive = (g: ConvGeometry) =>
@@ -49,11 +56,16 @@ export const conv2dWeightGradientNaive = (g: ConvGeometry) =>
   naive('conv2dWeightGradientNaive', weightCount(g), g);
 
 /** Rows and vec4 columns of the padded copy that the tiled kernels read, whole tiles included. */
-function paddedSize(g: ConvGeometry): { height: number; rowVectors: number } {
+interface PaddedSize {
+  readonly paddedHeight: number;
+  readonly rowVectors: number;
+}
+
+function paddedSize(g: ConvGeometry): PaddedSize {
   const segment = ceil4(3 * g.stride[1] + reachX(g));
   const reachY = (g.kernel[0] - 1) * g.dilation[0] + 1;
   return {
-    height: (ceil4(g.output[0]) * 4 - 1) * g.stride[0] + reachY,
+    paddedHeight: (ceil4(g.output[0]) * 4 - 1) * g.stride[0] + reachY,
     rowVectors: (ceil4(g.output[1]) - 1) * g.stride[1] + segment,
   };
 }
@@ -61,31 +73,33 @@ function paddedSize(g: ConvGeometry): { height: number; rowVectors: number } {
 /** x with zeros around its planes and `spread` - 1 between its pixels. */
 function padded(
   g: ConvGeometry,
-  { height, rowVectors }: { height: number; rowVectors: number },
+  size: PaddedSize,
   [SPREAD_Y, SPREAD_X]: readonly [number, number],
 ): SizedLaunch {
-  const count = g.batch * g.inChannels * height * rowVectors;
-  const words = [...g.input, height, rowVectors, g.padding[0], g.padding[1]].map(signed);
-  return { launch: launch('padRows', count, [count, ...words], { SPREAD_Y, SPREAD_X }), elements: 4 * count };
+  const count = g.batch * g.inChannels * size.paddedHeight * size.rowVectors;
+  const params = { count, ...inSize(g), ...size, ...corner(g) };
+  return { launch: launch('padRows', count, params, { SPREAD_Y, SPREAD_X }), elements: 4 * count };
 }
 
 /** Channels of one group of the convolution whose weights are [O, C/groups, KH, KW], and vec4 of its result. */
-function packing({ geometry: g, adjoint }: Convolution) {
+function packing({ geometry: g }: Convolution) {
   const [groupIn, groupOut] = [g.inChannels / g.groups, g.outChannels / g.groups];
   const vectors = ceil4(groupOut);
-  const [stored, input] = adjoint ? [groupIn, groupOut] : [groupOut, groupIn];
-  return { vectors, groupIn, groupOut, words: [g.groups, stored, input, taps(g), vectors] };
+  return { groups: g.groups, vectors, groupIn, groupOut };
 }
 
 type Packing = ReturnType<typeof packing>;
 
 function packedWeights(
   { adjoint, geometry: g }: Convolution,
-  { groupIn, vectors, words }: Packing,
+  { groups, vectors, groupIn, groupOut }: Packing,
 ): SizedLaunch {
-  const count = groupIn * taps(g) * g.groups * vectors;
+  const count = groupIn * taps(g) * groups * vectors;
+  // As they are stored, which for an adjoint is the other way round.
+  const stored = adjoint ? { groupOut: groupIn, groupIn: groupOut } : { groupOut, groupIn };
+  const params = { count, groups, ...stored, taps: taps(g), vectors };
   const constants = { ADJOINT: Number(adjoint) };
-  return { launch: launch('packWeights', count, [count, ...words], constants), elements: 4 * count };
+  return { launch: launch('packWeights', count, params, constants), elements: 4 * count };
 }
 
 /** The two launches of the direct variant: w packed, (x, x, w, bias, summand) -> y. */
@@ -95,9 +109,8 @@ export function conv2dDirect(c: Convolution, epilogue: Epilogue): { w: SizedLaun
   const rows = g.output[0] > 4 ? 8 : 4; // of a tile: eight share the weights that are read, four are all of a small map
   const [tilesY, tilesX] = [Math.ceil(g.output[0] / rows), ceil4(g.output[1])];
   const tiles = g.batch * tilesY * tilesX;
-  const channels = [g.groups, packed.vectors, packed.groupIn, packed.groupOut];
-  const sizes = [...g.input, g.padding[0], g.padding[1], ...g.output].map(signed);
-  const params = [tilesX, tilesY, tiles, ...channels, ...sizes, ...epilogueWords(epilogue)];
+  const sizes = { ...inSize(g), ...corner(g), ...outSize(g) };
+  const params = { tilesX, tilesY, tiles, ...packed, ...sizes, ...epilogueParams(epilogue) };
   const isAligned = g.input[1] % 4 === 0 && g.padding[1] >= 0;
   const constants = {
     ...directConstants(g, rows, isAligned ? g.padding[1] : undefined),
@@ -118,10 +131,9 @@ export function conv2dRows(
   const size = paddedSize(g);
   const packed = packing(c);
   const tiles = g.batch * tilesOf(g);
-  const grid = [ceil4(g.output[1]), ceil4(g.output[0]), tiles];
-  const channels = [g.groups, packed.vectors, packed.groupIn, packed.groupOut];
-  const sizes = [size.height, size.rowVectors, ...g.output, g.kernel[0], g.dilation[0]];
-  const params = [...grid, ...channels, ...sizes, ...epilogueWords(epilogue)];
+  const grid = { tilesX: ceil4(g.output[1]), tilesY: ceil4(g.output[0]), tiles };
+  const sizes = { ...size, ...outSize(g), kernelY: g.kernel[0], dilationY: g.dilation[0] };
+  const params = { ...grid, ...packed, ...sizes, ...epilogueParams(epilogue) };
   const constants = { ...rowsConstants(g), ...epilogueConstants(epilogue) };
   const threads = tiles * g.groups * Math.ceil(packed.vectors / ROWS_CHANNELS);
   return {
@@ -191,10 +203,10 @@ export function conv2dDepthwise({ geometry: g, spread, adjoint }: Convolution, e
   const stripRows = Math.min(Math.max(wanted, SHORTEST_STRIP), g.output[0]);
   const stripsY = Math.ceil(g.output[0] / stripRows);
   const count = across * stripsY;
-  const sizes = [...g.input, ...g.output, g.padding[0], g.padding[1]].map(signed);
-  const strips = [stripsX, stripsY, stripRows];
-  const multiplier = g.outChannels / g.inChannels;
-  const params = [count, ...strips, g.outChannels, multiplier, ...sizes, ...epilogueWords(epilogue)];
+  const sizes = { ...inSize(g), ...outSize(g), ...corner(g) };
+  const strips = { stripsX, stripsY, stripRows };
+  const channels = { channels: g.outChannels, multiplier: g.outChannels / g.inChannels };
+  const params = { count, ...strips, ...channels, ...sizes, ...epilogueParams(epilogue) };
   const constants = { ...depthwiseConstants(g, spread, adjoint), ...epilogueConstants(epilogue) };
   return launchTiles('conv2dDepthwise', count, params, constants);
 }
@@ -251,26 +263,28 @@ export function conv2dWinograd(
   for (let image = 0; image < g.batch; image += images) {
     const tiles = Math.min(images, g.batch - image) * tilesOf(g);
     const columns = 4 * ceil4(tiles);
-    const words = [tilesX, tilesY, tiles, columns];
+    const grid = { tilesX, tilesY, tiles, columns, image };
     const [from, to] = [tiles * g.inChannels, tiles * g.outChannels];
-    const source = [g.inChannels, ...g.input, g.padding[0], g.padding[1], image].map(signed);
+    const source = { count: from, ...grid, channels: g.inChannels, ...inSize(g), ...corner(g) };
+    const [height, width] = g.output;
+    const target = {
+      count: to,
+      ...grid,
+      channels: g.outChannels,
+      height,
+      width,
+      ...epilogueParams(epilogue),
+    };
     parts.push({
-      x: {
-        launch: launch('winogradInput', from, [from, ...words, ...source]),
-        elements: 36 * g.inChannels * columns,
-      },
+      x: { launch: launch('winogradInput', from, source), elements: 36 * g.inChannels * columns },
       columns,
-      y: launch(
-        'winogradOutput',
-        to,
-        [to, ...words, g.outChannels, ...g.output, image, ...epilogueWords(epilogue)],
-        epilogueConstants(epilogue),
-      ),
+      y: launch('winogradOutput', to, target, epilogueConstants(epilogue)),
     });
   }
   const count = g.inChannels * width;
-  const stored = adjoint ? [g.inChannels, g.outChannels] : [g.outChannels, g.inChannels];
-  const w = launch('winogradWeights', count, [count, ...stored, width], { ADJOINT: Number(adjoint) });
+  const [outChannels, inChannels] = adjoint ? [g.inChannels, g.outChannels] : [g.outChannels, g.inChannels];
+  const stored = { count, outChannels, inChannels, width };
+  const w = launch('winogradWeights', count, stored, { ADJOINT: Number(adjoint) });
   return { w: { launch: w, elements: 36 * count }, parts };
 }
 
@@ -279,10 +293,11 @@ export function patches(g: ConvGeometry): SizedLaunch & { readonly columns: numb
   const columns = patchColumns(g);
   const count = (g.batch * g.inChannels * g.kernel[0] * columns) / 4;
   const [height, width] = g.output;
-  const sizes = [g.inChannels, ...g.input, width, height * width, ...g.kernel, ...g.stride];
-  const params = [count, columns / 4, ...[...sizes, g.padding[0], g.padding[1]].map(signed)];
+  const sizes = { channels: g.inChannels, ...inSize(g), outWidth: width, pixels: height * width };
+  const window = { ...kernelSize(g), ...steps(g.stride), ...corner(g) };
+  const params = { count, vectors: columns / 4, ...sizes, ...window };
   const elements = g.batch * g.inChannels * taps(g) * columns;
-  return { launch: launchTiles('patches', count, params, {}), elements, columns };
+  return { launch: launchTiles('patches', count, params), elements, columns };
 }
 
 /** The adjoint of `patches`, for the adjoint convolution `c`: [N, C * KH * KW, OH * OW] -> dx [N, C, H, W]. */
@@ -292,8 +307,9 @@ export function gatherPatches({ geometry: g, spread }: Convolution): Launch {
   const count = g.batch * g.outChannels * height * vectors * spread[1];
   // The padding of the convolution whose adjoint it is.
   const [top, left] = [g.kernel[0] - 1 - g.padding[0], g.kernel[1] - 1 - g.padding[1]];
-  const words = [vectors, height, width, ...g.input, ...g.kernel, ...spread, top, left];
-  return launchTiles('gatherPatches', count, [count, ...words.map(signed)], {});
+  const [outHeight, outWidth] = g.input;
+  const sizes = { count, vectors, height, width, outHeight, outWidth };
+  return launchTiles('gatherPatches', count, { ...sizes, ...kernelSize(g), ...steps(spread), top, left });
 }
 
 /** Planes of `input` -> planes of `output`: every `stride`-th pixel, or `spread` - 1 zeros between pixels. */
@@ -322,10 +338,8 @@ export function packPixels(g: ConvGeometry): SizedLaunch {
   const columns = 4 * ceil4(g.output[1]);
   const channelVectors = ceil4(g.outChannels);
   const count = g.batch * g.output[0] * columns * channelVectors;
-  return {
-    launch: launch('packPixels', count, [count, g.outChannels, ...g.output, columns, channelVectors]),
-    elements: 4 * count,
-  };
+  const params = { count, outChannels: g.outChannels, ...outSize(g), columns, channelVectors };
+  return { launch: launch('packPixels', count, params), elements: 4 * count };
 }
 
 /** Threads below which the rows of a weight gradient are split among more. */
@@ -343,7 +357,6 @@ export const weightGradientConstants = (window: Window): Constants => ({
 
 /** (padded x, packed dy) -> [parts, O, C, KH, KW], to be added up over the parts. */
 export function conv2dWeightGradient(g: ConvGeometry): SizedLaunch & { readonly parts: number } {
-  const { height, rowVectors } = paddedSize(g);
   const vectors = ceil4(g.outChannels);
   const rows = g.batch * g.output[0];
   const threads = (g.kernel[0] / tapRows(g)) * g.inChannels * Math.ceil(vectors / 2);
@@ -351,8 +364,12 @@ export function conv2dWeightGradient(g: ConvGeometry): SizedLaunch & { readonly 
   const chunk = Math.max(1, Math.ceil(rows / wanted));
   const parts = Math.max(1, Math.ceil(rows / chunk)); // one part of no rows for an empty batch
   const count = threads * parts;
-  const sizes = [g.outChannels, g.inChannels, g.output[0], ceil4(g.output[1]), vectors, height, rowVectors];
-  const params = [count, ...sizes, g.kernel[0], rows, chunk];
+  const { outChannels, inChannels } = g;
+  const [outHeight, outWidth] = g.output;
+  const params = {
+    ...{ count, outChannels, inChannels, outHeight, columnVectors: ceil4(outWidth), channelVectors: vectors },
+    ...{ ...paddedSize(g), kernelY: g.kernel[0], rows, chunk },
+  };
   return {
     launch: launch('conv2dWeightGradient', count, params, weightGradientConstants(g)),
     elements: parts * weightCount(g),

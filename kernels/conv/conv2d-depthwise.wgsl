@@ -21,7 +21,6 @@ const WARM_UP = 2u; // steps before the window is full: ceil(KEPT / STRIDE_Y)
 const KEPT_PIXELS = 12u; // KEPT * COLUMNS
 const WINDOW = 18u; // SPAN * COLUMNS
 const TAPS = 9u; // KERNEL_Y * KERNEL_X
-const WORKGROUP = 64u;
 
 struct Params {
   count: u32, stripsX: u32, stripsY: u32, stripRows: u32, channels: u32, multiplier: u32, height: i32,
@@ -36,7 +35,7 @@ struct Params {
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) g: vec3u) {
-  let t = g.x + g.y * 65535u * WORKGROUP;
+  let t = threadIndex(g);
   if (t >= p.count) { return; }
   let x0 = t % p.stripsX * 4u;
   let y0 = t / p.stripsX % p.stripsY * p.stripRows;

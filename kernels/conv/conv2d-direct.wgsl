@@ -19,7 +19,6 @@ const AFTER = 5u; // FIRST + 4 * WHOLES
 const TILE_ROWS = 8u;
 const SUMS = 32u; // 4 * TILE_ROWS
 const LATER = 28u; // SUMS - 4
-const WORKGROUP = 32u;
 
 // `vectors` vec4 hold a group's output channels.
 struct Params {
@@ -37,7 +36,7 @@ struct Params {
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) g: vec3u) {
-  let t = g.x + g.y * 65535u * WORKGROUP;
+  let t = threadIndex(g);
   let tile = t % p.tiles;
   let o4 = t / p.tiles;
   if (o4 >= p.groups * p.vectors) { return; }

@@ -14,7 +14,6 @@ const STRIDE_X = 2u;
 const DILATION_X = 1u;
 const ROW_VECTORS = 4u; // ceil((3 * STRIDE_X + (KERNEL_X - 1) * DILATION_X + 1) / 4)
 const ROW_ELEMENTS = 16u; // 4 * ROW_VECTORS
-const WORKGROUP = 32u;
 
 struct Params {
   tilesX: u32, tilesY: u32, tiles: u32, groups: u32, vectors: u32, groupIn: u32, groupOut: u32,
@@ -30,7 +29,7 @@ struct Params {
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) g: vec3u) {
-  let t = g.x + g.y * 65535u * WORKGROUP;
+  let t = threadIndex(g);
   let tile = t % p.tiles;
   let blocks = (p.vectors + CHANNEL_VECTORS - 1u) / CHANNEL_VECTORS;
   let group = t / p.tiles / blocks;

@@ -2,8 +2,6 @@
 // y [N, C, H, W]. The adjoint of a convolution in its input is this after a matrix product with the weights.
 // Threads: one four pixels of a row, strideX apart: the same taps lie over them, for output pixels side by side. It
 // reads those alone, about 4 * KH * KW / (strideY * strideX).
-const WORKGROUP = 64u;
-
 struct Params {
   count: u32, vectors: u32, height: u32, width: i32, outHeight: i32, outWidth: i32, kernelY: i32, kernelX: i32,
   strideY: i32, strideX: i32, top: i32, left: i32,
@@ -18,7 +16,7 @@ fn floorDivide(a: i32, b: i32) -> i32 {
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) g: vec3u) {
-  let t = g.x + g.y * 65535u * WORKGROUP;
+  let t = threadIndex(g);
   if (t >= p.count) { return; }
   let row = t / (p.vectors * u32(p.strideX));
   let place = t % (p.vectors * u32(p.strideX));

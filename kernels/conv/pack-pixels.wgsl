@@ -6,9 +6,9 @@ struct Params { count: u32, outChannels: u32, outHeight: u32, outWidth: u32, col
 @group(0) @binding(1) var<storage, read> dy: array<f32>;
 @group(0) @binding(2) var<storage, read_write> y: array<vec4f>;
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) g: vec3u) {
-  let t = g.x + g.y * 4194240u;
+  let t = threadIndex(g);
   if (t >= p.count) { return; }
   let o = t % p.channelVectors * 4u;
   let ox = t / p.channelVectors % p.columns;

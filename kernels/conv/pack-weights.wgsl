@@ -10,9 +10,9 @@ struct Params { count: u32, groups: u32, groupOut: u32, groupIn: u32, taps: u32,
 @group(0) @binding(1) var<storage, read> w: array<f32>;
 @group(0) @binding(2) var<storage, read_write> y: array<vec4f>;
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) g: vec3u) {
-  let t = g.x + g.y * 4194240u;
+  let t = threadIndex(g);
   if (t >= p.count) { return; }
   let first = t % p.vectors * 4u;
   let group = t / p.vectors % p.groups;

@@ -2,8 +2,6 @@
 // output pixels, which are counted over rows and columns; zeros where a tap falls beside x and beyond the last pixel.
 // The convolution is then a matrix product of the weights with y. No dilation, no groups.
 // Threads: one four output pixels, a channel and a row of the kernel; per tap it reads four elements, writes one vec4.
-const WORKGROUP = 64u;
-
 struct Params {
   count: u32, vectors: u32, channels: u32, height: i32, width: i32, outWidth: u32, pixels: u32, kernelY: u32,
   kernelX: u32, strideY: u32, strideX: u32, top: i32, left: i32,
@@ -14,7 +12,7 @@ struct Params {
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) g: vec3u) {
-  let t = g.x + g.y * 65535u * WORKGROUP;
+  let t = threadIndex(g);
   if (t >= p.count) { return; }
   let vector = t % p.vectors;
   let row = t / p.vectors; // (image, channel, row of the kernel)

@@ -21,9 +21,9 @@ fn transform(d: array<f32, 6>) -> vec4f {
   return vec4f(d[0] + a + c, b + 2.0 * e, a + 4.0 * c, b + 8.0 * e + d[5]);
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) g: vec3u) {
-  let t = g.x + g.y * 4194240u;
+  let t = threadIndex(g);
   if (t >= p.count) { return; }
   let tile = t % p.tiles;
   let o = t / p.tiles;

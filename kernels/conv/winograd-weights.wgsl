@@ -18,9 +18,9 @@ fn transform(v: vec3f) -> array<f32, 6> {
   );
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) g: vec3u) {
-  let t = g.x + g.y * 4194240u;
+  let t = threadIndex(g);
   if (t >= p.count) { return; }
   let to = t % p.width;
   let source = t / p.width;

@@ -11,11 +11,11 @@ struct Params { vectors: u32 }
 @group(0) @binding(2) var<storage, read> b: array<vec4f>;
 @group(0) @binding(3) var<storage, read_write> y: array<vec4f>;
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let first = (group.x + group.y * 65535u) * 64u * PER_THREAD + lane;
+  let first = groupIndex(group) * WORKGROUP * PER_THREAD + lane;
   // Up to the end of what there is, not PER_THREAD times: drivers write a known count out, and compile four times as much.
-  for (var i = first; i < min(first + 64u * PER_THREAD, p.vectors); i += 64u) {
+  for (var i = first; i < min(first + WORKGROUP * PER_THREAD, p.vectors); i += WORKGROUP) {
     var u = a[select(i, 0u, A_ONE == 1u)];
     var v = b[select(i, 0u, B_ONE == 1u)];
     if (A_ONE == 1u) { u = u.xxxx; }

@@ -13,11 +13,11 @@ struct Params { count: u32, dims: array<vec4u, 8> }
 @group(0) @binding(2) var<storage, read> b: array<vec4f>;
 @group(0) @binding(3) var<storage, read_write> y: array<vec4f>;
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let first = (group.x + group.y * 65535u) * 64u * PER_THREAD + lane;
+  let first = groupIndex(group) * WORKGROUP * PER_THREAD + lane;
   // Up to the end of what there is: see binary.wgsl.
-  for (var i = first; i < min(first + 64u * PER_THREAD, p.count); i += 64u) {
+  for (var i = first; i < min(first + WORKGROUP * PER_THREAD, p.count); i += WORKGROUP) {
     var rest = i;
     var ia = 0u;
     var ib = 0u;

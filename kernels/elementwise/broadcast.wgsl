@@ -10,9 +10,9 @@ struct Params { count: u32, dims: array<vec4u, 8> }
 @group(0) @binding(2) var<storage, read> b: array<f32>;
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) g: vec3u) {
-  let i = g.x + g.y * 4194240u;
+  let i = threadIndex(g);
   if (i >= p.count) { return; }
   var rest = i;
   var ia = 0u;

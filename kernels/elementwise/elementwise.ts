@@ -1,6 +1,6 @@
 // Launches of the elementwise kernels.
 
-import { bits, cover, type Launch, launch, WORKGROUP } from '../kernel.ts';
+import { type Launch, launch } from '../kernel.ts';
 
 /** Functions of one element, in the order of the cases of unary.wgsl; `a` and `b` are its two parameters. */
 export const unaryFunctions = [
@@ -51,23 +51,15 @@ const VECTORS_PER_THREAD = 4;
 /** f over `count` elements. */
 export function unary(f: UnaryFunction, count: number, a = 0, b = 0): Launch {
   const vectors = Math.ceil(count / 4);
-  return {
-    kernel: 'unary',
-    constants: { OP: unaryFunctions.indexOf(f) },
-    params: [vectors, bits(a), bits(b)],
-    workgroups: cover(vectors, WORKGROUP * VECTORS_PER_THREAD),
-  };
+  const threads = Math.ceil(vectors / VECTORS_PER_THREAD);
+  return launch('unary', threads, { vectors, a, b }, { OP: unaryFunctions.indexOf(f) });
 }
 
 /** f over two operands of `count` elements, or of one element where `aOne` or `bOne`. */
 export function binary(f: BinaryFunction, count: number, aOne: boolean, bOne: boolean): Launch {
   const vectors = Math.ceil(count / 4);
-  return {
-    kernel: 'binary',
-    constants: { OP: binaryFunctions.indexOf(f), A_ONE: Number(aOne), B_ONE: Number(bOne) },
-    params: [vectors],
-    workgroups: cover(vectors, WORKGROUP * VECTORS_PER_THREAD),
-  };
+  const constants = { OP: binaryFunctions.indexOf(f), A_ONE: Number(aOne), B_ONE: Number(bOne) };
+  return launch('binary', Math.ceil(vectors / VECTORS_PER_THREAD), { vectors }, constants);
 }
 
 /** A dimension of a broadcast: its size and the step in each operand. */
@@ -82,10 +74,15 @@ export function broadcastBinary(f: BinaryFunction, dims: readonly BroadcastDim[]
   if (isVectorBroadcast(dims)) return broadcastVectors(f, dims);
   const count = dims.reduce((product, dim) => product * dim.size, 1);
   const table = dims.flatMap(({ size, a, b }) => [size, a, b, 0]);
-  return launch('broadcast', count, [count, 0, 0, 0, ...table], {
-    OP: binaryFunctions.indexOf(f),
-    RANK: dims.length,
-  });
+  return launch(
+    'broadcast',
+    count,
+    { count, dims: table },
+    {
+      OP: binaryFunctions.indexOf(f),
+      RANK: dims.length,
+    },
+  );
 }
 
 const operands = ['a', 'b'] as const;
@@ -104,15 +101,15 @@ function broadcastVectors(f: BinaryFunction, dims: readonly BroadcastDim[]): Lau
   const sizes = dims.map((dim) => (dim === inner ? dim.size / 4 : dim.size));
   const count = sizes.reduce((product, size) => product * size, 1);
   const table = dims.flatMap((dim, i) => [sizes[i]!, ...strides(dim), 0]);
-  return {
-    kernel: 'broadcastVectors',
-    constants: {
+  return launch(
+    'broadcastVectors',
+    Math.ceil(count / VECTORS_PER_THREAD),
+    { count, dims: table },
+    {
       OP: binaryFunctions.indexOf(f),
       RANK: dims.length,
       A_ONE: Number(inner.a === 0),
       B_ONE: Number(inner.b === 0),
     },
-    params: [count, 0, 0, 0, ...table],
-    workgroups: cover(count, WORKGROUP * VECTORS_PER_THREAD),
-  };
+  );
 }

@@ -80,11 +80,11 @@ fn f(v: vec4f) -> vec4f {
   }
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let first = (group.x + group.y * 65535u) * 64u * PER_THREAD + lane;
+  let first = groupIndex(group) * WORKGROUP * PER_THREAD + lane;
   for (var k = 0u; k < PER_THREAD; k++) {
-    let i = first + k * 64u;
+    let i = first + k * WORKGROUP;
     if (i < p.vectors) {
       let v = x[i];
       y[i] = select(f(v), v, isNan4(v) & vec4<bool>(OP != NOT_FINITE));

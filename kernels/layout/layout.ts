@@ -1,6 +1,6 @@
 // Launches of the kernels that move elements without computing.
 
-import { bits, cover, type Launch, launch, signed, WORKGROUP } from '../kernel.ts';
+import { type Launch, launch } from '../kernel.ts';
 
 /** One dimension of an index map; see strided.wgsl. Strides and sizes in elements. */
 export interface StridedDim {
@@ -61,8 +61,8 @@ const ONE: StridedDim = { outputSize: 1, inputSize: 1, inputStride: 0, mul: 1, a
 const LOWEST_RANK = 2;
 
 /**
- * Copy through an index map of at most 8 dimensions, outermost first; `fill` is the bits of what lies outside. Numbers
- * are multiplied by `scale`; 1 copies bits, of any type.
+ * Copy through an index map of at most 8 dimensions, outermost first; outside the input it gives `fill`. Numbers are
+ * multiplied by `scale`; 1 copies bits, of any type.
  */
 export function strided(axes: readonly StridedDim[], fill = 0, scale = 1): Launch {
   const merged = merge(axes);
@@ -70,14 +70,20 @@ export function strided(axes: readonly StridedDim[], fill = 0, scale = 1): Launc
   const dims = vectors ? inVectors(merged) : merged;
   while (dims.length < LOWEST_RANK) dims.unshift(ONE);
   const count = dims.reduce((product, dim) => product * dim.outputSize, 1);
-  const table = dims.flatMap((dim) =>
-    [dim.outputSize, dim.inputSize, dim.inputStride, 0, dim.mul, dim.add, dim.div, 0].map(signed),
+  const table = dims.flatMap((dim) => [
+    ...[dim.outputSize, dim.inputSize, dim.inputStride, 0],
+    ...[dim.mul, dim.add, dim.div, 0],
+  ]);
+  return launch(
+    vectors ? 'stridedVectors' : 'strided',
+    count,
+    { count, fill, scale, dims: table },
+    {
+      RANK: dims.length,
+      PLAIN: Number(dims.every(isPlain)),
+      SCALED: Number(scale !== 1),
+    },
   );
-  return launch(vectors ? 'stridedVectors' : 'strided', count, [count, fill, bits(scale), 0, ...table], {
-    RANK: dims.length,
-    PLAIN: Number(dims.every(isPlain)),
-    SCALED: Number(scale !== 1),
-  });
 }
 
 /** Vec4 that a thread of place-vectors.wgsl copies. */
@@ -92,28 +98,33 @@ export function place(outer: number, n: number, inner: number, total: number, of
   ];
   if ([run, row, start].every(Number.isInteger)) {
     const count = outer * run;
-    const workgroups = cover(count, WORKGROUP * VECTORS_PER_THREAD);
-    return { kernel: 'placeVectors', constants: {}, params: [count, run, row, start], workgroups };
+    const threads = Math.ceil(count / VECTORS_PER_THREAD);
+    return launch('placeVectors', threads, { count, run, total: row, offset: start });
   }
-  return launch('place', outer * n * inner, [outer * n * inner, n, inner, total, offset]);
+  const count = outer * n * inner;
+  return launch('place', count, { count, n, inner, total, offset });
 }
 
 /** [outer, n, inner] by m indices -> [outer, m, inner]. */
 export function take(outer: number, n: number, inner: number, m: number): Launch {
-  return launch('take', outer * m * inner, [outer * m * inner, n, inner, m]);
+  const count = outer * m * inner;
+  return launch('take', count, { count, n, inner, m });
 }
 
 /** Adjoint of `take`: [outer, m, inner] -> [outer, n, inner]. */
 export function put(outer: number, n: number, inner: number, m: number): Launch {
-  return launch('put', outer * n * inner, [outer * n * inner, n, inner, m]);
+  const count = outer * n * inner;
+  return launch('put', count, { count, n, inner, m });
 }
 
 /** [outer, n, inner] by [outer, m, inner] indices -> [outer, m, inner]. */
 export function selectAlong(outer: number, n: number, inner: number, m = 1): Launch {
-  return launch('selectAlong', outer * m * inner, [outer * m * inner, n, inner, m]);
+  const count = outer * m * inner;
+  return launch('selectAlong', count, { count, n, inner, m });
 }
 
 /** Adjoint of `selectAlong` for m = 1: [outer, inner] -> [outer, n, inner]. */
 export function spreadAlong(outer: number, n: number, inner: number): Launch {
-  return launch('spreadAlong', outer * n * inner, [outer * n * inner, n, inner]);
+  const count = outer * n * inner;
+  return launch('spreadAlong', count, { count, n, inner });
 }

@@ -8,11 +8,11 @@ struct Params { count: u32, run: u32, total: u32, offset: u32 }
 @group(0) @binding(1) var<storage, read> x: array<vec4u>;
 @group(0) @binding(2) var<storage, read_write> y: array<vec4u>;
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let first = (group.x + group.y * 65535u) * 64u * PER_THREAD + lane;
+  let first = groupIndex(group) * WORKGROUP * PER_THREAD + lane;
   for (var k = 0u; k < PER_THREAD; k++) {
-    let i = first + k * 64u;
+    let i = first + k * WORKGROUP;
     if (i < p.count) { y[i / p.run * p.total + p.offset + i % p.run] = x[i]; }
   }
 }

@@ -5,9 +5,9 @@ struct Params { count: u32, n: u32, inner: u32, total: u32, offset: u32 }
 @group(0) @binding(1) var<storage, read> x: array<u32>;
 @group(0) @binding(2) var<storage, read_write> y: array<u32>;
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) g: vec3u) {
-  let i = g.x + g.y * 4194240u;
+  let i = threadIndex(g);
   if (i >= p.count) { return; }
   let run = p.n * p.inner;
   let outer = i / run;

@@ -10,36 +10,36 @@ const RANK = 4u;
 const PLAIN = 0u;
 const SCALED = 0u;
 
-// Per dimension: geometry (output size, input size, input stride, 0) and map (mul, add, div, 0).
-struct Dim { geometry: vec4i, map: vec4i }
-struct Params { count: u32, fill: u32, scale: f32, dims: array<Dim, 8> }
+// Per dimension, outermost first, two vectors: (output size, input size, input stride, 0) and (mul, add, div, 0).
+struct Params { count: u32, fill: f32, scale: f32, dims: array<vec4i, 16> }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<Copied>;
 @group(0) @binding(2) var<storage, read_write> y: array<Copied>;
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) g: vec3u) {
-  let i = g.x + g.y * 4194240u;
+  let i = threadIndex(g);
   if (i >= p.count) { return; }
   var rest = i;
   var at = 0;
   var inside = true;
   for (var k = 0u; k < RANK; k++) { // unroll
-    let dim = p.dims[RANK - 1u - k];
-    let size = u32(dim.geometry.x);
+    let geometry = p.dims[2u * (RANK - 1u - k)];
+    let map = p.dims[2u * (RANK - 1u - k) + 1u];
+    let size = u32(geometry.x);
     // What is left for the outermost dimension is its coordinate.
     let next = select(rest / size, 0u, k + 1u == RANK);
-    let numerator = i32(rest - next * size) * dim.map.x + dim.map.y;
+    let numerator = i32(rest - next * size) * map.x + map.y;
     rest = next;
     if (PLAIN == 1u) {
-      at += numerator * dim.geometry.z;
+      at += numerator * geometry.z;
     } else {
-      let coordinate = numerator / dim.map.z;
-      inside = inside && numerator >= 0 && coordinate * dim.map.z == numerator && coordinate < dim.geometry.y;
-      at += coordinate * dim.geometry.z;
+      let coordinate = numerator / map.z;
+      inside = inside && numerator >= 0 && coordinate * map.z == numerator && coordinate < geometry.y;
+      at += coordinate * geometry.z;
     }
   }
-  var value = Copied(p.fill);
+  var value = Copied(bitcast<u32>(p.fill));
   if (inside) { value = x[at]; }
   if (SCALED == 1u) { value = bitcast<Copied>(bitcast<Numbers>(value) * p.scale); }
   y[i] = value;

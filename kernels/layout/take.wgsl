@@ -7,9 +7,9 @@ struct Params { count: u32, n: u32, inner: u32, m: u32 }
 @group(0) @binding(2) var<storage, read> indices: array<u32>;
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) g: vec3u) {
-  let t = g.x + g.y * 4194240u;
+  let t = threadIndex(g);
   if (t >= p.count) { return; }
   let i = t % p.inner;
   let j = (t / p.inner) % p.m;

@@ -12,17 +12,17 @@ struct Params { count: u32, channels: u32, pixels: u32, blocks: u32 }
 @group(0) @binding(4) var<storage, read> high: array<f32>;
 @group(0) @binding(5) var<storage, read_write> y: array<f32>;
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let block = group.x + group.y * 65535u;
+  let block = groupIndex(group);
   if (block >= p.count) { return; }
   let plane = block / p.blocks;
   let k = plane / p.channels;
-  let first = block % p.blocks * 64u * PER_THREAD + lane;
+  let first = block % p.blocks * WORKGROUP * PER_THREAD + lane;
   let range = high[k] - low[k];
   let share = select(0.0, 1.0 / range, range > 0.0);
   for (var j = 0u; j < PER_THREAD; j++) {
-    let i = first + j * 64u;
+    let i = first + j * WORKGROUP;
     if (i < p.pixels) {
       y[plane * p.pixels + i] = x[plane % p.channels * p.pixels + i] * ((u[k * p.pixels + i] - low[k]) * share);
     }

@@ -14,9 +14,9 @@ struct Params {
 @group(0) @binding(4) var<storage, read> summand: array<f32>;
 @group(0) @binding(5) var<storage, read_write> y: array<f32>;
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) g: vec3u) {
-  let t = g.x + g.y * 4194240u;
+  let t = threadIndex(g);
   if (t >= p.count) { return; }
   let j = t % p.n;
   let i = t / p.n % p.m;

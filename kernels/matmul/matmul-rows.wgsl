@@ -9,7 +9,6 @@ const ROWS = 8u;
 const COLUMN_VECTORS = 2u;
 const SUMS = 16u; // ROWS * COLUMN_VECTORS
 const LATER = 14u; // SUMS - COLUMN_VECTORS
-const WORKGROUP = 64u;
 
 struct Params {
   count: u32, m: u32, n: u32, k: u32, tilesM: u32, tilesN: u32, parts: u32,
@@ -25,7 +24,7 @@ struct Params {
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) g: vec3u) {
-  let t = g.x + g.y * 65535u * WORKGROUP;
+  let t = threadIndex(g);
   if (t >= p.count) { return; }
   let column = t % p.tilesN * COLUMN_VECTORS * 4u;
   let row = t / p.tilesN % p.tilesM * ROWS;

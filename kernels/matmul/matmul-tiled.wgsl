@@ -10,7 +10,6 @@ const SUMS = 64u; // 4 * ROW_VECTORS * COLUMN_VECTORS
 const LATER = 48u; // SUMS - 4 * COLUMN_VECTORS
 const NEXT = 12u; // 3 * COLUMN_VECTORS
 const COLUMNS_BIASED = 0u;
-const WORKGROUP = 64u;
 
 struct Params {
   count: u32, m: u32, n: u32, k: u32, aVectors: u32, bVectors: u32, aBatch: u32, bBatch: u32, tilesM: u32, tilesN: u32,
@@ -25,7 +24,7 @@ struct Params {
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) g: vec3u) {
-  let t = g.x + g.y * 65535u * WORKGROUP;
+  let t = threadIndex(g);
   if (t >= p.count) { return; }
   let column = t % p.tilesN * COLUMN_VECTORS;
   let row = t / p.tilesN % p.tilesM * ROW_VECTORS;

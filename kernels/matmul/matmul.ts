@@ -1,11 +1,10 @@
 // Launches of the matrix product kernels.
 
 import {
-  bits,
   type Constants,
   type Epilogue,
   epilogueConstants,
-  epilogueWords,
+  epilogueParams,
   type Launch,
   launch,
   launchTiles,
@@ -34,8 +33,13 @@ type Size = Omit<MatmulGeometry, 'a' | 'b'>;
 /** By the definition, any strides. */
 export function matmulNaive(g: MatmulGeometry, epilogue: Epilogue): Launch {
   const count = g.batch * g.m * g.n;
-  const strides = [g.a, g.b].flatMap((s) => [s.batch, s.row, s.column]);
-  const params = [count, g.m, g.n, g.k, ...strides, ...epilogueWords(epilogue)];
+  const { m, n, k, a, b } = g;
+  const params = {
+    ...{ count, m, n, k },
+    ...{ aBatch: a.batch, aRow: a.row, aColumn: a.column },
+    ...{ bBatch: b.batch, bRow: b.row, bColumn: b.column },
+    ...epilogueParams(epilogue),
+  };
   return launch('matmulNaive', count, params, epilogueConstants(epilogue));
 }
 
@@ -111,9 +115,12 @@ export function packFactor(
   size: { batch: number; rows: number; columns: number; width: number },
   strides: MatrixStrides,
 ): SizedLaunch {
-  const elements = size.batch * size.rows * size.width;
-  const words = [size.rows, size.width / 4, size.columns, strides.batch, strides.row, strides.column];
-  return { launch: launch('packFactor', elements / 4, [elements / 4, ...words]), elements };
+  const { rows, columns, width } = size;
+  const elements = size.batch * rows * width;
+  const count = elements / 4;
+  const { batch: batchStride, row: rowStride, column: columnStride } = strides;
+  const params = { count, rows, vectors: width / 4, columns, batchStride, rowStride, columnStride };
+  return { launch: launch('packFactor', count, params), elements };
 }
 
 /** Whether the second factor can be read as it lies: rows of whole vec4. */
@@ -134,8 +141,13 @@ export function matmulTiled(
   const { rows, columns } = tile;
   const [tilesM, tilesN] = [Math.ceil(g.m / rows), Math.ceil(g.n / columns)];
   const count = g.batch * tilesM * tilesN;
-  const strides = [packedRows(g), packed.bRow, packed.aBatch, packed.bBatch].map((n) => n / 4);
-  const params = [count, g.m, g.n, g.k, ...strides, tilesM, tilesN, ...epilogueWords(epilogue)];
+  const { m, n, k } = g;
+  const [aVectors, bVectors] = [packedRows(g) / 4, packed.bRow / 4];
+  const [aBatch, bBatch] = [packed.aBatch / 4, packed.bBatch / 4];
+  const params = {
+    ...{ count, m, n, k, aVectors, bVectors, aBatch, bBatch, tilesM, tilesN },
+    ...epilogueParams(epilogue),
+  };
   const constants = {
     ...matmulConstants(rows, columns),
     COLUMNS_BIASED: Number(epilogue.bias === 'columns'),
@@ -189,9 +201,13 @@ export function matmulRows(g: RowsGeometry, epilogue: Epilogue): Launch {
   const tile = tileOf(g, rowTiles);
   const [tilesM, tilesN] = [Math.ceil(g.m / tile.rows), Math.ceil(g.n / tile.columns)];
   const count = g.batch * tilesM * tilesN;
-  const strides = [g.a, g.b].flatMap((s) => [s.first, s.whole, s.part, s.row]).map((n) => n / 4);
-  const sizes = [count, g.m, g.n, g.k / 4, tilesM, tilesN, g.parts];
-  const params = [...sizes, ...strides, bits(g.scale), ...epilogueWords(epilogue)];
+  const { m, n, k, parts, a, b, scale } = g;
+  const params = {
+    ...{ count, m, n, k: k / 4, tilesM, tilesN, parts, scale },
+    ...{ aFirst: a.first / 4, aWhole: a.whole / 4, aPart: a.part / 4, aRow: a.row / 4 },
+    ...{ bFirst: b.first / 4, bWhole: b.whole / 4, bPart: b.part / 4, bRow: b.row / 4 },
+    ...epilogueParams(epilogue),
+  };
   const constants = { ...rowConstants(tile), ...epilogueConstants(epilogue) };
   return launchTiles('matmulRows', count, params, constants);
 }

@@ -2,8 +2,6 @@
 // the biased variance of each row; weight and bias [n].
 // Threads: one a row; three passes over it (the later ones from cache): mean, variance, result. All are taken of what is
 // left beside the row's first element, so that a large number that a whole row shares costs no digits.
-const WORKGROUP = 64u;
-
 struct Params { rows: u32, n: u32, epsilon: f32 }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
@@ -13,7 +11,7 @@ struct Params { rows: u32, n: u32, epsilon: f32 }
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) g: vec3u) {
-  let t = g.x + g.y * 65535u * WORKGROUP;
+  let t = threadIndex(g);
   if (t >= p.rows) { return; }
   let start = t * p.n;
   let first = x[start];

@@ -7,9 +7,9 @@ struct Params { channels: u32, batch: u32, inner: u32 }
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) g: vec3u) {
-  let c = g.x + g.y * 4194240u;
+  let c = threadIndex(g);
   if (c >= p.channels) { return; }
   var mean = 0.0;
   var squares = 0.0;

@@ -6,9 +6,9 @@ struct Params { count: u32, inner: u32 }
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) g: vec3u) {
-  let plane = g.x + g.y * 4194240u;
+  let plane = threadIndex(g);
   if (plane >= p.count) { return; }
   let start = plane * p.inner;
   var sum = 0.0;

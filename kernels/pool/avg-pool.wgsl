@@ -22,9 +22,9 @@ fn extent(o: i32, stride: i32, kernel: i32, before: i32, after: i32, size: i32) 
   return vec3i(first, last, select(last - first, end - start, p.countPadding == 1));
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) g: vec3u) {
-  let t = g.x + g.y * 4194240u;
+  let t = threadIndex(g);
   if (t >= p.count) { return; }
   if (ADJOINT == 0u) {
     let ox = i32(t) % p.outWidth;

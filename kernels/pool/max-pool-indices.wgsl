@@ -10,9 +10,9 @@ struct Params {
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read_write> indices: array<u32>;
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) g: vec3u) {
-  let t = g.x + g.y * 4194240u;
+  let t = threadIndex(g);
   if (t >= p.count) { return; }
   let ox = i32(t % p.outWidth);
   let oy = i32((t / p.outWidth) % p.outHeight);

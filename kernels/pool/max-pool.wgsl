@@ -27,9 +27,9 @@ fn ranked(r: u32) -> f32 {
   return bitcast<f32>(bits ^ ((bits >> 31u) & 0x7fffffff));
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) g: vec3u) {
-  let t = g.x + g.y * 4194240u;
+  let t = threadIndex(g);
   if (t >= p.count) { return; }
   let ox = t % p.quarters * 4u;
   let row = t / p.quarters; // of all planes

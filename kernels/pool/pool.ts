@@ -1,6 +1,6 @@
 // Launches of the pooling kernels.
 
-import { type Constants, type Launch, launch, signed } from '../kernel.ts';
+import { type Constants, type Launch, launch, type Params } from '../kernel.ts';
 
 /** A pooling over planes of height x width; padding as [top, left, bottom, right]. All in pixels. */
 export interface PoolGeometry {
@@ -13,6 +13,22 @@ export interface PoolGeometry {
   readonly dilation: readonly [y: number, x: number];
   readonly countIncludePad: boolean;
 }
+
+/** Fields of the kernels' uniforms that are the geometry's. */
+const sizes = ({ input, output, padding }: PoolGeometry): Params => ({
+  height: input[0],
+  width: input[1],
+  outHeight: output[0],
+  outWidth: output[1],
+  top: padding[0],
+  left: padding[1],
+});
+const window = ({ kernel, stride }: PoolGeometry): Params => ({
+  kernelY: kernel[0],
+  kernelX: kernel[1],
+  strideY: stride[0],
+  strideX: stride[1],
+});
 
 const inputCount = (g: PoolGeometry) => g.planes * g.input[0] * g.input[1];
 const outputCount = (g: PoolGeometry) => g.planes * g.output[0] * g.output[1];
@@ -28,8 +44,8 @@ export const isPlainMaxPool = ({ kernel, stride, dilation }: PoolGeometry): bool
 export function maxPool(g: PoolGeometry): Launch {
   const quarters = Math.ceil(g.output[1] / 4);
   const count = g.planes * g.output[0] * quarters;
-  const words = [...g.input, ...g.output, g.stride[0], g.padding[0], g.padding[1], quarters];
-  return launch('maxPool', count, [count, ...words.map(signed)], maxPoolConstants(g));
+  const params = { count, ...sizes(g), strideY: g.stride[0], quarters };
+  return launch('maxPool', count, params, maxPoolConstants(g));
 }
 
 /** Constants of max-pool.wgsl. */
@@ -43,31 +59,23 @@ export const maxPoolConstants = ({ kernel, stride }: Pick<PoolGeometry, 'kernel'
 /** Index of each window's maximum: [planes, H, W] -> u32 [planes, OH, OW]. */
 export function maxPoolIndices(g: PoolGeometry): Launch {
   const count = outputCount(g);
-  const words = [
-    ...g.input,
-    ...g.output,
-    ...g.kernel,
-    ...g.stride,
-    g.padding[0],
-    g.padding[1],
-    ...g.dilation,
-  ];
-  return launch('maxPoolIndices', count, [count, ...words.map(signed)]);
+  const [dilationY, dilationX] = g.dilation;
+  return launch('maxPoolIndices', count, { count, ...sizes(g), ...window(g), dilationY, dilationX });
 }
 
 /** Adjoint of choosing by the indices of a max pooling: [planes, OH, OW] -> [planes, H, W]. */
 export function planeScatter(g: PoolGeometry): Launch {
   const count = inputCount(g);
-  const reach = [(g.kernel[0] - 1) * g.dilation[0] + 1, (g.kernel[1] - 1) * g.dilation[1] + 1];
-  return launch('planeScatter', count, [
-    count,
-    ...[...g.input, ...g.output, ...reach, ...g.stride, g.padding[0], g.padding[1]].map(signed),
-  ]);
+  const [strideY, strideX] = g.stride;
+  const [reachY, reachX] = [0, 1].map((i) => (g.kernel[i]! - 1) * g.dilation[i]! + 1) as [number, number];
+  return launch('planeScatter', count, { count, ...sizes(g), reachY, reachX, strideY, strideX });
 }
 
 /** Average pooling, or its adjoint. */
 export function avgPool(g: PoolGeometry, adjoint: boolean): Launch {
   const count = adjoint ? inputCount(g) : outputCount(g);
-  const words = [...g.input, ...g.output, ...g.kernel, ...g.stride, ...g.padding, Number(g.countIncludePad)];
-  return launch('avgPool', count, [count, ...words.map(signed)], { ADJOINT: Number(adjoint) });
+  const [, , bottom, right] = g.padding;
+  const countPadding = Number(g.countIncludePad);
+  const params = { count, ...sizes(g), ...window(g), bottom, right, countPadding };
+  return launch('avgPool', count, params, { ADJOINT: Number(adjoint) });
 }

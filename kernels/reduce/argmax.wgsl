@@ -8,9 +8,9 @@ struct Params { count: u32, n: u32, inner: u32 }
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read_write> indices: array<u32>;
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) g: vec3u) {
-  let t = g.x + g.y * 4194240u;
+  let t = threadIndex(g);
   if (t >= p.count) { return; }
   let start = t / p.inner * p.n * p.inner + t % p.inner;
   let direction = select(1.0, -1.0, SIGN_NEGATIVE == 1u);

@@ -20,9 +20,9 @@ fn join(a: vec4f, b: vec4f) -> vec4f {
   }
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) g: vec3u) {
-  let t = g.x + g.y * 4194240u;
+  let t = threadIndex(g);
   if (t >= p.count) { return; }
   let i = t % p.inner;
   let s = (t / p.inner) % p.parts;

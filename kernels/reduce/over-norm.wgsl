@@ -10,7 +10,7 @@ struct Params { vectors: u32, norms: u32, low: f32, high: f32 }
 @group(0) @binding(2) var<storage, read> norms: array<f32>;
 @group(0) @binding(3) var<storage, read_write> y: array<vec4f>;
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
   var n = vec4f(0.0);
   for (var i = 0u; i < p.norms; i++) {
@@ -18,7 +18,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     n = orNan(max(n, abs(next)), n, next);
   }
   n = clampOrNan4(n, p.low, p.high);
-  let first = (group.x + group.y * 65535u) * 64u * PER_THREAD + lane;
+  let first = groupIndex(group) * WORKGROUP * PER_THREAD + lane;
   // Up to the end of what there is: see binary.wgsl.
-  for (var i = first; i < min(first + 64u * PER_THREAD, p.vectors); i += 64u) { y[i] = x[i] / n; }
+  for (var i = first; i < min(first + WORKGROUP * PER_THREAD, p.vectors); i += WORKGROUP) { y[i] = x[i] / n; }
 }

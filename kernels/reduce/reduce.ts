@@ -1,6 +1,6 @@
 // Launches of the reductions along one axis of [outer, n, inner].
 
-import { bits, cover, type Launch, launch, WORKGROUP } from '../kernel.ts';
+import { type Launch, launch } from '../kernel.ts';
 
 /** Lines fewer than this are split into parts, so that a device has work for all its threads. */
 const ENOUGH_THREADS = 1024;
@@ -27,7 +27,7 @@ export function fold(
   scale: number,
 ): Launch {
   const count = outer * parts * inner;
-  const params = [count, n, inner, parts, Math.ceil(n / parts), bits(scale)];
+  const params = { count, n, inner, parts, chunk: Math.ceil(n / parts), scale };
   return launch('fold', count, params, { OP: folds.indexOf(of) });
 }
 
@@ -42,15 +42,12 @@ const VECTORS_PER_THREAD = 4;
 /** `count` elements over the largest magnitude of `norms` numbers, which is kept within `range`. */
 export function overNorm(count: number, norms: number, range: readonly [low: number, high: number]): Launch {
   const vectors = Math.ceil(count / 4);
-  return {
-    kernel: 'overNorm',
-    constants: {},
-    params: [vectors, norms, ...range.map(bits)],
-    workgroups: cover(vectors, WORKGROUP * VECTORS_PER_THREAD),
-  };
+  const [low, high] = range;
+  return launch('overNorm', Math.ceil(vectors / VECTORS_PER_THREAD), { vectors, norms, low, high });
 }
 
 /** Index of the largest (or smallest) element along the middle axis -> [outer, inner], u32. */
 export function argmax(outer: number, n: number, inner: number, smallest: boolean): Launch {
-  return launch('argmax', outer * inner, [outer * inner, n, inner], { SIGN_NEGATIVE: Number(smallest) });
+  const count = outer * inner;
+  return launch('argmax', count, { count, n, inner }, { SIGN_NEGATIVE: Number(smallest) });
 }

@@ -1,7 +1,6 @@
 // softmax.wgsl along the last axis where rows are whole vec4: x [lines, vectors] of vec4.
 // Threads and passes are the same; each step of a pass takes four elements.
 const LOG = 0u;
-const WORKGROUP = 64u;
 
 struct Params { lines: u32, vectors: u32 }
 @group(0) @binding(0) var<uniform> p: Params;
@@ -10,7 +9,7 @@ struct Params { lines: u32, vectors: u32 }
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) g: vec3u) {
-  let t = g.x + g.y * 65535u * WORKGROUP;
+  let t = threadIndex(g);
   if (t >= p.lines) { return; }
   let start = t * p.vectors;
   let end = start + p.vectors;

@@ -7,6 +7,6 @@ export function softmax(outer: number, n: number, inner: number, log: boolean): 
   const lines = outer * inner;
   const constants = { LOG: Number(log) };
   return inner === 1 && n % 4 === 0
-    ? launchTiles('softmaxRows', lines, [lines, n / 4], constants)
-    : launchTiles('softmax', lines, [lines, n, inner], constants);
+    ? launchTiles('softmaxRows', lines, { lines, vectors: n / 4 }, constants)
+    : launchTiles('softmax', lines, { lines, n, inner }, constants);
 }

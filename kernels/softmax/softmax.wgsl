@@ -3,7 +3,6 @@
 // subtracted first, so no exponential overflows and no large number swallows a small one. A line with NaN, or without
 // a finite maximum, becomes NaN.
 const LOG = 0u;
-const WORKGROUP = 64u;
 
 struct Params { lines: u32, n: u32, inner: u32 }
 @group(0) @binding(0) var<uniform> p: Params;
@@ -12,7 +11,7 @@ struct Params { lines: u32, n: u32, inner: u32 }
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) g: vec3u) {
-  let t = g.x + g.y * 65535u * WORKGROUP;
+  let t = threadIndex(g);
   if (t >= p.lines) { return; }
   let start = t / p.inner * p.n * p.inner + t % p.inner;
   let end = start + p.n * p.inner;

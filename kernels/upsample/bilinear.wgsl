@@ -43,9 +43,9 @@ fn reach(i: i32, ratio: f32, size: i32, outSize: i32) -> vec2i {
   return vec2i(clamp(first, 0, outSize - 1), clamp(last, 0, outSize - 1));
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) g: vec3u) {
-  let t = g.x + g.y * 4194240u;
+  let t = threadIndex(g);
   if (t >= p.count) { return; }
   if (ADJOINT == 0u) {
     let ox = i32(t % p.quarters) * 4;

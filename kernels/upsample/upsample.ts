@@ -1,6 +1,6 @@
 // Launch of bilinear resampling and its adjoint.
 
-import { bits, type Launch, launch } from '../kernel.ts';
+import { type Launch, launch } from '../kernel.ts';
 
 /** Planes of `input` [height, width] resampled to `output`; the adjoint goes from `output` to `input`. */
 export interface ResampleGeometry {
@@ -19,9 +19,11 @@ export function resampleRatio(input: number, output: number, alignCorners: boole
 export function bilinear(g: ResampleGeometry, adjoint: boolean): Launch {
   const quarters = Math.ceil(g.output[1] / 4);
   const count = g.planes * (adjoint ? g.input[0] * g.input[1] : g.output[0] * quarters);
-  const ratios = [0, 1].map((axis) => bits(resampleRatio(g.input[axis]!, g.output[axis]!, g.alignCorners)));
-  return launch('bilinear', count, [count, ...g.input, ...g.output, ...ratios, quarters], {
-    ADJOINT: Number(adjoint),
-    ALIGN_CORNERS: Number(g.alignCorners),
-  });
+  const [height, width] = g.input;
+  const [outHeight, outWidth] = g.output;
+  const ratioY = resampleRatio(height, outHeight, g.alignCorners);
+  const ratioX = resampleRatio(width, outWidth, g.alignCorners);
+  const params = { count, height, width, outHeight, outWidth, ratioY, ratioX, quarters };
+  const constants = { ADJOINT: Number(adjoint), ALIGN_CORNERS: Number(g.alignCorners) };
+  return launch('bilinear', count, params, constants);
 }

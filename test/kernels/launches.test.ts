@@ -1,0 +1,209 @@
+// What launch functions hand to the engine: values that fit the uniform structs by name, and more workgroups than one row.
+
+import { readFileSync } from 'node:fs';
+import test from 'tape';
+import { run } from '../../engine/device.ts';
+import { KernelError } from '../../engine/errors.ts';
+import { add, type Device, maskImages, type Tensor, tensor } from '../../engine/index.ts';
+import { empty } from '../../engine/tensor.ts';
+import { createUniforms, fill, wordsOf } from '../../engine/uniform.ts';
+import * as attention from '../../kernels/attention/attention.ts';
+import * as conv from '../../kernels/conv/conv.ts';
+import { forward, inputGradient } from '../../kernels/conv/geometry.ts';
+import * as elementwise from '../../kernels/elementwise/elementwise.ts';
+import { sources } from '../../kernels/index.ts';
+import { type Launch, NO_EPILOGUE as NONE } from '../../kernels/kernel.ts';
+import * as layout from '../../kernels/layout/layout.ts';
+import { mask } from '../../kernels/mask/mask.ts';
+import * as matmul from '../../kernels/matmul/matmul.ts';
+import * as normalise from '../../kernels/normalise/normalise.ts';
+import * as pool from '../../kernels/pool/pool.ts';
+import * as reduce from '../../kernels/reduce/reduce.ts';
+import { softmax } from '../../kernels/softmax/softmax.ts';
+import { fieldsOf } from '../../kernels/source.ts';
+import { bilinear } from '../../kernels/upsample/upsample.ts';
+import { device } from '../device.ts';
+import * as ref from '../reference/index.ts';
+
+const window = {
+  input: [9, 8],
+  output: [7, 6],
+  kernel: [3, 3],
+  stride: [1, 1],
+  dilation: [1, 1],
+  padding: [0, 0, 0, 0],
+} as const;
+const g = { ...window, batch: 2, inChannels: 4, outChannels: 8, groups: 1 };
+const [c, adjoint] = [forward(g), inputGradient(g)];
+const planes = { ...window, planes: 3, countIncludePad: true };
+const strides = { batch: 64, row: 8, column: 1 };
+const product = { batch: 2, m: 8, n: 8, k: 8, a: strides, b: strides };
+const dim = { outputSize: 6, inputSize: 6, inputStride: 1, mul: 1, add: 0, div: 1 };
+const winograd = conv.conv2dWinograd(c, 16, NONE);
+
+/** A launch of each kernel; those of the widest epilogue where there is one. */
+const launches: readonly Launch[] = [
+  elementwise.unary('clamp', 9, -1, Number.POSITIVE_INFINITY),
+  elementwise.binary('add', 9, false, true),
+  elementwise.broadcastBinary('mul', [{ size: 5, a: 1, b: 0 }]),
+  elementwise.broadcastBinary('mul', [{ size: 8, a: 1, b: 0 }]),
+  layout.strided([{ ...dim, add: -1 }], Number.NaN, 2),
+  layout.strided([{ ...dim, outputSize: 8, inputSize: 8 }]),
+  layout.place(2, 3, 1, 9, 3),
+  layout.place(2, 4, 1, 8, 4),
+  layout.take(2, 3, 4, 5),
+  layout.put(2, 3, 4, 5),
+  layout.selectAlong(2, 3, 4),
+  layout.spreadAlong(2, 3, 4),
+  reduce.fold('sum', 2, 3, 4, 1, 0.5),
+  reduce.overNorm(9, 3, [1, 2]),
+  reduce.argmax(2, 3, 4, true),
+  softmax(2, 4, 1, false),
+  softmax(2, 4, 3, true),
+  pool.maxPool(planes),
+  pool.maxPoolIndices(planes),
+  pool.planeScatter(planes),
+  pool.avgPool(planes, true),
+  bilinear({ planes: 2, input: [3, 4], output: [5, 6], alignCorners: false }, false),
+  normalise.scaleShift(2, 3, 4),
+  normalise.moments(2, 3),
+  normalise.mergeMoments(2, 3, 4),
+  normalise.planeDot(2, 3, 1),
+  normalise.layerNorm(2, 3, 1e-5),
+  conv.conv2dNaive(g, { bias: 'rows', summand: true, clamp: [0, 6] }),
+  conv.conv2dInputGradientNaive(g),
+  conv.conv2dWeightGradientNaive(g),
+  conv.conv2dRows(c, NONE).x.launch,
+  conv.conv2dRows(c, NONE).w.launch,
+  conv.conv2dRows(c, NONE).y,
+  conv.conv2dDirect(adjoint, NONE).y,
+  conv.conv2dDepthwise(forward({ ...g, outChannels: 4, groups: 4 }), NONE),
+  winograd.w.launch,
+  ...winograd.parts.flatMap(({ x, y }) => [x.launch, y]),
+  conv.patches(g).launch,
+  conv.gatherPatches(adjoint),
+  conv.packPixels(g).launch,
+  conv.conv2dWeightGradient(g).launch,
+  matmul.packFactor({ batch: 1, rows: 8, columns: 8, width: 8 }, strides).launch,
+  matmul.matmulNaive(product, NONE),
+  matmul.matmulRows(matmul.asRows({ ...product, b: { batch: 64, row: 1, column: 8 } }), NONE),
+  matmul.matmulTiled(product, { aBatch: 128, bRow: 8, bBatch: 64 }, NONE),
+  attention.attentionMix({ batch: 1, tokens: 5, heads: 2, width: 4 }),
+  mask(2, 3, 9),
+];
+
+const textOf = (kernel: string) =>
+  sources
+    .get(kernel)!
+    .map((file) => readFileSync(file, 'utf8'))
+    .join('\n');
+
+/** A launch's uniform as the engine lays it out. */
+function laidOut({ kernel, params }: Launch) {
+  const fields = fieldsOf(textOf(kernel));
+  const uniforms = createUniforms(4 * wordsOf(fields));
+  fill(uniforms, 0, fields, params, kernel);
+  return uniforms;
+}
+
+test('uniforms: the values of every kernel fit its struct by name and type', (t) => {
+  for (const launch of launches) t.doesNotThrow(() => laidOut(launch), launch.kernel);
+  const covered = [...new Set(launches.map(({ kernel }) => kernel))].sort();
+  t.deepEqual(covered, [...sources.keys()].sort(), 'and no kernel is left out');
+  t.end();
+});
+
+test("uniforms: fields lie where WGSL's rules of layout put them", (t) => {
+  const wgsl = 'struct Params {\n  a: u32, b: i32, // of c: f32\n  c: array<vec4u, 2>, d: f32,\n}\n';
+  t.deepEqual(
+    fieldsOf(wgsl).map(({ name, type, offset, length }) => [name, type, offset, length]),
+    [
+      ['a', 'u32', 0, 1],
+      ['b', 'i32', 1, 1],
+      ['c', 'u32', 4, 8],
+      ['d', 'f32', 12, 1],
+    ],
+  );
+  t.throws(() => fieldsOf('struct Params { a: vec3f }'), /Params\.a: a vec3f has no layout/);
+  t.throws(() => fieldsOf('struct Other { a: u32 }'), /no struct Params/);
+  const uniforms = createUniforms(64);
+  uniforms.u32.fill(7);
+  fill(uniforms, 0, fieldsOf(wgsl), { a: 4294967295, b: -1, c: [1, 2, 3, 4, 5], d: 0.5 }, 'test');
+  t.deepEqual([...uniforms.u32.subarray(0, 2)], [4294967295, 4294967295]);
+  t.deepEqual([...uniforms.u32.subarray(4, 12)], [1, 2, 3, 4, 5, 0, 0, 0], 'what is not given is 0');
+  t.equal(uniforms.f32[12], 0.5);
+  t.end();
+});
+
+test('uniforms: a wrong, a missing and a superfluous value are refused by name', async (t) => {
+  const on = await device();
+  const x = tensor(on, [1, 2, 3, 4], [4]);
+  const good = normalise.moments(2, 2);
+  for (const [params, message] of [
+    [{ count: 2 }, /moments: .* inner needs u32 .* undefined/],
+    [{ count: 2, inner: 2, outer: 3 }, /moments: the uniform has no field outer/],
+    [{ count: 2, inner: -1 }, /moments: .* inner needs u32 .* -1/],
+    [{ count: 2, inner: 1.5 }, /moments: .* inner needs u32 .* 1\.5/],
+    [{ count: 2, inner: 2 ** 32 }, /moments: .* inner needs u32/],
+    [{ count: [2], inner: 2 }, /moments: .* count needs u32/],
+  ] as const) {
+    const y = empty(on, [4], 'f32', 'test');
+    const launch = () => run(on, { ...good, params }, [x.storage], y.storage);
+    t.throws(launch, (error: unknown) => error instanceof KernelError && message.test(error.message));
+    run(on, good, [x.storage], y.storage);
+    t.deepEqual([...(await y.data())], [1.5, 0.5, 3.5, 0.5], 'and the next launch is none the worse');
+    y.dispose();
+  }
+  x.dispose();
+});
+
+/** More threads than one row of workgroups has, with a remainder. */
+const BEYOND = 65_535 * 64 + 12_345;
+
+const random = (on: Device, shape: readonly number[]) => {
+  const values = ref.randomArray(shape, ref.seededRandom(5)).data;
+  const x = tensor(on, values, shape);
+  return { x, values: Float32Array.from(values) };
+};
+
+/** Compares all of a tensor's numbers with what `wanted` says of each, and disposes it. */
+async function equals(t: test.Test, y: Tensor, wanted: (i: number) => number, about: string) {
+  const found = await y.data();
+  const wrong = found.findIndex((value, i) => Math.abs(value - wanted(i)) > 1e-6 * (1 + Math.abs(wanted(i))));
+  t.equal(wrong, -1, `${about}: ${found.length} numbers`);
+  y.dispose();
+}
+
+test('launches: an element each, beyond one row of workgroups', async (t) => {
+  const on = await device();
+  const columns = 45;
+  const rows = Math.ceil(BEYOND / columns);
+  const a = random(on, [rows, columns]);
+  const b = random(on, [rows, 1]);
+  const wanted = (i: number) => a.values[i]! + b.values[Math.floor(i / columns)]!;
+  await equals(t, add(a.x, b.x), wanted, 'broadcast');
+  for (const made of [a, b]) made.x.dispose();
+});
+
+test('launches: a tile each, beyond one row of workgroups', async (t) => {
+  const on = await device();
+  const batch = 65_535 * on.tileWorkgroup + 4321;
+  const [a, b] = [random(on, [batch, 4]), random(on, [batch, 4])];
+  const launch = matmul.matmulTiled({ batch, m: 1, n: 1, k: 1 }, { aBatch: 4, bRow: 4, bBatch: 4 }, NONE);
+  const y = empty(on, [batch], 'f32', 'test');
+  run(on, launch, [a.x.storage, b.x.storage, a.x.storage, a.x.storage], y.storage);
+  await equals(t, y, (i) => a.values[4 * i]! * b.values[4 * i]!, 'products of one row with one column');
+  for (const made of [a, b]) made.x.dispose();
+});
+
+test('launches: a workgroup each, beyond one row of them', async (t) => {
+  const on = await device();
+  const masks = 65_535 + 210;
+  const x = random(on, [1, 1, 1, 3]);
+  const u = random(on, [masks, 1, 1, 3]);
+  const low = tensor(on, new Float32Array(masks).fill(-2), [masks]);
+  const high = tensor(on, new Float32Array(masks).fill(2), [masks]);
+  const wanted = (i: number) => (x.values[i % 3]! * (u.values[i]! + 2)) / 4;
+  await equals(t, maskImages(x.x, u.x, low, high), wanted, 'masks');
+  for (const made of [x.x, u.x, low, high]) made.dispose();
+});
