@@ -1,6 +1,7 @@
 // Work of whole networks, added up over their layers.
 
-import { type Graph, INPUT, nodeOf, shapesOf } from '../models/graph.ts';
+import { shapesOf } from '../models/dry-run.ts';
+import { type Graph, INPUT, nodeOf } from '../models/graph.ts';
 import { inputShapeOf, loadMeasured } from './networks.node.ts';
 import { elements, type Problem, type Work, workOfKernel } from './problems.ts';
 

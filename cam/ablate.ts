@@ -16,7 +16,6 @@ import {
 } from '../models/graph.ts';
 import { linearBehind } from './behind.ts';
 import { type Observation, oneHotRows } from './observe.ts';
-import { itself } from './view.ts';
 
 /** What of a network is run: up to a node, with these parameters, and with these values that are known already. */
 type Part = Pick<Runnable, 'parameters'> & Pick<Observation, 'behind'> & { readonly output: string };
@@ -60,7 +59,7 @@ export function ablation(observation: Observation, index?: number): AblatedLogit
   if (part === undefined) return undefined;
   const { parameters, output } = part;
   // Among tokens a channel is no channel of the graph's: those are masked.
-  const linear = view === itself ? linearBehind(graph, layer) : [];
+  const linear = featureMap === values.get(layer) ? linearBehind(graph, layer) : [];
   const names = linear.flatMap((node) => [node.inputs[0]!, node.name]);
   const before = evaluate(graph, parameters, new Map([...values, ...part.behind]), names);
   const known = new Set([...values.keys(), ...linear.map((node) => node.name)]);
@@ -74,7 +73,7 @@ export function ablation(observation: Observation, index?: number): AblatedLogit
     }
     if (masks) {
       const keep = affine(oneHotRows(featureMap, range.start, range.count, [range.total, 1, 1]), -1, 1);
-      versions.set(layer, view.fromMap(mul(featureMap, keep)));
+      versions.set(layer, view.fromMap(mul(featureMap, keep), values.get(layer)!));
     } else versions.delete(layer);
     return evaluate(graph, parameters, versions, [output]).get(output)!;
   };

@@ -13,4 +13,3 @@ export {
   observe,
   type Target,
 } from './observe.ts';
-export { targetLayers, tokenGrid } from './view.ts';

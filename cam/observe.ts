@@ -18,13 +18,13 @@ import {
   unowned,
   vjp,
 } from '../engine/index.ts';
+import { dryRun } from '../models/dry-run.ts';
+import { type FeatureMapView, featureMapView } from '../models/feature-map.ts';
 import { boundary, INPUT, nodeOf } from '../models/graph.ts';
 import type { Network } from '../models/network.ts';
 import { run } from '../models/run.ts';
-import { isChannelsLast } from '../models/target-layer.ts';
 import { worthKeeping } from './behind.ts';
 import { LayerError } from './errors.ts';
-import { type FeatureMapView, itself, viewOf } from './view.ts';
 
 export interface Observation {
   readonly network: Network;
@@ -66,17 +66,17 @@ export function observe(network: Network, input: Tensor, layer: string = network
   const kept = scope(() => {
     const values = run(network, new Map([[INPUT, input]]), [layer, ...beside]);
     const own = values.get(layer)!;
-    const view = viewOf(own, input.shape, isChannelsLast(graph, layer, input.shape));
-    if (view === undefined) {
+    const view = featureMapView(dryRun(graph, input.shape).places.get(layer));
+    if (typeof view === 'string') {
       throw new LayerError(
-        `layer "${layer}" gives [${own.shape.join(', ')}], not a feature map of several pixels nor tokens of a grid; ` +
-          `choose a layer before pooling and flattening, such as "${network.targetLayer}"`,
+        `layer "${layer}" gives [${own.shape.join(', ')}], which is no feature map: ${view}; ` +
+          `choose another, such as "${network.targetLayer}"`,
       );
     }
     const featureMap = view.toMap(own);
-    const known = (a: Tensor) => new Map([...values, [layer, view.fromMap(a)]]);
+    const known = (a: Tensor) => new Map([...values, [layer, view.fromMap(a, own)]]);
     const tail = (a: Tensor) => logitsOf(known(a));
-    const names = view === itself ? worthKeeping(graph, layer) : [];
+    const names = featureMap === own ? worthKeeping(graph, layer) : [];
     let behind = new Map<string, Tensor>();
     const { value, pullback } = vjp(
       (a) => {

@@ -291,7 +291,11 @@ export function write(
   data: Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>,
 ): void {
   const { commands } = device;
-  if (commands === undefined) return;
+  if (commands === undefined) {
+    // What indices say is asked of a dry run too: which elements are moved where.
+    storage.host = { bytes: data.buffer };
+    return;
+  }
   check(commands);
   forget(storage);
   // A pooled buffer may still be read by recorded commands, and a write would overtake them.

@@ -11,6 +11,7 @@ export {
   type Variant,
 } from './device.ts';
 export * from './errors.ts';
+export { counted, type Dependence, dependenceOf, mark, placesOf } from './facts.ts';
 export * from './ops/attention.ts';
 export { broadcastShape } from './ops/axes.ts';
 export * from './ops/conv.ts';
@@ -24,6 +25,16 @@ export * from './ops/pool.ts';
 export * from './ops/reduce.ts';
 export * from './ops/resample.ts';
 export * from './ops/softmax.ts';
+export {
+  coverage,
+  gridPlaces,
+  isNowhere,
+  isSame,
+  type MaybePlaces,
+  NOWHERE,
+  type Part,
+  type Places,
+} from './places.ts';
 export {
   indexTensor,
   placeholder,

@@ -2,6 +2,7 @@
 // derivative is being taken.
 
 import { ShapeError } from './errors.ts';
+import { type Passing, passOn } from './facts.ts';
 import { type Applied, createNode } from './tape.ts';
 import { alias, empty, type Shape, show, type Tensor, unowned } from './tensor.ts';
 
@@ -11,7 +12,7 @@ export interface VjpContext<Attributes> extends Applied<Tensor> {
 }
 
 /** One row of the engine's table of operations. */
-export interface Operation<Attributes> {
+export interface Operation<Attributes> extends Passing<Attributes> {
   readonly name: string;
   /** Result shape, or a ShapeError naming the operation and the shapes. */
   readonly shape: (inputs: readonly Tensor[], attributes: Attributes) => Shape;
@@ -84,6 +85,11 @@ export function apply<A>(operation: Operation<A>, inputs: readonly Tensor[], att
     }
     return output;
   };
+  if (first.device.commands === undefined) {
+    const output = make();
+    passOn(operation, inputs, output, attributes);
+    return output;
+  }
   if (vjp === undefined || !isRecorded(inputs)) return make();
   const result = unowned(make);
   const kept = inputs.map((input) => unowned(() => alias(input, input.shape, input.node)));

@@ -1,9 +1,9 @@
 // What is to be known of a network from a file before it is loaded, with what the file leaves open filled in.
 
 import { numbered } from './catalog.ts';
+import { dryRun } from './dry-run.ts';
 import { FormatError } from './formats/errors.ts';
 import type { ImportedNetwork } from './formats/imported.ts';
-import { shapesOf } from './graph.ts';
 import type { NetworkDescription } from './network.ts';
 import { presets } from './preprocess.ts';
 import { defaultTargetLayer } from './target-layer.ts';
@@ -20,7 +20,7 @@ export function describeImported(name: string, imported: ImportedNetwork): Netwo
   if (channels !== 1 && channels !== 3) {
     throw new FormatError(`${name} takes ${channels} channels; a picture has 3, or 1 if it is grey`);
   }
-  const shapes = shapesOf(graph, inputShape);
+  const dry = dryRun(graph, inputShape);
   return {
     name,
     summary: 'from a file',
@@ -31,8 +31,8 @@ export function describeImported(name: string, imported: ImportedNetwork): Netwo
       ...(!anySize && { size: [height, width] as const }),
       ...preprocessing,
     },
-    classes: imported.classes ?? numbered(shapes.get(graph.output)!.at(-1)!),
+    classes: imported.classes ?? numbered(dry.shapes.get(graph.output)!.at(-1)!),
     probabilities,
-    targetLayer: defaultTargetLayer(graph, shapes) ?? graph.output,
+    targetLayer: defaultTargetLayer(dry) ?? graph.output,
   };
 }

@@ -2,16 +2,7 @@
 // wanted, computing only what lies between. Running the network, stopping at a layer, and running again from a layer
 // with another value (or N versions of it at once) are all that one function with other known values.
 
-import {
-  type Activation,
-  broadcastTo,
-  dryDevice,
-  LimelightError,
-  placeholder,
-  type Shape,
-  scope,
-  type Tensor,
-} from '../engine/index.ts';
+import { type Activation, broadcastTo, LimelightError, sizeOf, type Tensor } from '../engine/index.ts';
 import { nearest } from './near.ts';
 
 /** A parameter of a node: its key in the state dict and its shape. */
@@ -87,6 +78,12 @@ export interface Traits {
   readonly statistics?: readonly string[];
 }
 
+/** Numbers that a node learns. */
+export const parameterCount = ({ parameters, traits: { statistics = [] } }: GraphNode): number =>
+  Object.entries(parameters)
+    .filter(([short]) => !statistics.includes(short))
+    .reduce((total, [, { shape }]) => total + sizeOf(shape), 0);
+
 /** `count` of `total` channels, from `start`. */
 export interface ChannelRange {
   readonly total: number;
@@ -123,7 +120,11 @@ export function nodeOf(graph: Graph, name: string): GraphNode {
 }
 
 /** The nodes on which `wanted` depend, given values for `known`; in order. */
-function needed(graph: Graph, known: ReadonlySet<string>, wanted: readonly string[]): GraphNode[] {
+export function nodesBetween(
+  graph: Graph,
+  known: ReadonlySet<string>,
+  wanted: readonly string[],
+): GraphNode[] {
   const open = new Set(wanted.filter((name) => !known.has(name)));
   const found: GraphNode[] = [];
   for (const node of [...graph.nodes].reverse()) {
@@ -149,7 +150,7 @@ export function evaluate(
   wanted: readonly string[],
   statistics?: LayerContext['statistics'],
 ): Map<string, Tensor> {
-  const nodes = needed(graph, new Set(known.keys()), wanted);
+  const nodes = nodesBetween(graph, new Set(known.keys()), wanted);
   const values = new Map(known);
   const uses = new Map<string, number>();
   for (const node of nodes) for (const input of node.inputs) uses.set(input, (uses.get(input) ?? 0) + 1);
@@ -181,7 +182,7 @@ export function parametersOf(
 
 /** Which of the known values evaluating the wanted ones would read. */
 export function read(graph: Graph, known: ReadonlySet<string>, wanted: readonly string[]): Set<string> {
-  const inputs = needed(graph, known, wanted).flatMap((node) => node.inputs);
+  const inputs = nodesBetween(graph, known, wanted).flatMap((node) => node.inputs);
   return new Set([...inputs, ...wanted].filter((name) => known.has(name)));
 }
 
@@ -200,24 +201,8 @@ export function boundary(graph: Graph, from: string): string[] {
   if (!dependent.has(graph.output)) {
     throw new LimelightError(`the output does not depend on "${from}"`);
   }
-  const tail = needed(graph, new Set([from, INPUT]), [graph.output]).filter((node) =>
+  const tail = nodesBetween(graph, new Set([from, INPUT]), [graph.output]).filter((node) =>
     dependent.has(node.name),
   );
   return [...new Set(tail.flatMap((node) => node.inputs).filter((name) => !dependent.has(name)))];
-}
-
-/** The shape of every node's output for an input of a given shape; nothing is computed. */
-export function shapesOf(graph: Graph, inputShape: Shape): Map<string, Shape> {
-  const device = dryDevice();
-  return scope(() => {
-    const parameters = new Map(
-      graph.nodes.flatMap((node) =>
-        Object.values(node.parameters).map(({ key, shape }) => [key, placeholder(device, shape)] as const),
-      ),
-    );
-    const known = new Map([[INPUT, placeholder(device, inputShape)]]);
-    const names = graph.nodes.map((node) => node.name);
-    const values = evaluate(graph, parameters, known, names);
-    return new Map(names.map((name) => [name, values.get(name)!.shape]));
-  });
 }

@@ -5,8 +5,9 @@ export { resnetCifar } from './architectures/resnet-cifar.ts';
 export { cifarGap, digitDense, digitScenes, digitVit } from './architectures/shipped.ts';
 export { vit } from './architectures/vit.ts';
 export * from './catalog.ts';
-export { multiplyAdds, parameterCount } from './cost.ts';
 export { describeImported } from './describe.ts';
+export { type DryRun, dryRun, firstNonlinear, shapesOf } from './dry-run.ts';
+export { type FeatureMapView, featureMapView } from './feature-map.ts';
 export { FormatError } from './formats/errors.ts';
 export type { HostTensor, StateDict } from './formats/host-tensor.ts';
 export type { ImportedNetwork, OpenPart } from './formats/imported.ts';
@@ -15,10 +16,19 @@ export { readTfjs } from './formats/keras/tfjs.ts';
 export { readNpy, writeNpy } from './formats/npy.ts';
 export { readOnnx } from './formats/onnx/read.ts';
 export { readSafetensors, type Safetensors, writeSafetensors } from './formats/safetensors.ts';
-export { boundary, evaluate, type Graph, type GraphNode, INPUT, nodeOf } from './graph.ts';
+export {
+  boundary,
+  evaluate,
+  type Graph,
+  type GraphNode,
+  INPUT,
+  nodeOf,
+  parameterCount,
+  type Traits,
+} from './graph.ts';
 export * as layers from './layers.ts';
 export * from './network.ts';
 export type { Pixels } from './pixels.ts';
 export * from './preprocess.ts';
 export { type Fitted, fitted, recognise } from './recognise.ts';
-export { defaultTargetLayer, featureMaps } from './target-layer.ts';
+export { defaultTargetLayer, targetLayers } from './target-layer.ts';

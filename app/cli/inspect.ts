@@ -1,9 +1,9 @@
 // limelight inspect: the nodes of a network with what they cost, and which methods apply to it.
 
-import { defaultMethods, targetLayers } from '../../cam/index.ts';
-import { multiplyAdds, parameterCount } from '../../models/cost.ts';
-import { type GraphNode, shapesOf } from '../../models/graph.ts';
-import { defaultTargetLayer } from '../../models/target-layer.ts';
+import { defaultMethods } from '../../cam/index.ts';
+import { dryRun } from '../../models/dry-run.ts';
+import { type GraphNode, parameterCount } from '../../models/graph.ts';
+import { targetLayers } from '../../models/target-layer.ts';
 import { writeWhole } from '../image/write.node.ts';
 import { dotOf } from './dot.ts';
 import { camRefusal, chooseModel } from './load.ts';
@@ -38,15 +38,15 @@ export async function inspectCommand(model: string, asked: InspectArguments): Pr
   const choice = await chooseModel({ ...asked, model }, false);
   const { graph, preprocessing, name, summary, targetLayer } = choice.description;
   const inputShape = [1, preprocessing.channels, ...choice.exampleSize];
-  const shapes = shapesOf(graph, inputShape);
+  const dry = dryRun(graph, inputShape);
+  const { shapes, multiplyAdds: costs } = dry;
   if (asked.dot !== undefined) {
     const text = dotOf(graph, shapes, { name, inputShape, targetLayer });
     if (asked.dot === true) process.stdout.write(text);
     else await writeWhole(asked.dot, new TextEncoder().encode(text));
     return;
   }
-  const costs = multiplyAdds(graph, shapes);
-  const targets = targetLayers(graph, shapes, inputShape);
+  const targets = targetLayers(dry);
   const says = (node: GraphNode) =>
     parameterCount(node) > 0 ||
     node.inputs.length > 1 ||
@@ -87,7 +87,7 @@ export async function inspectCommand(model: string, asked: InspectArguments): Pr
       rows,
     ),
     ...(left > 0 ? [`${left} nodes without parameters are left out; --all shows them`] : []),
-    ...methodLines(graph, targetLayer, defaultTargetLayer(graph, shapes) !== undefined),
+    ...methodLines(graph, targetLayer, targets.has(targetLayer)),
   ];
   process.stdout.write(`${lines.join('\n')}\n`);
 }

@@ -7,7 +7,6 @@ import {
   explain,
   logProbabilityTarget,
   methods,
-  targetLayers,
 } from '../../cam/index.ts';
 import {
   closeDevice,
@@ -18,8 +17,10 @@ import {
   type Shape,
   type Tensor,
 } from '../../engine/index.ts';
+import { type DryRun, dryRun } from '../../models/dry-run.ts';
+import { featureMapView } from '../../models/feature-map.ts';
 import { writeNpy } from '../../models/formats/npy.ts';
-import { nodeOf, shapesOf } from '../../models/graph.ts';
+import { nodeOf } from '../../models/graph.ts';
 import { classIndex, type Network, type NetworkDescription } from '../../models/network.ts';
 import type { Pixels } from '../../models/pixels.ts';
 import { preprocess, visiblePixels } from '../../models/preprocess.ts';
@@ -146,8 +147,7 @@ function naming(path: string, cause: unknown): unknown {
 
 /**
  * Throws where a network cannot compute an input of this shape, such as one smaller than its kernels, or where the layer's
- * output is then nothing that can be laid over a picture, such as one pixel. Says so where it may be something else, such
- * as the attention between tokens.
+ * output is then nothing that can be laid over a picture, such as one pixel.
  */
 function assertTakes(
   { graph, name, targetLayer }: Network,
@@ -155,9 +155,9 @@ function assertTakes(
   shape: Shape,
   layer: string = targetLayer,
 ): void {
-  let shapes: Map<string, Shape>;
+  let dry: DryRun;
   try {
-    shapes = shapesOf(graph, shape);
+    dry = dryRun(graph, shape);
   } catch (cause) {
     if (!(cause instanceof LimelightError)) throw cause;
     throw new LimelightError(
@@ -165,15 +165,11 @@ function assertTakes(
       { cause },
     );
   }
-  if (targetLayers(graph, shapes, shape).has(layer)) return;
-  const output = shapes.get(layer)!;
-  const gives = `${path}: layer "${layer}" of ${name} gives ${output.join(' x ')} for an input of ${shape.join(' x ')}`;
-  if (output.length === 4 && output[2]! * output[3]! > 1) {
-    note(`${gives}; nothing says that its last two axes are the picture's, as they are taken to be`);
-    return;
-  }
+  const view = featureMapView(dry.places.get(layer));
+  if (typeof view !== 'string') return;
   throw new LimelightError(
-    `${gives}: neither a feature map of several pixels nor tokens on a grid; inspect lists the target layers`,
+    `${path}: layer "${layer}" of ${name} gives ${dry.shapes.get(layer)!.join(' x ')} for an input of ` +
+      `${shape.join(' x ')}, which is no feature map: ${view}; inspect lists the target layers`,
   );
 }
 

@@ -2,11 +2,11 @@
 // read back into plain data.
 
 import { bytes } from '#platform';
-import { disposeExplanation, explain, observe, targetLayers } from '../../cam/index.ts';
+import { disposeExplanation, explain, observe } from '../../cam/index.ts';
 import { probabilities } from '../../cam/observe.ts';
 import { type Device, LimelightError, type Shape, scope } from '../../engine/index.ts';
 import { messageOf } from '../../engine/platform/errors.ts';
-import { shapesOf } from '../../models/graph.ts';
+import { type DryRun, dryRun } from '../../models/dry-run.ts';
 import {
   type CatalogEntry,
   catalog,
@@ -15,6 +15,7 @@ import {
   type Pixels,
   preprocess,
   readSafetensors,
+  targetLayers,
   visiblePixels,
 } from '../../models/index.ts';
 import type { HeatMap } from '../image/heat.ts';
@@ -70,7 +71,7 @@ export async function predict(device: Device, entry: CatalogEntry, pixels: Pixel
   const network = await openNetwork(device, entry);
   const input = preprocess(network, pixels);
   try {
-    const shapes = shapesFor(network, pixels, input.shape);
+    const dry = dryRunFor(network, pixels, input.shape);
     const observation = observe(network, input);
     const row = scope(() => probabilities(network, observation.logits));
     const values = await row.data();
@@ -83,9 +84,9 @@ export async function predict(device: Device, entry: CatalogEntry, pixels: Pixel
       classes: [...values]
         .map((probability, index) => ({ index, name: network.classes[index]!, probability }))
         .sort((a, b) => b.probability - a.probability),
-      layers: [...targetLayers(network.graph, shapes, input.shape)].map((name) => ({
+      layers: [...targetLayers(dry).keys()].map((name) => ({
         name,
-        shape: shapes.get(name)!,
+        shape: dry.shapes.get(name)!,
       })),
     };
   } finally {
@@ -93,10 +94,10 @@ export async function predict(device: Device, entry: CatalogEntry, pixels: Pixel
   }
 }
 
-/** The shapes of all nodes' outputs; throws where a network cannot compute a picture, such as one smaller than a kernel. */
-function shapesFor({ name, graph }: Network, { width, height }: Pixels, input: Shape): Map<string, Shape> {
+/** What a dry run finds; throws where a network cannot compute a picture, such as one smaller than a kernel. */
+function dryRunFor({ name, graph }: Network, { width, height }: Pixels, input: Shape): DryRun {
   try {
-    return shapesOf(graph, input);
+    return dryRun(graph, input);
   } catch (cause) {
     const why = messageOf(cause);
     throw new LimelightError(

@@ -4,7 +4,8 @@ import * as kernels from '../../kernels/attention/attention.ts';
 import { run } from '../device.ts';
 import { ShapeError } from '../errors.ts';
 import { apply, isRecorded, type Operation } from '../operation.ts';
-import { sameShape, show, type Tensor } from '../tensor.ts';
+import { foldedPlaces, placesByElement, productPlaces, reshapedPlaces } from '../places.ts';
+import { sameShape, show, sizeOf, type Tensor } from '../tensor.ts';
 import { narrow, transpose } from './layout.ts';
 import { reshape, scale } from './linear.ts';
 import { matmul } from './matmul.ts';
@@ -37,6 +38,15 @@ const scored: Operation<kernels.AttentionGeometry> = {
     const { storage } = qkv!;
     run(y.device, kernels.attentionScores(g), [storage, storage, storage, storage], y.storage);
   },
+  places: ([qkv], shape, { batch, tokens }) => {
+    const rows = foldedPlaces(qkv, [2]);
+    const [queries, keys] = [
+      [batch, 1, tokens, 1],
+      [batch, 1, 1, tokens],
+    ].map((to) => reshapedPlaces(rows, to));
+    return productPlaces(queries, keys, shape, [false, false]);
+  },
+  multiplyAdds: (_, shape, { width }) => sizeOf(shape) * width,
 };
 
 /** softmax(q k^T / sqrt(d)) of every head, from packed [N, T, 3 D]: [N, heads, T, T]. */
@@ -53,6 +63,13 @@ const mixed: Operation<kernels.AttentionGeometry> = {
   shape: (_, { batch, heads, tokens, width }) => [batch, tokens, heads * width],
   forward: ([probabilities, qkv], y, g) =>
     run(y.device, kernels.attentionMix(g), [probabilities!.storage, qkv!.storage], y.storage),
+  // Queries' rows, or where those are of no part of the picture all that the values see.
+  places: ([probabilities, qkv], shape, { batch, tokens }) =>
+    placesByElement(
+      [reshapedPlaces(foldedPlaces(probabilities, [1, 3]), [batch, tokens, 1]), foldedPlaces(qkv, [1, 2])],
+      shape,
+    ),
+  multiplyAdds: (_, shape, { tokens }) => sizeOf(shape) * tokens,
 };
 
 /** Values averaged by attention probabilities [N, heads, T, T], heads side by side: [N, T, D]. */

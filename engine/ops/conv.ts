@@ -8,9 +8,11 @@ import { matmulTiled, packedRows } from '../../kernels/matmul/matmul.ts';
 import { sum as sumKernel } from '../../kernels/reduce/reduce.ts';
 import { type Device, run } from '../device.ts';
 import { ShapeError } from '../errors.ts';
+import { separately } from '../facts.ts';
 import type { Storage } from '../memory.ts';
 import { apply, type Operation } from '../operation.ts';
 import { filled, packedOnce } from '../pack.ts';
+import { windowPlaces } from '../places.ts';
 import { empty, show, sizeOf, type Tensor } from '../tensor.ts';
 import { type Following, followed, type StoredEpilogue } from './epilogue.ts';
 import { described, operands, runMatmul } from './matmul.ts';
@@ -181,6 +183,9 @@ const forward: Operation<Geometry> = {
     needs[0] ? apply(inputGradient, [d, w!], attributes) : undefined,
     needs[1] ? apply(weightGradient, [x!, d], attributes) : undefined,
   ],
+  places: ([x], shape) => windowPlaces(x, shape),
+  affine: separately,
+  multiplyAdds: (_, shape, g) => (sizeOf(shape) / g.outChannels) * sizeOf(weightShape(g)),
 };
 
 const inputGradient: Operation<Geometry> = {
@@ -198,6 +203,9 @@ const inputGradient: Operation<Geometry> = {
     needs[0] ? apply(forward, [d, w!], attributes) : undefined,
     needs[1] ? apply(weightGradient, [d, dy!], attributes) : undefined,
   ],
+  places: ([dy], shape) => windowPlaces(dy, shape),
+  affine: separately,
+  multiplyAdds: ([dy], _, g) => (dy!.size / g.outChannels) * sizeOf(weightShape(g)),
 };
 
 const weightGradient: Operation<Geometry> = {

@@ -3,6 +3,7 @@
 import * as kernels from '../../kernels/elementwise/elementwise.ts';
 import { type Device, run } from '../device.ts';
 import { ShapeError } from '../errors.ts';
+import { inFirst, jointly, type Passing, separately } from '../facts.ts';
 import { apply, isRecorded, type Operation } from '../operation.ts';
 import { type Shape, sameShape, show, sizeOf, type Tensor, tensor } from '../tensor.ts';
 import { broadcastShape } from './axes.ts';
@@ -15,8 +16,9 @@ interface Parameters {
 
 type UnaryVjp = (d: Tensor, x: Tensor, y: Tensor, p: Parameters) => Tensor;
 
-function unary(name: kernels.UnaryFunction, vjp?: UnaryVjp) {
+function unary(name: kernels.UnaryFunction, vjp?: UnaryVjp, passing: Passing<Parameters> = {}) {
   const operation: Operation<Parameters> = {
+    ...passing,
     name,
     shape: ([x]) => x!.shape,
     forward: ([x], y, { a, b }) => run(y.device, kernels.unary(name, y.size, a, b), [x!.storage], y.storage),
@@ -33,8 +35,9 @@ type BinaryVjp = (
   y: Tensor,
 ) => readonly [(() => Tensor) | undefined, (() => Tensor) | undefined];
 
-function binary(name: kernels.BinaryFunction, vjp?: BinaryVjp) {
+function binary(name: kernels.BinaryFunction, vjp?: BinaryVjp, passing: Passing<undefined> = {}) {
   const operation: Operation<undefined> = {
+    ...passing,
     name,
     shape: ([a, b]) => broadcastShape(name, a!.shape, b!.shape),
     forward: ([a, b], y) => {
@@ -87,7 +90,7 @@ export function full(device: Device, shape: Shape, value: number): Tensor {
   return tensor(device, new Float32Array(sizeOf(shape)).fill(value), shape);
 }
 
-export const neg = unary('neg', (d) => neg(d));
+export const neg = unary('neg', (d) => neg(d), { affine: jointly });
 export const exp = unary('exp', (d, _x, y) => mul(d, y));
 export const log = unary('log', (d, x) => div(d, x));
 export const sqrt = unary('sqrt', (d, _x, y) => div(scale(d, 0.5), y));
@@ -129,7 +132,7 @@ export function powScalar(x: Tensor, k: number): Tensor {
   return power(x, k, Number.isInteger(k) ? Math.abs(k % 2) : NOT_WHOLE);
 }
 
-export const add = binary('add', (d) => [() => d, () => d]);
+export const add = binary('add', (d) => [() => d, () => d], { affine: jointly });
 /** d where y > 0, else 0. */
 const reluGradient = binary('reluGradient', (d, _a, y) => [() => reluGradient(d, y), undefined]);
 /** relu(a + b). */
@@ -137,9 +140,11 @@ export const addRelu = binary('addRelu', (d, _a, _b, y) => {
   const sum = reluGradient(d, y);
   return [() => sum, () => sum];
 });
-export const sub = binary('sub', (d) => [() => d, () => neg(d)]);
-export const mul = binary('mul', (d, a, b) => [() => mul(d, b), () => mul(d, a)]);
-export const div = binary('div', (d, a, b) => [() => div(d, b), () => neg(mul(d, div(div(a, b), b)))]);
+export const sub = binary('sub', (d) => [() => d, () => neg(d)], { affine: jointly });
+export const mul = binary('mul', (d, a, b) => [() => mul(d, b), () => mul(d, a)], { affine: separately });
+export const div = binary('div', (d, a, b) => [() => div(d, b), () => neg(mul(d, div(div(a, b), b)))], {
+  affine: inFirst,
+});
 /** The larger of two, NaN where either is; of equals the first takes the derivative. */
 export const maximum = binary('max', (d, a, b) => [() => mul(d, atLeast(a, b)), () => mul(d, greater(b, a))]);
 /** The smaller of two, likewise. */

@@ -3,6 +3,7 @@
 import { ShapeError } from '../errors.ts';
 import type { Storage } from '../memory.ts';
 import { apply, type Operation } from '../operation.ts';
+import { placesByElement } from '../places.ts';
 import { type Shape, sameShape, show, type Tensor } from '../tensor.ts';
 import { add, clamp, clampGradient } from './elementwise.ts';
 import { reshape, sumTo } from './linear.ts';
@@ -83,6 +84,12 @@ export function followed<A>(
       });
       return [...factors, ...added];
     },
+    places: ([a, b, ...others], shape, { own, biased }, tensors) => {
+      const result = operation.places!([a, b], shape, own, tensors.slice(0, 2));
+      return placesByElement([result, ...others.slice(Number(biased))], shape);
+    },
+    affine: ([a, b], { own, activation }) => activation === undefined && operation.affine!([a!, b!], own),
+    multiplyAdds: (inputs, shape, { own }) => operation.multiplyAdds!(inputs.slice(0, 2), shape, own),
   };
   return (a: Tensor, b: Tensor, own: A, { bias, summand, activation }: Following): Tensor => {
     const shape = operation.shape([a, b], own);

@@ -3,7 +3,9 @@
 import * as kernels from '../../kernels/layout/layout.ts';
 import { run } from '../device.ts';
 import { ShapeError } from '../errors.ts';
+import { inFirst, jointly } from '../facts.ts';
 import { apply, type Operation } from '../operation.ts';
+import { concatenatedPlaces, movedPlaces } from '../places.ts';
 import { type Shape, sameShape, show, sizeOf, type Tensor } from '../tensor.ts';
 import { around, axisOf } from './axes.ts';
 import { reshape, strided, whole } from './linear.ts';
@@ -153,6 +155,14 @@ const joined: Operation<{ axis: number }> = {
       return needs[i] ? narrow(d, axis, start, x.shape[axis]!) : undefined;
     });
   },
+  places: (places, shape, { axis }, inputs) =>
+    concatenatedPlaces(
+      places,
+      inputs.map((x) => x.shape[axis]!),
+      shape,
+      axis,
+    ),
+  affine: jointly,
 };
 
 /** Tensors one after the other along an axis; all other sizes must agree. */
@@ -174,6 +184,15 @@ const taken: Operation<{ axis: number }> = {
   vjp: (d, { inputs: [x, indices], attributes: { axis } }) => [
     apply(untaken, [d, indices!], { axis, n: x!.shape[axis]! }),
   ],
+  places: ([places], shape, { axis: along }, [, indices]) => {
+    const chosen = new Uint32Array(indices!.storage.host!.bytes!);
+    return movedPlaces(
+      places,
+      shape,
+      shape.map((_, axis) => ({ axis, at: (o) => (axis === along ? chosen[o] : o) })),
+    );
+  },
+  affine: inFirst,
 };
 
 /** Adjoint of `taken`. */

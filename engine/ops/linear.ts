@@ -6,7 +6,9 @@ import * as layout from '../../kernels/layout/layout.ts';
 import * as kernels from '../../kernels/reduce/reduce.ts';
 import { run } from '../device.ts';
 import { ShapeError } from '../errors.ts';
+import { jointly } from '../facts.ts';
 import { apply, type Operation } from '../operation.ts';
+import { foldedPlaces, movedPlaces, reshapedPlaces } from '../places.ts';
 import { empty, type Shape, sameShape, show, sizeOf, type Tensor } from '../tensor.ts';
 import { around } from './axes.ts';
 
@@ -15,6 +17,7 @@ const affineMap: Operation<{ readonly a: number; readonly b: number }> = {
   shape: ([x]) => x!.shape,
   forward: ([x], y, { a, b }) => run(y.device, unary('affine', y.size, a, b), [x!.storage], y.storage),
   vjp: (d, { attributes }) => [scale(d, attributes.a)],
+  affine: jointly,
 };
 
 /** a x + b, with numbers a and b. */
@@ -34,6 +37,8 @@ const view: Operation<{ shape: Shape }> = {
     return shape;
   },
   vjp: (d, { inputs }) => [reshape(d, inputs[0]!.shape)],
+  places: ([x], shape) => reshapedPlaces(x, shape),
+  affine: jointly,
 };
 
 /** The same elements in another shape, without a copy; one size may be -1. */
@@ -81,6 +86,19 @@ export const strided: Operation<StridedAttributes> = {
     run(y.device, layout.strided(dims, fill, scale), [x!.storage], y.storage);
   },
   vjp: (d, { inputs, attributes }) => [attributes.vjp(d, inputs[0]!)],
+  places: ([places], shape, { maps }, [x]) =>
+    movedPlaces(
+      places,
+      shape,
+      maps.map(({ axis, mul, add, div }) => ({
+        axis,
+        at: (o) => {
+          const from = (o * mul + add) / div;
+          return Number.isInteger(from) && from >= 0 && from < x!.shape[axis]! ? from : undefined;
+        },
+      })),
+    ),
+  affine: jointly,
 };
 
 /** Repeats axes of size 1, and adds leading ones, up to `shape`; `factor` multiplies on the way. */
@@ -120,11 +138,17 @@ export const foldRun = (of: kernels.Fold): Operation<RunAttributes> => ({
     run(y.device, kernels.fold(of, outer, parts, inner, 1, scale), [partial.storage], y.storage);
     partial.dispose();
   },
+  places: ([x], _, { axis, axes }) =>
+    foldedPlaces(
+      x,
+      Array.from({ length: axes }, (_, i) => axis + i),
+    ),
 });
 
 const sumRun: Operation<RunAttributes> = {
   ...foldRun('sum'),
   vjp: (d, { inputs, attributes }) => [broadcastTo(d, inputs[0]!.shape, attributes.scale)],
+  affine: jointly,
 };
 
 /** scale * fold over `axes`, kept with size 1: one pass for each run of neighbouring axes. */

@@ -4,9 +4,11 @@ import type { BiasAlong, Epilogue } from '../../kernels/kernel.ts';
 import * as kernels from '../../kernels/matmul/matmul.ts';
 import { type Device, run } from '../device.ts';
 import { ShapeError } from '../errors.ts';
+import { separately } from '../facts.ts';
 import type { Storage } from '../memory.ts';
 import { apply, type Operation } from '../operation.ts';
 import { filled, packedOnce } from '../pack.ts';
+import { productPlaces } from '../places.ts';
 import { type Shape, sameShape, show, sizeOf, type Tensor } from '../tensor.ts';
 import { broadcastShape } from './axes.ts';
 import { type Following, follow, followed, type StoredEpilogue } from './epilogue.ts';
@@ -62,6 +64,9 @@ const product: Operation<MatmulAttributes> = {
     const db = () => (transposeB ? matmul(d, a, true, transposeA) : matmul(a, d, !transposeA, false));
     return [needs[0] ? sumTo(da(), a.shape) : undefined, needs[1] ? sumTo(db(), b.shape) : undefined];
   },
+  places: ([a, b], shape, { transposeA, transposeB }) => productPlaces(a, b, shape, [transposeA, transposeB]),
+  affine: separately,
+  multiplyAdds: ([a], shape, { transposeA }) => sizeOf(shape) * matrix(a!.shape, transposeA)[1],
 };
 
 /** What becomes of a product's numbers; a bias is added along rows unless it says otherwise. */

@@ -3,7 +3,9 @@
 import * as kernels from '../../kernels/normalise/normalise.ts';
 import { run } from '../device.ts';
 import { ShapeError } from '../errors.ts';
+import { separately } from '../facts.ts';
 import { apply, isRecorded, type Operation } from '../operation.ts';
+import { foldedPlaces, placesByElement, reshapedPlaces } from '../places.ts';
 import { empty, sameShape, show, sizeOf, type Tensor } from '../tensor.ts';
 import { add, div, full, mul, sqrt, sub } from './elementwise.ts';
 import { narrow } from './layout.ts';
@@ -37,6 +39,11 @@ const channelwise: Operation<undefined> = {
     needs[1] ? channelDot(d, x!) : undefined,
     needs[2] ? sum(d, beside(d)) : undefined,
   ],
+  places: ([x, scale, shift], shape) => {
+    const channels = [1, shape[1]!, ...shape.slice(2).map(() => 1)];
+    return placesByElement([x, reshapedPlaces(scale, channels), reshapedPlaces(shift, channels)], shape);
+  },
+  affine: ([x, scale]) => separately([x!, scale!]),
 };
 
 /** x scale[c] + shift[c] for every channel c of x [N, C, ...]. */
@@ -61,6 +68,19 @@ const dotted: Operation<undefined> = {
     const spread = (x: Tensor) => mul(x, reshape(d, [...d.shape, ...x.shape.slice(2).map(() => 1)]));
     return [needs[0] ? spread(b!) : undefined, needs[1] ? sumTo(spread(a!), b!.shape) : undefined];
   },
+  places: (inputs, shape, _, tensors) => {
+    const lines = inputs.map((places, i) =>
+      foldedPlaces(
+        places,
+        tensors[i]!.shape.flatMap((_, axis) => (axis < 2 ? [] : [axis])),
+      ),
+    );
+    return placesByElement(
+      lines.map((places) => reshapedPlaces(places, places?.shape.slice(0, 2) ?? [])),
+      shape,
+    );
+  },
+  affine: separately,
 };
 
 /** Dot product of each plane of a with that of b: [N, C, ...], and [N, C, ...] or [1, C, ...] -> [N, C]. */

@@ -5,7 +5,9 @@ import { selectAlong } from '../../kernels/layout/layout.ts';
 import * as kernels from '../../kernels/pool/pool.ts';
 import { run } from '../device.ts';
 import { ShapeError } from '../errors.ts';
+import { inFirst, jointly } from '../facts.ts';
 import { apply, isRecorded, type Operation } from '../operation.ts';
+import { windowPlaces } from '../places.ts';
 import { type Shape, sameShape, show, sizeOf, type Tensor } from '../tensor.ts';
 import { max, mean } from './reduce.ts';
 
@@ -101,6 +103,8 @@ const gathered: Operation<Geometry> = {
     run(y.device, launch, [x!.storage, indices!.storage], y.storage);
   },
   vjp: (d, { inputs: [, indices], attributes }) => [apply(scattered, [d, indices!], attributes)],
+  places: ([x], shape) => windowPlaces(x, shape),
+  affine: inFirst,
 };
 
 const scattered: Operation<Geometry> = {
@@ -117,6 +121,7 @@ const largest: Operation<Geometry> = {
   name: 'max pooling',
   shape: ([x], g) => [x!.shape[0]!, x!.shape[1]!, ...g.output],
   forward: ([x], y, g) => run(y.device, kernels.maxPool(g), [x!.storage], y.storage),
+  places: ([x], shape) => windowPlaces(x, shape),
 };
 
 /**
@@ -142,6 +147,8 @@ const averaged: Operation<Geometry> = {
   shape: ([x], g) => [x!.shape[0]!, x!.shape[1]!, ...g.output],
   forward: ([x], y, g) => run(y.device, kernels.avgPool(g, false), [x!.storage], y.storage),
   vjp: (d, { attributes }) => [apply(unaveraged, [d], attributes)],
+  places: ([x], shape) => windowPlaces(x, shape),
+  affine: jointly,
 };
 
 const unaveraged: Operation<Geometry> = {

@@ -4,7 +4,9 @@ import * as layout from '../../kernels/layout/layout.ts';
 import * as kernels from '../../kernels/reduce/reduce.ts';
 import { run } from '../device.ts';
 import { ShapeError } from '../errors.ts';
+import { inFirst } from '../facts.ts';
 import { apply, isRecorded, type Operation } from '../operation.ts';
+import { foldedPlaces, reshapedPlaces } from '../places.ts';
 import { empty, type Shape, sameShape, show, sizeOf, type Tensor } from '../tensor.ts';
 import { around, axisOf } from './axes.ts';
 import { abs, clamp, div } from './elementwise.ts';
@@ -54,6 +56,7 @@ const argAlong: Operation<{ axis: number; smallest: boolean }> = {
     const { outer, n, inner } = around(x!.shape, axis);
     run(y.device, kernels.argmax(outer, n, inner, smallest), [x!.storage], y.storage);
   },
+  places: ([x], shape, { axis }) => reshapedPlaces(foldedPlaces(x, [axis]), shape),
 };
 
 /** Index of the largest element along an axis, u32, the axis removed; the first of equals. */
@@ -80,6 +83,8 @@ const selectAlong: Operation<{ axis: number }> = {
   vjp: (d, { inputs: [x, indices], attributes: { axis } }) => [
     apply(spreadAlong, [d, indices!], { axis, n: x!.shape[axis]! }),
   ],
+  places: ([x], shape, { axis }) => reshapedPlaces(foldedPlaces(x, [axis]), shape),
+  affine: inFirst,
 };
 
 /** Adjoint of `selectAlong`. */

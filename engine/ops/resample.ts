@@ -4,7 +4,9 @@ import { mask } from '../../kernels/mask/mask.ts';
 import { bilinear, type ResampleGeometry } from '../../kernels/upsample/upsample.ts';
 import { run } from '../device.ts';
 import { ShapeError } from '../errors.ts';
+import { jointly } from '../facts.ts';
 import { apply, type Operation } from '../operation.ts';
+import { windowPlaces } from '../places.ts';
 import { sameShape, show, type Tensor } from '../tensor.ts';
 
 const resampled: Operation<ResampleGeometry> = {
@@ -12,6 +14,8 @@ const resampled: Operation<ResampleGeometry> = {
   shape: ([x], g) => [x!.shape[0]!, x!.shape[1]!, ...g.output],
   forward: ([x], y, g) => run(y.device, bilinear(g, false), [x!.storage], y.storage),
   vjp: (d, { attributes }) => [apply(unresampled, [d], attributes)],
+  places: ([x], shape) => windowPlaces(x, shape),
+  affine: jointly,
 };
 
 const unresampled: Operation<ResampleGeometry> = {

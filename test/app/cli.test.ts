@@ -170,13 +170,14 @@ test('what can be told before any work is done is refused before the device is o
   t.end();
 });
 
-test('a layer that may be no map of the picture is explained with a warning', (t) => {
-  const out = mkdtempSync(join(tmpdir(), 'limelight-'));
+test('a layer that is no map of the picture is refused with the reason', (t) => {
   const asked = ['--model', 'digit-vit', '--layer', 'blocks.0.attn.probabilities', '--method', 'grad-cam'];
-  const { status, stderr } = limelight('explain', scene, ...asked, '--out', out);
-  t.equal(status, 0);
-  t.match(stderr, /gives 1 x 3 x 65 x 65 .*nothing says that its last two axes are the picture's/);
-  rmSync(out, { recursive: true });
+  const { status, stderr } = limelight('explain', scene, ...asked);
+  t.equal(status, 1);
+  t.match(
+    stderr,
+    /gives 1 x 3 x 65 x 65 .*no feature map: its numbers do not lie on a grid over the picture/,
+  );
   t.end();
 });
 

@@ -406,7 +406,7 @@ test('ten thousand explanations leave no memory behind, and an unknown method, c
     [{ methods: ['grad-kam'] }, /no method "grad-kam"; the methods are cam/],
     [{ classes: ['nothing'] }, /no class "nothing"/],
     [{ layer: 'conv9' }, /no node "conv9"; the nodes are conv1/],
-    [{ layer: 'gap' }, /not a feature map/],
+    [{ layer: 'gap' }, /no feature map/],
   ] as const) {
     try {
       await explain(network, x, wrong);

@@ -4,15 +4,15 @@ import test from 'tape';
 import { architectures } from '../../models/architectures/index.ts';
 import { squeezenet1_0 } from '../../models/architectures/squeezenet.ts';
 import { catalog, catalogEntry, ModelError } from '../../models/catalog.ts';
-import { multiplyAdds, parameterCount } from '../../models/cost.ts';
 import { describeImported } from '../../models/describe.ts';
+import { dryRun } from '../../models/dry-run.ts';
 import type { ImportedNetwork } from '../../models/formats/imported.ts';
-import { type Graph, type GraphNode, INPUT, shapesOf } from '../../models/graph.ts';
+import { type Graph, INPUT, parameterCount } from '../../models/graph.ts';
 import { published } from '../../models/hub/published.ts';
 import * as layers from '../../models/layers.ts';
 import { nearest } from '../../models/near.ts';
 import { checkPreprocessing } from '../../models/preprocess.ts';
-import { defaultTargetLayer, featureMaps } from '../../models/target-layer.ts';
+import { defaultTargetLayer, targetLayers } from '../../models/target-layer.ts';
 
 const sum = (values: Iterable<number>) => [...values].reduce((a, b) => a + b, 0);
 
@@ -41,47 +41,21 @@ for (const [name, parameters, gigas] of documented) {
   test(`${name} costs what torchvision says`, (t) => {
     const { graph } = catalogEntry(name);
     t.equal(sum(graph.nodes.map(parameterCount)), parameters);
-    const counted = sum(multiplyAdds(graph, shapesOf(graph, [1, 3, 224, 224])).values()) / 1e9;
+    const counted = sum(dryRun(graph, [1, 3, 224, 224]).multiplyAdds.values()) / 1e9;
     t.ok(Math.abs(counted - gigas) < 0.01, `${counted}`);
     t.end();
   });
 }
 
-test('multiply-adds of the other products of matrices', (t) => {
-  const product = (kind: string, inputs: string[], parameters: GraphNode['parameters'] = {}): GraphNode => ({
-    ...layers.plain('product', kind, inputs, (x) => x),
-    parameters,
-  });
-  const weight = { weight: { key: 'w', shape: [5, 7] } };
-  const cases: readonly (readonly [GraphNode, Record<string, number[]>, number[], number])[] = [
-    [product('matmul', ['a', 'b']), { a: [2, 3, 4, 5], b: [2, 3, 5, 7] }, [2, 3, 4, 7], 2 * 3 * 4 * 5 * 7],
-    [product('matmul', ['b'], { x: { key: 'x', shape: [4, 5] } }), { b: [5, 7] }, [4, 7], 4 * 5 * 7],
-    [product('gemm', ['a', 'b']), { a: [5, 4], b: [7, 5] }, [4, 7], 4 * 5 * 7],
-    [product('gemm', ['a'], weight), { a: [5, 4] }, [4, 7], 4 * 5 * 7],
-    [
-      product('convTranspose', ['a'], { weight: { key: 'w', shape: [6, 2, 3, 3] } }),
-      { a: [1, 6, 5, 4] },
-      [1, 4, 11, 9],
-      5 * 4 * 6 * 2 * 9,
-    ],
-    [product('relu', ['a']), { a: [9, 9] }, [9, 9], 0],
-  ];
-  for (const [node, inputs, output, expected] of cases) {
-    const shapes = new Map([...Object.entries(inputs), ['product', output] as const]);
-    t.equal(multiplyAdds({ nodes: [node], output: 'product' }, shapes).get('product'), expected, node.kind);
-  }
-  t.end();
-});
-
 test('the default target layer of every architecture is the one its table names', (t) => {
   for (const [name, { graph, targetLayer, inputSize }] of Object.entries(architectures)) {
     const made = graph();
-    t.equal(defaultTargetLayer(made, shapesOf(made, [1, 3, ...inputSize])), targetLayer, name);
+    t.equal(defaultTargetLayer(dryRun(made, [1, 3, ...inputSize])), targetLayer, name);
   }
   for (const name of ['digit-scenes', 'digit-dense', 'digit-vit', 'cifar10-gap', 'resnet20']) {
     const { graph, targetLayer, preprocessing } = catalogEntry(name);
-    const shapes = shapesOf(graph, [1, preprocessing.channels, ...(preprocessing.size ?? [28, 28])]);
-    t.equal(defaultTargetLayer(graph, shapes), targetLayer, name);
+    const dry = dryRun(graph, [1, preprocessing.channels, ...(preprocessing.size ?? [28, 28])]);
+    t.equal(defaultTargetLayer(dry), targetLayer, name);
   }
   t.end();
 });
@@ -91,20 +65,21 @@ test('a network without a feature map has no target layer', (t) => {
     nodes: [layers.flatten('flat', INPUT), layers.linear('fc', 'flat', { in: 48, out: 2 })],
     output: 'fc',
   };
-  t.equal(defaultTargetLayer(graph, shapesOf(graph, [1, 3, 4, 4])), undefined);
+  t.equal(defaultTargetLayer(dryRun(graph, [1, 3, 4, 4])), undefined);
   t.end();
 });
 
 test('maps of one pixel, class maps and what was never spatial are no target layers', (t) => {
   const graph = squeezenet1_0(7);
-  t.equal(defaultTargetLayer(graph, shapesOf(graph, [1, 3, 64, 48])), 'features.12', 'any number of classes');
-  const small = featureMaps(graph, shapesOf(graph, [1, 3, 32, 32]));
+  t.equal(defaultTargetLayer(dryRun(graph, [1, 3, 64, 48])), 'features.12', 'any number of classes');
+  const small = targetLayers(dryRun(graph, [1, 3, 32, 32]));
   t.notOk(small.has('features.12'), 'one pixel is left at 32 x 32');
   t.ok(small.has('features.1'));
   const vit = catalogEntry('vit_tiny_patch16_224').graph;
-  t.deepEqual(
-    [...featureMaps(vit, shapesOf(vit, [1, 3, 224, 224]))],
-    ['patch_embed.proj'],
+  const names = [...targetLayers(dryRun(vit, [1, 3, 224, 224])).keys()];
+  t.ok(names.includes('patch_embed.proj') && names.includes('blocks.3.attn.proj'));
+  t.notOk(
+    names.some((name) => /probabilities/.test(name)),
     'attention is no feature map',
   );
   t.end();
@@ -184,7 +159,7 @@ test('every entry of the catalog is whole', (t) => {
       graph.nodes.some((node) => node.name === targetLayer),
       name,
     );
-    const shapes = shapesOf(graph, [1, preprocessing.channels, ...(preprocessing.size ?? [32, 32])]);
+    const { shapes } = dryRun(graph, [1, preprocessing.channels, ...(preprocessing.size ?? [32, 32])]);
     t.equal(shapes.get(graph.output)!.at(-1), classes.length, name);
     t.doesNotThrow(() => checkPreprocessing(preprocessing));
   }

@@ -3,7 +3,8 @@
 import test from 'tape';
 import { broadcastTo, mul, scope, type Tensor, tensor } from '../../engine/index.ts';
 import { vit } from '../../models/architectures/vit.ts';
-import { boundary, evaluate, type Graph, INPUT, shapesOf } from '../../models/graph.ts';
+import { shapesOf } from '../../models/dry-run.ts';
+import { boundary, evaluate, type Graph, INPUT } from '../../models/graph.ts';
 import { adaptiveAvgPool, add, batchNorm, conv, linear, relu, relu6 } from '../../models/layers.ts';
 import { disposeNetwork, loadNetwork, type NetworkDescription } from '../../models/network.ts';
 import { run } from '../../models/run.ts';

@@ -3,15 +3,16 @@
 
 import test from 'tape';
 import * as ops from '../../engine/index.ts';
-import { type Graph, type GraphNode, INPUT, shapesOf } from '../../models/graph.ts';
+import { dryRun } from '../../models/dry-run.ts';
+import { type Graph, type GraphNode, INPUT } from '../../models/graph.ts';
 import * as layers from '../../models/layers.ts';
-import { defaultTargetLayer, featureMaps } from '../../models/target-layer.ts';
+import { defaultTargetLayer, targetLayers } from '../../models/target-layer.ts';
 
 const INPUT_SHAPE = [1, 3, 32, 48];
 
 const target = (nodes: readonly GraphNode[]) => {
   const graph: Graph = { nodes, output: nodes.at(-1)!.name };
-  return defaultTargetLayer(graph, shapesOf(graph, INPUT_SHAPE));
+  return defaultTargetLayer(dryRun(graph, INPUT_SHAPE));
 };
 
 const turn = (name: string, input: string, order: readonly number[]): GraphNode =>
@@ -85,7 +86,11 @@ test('tokens that enter the last attention, however norm and attention are writt
     add('sum', 'attention', 'tokens'),
     ...norm('normed', 'sum'),
   ];
-  t.equal(target([...after, ...firstToken]), 'tokens', 'norm last');
+  t.equal(
+    target([...after, ...firstToken]),
+    'patch',
+    'norm last: tokens say no more than the map that they were',
+  );
   const mixer = [...patches, ...norm('normed', 'tokens'), ...meanOfTokens];
   t.equal(target(mixer), 'normed', 'without attention');
   t.end();
@@ -109,7 +114,7 @@ test('attention within a convolutional network leaves the last feature map', (t)
   t.end();
 });
 
-test('[N, h, w, K] is no feature map until it is turned', (t) => {
+test('[N, h, w, K] is a feature map as well', (t) => {
   const nodes = [
     layers.conv('conv', INPUT, { in: 3, out: 16, kernel: 8, stride: 8 }),
     turn('last', 'conv', [0, 2, 3, 1]),
@@ -120,8 +125,8 @@ test('[N, h, w, K] is no feature map until it is turned', (t) => {
     layers.linear('head', 'flatten', { in: 20, out: 5 }),
   ];
   const graph: Graph = { nodes, output: 'head' };
-  t.deepEqual([...featureMaps(graph, shapesOf(graph, INPUT_SHAPE))], ['conv', 'first']);
-  t.equal(target(nodes), 'first');
+  t.deepEqual([...targetLayers(dryRun(graph, INPUT_SHAPE)).keys()], ['conv', 'last', 'linear', 'first']);
+  t.equal(target(nodes), 'linear', 'a turn says no more than the map before it');
   const swapped = [nodes[0]!, turn('swapped', 'conv', [0, 1, 3, 2]), ...nodes.slice(4)].map((node) =>
     node.name === 'pool' ? layers.globalAvgPool('pool', 'swapped') : node,
   );

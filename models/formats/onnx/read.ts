@@ -1,7 +1,8 @@
 // Reads an ONNX file as a network: one picture in, one row of logits out.
 
 import { LimelightError, transpose } from '../../../engine/index.ts';
-import { type Graph, type GraphNode, INPUT, shapesOf } from '../../graph.ts';
+import { shapesOf } from '../../dry-run.ts';
+import { type Graph, type GraphNode, INPUT } from '../../graph.ts';
 import * as layers from '../../layers.ts';
 import { FormatError } from '../errors.ts';
 import type { StateDict } from '../host-tensor.ts';

@@ -1,0 +1,80 @@
+// What a dry run finds out about values beside their shapes: where in the picture their elements lie, whether they depend
+// on a marked value by an affine function, and how many multiply-adds made them. Operations say how each of these is passed
+// on (`Operation`); for layers and whole networks, which are made of operations, nothing more need be said.
+
+import { type MaybePlaces, placesByElement } from './places.ts';
+import type { Shape, Tensor } from './tensor.ts';
+
+/** How a value depends on the marked ones; undefined: not at all. */
+export type Dependence = 'affine' | 'other' | undefined;
+
+interface Facts {
+  readonly places: MaybePlaces;
+  readonly dependence: Dependence;
+}
+
+const facts = new WeakMap<Tensor, Facts>();
+
+/** How an operation passes facts on. */
+export interface Passing<Attributes> {
+  /**
+   * Places of the result from those of the inputs. When left out: of each element those of the inputs' elements that
+   * broadcast to it; all together where the shapes do not broadcast.
+   */
+  readonly places?: (
+    inputs: readonly MaybePlaces[],
+    shape: Shape,
+    attributes: Attributes,
+    tensors: readonly Tensor[],
+  ) => MaybePlaces;
+  /** Whether the result is affine in the inputs that `depend`, the others being fixed. When left out: it is not. */
+  readonly affine?: (depend: readonly boolean[], attributes: Attributes) => boolean;
+  /** What the literature counts of it: multiplications, each with an addition. */
+  readonly multiplyAdds?: (inputs: readonly Tensor[], shape: Shape, attributes: Attributes) => number;
+}
+
+/** Affine in all inputs together, as a sum is. */
+export const jointly = (): boolean => true;
+/** Affine in each input alone, as a product is. */
+export const separately = (depend: readonly boolean[]): boolean => depend.filter(Boolean).length <= 1;
+/** Affine in the first input alone, as a quotient is. */
+export const inFirst = (depend: readonly boolean[]): boolean => !depend.slice(1).includes(true);
+
+let multiplyAdds = 0;
+
+/** A function's result, and the multiply-adds of the operations that it applied on a dry device. */
+export function counted<T>(f: () => T): { result: T; multiplyAdds: number } {
+  const before = multiplyAdds;
+  const result = f();
+  return { result, multiplyAdds: multiplyAdds - before };
+}
+
+/** Says of a dry tensor where its elements lie, and whether dependence on it is looked for. */
+export function mark(x: Tensor, places: MaybePlaces, isVariable: boolean): Tensor {
+  facts.set(x, { places, dependence: isVariable ? 'affine' : undefined });
+  return x;
+}
+
+export const placesOf = (x: Tensor): MaybePlaces => facts.get(x)?.places;
+export const dependenceOf = (x: Tensor): Dependence => facts.get(x)?.dependence;
+
+/** Notes the facts of an operation's result on a dry device. */
+export function passOn<A>(
+  operation: Passing<A>,
+  inputs: readonly Tensor[],
+  output: Tensor,
+  attributes: A,
+): void {
+  multiplyAdds += operation.multiplyAdds?.(inputs, output.shape, attributes) ?? 0;
+  if (!inputs.some((input) => facts.has(input))) return;
+  const places = inputs.map(placesOf);
+  const dependences = inputs.map(dependenceOf);
+  const depend = dependences.map((dependence) => dependence !== undefined);
+  const isAffine = !dependences.includes('other') && operation.affine?.(depend, attributes) === true;
+  facts.set(output, {
+    places: places.some((one) => one !== undefined)
+      ? (operation.places ?? placesByElement)(places, output.shape, attributes, inputs)
+      : undefined,
+    dependence: depend.includes(true) ? (isAffine ? 'affine' : 'other') : undefined,
+  });
+}

@@ -1,0 +1,161 @@
+// A network run without numbers: what can be known of it before anything is computed, at any size, on any machine. The
+// shape of every value, what it costs, where in the picture its elements lie, and whether it depends on another linearly:
+// all of it follows from the operations that layers are made of.
+
+import {
+  counted,
+  type Dependence,
+  dependenceOf,
+  dryDevice,
+  gridPlaces,
+  type MaybePlaces,
+  mark,
+  placeholder,
+  placesOf,
+  type Shape,
+  scope,
+  sizeOf,
+} from '../engine/index.ts';
+import { evaluate, type Graph, type GraphNode, INPUT, nodesBetween } from './graph.ts';
+
+/** What a dry run finds, by the names of nodes and inputs. */
+export interface DryRun {
+  readonly graph: Graph;
+  readonly shapes: ReadonlyMap<string, Shape>;
+  /** Multiply-adds of each node as the literature counts them: those of convolutions and matrix products. */
+  readonly multiplyAdds: ReadonlyMap<string, number>;
+  /** Where in the picture each element lies; undefined of what does not come from it. */
+  readonly places: ReadonlyMap<string, MaybePlaces>;
+}
+
+/** What is said of a value before a dry run passes it on. */
+interface Given {
+  readonly shape: Shape;
+  readonly places?: MaybePlaces;
+  /** Whether it is the variable of which linearity is asked. */
+  readonly isVariable?: boolean;
+}
+
+interface Found {
+  readonly shape: Shape;
+  readonly places: MaybePlaces;
+  readonly dependence: Dependence;
+  readonly multiplyAdds: number;
+}
+
+/** What becomes of some values in all nodes that depend on nothing else. */
+function passedOn(
+  graph: Graph,
+  given: ReadonlyMap<string, Given>,
+  wanted: readonly string[],
+): Map<string, Found> {
+  const device = dryDevice();
+  const costs = new Map<string, number>();
+  const counting = ({ name, run, ...node }: GraphNode): GraphNode => ({
+    ...node,
+    name,
+    run: (inputs, context) => {
+      const { result, multiplyAdds } = counted(() => run(inputs, context));
+      costs.set(name, multiplyAdds);
+      return result;
+    },
+  });
+  return scope(() => {
+    const parameters = new Map(
+      graph.nodes.flatMap((node) =>
+        Object.values(node.parameters).map(({ key, shape }) => [key, placeholder(device, shape)] as const),
+      ),
+    );
+    const known = new Map(
+      [...given].map(([name, { shape, places, isVariable = false }]) => [
+        name,
+        mark(placeholder(device, shape), places, isVariable),
+      ]),
+    );
+    const values = evaluate({ ...graph, nodes: graph.nodes.map(counting) }, parameters, known, wanted);
+    const found = [...values].map(([name, x]): [string, Found] => [
+      name,
+      {
+        shape: x.shape,
+        places: placesOf(x),
+        dependence: dependenceOf(x),
+        multiplyAdds: costs.get(name) ?? 0,
+      },
+    ]);
+    return new Map(found);
+  });
+}
+
+/** The picture [N, C, H, W] as a dry run is given it; other shapes have no places. */
+const asPicture = (shape: Shape): Given => ({
+  shape,
+  ...(shape.length === 4 && sizeOf(shape) > 0 && { places: gridPlaces(shape, [2, 3]) }),
+});
+
+/**
+ * Runs a graph dry for a picture of a shape, and for the shapes of further inputs by their names.
+ *
+ * @throws {ShapeError} where the network does not take such inputs.
+ */
+export function dryRun(graph: Graph, picture: Shape, others: ReadonlyMap<string, Shape> = new Map()): DryRun {
+  const given = new Map<string, Given>([[INPUT, asPicture(picture)]]);
+  for (const [name, shape] of others) given.set(name, { shape });
+  const names = graph.nodes.map(({ name }) => name);
+  const found = passedOn(graph, given, [...given.keys(), ...names]);
+  const each = <T>(of: (found: Found) => T) => new Map([...found].map(([name, one]) => [name, of(one)]));
+  return {
+    graph,
+    shapes: each(({ shape }) => shape),
+    multiplyAdds: each(({ multiplyAdds }) => multiplyAdds),
+    places: each(({ places }) => places),
+  };
+}
+
+/** The shape of every node's output and input. */
+export const shapesOf = (graph: Graph, picture: Shape): ReadonlyMap<string, Shape> =>
+  dryRun(graph, picture).shapes;
+
+/** The inputs as they are given where nothing is asked of them. */
+const inputsOf = ({ graph: { inputs = [INPUT] }, shapes }: DryRun): [string, Given][] =>
+  inputs.map((name) => [name, { shape: shapes.get(name)! }]);
+
+/**
+ * What of the picture a node sees through a layer alone, whose elements lie in `places`; `blocked` is a node through which
+ * nothing passes.
+ */
+export function seenThrough(
+  dry: DryRun,
+  layer: string,
+  places: MaybePlaces,
+  node: string = dry.graph.output,
+  blocked?: string,
+): MaybePlaces {
+  const given = new Map([...inputsOf(dry), [layer, { shape: dry.shapes.get(layer)!, places }]] as [
+    string,
+    Given,
+  ][]);
+  if (blocked !== undefined) given.set(blocked, { shape: dry.shapes.get(blocked)! });
+  return passedOn(dry.graph, given, [node]).get(node)!.places;
+}
+
+/**
+ * The first node on the way from a layer to another at which the value is no affine function of the layer's any more;
+ * undefined where it is one all the way.
+ */
+export function firstNonlinear(
+  dry: DryRun,
+  layer: string,
+  to: string = dry.graph.output,
+): GraphNode | undefined {
+  const between = nodesBetween(dry.graph, new Set([layer, ...inputsOf(dry).map(([name]) => name)]), [to]);
+  const given = new Map([...inputsOf(dry), [layer, { shape: dry.shapes.get(layer)!, isVariable: true }]] as [
+    string,
+    Given,
+  ][]);
+  const found = passedOn(
+    dry.graph,
+    given,
+    between.map(({ name }) => name),
+  );
+  return between.find(({ name }) => found.get(name)!.dependence === 'other');
+}
