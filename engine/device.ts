@@ -55,6 +55,7 @@ interface Commands {
   closed: boolean;
 }
 
+/** How a device is opened; everything may be left out. */
 export interface DeviceOptions {
   /** native, gles or swiftshader; chosen by itself, or by LIMELIGHT_DEVICE, when left out. */
   readonly adapter?: string;

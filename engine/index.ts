@@ -1,4 +1,5 @@
-// The engine's surface: devices, tensors, derivatives and the table of operations.
+// `limelight/engine`: devices, tensors, derivatives of any order, and the operations. What is named here is for users; the
+// layers above take the rest from the files that hold it.
 
 export { grad, stopGradient, type Vjp, valueAndGrad, vjp } from './autograd.ts';
 export {
@@ -10,31 +11,77 @@ export {
   openDevice,
   type Variant,
 } from './device.ts';
-export * from './errors.ts';
-export { counted, type Dependence, dependenceOf, mark, placesOf } from './facts.ts';
-export * from './ops/attention.ts';
-export { broadcastShape } from './ops/axes.ts';
-export * from './ops/conv.ts';
-export * from './ops/elementwise.ts';
-export { type Activation, addBias, type Following } from './ops/epilogue.ts';
-export * from './ops/layout.ts';
-export { affine, broadcastTo, reshape, scale, sumTo } from './ops/linear.ts';
-export * from './ops/matmul.ts';
-export * from './ops/normalise.ts';
-export * from './ops/pool.ts';
-export * from './ops/reduce.ts';
-export * from './ops/resample.ts';
-export * from './ops/softmax.ts';
 export {
-  coverage,
-  gridPlaces,
-  isNowhere,
-  isSame,
-  type MaybePlaces,
-  NOWHERE,
-  type Part,
-  type Places,
-} from './places.ts';
+  DeviceLostError,
+  DisposedError,
+  KernelError,
+  LimelightError,
+  MemoryBudgetError,
+  NoDeviceError,
+  ShapeError,
+  UnknownAdapterError,
+} from './errors.ts';
+export { attentionMix, attentionProbabilities } from './ops/attention.ts';
+export { broadcastShape } from './ops/axes.ts';
+export { type ConvOptions, conv2d, convTranspose2d } from './ops/conv.ts';
+export {
+  abs,
+  add,
+  addRelu,
+  clamp,
+  div,
+  equal,
+  erf,
+  exp,
+  full,
+  gelu,
+  greater,
+  hardSigmoid,
+  hardSwish,
+  leakyRelu,
+  log,
+  maximum,
+  minimum,
+  mul,
+  neg,
+  notFinite,
+  pow,
+  powScalar,
+  reciprocal,
+  relu,
+  relu6,
+  sigmoid,
+  sign,
+  silu,
+  softplus,
+  sqrt,
+  step,
+  sub,
+  tanh,
+} from './ops/elementwise.ts';
+export { type Activation, addBias, type Following } from './ops/epilogue.ts';
+export { concat, flatten, gather, narrow, pad, slice, stridedWindow, transpose } from './ops/layout.ts';
+export { affine, broadcastTo, reshape, scale, sumTo } from './ops/linear.ts';
+export { linear, matmul } from './ops/matmul.ts';
+export {
+  type BatchNormParameters,
+  batchNorm,
+  batchNormTraining,
+  layerNorm,
+  planeDot,
+  scaleShift,
+} from './ops/normalise.ts';
+export {
+  avgPool2d,
+  globalAvgPool,
+  globalMaxPool,
+  maxPool2d,
+  maxPoolSelect,
+  type PoolOptions,
+} from './ops/pool.ts';
+export { argmax, divideByMaxNorm, max, maxNorm, mean, min, select, sum } from './ops/reduce.ts';
+export { maskImages, upsample } from './ops/resample.ts';
+export { binaryCrossEntropy, crossEntropy, logSoftmax, oneHot, softmax } from './ops/softmax.ts';
 export {
   indexTensor,
   placeholder,

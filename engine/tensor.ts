@@ -13,9 +13,11 @@ import { DisposedError, ShapeError } from './errors.ts';
 import { allocate, release, retain, type Storage } from './memory.ts';
 import { releaseNode, retainNode, type TapeNode } from './tape.ts';
 
+/** Sizes of axes, the slowest first; [] is a scalar's. */
 export type Shape = readonly number[];
 export type DataType = 'f32' | 'u32';
 
+/** Number of elements of a shape. */
 export const sizeOf = (shape: Shape): number => shape.reduce((product, n) => product * n, 1);
 export const sameShape = (a: Shape, b: Shape): boolean =>
   a.length === b.length && a.every((n, i) => n === b[i]);
@@ -23,6 +25,10 @@ export const show = (shape: Shape): string => `[${shape.join(', ')}]`;
 
 let current: Set<Tensor> | undefined;
 
+/**
+ * Numbers of a shape on a device. Operations give new tensors; `data` reads one back. A tensor lives as long as the `scope`
+ * in which it was made, or until `dispose`.
+ */
 export class Tensor {
   readonly device: Device;
   readonly shape: Shape;

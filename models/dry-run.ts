@@ -2,20 +2,9 @@
 // shape of every value, what it costs, where in the picture its elements lie, and whether it depends on another linearly:
 // all of it follows from the operations that layers are made of.
 
-import {
-  counted,
-  type Dependence,
-  dependenceOf,
-  dryDevice,
-  gridPlaces,
-  type MaybePlaces,
-  mark,
-  placeholder,
-  placesOf,
-  type Shape,
-  scope,
-  sizeOf,
-} from '../engine/index.ts';
+import { counted, type Dependence, dependenceOf, mark, placesOf } from '../engine/facts.ts';
+import { dryDevice, placeholder, type Shape, scope, sizeOf } from '../engine/index.ts';
+import { gridPlaces, type MaybePlaces } from '../engine/places.ts';
 import { evaluate, type Graph, type GraphNode, INPUT, nodesBetween } from './graph.ts';
 
 /** What a dry run finds, by the names of nodes and inputs. */

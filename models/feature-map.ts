@@ -4,19 +4,15 @@
 import {
   broadcastTo,
   concat,
-  coverage,
   gather,
   indexTensor,
-  isNowhere,
-  isSame,
-  type MaybePlaces,
   narrow,
-  type Part,
   reshape,
   type Shape,
   type Tensor,
   transpose,
 } from '../engine/index.ts';
+import { coverage, isNowhere, isSame, type MaybePlaces, type Part } from '../engine/places.ts';
 
 /** A feature map in a layer's output. */
 export interface FeatureMapView {

@@ -4,7 +4,7 @@ export { type Architecture, adaptTensors, architectures } from './architectures/
 export { resnetCifar } from './architectures/resnet-cifar.ts';
 export { cifarGap, digitDense, digitScenes, digitVit } from './architectures/shipped.ts';
 export { vit } from './architectures/vit.ts';
-export * from './catalog.ts';
+export { type CatalogEntry, catalog, catalogEntry, ModelError } from './catalog.ts';
 export { describeImported } from './describe.ts';
 export { type DryRun, dryRun, firstNonlinear, shapesOf } from './dry-run.ts';
 export { type FeatureMapView, featureMapView } from './feature-map.ts';
@@ -27,8 +27,24 @@ export {
   type Traits,
 } from './graph.ts';
 export * as layers from './layers.ts';
-export * from './network.ts';
+export {
+  assertFits,
+  classIndex,
+  disposeNetwork,
+  loadNetwork,
+  type Network,
+  type NetworkDescription,
+} from './network.ts';
 export type { Pixels } from './pixels.ts';
-export * from './preprocess.ts';
+export {
+  type Interpolation,
+  interpolations,
+  type Preprocessing,
+  PreprocessingError,
+  preprocess,
+  presets,
+  resizePixels,
+  visiblePixels,
+} from './preprocess.ts';
 export { type Fitted, fitted, recognise } from './recognise.ts';
 export { defaultTargetLayer, targetLayers } from './target-layer.ts';

@@ -1,7 +1,7 @@
 // Which layers of a network can be explained, and which one is when nobody says: the last one that still knows where
 // things are. All of it follows from where the values of a dry run lie in the picture.
 
-import { coverage, isSame, NOWHERE, type Part, type Places } from '../engine/index.ts';
+import { coverage, isSame, NOWHERE, type Part, type Places } from '../engine/places.ts';
 import { type DryRun, firstNonlinear, seenThrough } from './dry-run.ts';
 import { type FeatureMapView, featureMapView } from './feature-map.ts';
 import { type Graph, type GraphNode, INPUT, nodeOf, nodesBetween } from './graph.ts';

@@ -1,8 +1,9 @@
 // What a dry run finds: where in the picture the elements of values lie, what depends on what linearly, what it costs.
 
 import test from 'tape';
+import { counted } from '../../engine/facts.ts';
 import * as ops from '../../engine/index.ts';
-import { counted, dryDevice, placeholder, type Tensor, tensor } from '../../engine/index.ts';
+import { dryDevice, placeholder, type Tensor, tensor } from '../../engine/index.ts';
 import { dryRun, firstNonlinear } from '../../models/dry-run.ts';
 import { featureMapView } from '../../models/feature-map.ts';
 import { type Graph, type GraphNode, INPUT } from '../../models/graph.ts';
