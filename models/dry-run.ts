@@ -81,12 +81,24 @@ const asPicture = (shape: Shape): Given => ({
   ...(shape.length === 4 && sizeOf(shape) > 0 && { places: gridPlaces(shape, [2, 3]) }),
 });
 
+/** Dry runs made before, by the shapes that they were made for: every explanation of a network asks for the same. */
+const made = new WeakMap<Graph, Map<string, DryRun>>();
+
 /**
- * Runs a graph dry for a picture of a shape, and for the shapes of further inputs by their names.
+ * What a graph's dry run finds for a picture of a shape, and for the shapes of further inputs by their names.
  *
  * @throws {ShapeError} where the network does not take such inputs.
  */
 export function dryRun(graph: Graph, picture: Shape, others: ReadonlyMap<string, Shape> = new Map()): DryRun {
+  const key = JSON.stringify([picture, ...others]);
+  const runs = made.get(graph) ?? new Map<string, DryRun>();
+  made.set(graph, runs);
+  const run = runs.get(key) ?? runDry(graph, picture, others);
+  runs.set(key, run);
+  return run;
+}
+
+function runDry(graph: Graph, picture: Shape, others: ReadonlyMap<string, Shape>): DryRun {
   const given = new Map<string, Given>([[INPUT, asPicture(picture)]]);
   for (const [name, shape] of others) given.set(name, { shape });
   const names = graph.nodes.map(({ name }) => name);
