@@ -81,6 +81,9 @@ const asPicture = (shape: Shape): Given => ({
   ...(shape.length === 4 && sizeOf(shape) > 0 && { places: gridPlaces(shape, [2, 3]) }),
 });
 
+/** Shapes for which a graph's dry runs are kept; pictures of a folder may each have their own. */
+const KEPT = 8;
+
 /** Dry runs made before, by the shapes that they were made for: every explanation of a network asks for the same. */
 const made = new WeakMap<Graph, Map<string, DryRun>>();
 
@@ -95,6 +98,8 @@ export function dryRun(graph: Graph, picture: Shape, others: ReadonlyMap<string,
   made.set(graph, runs);
   const run = runs.get(key) ?? runDry(graph, picture, others);
   runs.set(key, run);
+  const [oldest] = runs.keys();
+  if (runs.size > KEPT) runs.delete(oldest!);
   return run;
 }
 
