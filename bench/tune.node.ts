@@ -9,13 +9,13 @@ import Table from 'cli-table3';
 import { run } from '../engine/device.ts';
 import { closeDevice, type Device, openDevice, scope, type Tensor, tensor } from '../engine/index.ts';
 import { empty } from '../engine/tensor.ts';
-import { chooseConv } from '../kernels/conv/variants.ts';
+import { chooseConv, convVariants } from '../kernels/conv/variants.ts';
 import { NO_EPILOGUE } from '../kernels/kernel.ts';
 import { matmulTiled, type Tile, tiles } from '../kernels/matmul/matmul.ts';
 import { limelightOn } from './engines/limelight.node.ts';
 import { type KernelProblem, randomTensor } from './problems.ts';
 import { median } from './statistics.ts';
-import { convolutionOf, variantsOf } from './variants.ts';
+import { convolutionOf } from './variants.ts';
 
 /** Shapes that networks are made of: [batch, channels in, pixels a side, channels out, kernel, groups]. */
 const shapes = [
@@ -52,7 +52,7 @@ async function inTurns(candidates: ReadonlyMap<string, Once>, rounds: number): P
 
 async function tuneConvolutions(device: Device, rounds: number): Promise<string> {
   const engine = limelightOn(device);
-  const variants = ['naive', 'patches', 'rows', 'direct', 'winograd', 'depthwise'];
+  const variants = [...new Set(convVariants.map(({ variant }) => variant))];
   const head = ['input', 'weights', 'groups', ...variants, 'chosen', 'fastest'];
   // No colours: the output is read from files too.
   const table = new Table({ head, style: { head: [], border: [], compact: true } });
@@ -69,7 +69,7 @@ async function tuneConvolutions(device: Device, rounds: number): Promise<string>
     } satisfies KernelProblem;
     const candidates = new Map<string, Once>();
     const prepared = [];
-    for (const variant of Object.keys(variantsOf(problem))) {
+    for (const variant of engine.variants!(problem)) {
       const one = await engine.prepare(problem, variant);
       prepared.push(one);
       candidates.set(variant, () => one.run(1));
@@ -82,7 +82,7 @@ async function tuneConvolutions(device: Device, rounds: number): Promise<string>
       `[${outChannels}, ${inChannels / groups}, ${kernel}, ${kernel}]`,
       groups,
       ...variants.map((variant) => times.get(variant)?.toFixed(2) ?? ''),
-      chooseConv(convolutionOf(problem), new Set()),
+      chooseConv(convolutionOf(problem), device.profile).variant,
       fastest,
     ]);
   }
@@ -99,7 +99,7 @@ async function tuneTiles(device: Device, rounds: number): Promise<string> {
   const candidates = new Map(
     tiles.map((tile) => {
       const packed = { aBatch: 0, bRow: n, bBatch: 0 };
-      const launch = matmulTiled({ batch: 1, m: n, n, k: n }, packed, NO_EPILOGUE, tile);
+      const launch = matmulTiled({ batch: 1, m: n, n, k: n }, packed, NO_EPILOGUE, device.profile, tile);
       const once = async () => {
         const y = scope(() => {
           const made = empty(device, [n, n], 'f32', 'tune');

@@ -4,7 +4,9 @@
 import { openAdapter, text } from '#platform';
 import type { ConvVariant } from '../kernels/conv/variants.ts';
 import { sources } from '../kernels/index.ts';
-import { type Constants, type Launch, TILE_WORKGROUP, WORKGROUP, workgroupsOf } from '../kernels/kernel.ts';
+import { type Constants, type Launch, WORKGROUP, workgroupsOf } from '../kernels/kernel.ts';
+import type { MatmulVariant } from '../kernels/matmul/variants.ts';
+import { type DeviceClass, figuresOf, type Profile } from '../kernels/profile.ts';
 import { bindings, type Field, fieldsOf, specialise } from '../kernels/source.ts';
 import { isSoftwareAdapter } from './adapter-names.ts';
 import { DeviceLostError, KernelError, type LimelightError } from './errors.ts';
@@ -20,10 +22,8 @@ export interface Device {
   /** Why this adapter was chosen, one phrase. */
   readonly why: string;
   readonly memory: Memory;
-  /** Variants of kernels that are not used; see `DeviceOptions`. */
-  readonly without: ReadonlySet<Variant>;
-  /** Threads of a workgroup in kernels that compute a tile a thread. */
-  readonly tileWorkgroup: number;
+  /** What kernels are chosen by. */
+  readonly profile: Profile;
   /** Undefined on a dry device, which computes nothing. */
   readonly commands: Commands | undefined;
 }
@@ -61,12 +61,14 @@ export interface DeviceOptions {
   readonly adapter?: string;
   /** Bytes of GPU memory that may be taken, pool included. Default 2 GiB. */
   readonly memoryBudget?: number;
+  /** The class whose choices among kernels it gets; by the adapter when left out. */
+  readonly profile?: DeviceClass;
   /** Variants never to be used, to compare others with, or, for winograd, to have the last digit of direct sums. */
   readonly without?: readonly Variant[];
 }
 
-/** Variants of kernels that can be left out: those of a convolution, and the tiled matrix product. */
-export type Variant = Exclude<ConvVariant, 'naive'> | 'tiled';
+/** Variants of convolutions, their weight gradients and matrix products; a name is left out wherever it occurs. */
+export type Variant = Exclude<ConvVariant | MatmulVariant, 'naive'>;
 
 /** Bytes of uniforms per submit, and the size bound at each dispatch: no kernel's struct is larger. */
 const UNIFORM_BYTES = 1 << 17;
@@ -131,9 +133,14 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
       forgetGroups(commands);
     },
   });
-  const without = new Set(options.without);
-  const tileWorkgroup = TILE_WORKGROUP[isSoftwareAdapter(name) ? 'software' : 'hardware'];
-  const device: Device = { kind, name, why, memory, without, tileWorkgroup, commands };
+  const profile: Profile = {
+    class:
+      options.profile ?? (adapter.info.isFallbackAdapter || isSoftwareAdapter(name) ? 'software' : 'gpu'),
+    limits: { binding: gpu.limits.maxStorageBufferBindingSize, buffer: gpu.limits.maxBufferSize },
+    features: gpu.features,
+    without: new Set(options.without),
+  };
+  const device: Device = { kind, name, why, memory, profile, commands };
   opens.push(opened, device);
   return device;
 }
@@ -150,13 +157,9 @@ export function dryDevice(): Device {
     settle: () => {},
   });
   const about = { kind: 'dry', name: 'no device', why: 'shapes alone' };
-  return {
-    ...about,
-    memory,
-    without: new Set(),
-    tileWorkgroup: TILE_WORKGROUP.hardware,
-    commands: undefined,
-  };
+  const limits = { binding: Number.POSITIVE_INFINITY, buffer: Number.POSITIVE_INFINITY };
+  const profile: Profile = { class: 'gpu', limits, features: new Set(), without: new Set() };
+  return { ...about, memory, profile, commands: undefined };
 }
 
 /** A GPU object that is collected while its device lives takes the process with it: keep them all. */
@@ -169,6 +172,12 @@ export function closeDevice(device: Device): void {
   commands.closed = true;
   commands.failure = new DeviceLostError(`the device ${name} was closed`);
   commands.gpu.destroy();
+}
+
+/** The WebGPU device, for those who record commands of their own. Throws DeviceLostError on a dry device. */
+export function gpuOf({ commands }: Device): GPUDevice {
+  if (commands === undefined) throw new DeviceLostError('a dry device has no WebGPU device');
+  return commands.gpu;
 }
 
 /** Throws what went wrong since the last call: a lost device, a refused command. */
@@ -188,7 +197,7 @@ export function run(device: Device, launch: Launch, inputs: readonly Storage[], 
   if (launch.threads === 0) return; // empty output: nothing to compute
   const { gpu } = commands;
   const { kernel, params, threads, tiled } = launch;
-  const size = tiled ? device.tileWorkgroup : WORKGROUP;
+  const size = tiled ? figuresOf(device.profile).tileWorkgroup : WORKGROUP;
   const pipeline = pipelineOf(commands, kernel, { ...launch.constants, WORKGROUP: size });
   const alignment = gpu.limits.minUniformBufferOffsetAlignment;
   const bytes = Math.ceil((wordsOf(pipeline.fields) * 4) / alignment) * alignment;

@@ -15,7 +15,7 @@ export interface Launch {
   readonly params: Params;
   /** Threads that have work. */
   readonly threads: number;
-  /** Whether each computes a tile or a line: the adapter then sets the workgroup's size; see `TILE_WORKGROUP`. */
+  /** Whether each computes a tile or a line: the device then sets the workgroup's size; see profile.ts. */
   readonly tiled: boolean;
 }
 
@@ -27,12 +27,6 @@ export interface SizedLaunch {
 
 /** Threads of a workgroup, WORKGROUP of threads.wgsl, where each computes an element or a few. */
 export const WORKGROUP = 64;
-
-/**
- * The same in kernels whose threads compute a tile or a line each, by class of adapter. Hardware has warps to fill;
- * software spreads few tiles over its cores more evenly in small workgroups.
- */
-export const TILE_WORKGROUP = { software: 8, hardware: 64 } as const;
 
 /** WebGPU's limit of workgroups per dimension, GROUPS_PER_ROW of threads.wgsl. */
 const GROUPS_PER_ROW = 65_535;

@@ -1,9 +1,10 @@
 // Limelight itself: what its users call, and each variant of a kernel beside it.
 
 import { disposeExplanation, type ExplainOptions, explain, observe } from '../../cam/index.ts';
-import { run } from '../../engine/device.ts';
+import { gpuOf } from '../../engine/device.ts';
 import * as ops from '../../engine/index.ts';
 import { type Device, openDevice, scope, type Tensor } from '../../engine/index.ts';
+import { runPlan } from '../../engine/plan.ts';
 import { empty } from '../../engine/tensor.ts';
 import { disposeNetwork, INPUT, loadNetwork } from '../../models/index.ts';
 import { run as runNetwork } from '../../models/run.ts';
@@ -11,7 +12,7 @@ import project from '../../package.json' with { type: 'json' };
 import { loadMeasured, networkInput } from '../networks.node.ts';
 import { measurePeaks } from '../peaks.ts';
 import { type HostTensor, inputsOf, type KernelProblem, type Problem, shapesOfKernel } from '../problems.ts';
-import { type Step, variantsOf } from '../variants.ts';
+import { variantsOf } from '../variants.ts';
 import type { Engine, Prepared } from './engine.ts';
 
 export const openLimelight = async (): Promise<Engine> => limelightOn(await openDevice());
@@ -21,10 +22,10 @@ export function limelightOn(device: Device): Engine {
   return {
     adapter: `${device.name} (${device.kind})`,
     version: project.version,
-    variants: (problem) => ('network' in problem ? [] : Object.keys(variantsOf(problem))),
+    variants: (problem) => ('network' in problem ? [] : Object.keys(variantsOf(problem, device.profile))),
     prepare: (problem, variant) =>
       'network' in problem ? prepareNetwork(device, problem) : prepareKernel(device, problem, variant),
-    peaks: () => measurePeaks(device.commands!.gpu),
+    peaks: () => measurePeaks(gpuOf(device)),
   };
 }
 
@@ -70,47 +71,15 @@ async function prepareKernel(device: Device, problem: KernelProblem, variant?: s
   if (variant === undefined)
     return { run: repeated(() => scope(() => operation(problem, x, w))), dispose: free };
 
-  const steps = variantsOf(problem)[variant];
-  if (steps === undefined) throw new RangeError(`${problem.op} has no variant ${variant}`);
-  const inputs = new Map([['x', x], ...(w ? [['w', w] as const] : [])]);
-  const loaded = runSteps(
-    device,
-    steps.filter((step) => step.once),
-    inputs,
-  );
-  const { y } = shapesOfKernel(problem);
-  const once = () =>
-    scope(() => {
-      const made = runSteps(
-        device,
-        steps.filter((step) => !step.once),
-        new Map([...inputs, ...loaded]),
-      );
-      return ops.reshape(made.get('y')!, y);
-    });
-  return {
-    run: repeated(once),
-    dispose() {
-      free();
-      for (const tensor of loaded.values()) tensor.dispose();
-    },
+  const plan = variantsOf(problem, device.profile)[variant];
+  if (plan === undefined) throw new RangeError(`${problem.op} has no variant ${variant}`);
+  const { y: shape } = shapesOfKernel(problem);
+  const once = () => {
+    const y = empty(device, shape, 'f32', variant);
+    runPlan(device, plan, { x: x.storage, ...(w && { w: w.storage }), y: y.storage }, variant);
+    return y;
   };
-}
-
-/** Launches steps in order, and gives what they wrote by name. */
-function runSteps(
-  device: Device,
-  steps: readonly Step[],
-  known: ReadonlyMap<string, Tensor>,
-): Map<string, Tensor> {
-  const made = new Map<string, Tensor>();
-  for (const { launch, reads, writes, elements } of steps) {
-    const output = made.get(writes) ?? empty(device, [elements], 'f32', launch.kernel);
-    const inputs = reads.map((name) => (made.get(name) ?? known.get(name)!).storage);
-    run(device, launch, inputs, output.storage);
-    made.set(writes, output);
-  }
-  return made;
+  return { run: repeated(once), dispose: free };
 }
 
 async function prepareNetwork(device: Device, problem: Exclude<Problem, KernelProblem>): Promise<Prepared> {

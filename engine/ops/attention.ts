@@ -36,7 +36,12 @@ const scored: Operation<kernels.AttentionGeometry> = {
   shape: (_, { batch, heads, tokens }) => [batch, heads, tokens, tokens],
   forward: ([qkv], y, g) => {
     const { storage } = qkv!;
-    run(y.device, kernels.attentionScores(g), [storage, storage, storage, storage], y.storage);
+    run(
+      y.device,
+      kernels.attentionScores(g, y.device.profile),
+      [storage, storage, storage, storage],
+      y.storage,
+    );
   },
   places: ([qkv], shape, { batch, tokens }) => {
     const rows = foldedPlaces(qkv, [2]);

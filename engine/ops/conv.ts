@@ -1,21 +1,15 @@
 // Convolution, its input gradient (transposed convolution) and its weight gradient: one trilinear form in x, w and dy,
 // so each one's vjp is the other two, and derivatives of every order are closed.
 
-import * as kernels from '../../kernels/conv/conv.ts';
 import * as geometry from '../../kernels/conv/geometry.ts';
-import { type ConvVariant, chooseConv, chooseWeightGradient } from '../../kernels/conv/variants.ts';
-import { matmulTiled, packedRows } from '../../kernels/matmul/matmul.ts';
-import { sum as sumKernel } from '../../kernels/reduce/reduce.ts';
-import { type Device, run } from '../device.ts';
+import { chooseConv, chooseWeightGradient } from '../../kernels/conv/variants.ts';
 import { ShapeError } from '../errors.ts';
 import { separately } from '../facts.ts';
-import type { Storage } from '../memory.ts';
 import { apply, type Operation } from '../operation.ts';
-import { filled, packedOnce } from '../pack.ts';
 import { windowPlaces } from '../places.ts';
-import { empty, show, sizeOf, type Tensor } from '../tensor.ts';
-import { type Following, followed, type StoredEpilogue } from './epilogue.ts';
-import { described, operands, runMatmul } from './matmul.ts';
+import { runPlan } from '../plan.ts';
+import { show, sizeOf, type Tensor } from '../tensor.ts';
+import { described, type Following, followed, NO_ADDENDS, type StoredEpilogue } from './epilogue.ts';
 
 /** Pixels along y and x; padding as [top, left, bottom, right]. */
 export interface ConvOptions {
@@ -70,115 +64,22 @@ const inputShape = (g: Geometry) => [g.batch, g.inChannels, ...g.input];
 const weightShape = (g: Geometry) => [g.outChannels, g.inChannels / g.groups, ...g.kernel];
 const outputShape = (g: Geometry) => [g.batch, g.outChannels, ...g.output];
 
-/** One convolution, forward or adjoint, to be launched: storages of its input, weights and result. */
-interface Call {
-  readonly device: Device;
-  readonly convolution: geometry.Convolution;
-  readonly x: Storage;
-  readonly w: Storage;
-  readonly y: Storage;
-  readonly epilogue: StoredEpilogue;
-}
-
-/** How each variant but the naive one, which needs the geometry before it was made a convolution, is launched. */
-const variants: Readonly<Record<Exclude<ConvVariant, 'naive'>, (call: Call) => void>> = {
-  pointwise({ device, convolution, x, w, y, epilogue }) {
-    const { geometry: g, spread, adjoint } = convolution;
-    // A stride goes before the product and its adjoint after it, so that the product is over the fewest pixels.
-    const [m, k, n] = [g.outChannels, g.inChannels, sizeOf(adjoint ? g.input : g.output)];
-    const a = adjoint ? { batch: 0, row: 1, column: m } : { batch: 0, row: k, column: 1 };
-    const product = { batch: g.batch, m, n, k, a, b: { batch: k * n, row: n, column: 1 } };
-    if ([...g.stride, ...spread].every((step) => step === 1)) runMatmul(device, product, w, x, y, epilogue);
-    else if (adjoint) {
-      const few = empty(device, [g.batch, m, n], 'f32', 'conv2d');
-      runMatmul(device, product, w, x, few.storage);
-      run(device, kernels.respacePixels(g.batch * m, convolution).launch, [few.storage], y);
-      few.dispose();
-    } else {
-      const few = filled(device, kernels.respacePixels(g.batch * k, convolution), x, 'conv2d');
-      runMatmul(device, product, w, few.storage, y, epilogue);
-      few.dispose();
-    }
-  },
-  depthwise({ device, convolution, x, w, y, epilogue }) {
-    run(
-      device,
-      kernels.conv2dDepthwise(convolution, described(epilogue)),
-      [x, w, ...operands(epilogue, w)],
-      y,
-    );
-  },
-  patches({ device, convolution, x, w, y, epilogue }) {
-    const { geometry: g, adjoint } = convolution;
-    const taps = g.kernel[0] * g.kernel[1];
-    if (adjoint) {
-      const [m, k, n] = [g.outChannels * taps, g.inChannels, g.input[0] * g.input[1]];
-      const a = { batch: 0, row: 1, column: m };
-      const products = empty(device, [g.batch, m, n], 'f32', 'conv2d');
-      const b = { batch: k * n, row: n, column: 1 };
-      runMatmul(device, { batch: g.batch, m, n, k, a, b }, w, x, products.storage);
-      run(device, kernels.gatherPatches(convolution), [products.storage], y);
-      products.dispose();
-      return;
-    }
-    const [m, k, n] = [g.outChannels, g.inChannels * taps, g.output[0] * g.output[1]];
-    const { columns, ...pixels } = kernels.patches(g);
-    const patches = filled(device, pixels, x, 'conv2d');
-    const a = { batch: 0, row: k, column: 1 };
-    const b = { batch: k * columns, row: columns, column: 1 };
-    runMatmul(device, { batch: g.batch, m, n, k, a, b }, w, patches.storage, y, epilogue);
-    patches.dispose();
-  },
-  winograd({ device, convolution, x, w, y, epilogue }) {
-    const { outChannels: m, inChannels: k } = convolution.geometry;
-    const width = packedRows({ m });
-    const { w: transformation, parts } = kernels.conv2dWinograd(convolution, width, described(epilogue));
-    const factor = packedOnce(device, transformation, w, 'conv2d');
-    for (const part of parts) {
-      const n = part.columns;
-      const pixels = filled(device, part.x, x, 'conv2d');
-      const products = empty(device, [36, m, n], 'f32', 'conv2d');
-      const packed = { aBatch: k * width, bRow: n, bBatch: k * n };
-      const launch = matmulTiled({ batch: 36, m, n, k }, packed, described({}));
-      const factors = [factor.storage, pixels.storage];
-      run(device, launch, [...factors, ...operands({}, factor.storage)], products.storage);
-      pixels.dispose();
-      run(device, part.y, [products.storage, ...operands(epilogue, w)], y);
-      products.dispose();
-    }
-    factor.dispose();
-  },
-  direct({ device, convolution, x, w, y, epilogue }) {
-    const launches = kernels.conv2dDirect(convolution, described(epilogue));
-    const packed = packedOnce(device, launches.w, w, 'conv2d');
-    run(device, launches.y, [x, x, packed.storage, ...operands(epilogue, w)], y);
-    packed.dispose();
-  },
-  rows({ device, convolution, x, w, y, epilogue }) {
-    const launches = kernels.conv2dRows(convolution, described(epilogue));
-    const padded = filled(device, launches.x, x, 'conv2d');
-    const packed = packedOnce(device, launches.w, w, 'conv2d');
-    run(device, launches.y, [padded.storage, packed.storage, ...operands(epilogue, w)], y);
-    padded.dispose();
-    packed.dispose();
-  },
-};
-
-function runForward(g: Geometry, x: Tensor, w: Tensor, y: Tensor, epilogue: StoredEpilogue): void {
-  const { device } = y;
-  const convolution = geometry.forward(g);
-  const variant = chooseConv(convolution, device.without);
-  const storages = { x: x.storage, w: w.storage, y: y.storage };
-  if (variant === 'naive') {
-    const launch = kernels.conv2dNaive(g, described(epilogue));
-    run(device, launch, [x.storage, w.storage, ...operands(epilogue, w.storage)], y.storage);
-  } else variants[variant]({ device, convolution, ...storages, epilogue });
+/** Computes a convolution, or the adjoint of one in its input, of x and w into y. */
+function runConv(
+  convolution: geometry.Convolution,
+  [x, w]: readonly Tensor[],
+  y: Tensor,
+  epilogue: StoredEpilogue = NO_ADDENDS,
+): void {
+  const { profile } = y.device;
+  const plan = chooseConv(convolution, profile).plan(convolution, described(epilogue, 'rows'), profile);
+  runPlan(y.device, plan, { x: x!.storage, w: w!.storage, y: y.storage, ...epilogue.addends }, 'conv2d');
 }
 
 const forward: Operation<Geometry> = {
   name: 'conv2d',
   shape: (_, g) => outputShape(g),
-  forward: ([x, w], y, g) => runForward(g, x!, w!, y, {}),
+  forward: (inputs, y, g) => runConv(geometry.forward(g), inputs, y),
   vjp: (d, { inputs: [x, w], needs, attributes }) => [
     needs[0] ? apply(inputGradient, [d, w!], attributes) : undefined,
     needs[1] ? apply(weightGradient, [x!, d], attributes) : undefined,
@@ -191,14 +92,7 @@ const forward: Operation<Geometry> = {
 const inputGradient: Operation<Geometry> = {
   name: 'conv2d input gradient',
   shape: (_, g) => inputShape(g),
-  forward: ([dy, w], dx, g) => {
-    const { device } = dx;
-    const convolution = geometry.inputGradient(g);
-    const variant = chooseConv(convolution, device.without);
-    const storages = { x: dy!.storage, w: w!.storage, y: dx.storage };
-    if (variant !== 'naive') return variants[variant]({ device, convolution, ...storages, epilogue: {} });
-    run(device, kernels.conv2dInputGradientNaive(g), [dy!.storage, w!.storage], dx.storage);
-  },
+  forward: (inputs, dx, g) => runConv(geometry.inputGradient(g), inputs, dx),
   vjp: (d, { inputs: [dy, w], needs, attributes }) => [
     needs[0] ? apply(forward, [d, w!], attributes) : undefined,
     needs[1] ? apply(weightGradient, [d, dy!], attributes) : undefined,
@@ -212,24 +106,10 @@ const weightGradient: Operation<Geometry> = {
   name: 'conv2d weight gradient',
   shape: (_, g) => weightShape(g),
   forward: ([x, dy], dw, g) => {
-    const { device } = dw;
-    const variant = chooseWeightGradient(g, device.without);
-    if (variant === 'naive') {
-      return run(device, kernels.conv2dWeightGradientNaive(g), [x!.storage, dy!.storage], dw.storage);
-    }
-    if (variant === 'patches') return weightGradientOfPatches(g, x!, dy!, dw);
-    const padded = filled(device, kernels.padForWeightGradient(g), x!.storage, 'conv2d');
-    const packed = filled(device, kernels.packPixels(g), dy!.storage, 'conv2d');
-    const { launch, elements, parts } = kernels.conv2dWeightGradient(g);
-    if (parts === 1) run(device, launch, [padded.storage, packed.storage], dw.storage);
-    else {
-      const partial = empty(device, [elements], 'f32', 'conv2d weight gradient');
-      run(device, launch, [padded.storage, packed.storage], partial.storage);
-      run(device, sumKernel(1, parts, dw.size, 1, 1), [partial.storage], dw.storage);
-      partial.dispose();
-    }
-    padded.dispose();
-    packed.dispose();
+    const { profile } = dw.device;
+    const plan = chooseWeightGradient(g, profile).plan(g, profile);
+    const buffers = { x: x!.storage, dy: dy!.storage, y: dw.storage };
+    runPlan(dw.device, plan, buffers, 'conv2d weight gradient');
   },
   vjp: (d, { inputs: [x, dy], needs, attributes }) => [
     needs[0] ? apply(inputGradient, [dy!, d], attributes) : undefined,
@@ -237,22 +117,9 @@ const weightGradient: Operation<Geometry> = {
   ],
 };
 
-/** A product of dy and the input's patches for each image, and their sum. */
-function weightGradientOfPatches(g: Geometry, x: Tensor, dy: Tensor, dw: Tensor): void {
-  const { device } = dw;
-  const [m, n, k] = [g.outChannels, dw.size / g.outChannels, g.output[0] * g.output[1]];
-  const { columns, ...pixels } = kernels.patches(g);
-  const patches = filled(device, pixels, x.storage, 'conv2d weight gradient');
-  const a = { batch: m * k, row: k, column: 1 };
-  const b = { batch: n * columns, row: 1, column: columns };
-  const products = empty(device, [g.batch, m, n], 'f32', 'conv2d weight gradient');
-  runMatmul(device, { batch: g.batch, m, n, k, a, b }, dy.storage, patches.storage, products.storage);
-  patches.dispose();
-  run(device, sumKernel(1, g.batch, dw.size, 1, 1), [products.storage], dw.storage);
-  products.dispose();
-}
-
-const convolved = followed(forward, 1, ([x, w], y, g, epilogue) => runForward(g, x!, w!, y, epilogue));
+const convolved = followed(forward, 1, (inputs, y, g, epilogue) =>
+  runConv(geometry.forward(g), inputs, y, epilogue),
+);
 
 /**
  * x [N, C, H, W], w [O, C/groups, KH, KW] -> [N, O, OH, OW]; cross-correlation, as networks define it. What follows it

@@ -1,5 +1,6 @@
 // What may follow a convolution or a linear layer within its kernel: a bias, a summand, an activation.
 
+import type { BiasAlong, Epilogue } from '../../kernels/kernel.ts';
 import { ShapeError } from '../errors.ts';
 import type { Storage } from '../memory.ts';
 import { apply, type Operation } from '../operation.ts';
@@ -23,12 +24,20 @@ export interface Following {
   readonly activation?: Activation | undefined;
 }
 
-/** The same as a kernel wants it. */
+/** The same as a plan wants it: what is added, by the names of its buffers. */
 export interface StoredEpilogue {
-  readonly bias?: Storage;
-  readonly summand?: Storage;
+  readonly addends: { readonly bias?: Storage; readonly summand?: Storage };
   readonly clamp?: readonly [low: number, high: number];
 }
+
+export const NO_ADDENDS: StoredEpilogue = { addends: {} };
+
+/** The same as a kernel wants it, its bias along the rows or the columns of a product. */
+export const described = ({ addends, clamp }: StoredEpilogue, along: BiasAlong): Epilogue => ({
+  bias: addends.bias !== undefined && along,
+  summand: addends.summand !== undefined,
+  ...(clamp && { clamp }),
+});
 
 /** y plus a bias for the channels along one of its axes. */
 export function addBias(y: Tensor, bias: Tensor, axis = 1): Tensor {
@@ -70,8 +79,7 @@ export function followed<A>(
     forward: ([a, b, ...others], y, { own, biased, activation }) => {
       const [bias, summand] = biased ? others : [undefined, ...others];
       launch([a!, b!], y, own, {
-        ...(bias && { bias: bias.storage }),
-        ...(summand && { summand: summand.storage }),
+        addends: { ...(bias && { bias: bias.storage }), ...(summand && { summand: summand.storage }) },
         ...(activation && { clamp: ranges[activation] }),
       });
     },

@@ -1,17 +1,14 @@
 // Matrix products. One operation with transposition flags is closed under differentiation.
 
-import type { BiasAlong, Epilogue } from '../../kernels/kernel.ts';
-import * as kernels from '../../kernels/matmul/matmul.ts';
-import { type Device, run } from '../device.ts';
+import { planMatmul } from '../../kernels/matmul/variants.ts';
 import { ShapeError } from '../errors.ts';
 import { separately } from '../facts.ts';
-import type { Storage } from '../memory.ts';
 import { apply, type Operation } from '../operation.ts';
-import { filled, packedOnce } from '../pack.ts';
 import { productPlaces } from '../places.ts';
+import { runPlan } from '../plan.ts';
 import { type Shape, sameShape, show, sizeOf, type Tensor } from '../tensor.ts';
 import { broadcastShape } from './axes.ts';
-import { type Following, follow, followed, type StoredEpilogue } from './epilogue.ts';
+import { described, type Following, follow, followed, NO_ADDENDS, type StoredEpilogue } from './epilogue.ts';
 import { reshape, sumTo } from './linear.ts';
 
 interface MatmulAttributes {
@@ -29,8 +26,9 @@ function runProduct(
   [a, b]: readonly Tensor[],
   y: Tensor,
   { transposeA, transposeB }: MatmulAttributes,
-  epilogue: ProductEpilogue = {},
+  epilogue: StoredEpilogue = NO_ADDENDS,
 ): void {
+  const { profile } = y.device;
   const [m, k] = matrix(a!.shape, transposeA);
   const [, n] = matrix(b!.shape, transposeB);
   const batch = sizeOf(y.shape.slice(0, -2));
@@ -41,7 +39,9 @@ function runProduct(
     return { batch: batchStride, row: transposed ? 1 : width, column: transposed ? width : 1 };
   };
   const g = { batch, m, n, k, a: strides(a!, transposeA), b: strides(b!, transposeB) };
-  runMatmul(y.device, g, a!.storage, b!.storage, y.storage, epilogue);
+  const plan = planMatmul(g, described(epilogue, 'columns'), profile, { a: 'a', b: 'b', y: 'y' });
+  const buffers = { a: a!.storage, b: b!.storage, y: y.storage, ...epilogue.addends };
+  runPlan(y.device, plan, buffers, 'matmul');
 }
 
 const product: Operation<MatmulAttributes> = {
@@ -69,72 +69,6 @@ const product: Operation<MatmulAttributes> = {
   multiplyAdds: ([a], shape, { transposeA }) => sizeOf(shape) * matrix(a!.shape, transposeA)[1],
 };
 
-/** What becomes of a product's numbers; a bias is added along rows unless it says otherwise. */
-export interface ProductEpilogue extends StoredEpilogue {
-  readonly biasAlong?: BiasAlong;
-}
-
-export const described = ({ bias, biasAlong = 'rows', summand, clamp }: ProductEpilogue): Epilogue => ({
-  bias: bias !== undefined && biasAlong,
-  summand: summand !== undefined,
-  ...(clamp && { clamp }),
-});
-
-/** The bindings of an epilogue; `other` stands in for what it lacks, and is not read there. */
-export const operands = ({ bias, summand }: ProductEpilogue, other: Storage): readonly [Storage, Storage] => [
-  bias ?? other,
-  summand ?? other,
-];
-
-/** Launches the variant that fits; strides as in `MatmulGeometry`. */
-export function runMatmul(
-  device: Device,
-  g: kernels.MatmulGeometry,
-  a: Storage,
-  b: Storage,
-  y: Storage,
-  after: ProductEpilogue = {},
-): void {
-  const epilogue = described(after);
-  const variant = device.without.has('tiled') ? 'naive' : kernels.chooseMatmul(g, epilogue);
-  if (variant !== 'tiled') {
-    const launch =
-      variant === 'rows' ? kernels.matmulRows(kernels.asRows(g), epilogue) : kernels.matmulNaive(g, epilogue);
-    run(device, launch, [a, b, ...operands(after, a)], y);
-    return;
-  }
-  const width = kernels.packedRows(g);
-  const packedA = pack(device, a, g.a, { batch: g.batch, rows: g.k, columns: g.m, width }, true);
-  const plain = kernels.isVectorRows(g);
-  const bRow = plain ? g.b.row : Math.ceil(g.n / 4) * 4;
-  const size = { batch: g.batch, rows: g.k, columns: g.n, width: bRow };
-  const packedB = plain ? undefined : pack(device, b, g.b, size, false);
-  const aBatch = g.a.batch === 0 ? 0 : g.k * width;
-  const bBatch = plain ? g.b.batch : g.b.batch === 0 ? 0 : g.k * bRow;
-  const launch = kernels.matmulTiled(g, { aBatch, bRow, bBatch }, epilogue);
-  run(device, launch, [packedA.storage, packedB?.storage ?? b, ...operands(after, b)], y);
-  packedA.dispose();
-  packedB?.dispose();
-}
-
-/**
- * A factor as [batch, rows, width], transposed on the way if asked, zeros beyond `columns`. A factor that the whole
- * batch shares is most often a weight, so its copy is kept.
- */
-function pack(
-  device: Device,
-  x: Storage,
-  strides: kernels.MatrixStrides,
-  size: { batch: number; rows: number; columns: number; width: number },
-  transposed: boolean,
-): Tensor {
-  const batch = strides.batch === 0 ? 1 : size.batch;
-  const { row, column } = strides;
-  const turned = transposed ? { ...strides, row: column, column: row } : strides;
-  const sized = kernels.packFactor({ ...size, batch }, turned);
-  return strides.batch === 0 ? packedOnce(device, sized, x, 'matmul') : filled(device, sized, x, 'matmul');
-}
-
 /** a [..., M, K] b [..., K, N] -> [..., M, N]; leading axes broadcast; either factor may be read transposed. */
 export function matmul(a: Tensor, b: Tensor, transposeA = false, transposeB = false): Tensor {
   if (a.shape.length < 2 || b.shape.length < 2) {
@@ -151,9 +85,7 @@ export function matmul(a: Tensor, b: Tensor, transposeA = false, transposeB = fa
   return apply(product, [a, b], { transposeA, transposeB });
 }
 
-const multiplied = followed(product, 1, (inputs, y, attributes, epilogue) =>
-  runProduct(inputs, y, attributes, { ...epilogue, biasAlong: 'columns' }),
-);
+const multiplied = followed(product, 1, runProduct);
 
 /**
  * x [..., I] times a weight [O, I] as frameworks store it: [..., O]. One product, whatever the leading axes. What

@@ -2,6 +2,7 @@
 
 import { type Constants, type Launch, launchTiles, NO_EPILOGUE } from '../kernel.ts';
 import { matmulRows, type RowStrides } from '../matmul/matmul.ts';
+import type { Profile } from '../profile.ts';
 
 export interface AttentionGeometry {
   readonly batch: number;
@@ -12,11 +13,14 @@ export interface AttentionGeometry {
 }
 
 /** (qkv, qkv, qkv, qkv) -> q k^T / sqrt(width) [N, heads, T, T]; a product of rows, whose epilogue reads nothing. */
-export function attentionScores({ batch, tokens, heads, width }: AttentionGeometry): Launch {
+export function attentionScores(
+  { batch, tokens, heads, width }: AttentionGeometry,
+  profile: Profile,
+): Launch {
   const strides = { whole: tokens * 3 * heads * width, part: width, row: 3 * heads * width };
   const size = { batch: batch * heads, parts: heads, m: tokens, n: tokens, k: width };
   const [a, b] = [0, heads * width].map((first) => ({ ...strides, first })) as [RowStrides, RowStrides];
-  return matmulRows({ ...size, a, b, scale: 1 / Math.sqrt(width) }, NO_EPILOGUE);
+  return matmulRows({ ...size, a, b, scale: 1 / Math.sqrt(width) }, NO_EPILOGUE, profile);
 }
 
 /** (probabilities [N, heads, T, T], qkv) -> values mixed [N, T, D]. */

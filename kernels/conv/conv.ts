@@ -12,6 +12,7 @@ import {
   type SizedLaunch,
 } from '../kernel.ts';
 import { strided } from '../layout/layout.ts';
+import { figuresOf, type Profile } from '../profile.ts';
 import {
   type ConvGeometry,
   type Convolution,
@@ -191,15 +192,18 @@ export const rowsConstants = (window: Window): Constants => ({
   WEIGHTS: ROWS_CHANNELS * window.kernel[1],
 });
 
-/** Strips of a depthwise convolution below which they are made shorter, to keep more of the device busy. */
-const ENOUGH_STRIPS = 2048;
+/** A strip is no shorter than this, however few there are. */
 const SHORTEST_STRIP = 4;
 
 /** (x, w, bias, summand) -> y, a channel of the result from one channel of the input. */
-export function conv2dDepthwise({ geometry: g, spread, adjoint }: Convolution, epilogue: Epilogue): Launch {
+export function conv2dDepthwise(
+  { geometry: g, spread, adjoint }: Convolution,
+  epilogue: Epilogue,
+  profile: Profile,
+): Launch {
   const stripsX = ceil4(g.output[1]);
   const across = g.batch * g.outChannels * stripsX;
-  const wanted = Math.ceil((g.output[0] * across) / ENOUGH_STRIPS);
+  const wanted = Math.ceil((g.output[0] * across) / figuresOf(profile).enoughThreads);
   const stripRows = Math.min(Math.max(wanted, SHORTEST_STRIP), g.output[0]);
   const stripsY = Math.ceil(g.output[0] / stripRows);
   const count = across * stripsY;
@@ -342,9 +346,6 @@ export function packPixels(g: ConvGeometry): SizedLaunch {
   return { launch: launch('packPixels', count, params), elements: 4 * count };
 }
 
-/** Threads below which the rows of a weight gradient are split among more. */
-const ENOUGH_THREADS = 2048;
-
 /** Rows of the kernel whose sums one thread keeps: all of a small kernel, one of a large one. */
 const tapRows = ({ kernel }: Window) => (kernel[0] <= 3 && kernel[1] <= 3 ? kernel[0] : 1);
 
@@ -356,11 +357,14 @@ export const weightGradientConstants = (window: Window): Constants => ({
 });
 
 /** (padded x, packed dy) -> [parts, O, C, KH, KW], to be added up over the parts. */
-export function conv2dWeightGradient(g: ConvGeometry): SizedLaunch & { readonly parts: number } {
+export function conv2dWeightGradient(
+  g: ConvGeometry,
+  profile: Profile,
+): SizedLaunch & { readonly parts: number } {
   const vectors = ceil4(g.outChannels);
   const rows = g.batch * g.output[0];
   const threads = (g.kernel[0] / tapRows(g)) * g.inChannels * Math.ceil(vectors / 2);
-  const wanted = Math.max(1, Math.min(Math.ceil(ENOUGH_THREADS / threads), rows));
+  const wanted = Math.max(1, Math.min(Math.ceil(figuresOf(profile).enoughThreads / threads), rows));
   const chunk = Math.max(1, Math.ceil(rows / wanted));
   const parts = Math.max(1, Math.ceil(rows / chunk)); // one part of no rows for an empty batch
   const count = threads * parts;

@@ -22,12 +22,15 @@ export interface Convolution {
   readonly geometry: ConvGeometry;
   readonly adjoint: boolean;
   readonly spread: readonly [y: number, x: number];
+  /** The convolution that it is, or of which it is the adjoint. */
+  readonly original: ConvGeometry;
 }
 
 export const forward = (geometry: ConvGeometry): Convolution => ({
   geometry,
   adjoint: false,
   spread: [1, 1],
+  original: geometry,
 });
 
 /** dy -> dx of the convolution `g`. */
@@ -46,6 +49,7 @@ export function inputGradient(g: ConvGeometry): Convolution {
     geometry: { ...g, ...exchanged, stride: [1, 1], padding: [top, left, 0, 0] },
     adjoint: true,
     spread: g.stride,
+    original: g,
   };
 }
 

@@ -10,6 +10,7 @@ import {
   launchTiles,
   type SizedLaunch,
 } from '../kernel.ts';
+import { figuresOf, type Profile } from '../profile.ts';
 
 /** One factor: elements between batches (0: shared), rows and columns. */
 export interface MatrixStrides {
@@ -43,33 +44,6 @@ export function matmulNaive(g: MatmulGeometry, epilogue: Epilogue): Launch {
   return launch('matmulNaive', count, params, epilogueConstants(epilogue));
 }
 
-/** Multiply-adds below which tiles save less than their kernels cost to compile, or to pack the first factor for. */
-const SMALL_PRODUCT = 16_384;
-/** The same of packed factors where the product has one row, of which a tile makes four. */
-const SMALL_ROW = 262_144;
-/** Multiply-adds below which the rows of factors are read where they lie rather than packed for faster tiles. */
-const LARGE_PRODUCT = 2_097_152;
-/** Rows of which the faster tiles would leave most of theirs empty. */
-const FEW_ROWS = 4;
-
-/** The variant of a product: of rows with rows, tiled of packed factors, or naive. */
-export type MatmulVariant = 'rows' | 'tiled' | 'naive';
-
-/** The variant that is likely the fastest. */
-export function chooseMatmul(g: MatmulGeometry, { bias }: Epilogue): MatmulVariant {
-  const size = g.m * g.n * g.k;
-  if (size < SMALL_PRODUCT) return 'naive';
-  const isLarge = g.m > FEW_ROWS && g.batch * size >= LARGE_PRODUCT;
-  if (!isLarge && bias !== 'rows' && areVectorRows(g)) return 'rows';
-  return g.n >= 8 && g.k >= 4 && (g.m > 1 || size >= SMALL_ROW) ? 'tiled' : 'naive';
-}
-
-/** Whether rows of the first and columns of the second factor are runs of whole vec4. */
-function areVectorRows({ k, a, b }: MatmulGeometry): boolean {
-  const runs = a.column === 1 && b.row === 1;
-  return runs && [k, a.row, b.column, a.batch, b.batch].every((n) => n % 4 === 0);
-}
-
 /** Rows and columns of the product that one thread computes. */
 export interface Tile {
   readonly rows: number;
@@ -86,14 +60,13 @@ export const tiles: readonly (Tile & { readonly cost: number })[] = [
   { rows: 4, columns: 8, cost: 2.1 },
   { rows: 16, columns: 4, cost: 1.6 },
 ];
-/** Tiles below which a smaller one keeps more of the device busy: a vector of eight on each of two cores. */
-const ENOUGH_TILES = 16;
 
 /** The cheapest tile of a list. */
-function tileOf(g: Size, list: readonly (Tile & { readonly cost: number })[]): Tile {
+function tileOf(g: Size, list: readonly (Tile & { readonly cost: number })[], profile: Profile): Tile {
+  const { enoughTiles } = figuresOf(profile);
   const cost = (tile: (typeof list)[number]) => {
     const count = g.batch * Math.ceil(g.m / tile.rows) * Math.ceil(g.n / tile.columns);
-    return Math.max(count, ENOUGH_TILES) * tile.rows * tile.columns * tile.cost;
+    return Math.max(count, enoughTiles) * tile.rows * tile.columns * tile.cost;
   };
   return list.reduce((best, tile) => (cost(tile) < cost(best) ? tile : best));
 }
@@ -104,10 +77,11 @@ function tileOf(g: Size, list: readonly (Tile & { readonly cost: number })[]): T
  */
 export const packedRows = ({ m }: Pick<MatmulGeometry, 'm'>): number => (m <= 4 ? 4 : Math.ceil(m / 16) * 16);
 
-const packedTile = (g: Size): Tile =>
+const packedTile = (g: Size, profile: Profile): Tile =>
   tileOf(
     g,
     tiles.filter(({ rows }) => rows <= packedRows(g)),
+    profile,
   );
 
 /** A factor of any strides as [batch, rows, width] for the tiled variant, zeros beyond `columns`; width is whole vec4. */
@@ -123,11 +97,6 @@ export function packFactor(
   return { launch: launch('packFactor', count, params), elements };
 }
 
-/** Whether the second factor can be read as it lies: rows of whole vec4. */
-export function isVectorRows({ b }: MatmulGeometry): boolean {
-  return b.column === 1 && b.row % 4 === 0 && b.batch % 4 === 0;
-}
-
 /**
  * (a as [batch, k, packedRows], b in rows of `bRow` elements, bias, summand) -> y. Batch strides of the packed factors are in
  * elements, 0 where shared.
@@ -136,7 +105,8 @@ export function matmulTiled(
   g: Size,
   packed: { aBatch: number; bRow: number; bBatch: number },
   epilogue: Epilogue,
-  tile: Tile = packedTile(g),
+  profile: Profile,
+  tile: Tile = packedTile(g, profile),
 ): Launch {
   const { rows, columns } = tile;
   const [tilesM, tilesN] = [Math.ceil(g.m / rows), Math.ceil(g.n / columns)];
@@ -183,7 +153,7 @@ export interface RowsGeometry extends Size {
   readonly scale: number;
 }
 
-/** A product of strided factors as one of rows; to be asked for where `chooseMatmul` says so. */
+/** A product of strided factors as one of rows. */
 export function asRows({ a, b, ...size }: MatmulGeometry): RowsGeometry {
   const rows = (whole: number, row: number) => ({ first: 0, whole, part: 0, row });
   return { ...size, parts: 1, a: rows(a.batch, a.row), b: rows(b.batch, b.column), scale: 1 };
@@ -197,8 +167,8 @@ export const rowTiles: typeof tiles = [
 ];
 
 /** (a, b, bias, summand) -> y; a bias goes along columns. All strides and k are whole vec4. */
-export function matmulRows(g: RowsGeometry, epilogue: Epilogue): Launch {
-  const tile = tileOf(g, rowTiles);
+export function matmulRows(g: RowsGeometry, epilogue: Epilogue, profile: Profile): Launch {
+  const tile = tileOf(g, rowTiles, profile);
   const [tilesM, tilesN] = [Math.ceil(g.m / tile.rows), Math.ceil(g.n / tile.columns)];
   const count = g.batch * tilesM * tilesN;
   const { m, n, k, parts, a, b, scale } = g;

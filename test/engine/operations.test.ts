@@ -1243,7 +1243,7 @@ test('operations: an activation in a convolution hides neither NaN nor infinity'
   const on = await device();
   const without: engine.Variant[][] = [[], ['pointwise', 'depthwise', 'winograd', 'direct'], ['tiled']];
   for (const variants of without) {
-    const other = { ...on, without: new Set(variants) };
+    const other = { ...on, profile: { ...on.profile, without: new Set(variants) } };
     for (const { x, w, options = {} } of convolutions.filter(({ x }) => x[0] !== 0)) {
       for (const activation of ['relu', 'relu6'] as const) {
         const run = (value: number) =>

@@ -14,9 +14,10 @@ import {
 } from '../../kernels/conv/conv.ts';
 import { binaryFunctions, unaryFunctions } from '../../kernels/elementwise/elementwise.ts';
 import { sources } from '../../kernels/index.ts';
-import { type Constants, TILE_WORKGROUP } from '../../kernels/kernel.ts';
+import type { Constants } from '../../kernels/kernel.ts';
 import { matmulConstants, rowConstants, rowTiles, tiles } from '../../kernels/matmul/matmul.ts';
 import { maxPoolConstants } from '../../kernels/pool/pool.ts';
+import { deviceClasses, figuresOf } from '../../kernels/profile.ts';
 import { folds } from '../../kernels/reduce/reduce.ts';
 import { specialise } from '../../kernels/source.ts';
 
@@ -34,6 +35,7 @@ const cross = (...lists: readonly (readonly Constants[])[]): Constants[] =>
   lists.reduce<Constants[]>((found, list) => found.flatMap((a) => list.map((b) => ({ ...a, ...b }))), [{}]);
 
 const flag = [0, 1];
+const tileWorkgroups = deviceClasses.map((of) => figuresOf({ class: of }).tileWorkgroup);
 const summed = each('SUMMED', flag);
 const operations = binaryFunctions.map((_, op) => op);
 
@@ -68,9 +70,9 @@ const variants: Readonly<Record<string, readonly Constants[]>> = {
   ),
   argmax: each('SIGN_NEGATIVE', flag),
   attentionMix: [1, 2, 4].map(attentionMixConstants),
-  layerNorm: each('WORKGROUP', Object.values(TILE_WORKGROUP)),
-  softmax: cross(each('LOG', flag), each('WORKGROUP', Object.values(TILE_WORKGROUP))),
-  softmaxRows: cross(each('LOG', flag), each('WORKGROUP', Object.values(TILE_WORKGROUP))),
+  layerNorm: each('WORKGROUP', tileWorkgroups),
+  softmax: cross(each('LOG', flag), each('WORKGROUP', tileWorkgroups)),
+  softmaxRows: cross(each('LOG', flag), each('WORKGROUP', tileWorkgroups)),
   maxPool: small.map(([kernel, stride]) => maxPoolConstants(window(kernel, stride))),
   avgPool: each('ADJOINT', flag),
   bilinear: cross(each('ADJOINT', flag), each('ALIGN_CORNERS', flag)),

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import test from 'tape';
 import { run } from '../../engine/device.ts';
 import { KernelError } from '../../engine/errors.ts';
-import { add, type Device, maskImages, type Tensor, tensor } from '../../engine/index.ts';
+import { add, type Device, dryDevice, maskImages, type Tensor, tensor } from '../../engine/index.ts';
 import { empty } from '../../engine/tensor.ts';
 import { createUniforms, fill, wordsOf } from '../../engine/uniform.ts';
 import * as attention from '../../kernels/attention/attention.ts';
@@ -18,6 +18,7 @@ import { mask } from '../../kernels/mask/mask.ts';
 import * as matmul from '../../kernels/matmul/matmul.ts';
 import * as normalise from '../../kernels/normalise/normalise.ts';
 import * as pool from '../../kernels/pool/pool.ts';
+import { figuresOf } from '../../kernels/profile.ts';
 import * as reduce from '../../kernels/reduce/reduce.ts';
 import { softmax } from '../../kernels/softmax/softmax.ts';
 import { fieldsOf } from '../../kernels/source.ts';
@@ -39,6 +40,7 @@ const planes = { ...window, planes: 3, countIncludePad: true };
 const strides = { batch: 64, row: 8, column: 1 };
 const product = { batch: 2, m: 8, n: 8, k: 8, a: strides, b: strides };
 const dim = { outputSize: 6, inputSize: 6, inputStride: 1, mul: 1, add: 0, div: 1 };
+const { profile } = dryDevice();
 const winograd = conv.conv2dWinograd(c, 16, NONE);
 
 /** A launch of each kernel; those of the widest epilogue where there is one. */
@@ -77,17 +79,17 @@ const launches: readonly Launch[] = [
   conv.conv2dRows(c, NONE).w.launch,
   conv.conv2dRows(c, NONE).y,
   conv.conv2dDirect(adjoint, NONE).y,
-  conv.conv2dDepthwise(forward({ ...g, outChannels: 4, groups: 4 }), NONE),
+  conv.conv2dDepthwise(forward({ ...g, outChannels: 4, groups: 4 }), NONE, profile),
   winograd.w.launch,
   ...winograd.parts.flatMap(({ x, y }) => [x.launch, y]),
   conv.patches(g).launch,
   conv.gatherPatches(adjoint),
   conv.packPixels(g).launch,
-  conv.conv2dWeightGradient(g).launch,
+  conv.conv2dWeightGradient(g, profile).launch,
   matmul.packFactor({ batch: 1, rows: 8, columns: 8, width: 8 }, strides).launch,
   matmul.matmulNaive(product, NONE),
-  matmul.matmulRows(matmul.asRows({ ...product, b: { batch: 64, row: 1, column: 8 } }), NONE),
-  matmul.matmulTiled(product, { aBatch: 128, bRow: 8, bBatch: 64 }, NONE),
+  matmul.matmulRows(matmul.asRows({ ...product, b: { batch: 64, row: 1, column: 8 } }), NONE, profile),
+  matmul.matmulTiled(product, { aBatch: 128, bRow: 8, bBatch: 64 }, NONE, profile),
   attention.attentionMix({ batch: 1, tokens: 5, heads: 2, width: 4 }),
   mask(2, 3, 9),
 ];
@@ -187,9 +189,14 @@ test('launches: an element each, beyond one row of workgroups', async (t) => {
 
 test('launches: a tile each, beyond one row of workgroups', async (t) => {
   const on = await device();
-  const batch = 65_535 * on.tileWorkgroup + 4321;
+  const batch = 65_535 * figuresOf(on.profile).tileWorkgroup + 4321;
   const [a, b] = [random(on, [batch, 4]), random(on, [batch, 4])];
-  const launch = matmul.matmulTiled({ batch, m: 1, n: 1, k: 1 }, { aBatch: 4, bRow: 4, bBatch: 4 }, NONE);
+  const launch = matmul.matmulTiled(
+    { batch, m: 1, n: 1, k: 1 },
+    { aBatch: 4, bRow: 4, bBatch: 4 },
+    NONE,
+    on.profile,
+  );
   const y = empty(on, [batch], 'f32', 'test');
   run(on, launch, [a.x.storage, b.x.storage, a.x.storage, a.x.storage], y.storage);
   await equals(t, y, (i) => a.values[4 * i]! * b.values[4 * i]!, 'products of one row with one column');

@@ -1,0 +1,48 @@
+// The interpreter of plans: allocates what passes between launches, keeps what is made of weights, and frees the rest.
+
+import type { SizedLaunch } from '../kernels/kernel.ts';
+import type { Plan } from '../kernels/plan.ts';
+import { type Device, run } from './device.ts';
+import { allocate, keep, release, retain, type Storage } from './memory.ts';
+
+/** Computes a plan on the caller's `buffers`, which it names; `purpose` names the caller in errors. */
+export function runPlan(
+  device: Device,
+  plan: Plan,
+  buffers: Readonly<Record<string, Storage>>,
+  purpose: string,
+): void {
+  const made = new Map<string, Storage>();
+  const lastReads = new Map(plan.flatMap(({ reads }, i) => reads.map((name) => [name, i] as const)));
+  try {
+    for (const [i, { launch, reads, writes, elements, kept }] of plan.entries()) {
+      const inputs = reads.map((name) => made.get(name) ?? buffers[name]!);
+      let output = buffers[writes] ?? made.get(writes);
+      if (output === undefined) {
+        const fresh = () => allocate(device.memory, elements * 4, purpose);
+        output = kept ? keptCopy(device, { launch, elements }, inputs[0]!, purpose) : fresh();
+        retain(output);
+        made.set(writes, output);
+      }
+      if (!kept) run(device, launch, inputs, output);
+      for (const name of new Set(reads)) {
+        const temporary = made.get(name);
+        if (temporary === undefined || lastReads.get(name) !== i) continue;
+        made.delete(name);
+        release(temporary);
+      }
+    }
+  } finally {
+    for (const temporary of made.values()) release(temporary);
+  }
+}
+
+/** What a launch makes of `input`, made once for as long as that lives and is not written again. */
+function keptCopy(device: Device, sized: SizedLaunch, input: Storage, purpose: string): Storage {
+  const { launch, elements } = sized;
+  return keep(input, JSON.stringify(launch), () => {
+    const copy = allocate(device.memory, elements * 4, purpose);
+    run(device, launch, [input], copy);
+    return copy;
+  });
+}

@@ -1,0 +1,44 @@
+// What the choice among kernels is made from: the kind of device, and what of it was measured.
+
+/**
+ * Software computes on a few cores of the CPU; a GPU has thousands of threads to fill. What is best for one costs the
+ * other several times as much.
+ */
+export const deviceClasses = ['software', 'gpu'] as const;
+export type DeviceClass = (typeof deviceClasses)[number];
+
+export interface Profile {
+  readonly class: DeviceClass;
+  readonly limits: {
+    /** Bytes that a kernel sees of one buffer. */
+    readonly binding: number;
+    /** Bytes of one buffer. */
+    readonly buffer: number;
+  };
+  /** WebGPU's optional features that the device has. */
+  readonly features: ReadonlySet<string>;
+  /** Names of variants that are not to be used, of whatever kernel. */
+  readonly without: ReadonlySet<string>;
+}
+
+/** What the choice reckons with. */
+interface Figures {
+  /** Threads of a workgroup where each computes a tile or a line. */
+  readonly tileWorkgroup: number;
+  /** Tiles below which smaller ones keep more of the device busy. */
+  readonly enoughTiles: number;
+  /** Threads below which work is split among more. */
+  readonly enoughThreads: number;
+}
+
+/**
+ * Software: measured on llvmpipe with two cores, which spreads few tiles over its cores more evenly in small workgroups;
+ * it computes a vector of eight threads on each. GPU: not measured; warps are to be filled, and a workgroup or two is
+ * wanted for each of some tens of multiprocessors.
+ */
+const figures: Readonly<Record<DeviceClass, Figures>> = {
+  software: { tileWorkgroup: 8, enoughTiles: 16, enoughThreads: 2048 },
+  gpu: { tileWorkgroup: 64, enoughTiles: 4096, enoughThreads: 16_384 },
+};
+
+export const figuresOf = (profile: Pick<Profile, 'class'>): Figures => figures[profile.class];
