@@ -9,6 +9,7 @@ import { conv2dWinograd } from '../../kernels/conv/conv.ts';
 import { type ConvGeometry, forward, inputGradient } from '../../kernels/conv/geometry.ts';
 import { type ConvVariant, chooseConv } from '../../kernels/conv/variants.ts';
 import { NO_EPILOGUE } from '../../kernels/kernel.ts';
+import { deviceClasses, figuresOf } from '../../kernels/profile.ts';
 import { device } from '../device.ts';
 import * as ref from '../reference/index.ts';
 
@@ -19,6 +20,10 @@ const less = (on: Device, without: Iterable<Variant>): Device => ({
   ...on,
   profile: { ...on.profile, without: new Set(without) },
 });
+
+/** The shared device as if it were of each class. */
+const ofEachClass = (on: Device) =>
+  deviceClasses.map((of): Device => ({ ...on, profile: { ...on.profile, class: of } }));
 
 const upload = (on: Device, x: ref.Array64) => engine.tensor(on, x.data, x.shape);
 
@@ -206,10 +211,12 @@ test('convolution: every variant gives what the definition gives', async (t) => 
       );
       t.deepEqual(found, [...takes], `${about}: variants`);
     }
-    for (const variant of new Set(['naive', ...row.takes, ...row.adjoint] as const)) {
-      // The matrix products inside are tiled in one half of the runs.
+    const variants = new Set(['naive', ...row.takes, ...row.adjoint] as const);
+    const runs = [...variants].flatMap((variant) => ofEachClass(on).map((of) => ({ variant, of })));
+    for (const { variant, of } of runs) {
+      // The matrix products inside are tiled but for those of the naive run.
       const without = all.filter((other) => other !== variant && (other !== 'tiled' || variant === 'naive'));
-      const at = less(on, without);
+      const at = less(of, without);
       const tensors = [x, w, b, summand].map((a) => upload(at, a)) as [Tensor, Tensor, Tensor, Tensor];
       const [xt, wt, bt, st] = tensors;
       await close(t, engine.conv2d(xt, wt, options), y, 2e-5, `${variant} ${about}`);
@@ -311,13 +318,16 @@ test('matmul: tiles of every size and edge', async (t) => {
         const next = ref.seededRandom(m + n);
         const a = ref.randomArray([...batch, ...(transposeA ? [k, m] : [m, k])], next);
         const b = ref.randomArray(transposeB ? [n, k] : [k, n], next);
-        const [at, bt] = [upload(on, a), upload(on, b)];
         const swap = (x: ref.Array64) => ref.transpose(x, x.shape.length === 3 ? [0, 2, 1] : [1, 0]);
         const wanted = ref.matmul(transposeA ? swap(a) : a, transposeB ? swap(b) : b);
         const about = `[${[...batch, m, k]}] [${[k, n]}]${transposeA ? ' A^T' : ''}${transposeB ? ' B^T' : ''}`;
-        await close(t, engine.matmul(at, bt, transposeA, transposeB), wanted, 1e-5, about);
-        at.dispose();
-        bt.dispose();
+        for (const of of ofEachClass(on)) {
+          const [at, bt] = [upload(of, a), upload(of, b)];
+          const name = `${about}, ${of.profile.class}`;
+          await close(t, engine.matmul(at, bt, transposeA, transposeB), wanted, 1e-5, name);
+          at.dispose();
+          bt.dispose();
+        }
       }
     }
   }
@@ -348,8 +358,8 @@ test('linear: with what follows it, as rows where they lie, in tiles, and by the
     const biased = ref.binary.add(product, b!);
     const fused = ref.map(ref.binary.add(biased, s!), (v) => Math.max(0, v));
     const wide = ref.binary.add(ref.binary.add(biased, ref.reshape(b!, [1, to])), s!);
-    for (const at of [on, less(on, ['tiled', 'rows'])]) {
-      const about = `[${lead}] of ${from} to ${to}${at === on ? '' : ', naive'}`;
+    for (const at of [...ofEachClass(on), less(on, ['tiled', 'rows'])]) {
+      const about = `[${lead}] of ${from} to ${to}${at.profile.without.size === 0 ? '' : ', naive'}`;
       const [xt, wt, bt, st] = [x!, w!, b!, s!].map((a) => upload(at, a)) as [Tensor, Tensor, Tensor, Tensor];
       const all = { bias: bt, summand: st, activation: 'relu' } as const;
       await close(t, engine.linear(xt, wt), product, 1e-5, about);
@@ -549,4 +559,24 @@ test('packed weights: given up when memory is short', async (t) => {
   await close(t, y, wanted, 1e-5, 'what was computed stays');
   await close(t, engine.conv2d(x, w), wanted, 1e-5, 'and it is made again');
   engine.closeDevice(on);
+});
+
+test('profile: by the adapter, or as it is asked for', async (t) => {
+  const on = await device();
+  const isSoftware = on.kind === 'gles' || on.kind === 'swiftshader';
+  if (isSoftware) t.equal(on.profile.class, 'software', 'an adapter that computes on the CPU');
+  const asked = await engine.openDevice({ profile: 'gpu', without: ['rows'] });
+  t.equal(asked.profile.class, 'gpu', 'asked for');
+  t.deepEqual([...asked.profile.without], ['rows']);
+  t.ok(figuresOf(asked.profile).tileWorkgroup > figuresOf({ class: 'software' }).tileWorkgroup);
+  t.ok(asked.profile.limits.buffer >= asked.profile.limits.binding);
+  const x = upload(asked, ref.array([1, 4], [1, 2, 3, 4]));
+  await close(
+    t,
+    engine.softmax(x, 1),
+    ref.softmax(ref.array([1, 4], [1, 2, 3, 4]), 1),
+    1e-6,
+    'and it computes',
+  );
+  engine.closeDevice(asked);
 });
