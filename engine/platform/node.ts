@@ -3,6 +3,7 @@
 import { fork } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
+import { Worker } from 'node:worker_threads';
 import { NoDeviceError } from '../errors.ts';
 import { chooseAdapter } from './choose.ts';
 import { FileError, messageOf } from './errors.ts';
@@ -63,10 +64,22 @@ async function loadDawn(): Promise<Create> {
   }
 }
 
+/** The pipe that a module apart holds for as long as its parent lives, as a file descriptor; 3 is the channel. */
+const LIFELINE = 4;
+/** What the parent's clock is given before the module's own ends it, in milliseconds. */
+const GRACE_MS = 1000;
+
+/** What is sent to a module apart. */
+interface Question {
+  readonly message: unknown;
+  /** Milliseconds that the answer may take. */
+  readonly limit: number;
+}
+
 export const apart: Platform['apart'] = (module) => {
   const child = fork(fileURLToPath(module), {
     serialization: 'advanced',
-    stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
+    stdio: ['ignore', 'ignore', 'ignore', 'ipc', 'pipe'],
   });
   const end = () => void child.kill('SIGKILL');
   const ended = new Promise<Error>((resolve) => {
@@ -83,7 +96,7 @@ export const apart: Platform['apart'] = (module) => {
         }, limit);
         child.once('message', resolve);
         ended.then(reject);
-        child.send(message as object);
+        child.send({ message, limit } satisfies Question);
       });
     } finally {
       clearTimeout(timer);
@@ -92,6 +105,26 @@ export const apart: Platform['apart'] = (module) => {
   return { ask, end };
 };
 
+/**
+ * A thread that ends the process once the parent is gone, killed perhaps, or once an answer takes too long. The main
+ * thread cannot see to it: what it runs may never return. JavaScript as text, so that no file has to be found.
+ */
+const watchdog = `
+  const { parentPort } = require('node:worker_threads');
+  const end = () => process.kill(process.pid, 'SIGKILL');
+  const lifeline = new (require('node:net').Socket)({ fd: ${LIFELINE} });
+  lifeline.on('error', end).on('close', end).resume();
+  let timer;
+  parentPort.on('message', (limit) => {
+    clearTimeout(timer);
+    if (limit !== undefined) timer = setTimeout(end, limit);
+  });`;
+
 export const serve: Platform['serve'] = (answer) => {
-  process.on('message', async (message) => process.send?.(await answer(message)));
+  const watch = new Worker(watchdog, { eval: true, execArgv: [] });
+  process.on('message', async ({ message, limit }: Question) => {
+    watch.postMessage(limit + GRACE_MS);
+    process.send?.(await answer(message));
+    watch.postMessage(undefined);
+  });
 };
