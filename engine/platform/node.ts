@@ -3,7 +3,7 @@
 import { fork } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import { Worker } from 'node:worker_threads';
+import { Worker as Thread } from 'node:worker_threads';
 import { NoDeviceError } from '../errors.ts';
 import { chooseAdapter } from './choose.ts';
 import { FileError, messageOf } from './errors.ts';
@@ -121,7 +121,7 @@ const watchdog = `
   });`;
 
 export const serve: Platform['serve'] = (answer) => {
-  const watch = new Worker(watchdog, { eval: true, execArgv: [] });
+  const watch = new Thread(watchdog, { eval: true, execArgv: [] });
   process.on('message', async ({ message, limit }: Question) => {
     watch.postMessage(limit + GRACE_MS);
     process.send?.(await answer(message));
