@@ -1,9 +1,10 @@
 // Writes a file whole or not at all.
 
-import { randomUUID } from 'node:crypto';
-import { access, constants, open, realpath, rename, rm, stat } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { closeSync, openSync } from 'node:fs';
+import { access, constants, open, realpath, rename, stat } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
 import { makeFolder } from '../../engine/platform/node/folder.ts';
+import { sweep, temporaryIn, withTemporary } from '../../engine/platform/node/temporary.ts';
 import { OutputError } from './errors.ts';
 
 export { OutputError } from './errors.ts';
@@ -61,25 +62,28 @@ const isThere = (path: string): Promise<boolean> =>
  * @throws OutputError that says why the file could not be written.
  */
 export async function writeWhole(path: string, bytes: Uint8Array): Promise<void> {
-  let temporary: string | undefined;
   try {
     // Renaming onto a link would replace the link, so the file it leads to is the target.
     const target = await realpath(path).catch(() => path);
     const present = await stat(target).catch(() => undefined);
     if (present?.isDirectory()) throw new OutputError(reasons.EISDIR);
     if (present && !present.isFile()) throw new OutputError('it is a device or pipe, not a file');
-    await makeFolder(dirname(target));
-    temporary = join(dirname(target), `.limelight-${randomUUID()}.part`);
-    const file = await open(temporary, 'wx');
-    try {
-      await file.writeFile(bytes);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(temporary, target);
+    const folder = dirname(target);
+    await makeFolder(folder);
+    sweep(folder);
+    const temporary = temporaryIn(folder);
+    await withTemporary(temporary, async () => {
+      closeSync(openSync(temporary, 'wx'));
+      const file = await open(temporary, 'r+');
+      try {
+        await file.writeFile(bytes);
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+      await rename(temporary, target);
+    });
   } catch (cause) {
-    if (temporary) await rm(temporary, { force: true });
     throw cannot('write', path, cause);
   }
 }

@@ -2,11 +2,13 @@
 
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { readFile, rename, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 import { makeFolder } from '../../engine/platform/node/folder.ts';
-import { type DownloadOptions, discard, download } from './download.node.ts';
+import { sweep } from '../../engine/platform/node/temporary.ts';
+import { type DownloadOptions, discard, download, writeAnew } from './download.node.ts';
+import { locked } from './lock.node.ts';
 import { HubError, type RemoteFile } from './remote-file.ts';
 
 export interface CacheOptions extends Pick<DownloadOptions, 'progress' | 'signal' | 'patience'> {
@@ -37,7 +39,7 @@ export function mirrored(url: string, env: NodeJS.ProcessEnv = process.env): str
 
 /**
  * The path of a hub's file in the cache, downloaded unless it is there. It appears there whole and with the right
- * checksum, or not at all.
+ * checksum, or not at all. Of several processes that want it, one downloads and the others wait.
  *
  * @throws {HubError} if it cannot be had, cannot be kept, or is not what it should be.
  */
@@ -47,10 +49,15 @@ export async function cachedFile(remote: RemoteFile, options: CacheOptions = {})
   try {
     if (await exists(path)) {
       await checkCached(remote, path, note);
-    } else {
-      await makeFolder(folder);
-      await locked(path, () => fetchTo(path, remote, options));
+      return path;
     }
+    await makeFolder(folder);
+    sweep(folder);
+    await locked(path, options, async (signal) => {
+      // Whoever had the lock before has fetched it perhaps.
+      if (await exists(path)) await checkCached(remote, path, note);
+      else await fetchTo(path, remote, { ...options, signal });
+    });
     return path;
   } catch (cause) {
     if (cause instanceof HubError) throw cause;
@@ -83,6 +90,8 @@ async function fetchTo(path: string, remote: RemoteFile, options: CacheOptions):
         'it was damaged on its way, or replaced, and is not kept',
     );
   }
+  // Not where another process has taken over meanwhile.
+  options.signal?.throwIfAborted();
   if (expected === undefined) await trust(path, sha256, remote, options.note);
   await rename(part, path);
   await discard(part);
@@ -113,38 +122,7 @@ async function recorded(path: string): Promise<string | undefined> {
 
 async function trust(path: string, sha256: string, { name }: RemoteFile, note: CacheOptions['note']) {
   note?.(`the right SHA-256 of ${name} is not known; this one is trusted: ${sha256}`);
-  await writeFile(recordPath(path), `${sha256}  ${name}\n`);
-}
-
-/** Runs `work` while no other process does for the same path. */
-async function locked<T>(path: string, work: () => Promise<T>): Promise<T> {
-  const lock = `${path}.lock`;
-  const file = await open(lock, 'wx').catch(async (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EEXIST') throw error;
-    const pid = Number(await readFile(lock, 'utf8').catch(() => ''));
-    if (pid > 0 && isRunning(pid)) {
-      throw new HubError(`process ${pid} is downloading ${path} already; wait for it, or delete ${lock}`);
-    }
-    // Its process was killed.
-    await rm(lock, { force: true });
-    return open(lock, 'wx');
-  });
-  try {
-    await file.writeFile(String(process.pid));
-    return await work();
-  } finally {
-    await file.close();
-    await rm(lock, { force: true });
-  }
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
+  await writeAnew(recordPath(path), `${sha256}  ${name}\n`);
 }
 
 const exists = (path: string): Promise<boolean> =>

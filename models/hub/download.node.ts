@@ -1,8 +1,8 @@
 // Downloads one file into a partial file, hashing as it comes, and goes on where an earlier attempt stopped.
 
 import { createHash, type Hash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { type FileHandle, open, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { constants, type Stats } from 'node:fs';
+import { type FileHandle, lstat, open, readFile, rm, writeFile } from 'node:fs/promises';
 import { HubError } from './remote-file.ts';
 
 export interface DownloadOptions {
@@ -11,11 +11,13 @@ export interface DownloadOptions {
   /** Called as bytes arrive, those of earlier attempts included; `total` where the server says it. */
   readonly progress?: ((received: number, total: number | undefined) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** Milliseconds without a byte after which the server counts as gone. */
+  /** Milliseconds after which a server that sends nothing, or a byte now and then, counts as gone. */
   readonly patience?: number | undefined;
 }
 
-const PATIENCE = 30_000;
+export const PATIENCE = 30_000;
+/** Bytes a second that a server must send: with fewer, the smallest network would take an hour. */
+const LEAST_RATE = 1000;
 const MAX_REDIRECTS = 5;
 
 /** What lies beside a partial file: where it came from, and what tells whether it is still the same there. */
@@ -42,21 +44,27 @@ export async function discard(part: string): Promise<void> {
 export async function download(url: string, part: string, options: DownloadOptions): Promise<string> {
   const { limit, progress, signal, patience = PATIENCE } = options;
   const stop = new AbortController();
-  const silence = () =>
-    stop.abort(new HubError(`${hostOf(url)} sent nothing for ${patience / 1000} s; try again later`));
-  const timer = setTimeout(silence, patience);
+  let [received, before] = [0, 0];
+  const seconds = patience / 1000;
+  const timer = setInterval(() => {
+    const came = received - before;
+    before = received;
+    if (came >= LEAST_RATE * seconds) return;
+    const what = came === 0 ? 'nothing' : `${came} bytes`;
+    stop.abort(new HubError(`${hostOf(url)} sent ${what} for ${seconds} s; try again later`));
+  }, patience);
   const signals = AbortSignal.any([stop.signal, ...(signal ? [signal] : [])]);
   try {
     const response = await request(url, part, signals);
     const { file, hash, total, start } = await continuePart(response, url, part);
-    let received = start;
+    received = before = start;
+    timer.refresh();
     try {
       if ((total ?? 0) > limit) throw tooLarge(url, total!, limit);
       progress?.(received, total);
       const broken = (cause: unknown) =>
         signals.aborted ? unreachable(url, cause, signals) : cutOff(url, received, total, cause);
       for await (const chunk of bodyOf(response, broken)) {
-        timer.refresh();
         received += chunk.length;
         if (received > limit) throw tooLarge(url, received, limit);
         hash.update(chunk);
@@ -73,7 +81,7 @@ export async function download(url: string, part: string, options: DownloadOptio
     if (error instanceof HugeError) await discard(part);
     throw error;
   } finally {
-    clearTimeout(timer);
+    clearInterval(timer);
     stop.abort();
   }
 }
@@ -160,16 +168,20 @@ async function continuePart(
   if (response.status === 206) {
     const total = Number(response.headers.get('content-range')!.split('/')[1]);
     const hash = createHash('sha256');
-    for await (const chunk of createReadStream(part)) hash.update(chunk);
-    const file = await open(part, 'a');
-    const start = (await file.stat()).size;
-    return { file, hash, total: Number.isNaN(total) ? undefined : total, start };
+    const file = await open(part, constants.O_RDWR | constants.O_APPEND | (constants.O_NOFOLLOW ?? 0));
+    const stats = await file.stat();
+    if (!isOwn(stats)) {
+      await file.close();
+      throw new HubError(`${part} was put there by somebody else; delete it`);
+    }
+    for await (const chunk of file.createReadStream({ start: 0, autoClose: false })) hash.update(chunk);
+    return { file, hash, total: Number.isNaN(total) ? undefined : total, start: stats.size };
   }
-  await rm(originPath(part), { force: true });
-  const file = await open(part, 'w');
+  await discard(part);
+  const file = await open(part, 'wx');
   const validator = validatorOf(response);
   if (validator !== undefined) {
-    await writeFile(originPath(part), JSON.stringify({ url, validator } satisfies Origin));
+    await writeAnew(originPath(part), JSON.stringify({ url, validator } satisfies Origin));
   }
   const length = response.headers.get('content-length');
   const encoded = response.headers.has('content-encoding');
@@ -218,8 +230,18 @@ async function readOrigin(part: string): Promise<Origin | undefined> {
   }
 }
 
+/** Whether a file is what this user made: no link, no second name of another file, no pipe. */
+const isOwn = (stats: Stats): boolean =>
+  stats.isFile() && stats.nlink === 1 && (process.getuid === undefined || stats.uid === process.getuid());
+
 const sizeOf = (path: string): Promise<number> =>
-  stat(path).then(
-    ({ size }) => size,
+  lstat(path).then(
+    (stats) => (isOwn(stats) ? stats.size : 0),
     () => 0,
   );
+
+/** Writes a file in place of whatever has its name: a link there is not followed. */
+export async function writeAnew(path: string, text: string): Promise<void> {
+  await rm(path, { force: true });
+  await writeFile(path, text, { flag: 'wx' });
+}

@@ -4,16 +4,18 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
-/** Starts a TypeScript file of this folder in a process. */
+/** Starts a TypeScript file of this folder in a process, of another user if told. */
 export function start(
   file: string,
   args: readonly string[] = [],
   env: NodeJS.ProcessEnv = {},
+  uid?: number,
 ): ChildProcess & { readonly said: Promise<string> } {
   const path = fileURLToPath(new URL(file, import.meta.url));
   const child = spawn(process.execPath, ['--conditions=source', '--import', 'tsx', path, ...args], {
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'inherit'],
+    ...(uid !== undefined && { uid }),
   });
   // The first line that it prints.
   const said = new Promise<string>((resolve, reject) => {

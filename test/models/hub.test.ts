@@ -1,15 +1,7 @@
 // Fetching files from a hub, against a server on this machine that behaves as badly as they come.
 
 import { createHash } from 'node:crypto';
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -416,15 +408,6 @@ withServer('a cancelled download is resumed', holdsFirst(good()), async (t, { ge
   t.deepEqual(files(), ['weights.part', 'weights.part.json']);
   t.ok(content.equals(readFileSync(await get())));
   t.equal(requests[1], 'bytes=25000- if "v1"');
-});
-
-withServer('two downloads of one file do not meet', good(), async (t, { get, folder }) => {
-  const lock = join(folder, 'weights.lock');
-  writeFileSync(lock, String(process.pid));
-  await fails(t, get(), new RegExp(`process ${process.pid} is downloading .*weights already`));
-  writeFileSync(lock, '999999999');
-  t.ok(await get(), 'the lock of a process that is gone does not count');
-  t.notOk(existsSync(lock));
 });
 
 withServer('a cache folder that cannot be written is said to be', good(), async (t, { get, folder }) => {

@@ -1,0 +1,85 @@
+// Files that are of no use once this process has ended. It removes them however it ends, save by SIGKILL; what that
+// leaves behind, a later process removes.
+
+import { randomUUID } from 'node:crypto';
+import { lstatSync, readdirSync, rmSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+
+/** A process, as it signs its files: no two that live at the same time sign alike. */
+const signatureOf = (pid: number): string => `${encodeURIComponent(hostname())}-${pid}`;
+export const signature = signatureOf(process.pid);
+
+/** Whether the process that signs so has ended; false where nobody here can tell. */
+export function hasEnded(signed: string): boolean {
+  const pid = Number(/-(\d+)$/.exec(signed)?.[1]);
+  if (!(pid > 0) || signed !== signatureOf(pid)) return false;
+  try {
+    process.kill(pid, 0);
+    return false;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ESRCH';
+  }
+}
+
+/** A path in `folder` for a file that is renamed once it is whole. */
+export const temporaryIn = (folder: string): string =>
+  join(folder, `.limelight-${signature}-${randomUUID().slice(0, 8)}.part`);
+
+const TEMPORARY = /^\.limelight-(.+-\d+)-[0-9a-f]{8}\.part$/;
+/** After so long a file is stale, whoever signed it: on another machine, or with a number that was given out again. */
+const DAY_MS = 86_400_000;
+const swept = new Set<string>();
+
+/** Removes, once for each folder, what processes that have ended left under such names. Failures do not matter. */
+export function sweep(folder: string): void {
+  if (swept.has(folder)) return;
+  swept.add(folder);
+  try {
+    for (const name of readdirSync(folder)) {
+      const signed = TEMPORARY.exec(name)?.[1];
+      if (signed === undefined) continue;
+      const path = join(folder, name);
+      if (hasEnded(signed) || lstatSync(path).mtimeMs < Date.now() - DAY_MS) rmSync(path, { force: true });
+    }
+  } catch {
+    // Of somebody else, or gone already.
+  }
+}
+
+const held = new Set<string>();
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
+function removeHeld(): void {
+  for (const path of held) rmSync(path, { force: true });
+}
+
+/** Signals take their usual course, after the files; unless the program hears them too, and perhaps goes on. */
+function onSignal(signal: NodeJS.Signals): void {
+  if (process.listenerCount(signal) > 1) return;
+  removeHeld();
+  listen('off');
+  process.kill(process.pid, signal);
+}
+
+function listen(how: 'on' | 'off'): void {
+  process[how]('exit', removeHeld);
+  for (const signal of SIGNALS) process[how](signal, onSignal);
+}
+
+/**
+ * Runs `use`, and removes the file `path` when it ends or the process does, if it `isOurs` still. Nothing listens to signals at other times,
+ * so that a process which computes can be interrupted at once. Make the file synchronously: what is left to another
+ * thread may come after the removal.
+ */
+export async function withTemporary<T>(path: string, use: () => Promise<T>, isOurs = () => true): Promise<T> {
+  if (held.size === 0) listen('on');
+  held.add(path);
+  try {
+    return await use();
+  } finally {
+    if (isOurs()) rmSync(path, { force: true });
+    held.delete(path);
+    if (held.size === 0) listen('off');
+  }
+}
