@@ -234,12 +234,23 @@ export function resizePixels(
   return height === wide.height ? wide : resizeRows(wide, height, filter);
 }
 
+/** The source pixel under each centre, by a sum of steps as in Pillow: where a centre is on an edge, rounding decides. */
+function underCentres(from: number, to: number): number[] {
+  const step = from / to;
+  let at = step * 0.5;
+  return Array.from({ length: to }, () => {
+    const pixel = Math.floor(at);
+    at += step;
+    return pixel;
+  });
+}
+
 function resizeNearest({ width: w, height: h, rgb: from }: Pixels, height: number, width: number): Pixels {
   const rgb = new Uint8Array(3 * width * height);
-  for (let y = 0; y < height; y++) {
-    const row = Math.floor(((y + 0.5) * h) / height);
-    for (let x = 0; x < width; x++) {
-      const at = 3 * (row * w + Math.floor(((x + 0.5) * w) / width));
+  const columns = underCentres(w, width);
+  for (const [y, row] of underCentres(h, height).entries()) {
+    for (const [x, column] of columns.entries()) {
+      const at = 3 * (row * w + column);
       rgb.set(from.subarray(at, at + 3), 3 * (y * width + x));
     }
   }
