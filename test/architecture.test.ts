@@ -94,7 +94,14 @@ const mayUseNode = /\.node\.ts$|^(engine\/platform|app\/cli|bench|test|models\/t
 const mayUseBrowser = /\.browser\.ts$|^(engine\/platform\/browser\.ts|app\/page\/|test\/browser\/)/;
 
 /** Packages that run in both. */
-const portable = ['#platform', 'protobufjs/minimal.js', 'h5wasm', 'jpeg-js'];
+const portable = [
+  '#platform',
+  'protobufjs/minimal.js',
+  'h5wasm',
+  'jpeg-js',
+  '@jsquash/jpeg/codec/dec/mozjpeg_dec.js',
+  '@jsquash/webp/codec/dec/webp_dec.js',
+];
 /** Configuration of a tool rather than code. */
 const configuration = ['app/page/vite.config.ts'];
 

@@ -33,11 +33,12 @@ export async function compareCommand(image: string, asked: CompareArguments): Pr
   if (note) process.stderr.write(`${note}\n`);
   await withNetwork(choice, asked.device, async (network) => {
     process.stderr.write(`${deviceLine(network.device)}\n`);
-    if (choice.guesses) await sayGuesses(network, choice.guesses, image);
+    if (choice.guesses) await sayGuesses(network, choice.guesses, image, asked.background);
     const explained = await explainImage(network, image, {
       ...found,
       methods,
       signed: asked.signed ?? false,
+      background: asked.background,
       ...(asked.target && { target: asked.target }),
     });
     const sheet = await writeSheet(explained, stems([image])[0]!, asked.out);

@@ -48,11 +48,12 @@ export async function explainCommand(images: readonly string[], asked: ExplainAr
     ...found,
     methods,
     signed: asked.signed ?? false,
+    background: asked.background,
     ...(asked.target && { target: asked.target }),
   };
   await withNetwork(choice, asked.device, async (network) => {
     process.stderr.write(`${deviceLine(network.device)}\n`);
-    if (choice.guesses) await sayGuesses(network, choice.guesses, images[0]!);
+    if (choice.guesses) await sayGuesses(network, choice.guesses, images[0]!, asked.background);
     const names = stems(images);
     for (const [i, image] of images.entries()) {
       const explained = await explainImage(network, image, request);

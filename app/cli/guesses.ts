@@ -4,6 +4,7 @@ import { INPUT } from '../../models/graph.ts';
 import type { Network } from '../../models/network.ts';
 import { type Preprocessing, preprocess } from '../../models/preprocess.ts';
 import { run } from '../../models/run.ts';
+import type { Background } from '../image/alpha.ts';
 import { openImage } from './load.ts';
 import { note } from './progress.ts';
 import { score } from './report.ts';
@@ -13,9 +14,10 @@ export async function sayGuesses(
   network: Network,
   guesses: ReadonlyMap<string, Preprocessing>,
   path: string,
+  background: Background = 'white',
 ): Promise<void> {
   const { graph, classes } = network;
-  const pixels = await openImage(path);
+  const pixels = await openImage(path, background);
   const said: string[] = [];
   for (const [preset, preprocessing] of guesses) {
     const input = preprocess({ ...network, preprocessing }, pixels);

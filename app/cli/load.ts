@@ -18,6 +18,7 @@ import { assertFits, loadNetwork, type Network, type NetworkDescription } from '
 import type { Pixels } from '../../models/pixels.ts';
 import { checkPreprocessing, type Preprocessing, presets } from '../../models/preprocess.ts';
 import { fitted, recognise } from '../../models/recognise.ts';
+import type { Background } from '../image/alpha.ts';
 import { decodeImage, formatOf } from '../image/decode.ts';
 import { classNames } from '../labels.ts';
 import { labelsBeside, preprocessingBeside, textOf } from './beside.ts';
@@ -264,9 +265,13 @@ export async function checkImages(paths: readonly string[]): Promise<void> {
   for (const path of paths) formatOf(await bytes(pathToFileURL(path)), path);
 }
 
-/** Reads and decodes a picture. */
-export async function openImage(path: string): Promise<Pixels> {
-  return decodeImage(await bytes(pathToFileURL(path)), path);
+/** Reads and decodes a picture; a note says what was laid behind what is transparent in it. */
+export async function openImage(path: string, background?: Background): Promise<Pixels> {
+  const pixels = await decodeImage(await bytes(pathToFileURL(path)), path, background);
+  if (pixels.transparent && background === undefined) {
+    note(`${path}: what is transparent is taken as white; --background says otherwise`);
+  }
+  return pixels;
 }
 
 /** The five methods, without CAM where the network or the layer rules it out; `note` then says why. */

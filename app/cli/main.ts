@@ -66,7 +66,7 @@ function program(): Command {
     .addHelpText('after', examples);
   out(explaining(root.command('explain')))
     .description('explain pictures, an overlay for each method and class')
-    .argument('<image...>', 'PNG or JPEG files')
+    .argument('<image...>', 'PNG, JPEG or WebP files')
     .option(
       '--method <methods>',
       `${[...methods.keys()].join(', ')}; separated by commas (default: those that apply of ${defaultMethods.join(', ')})`,
@@ -77,7 +77,7 @@ function program(): Command {
     .action(explainCommand);
   out(explaining(root.command('compare')))
     .description('explain one picture by every method, on one sheet')
-    .argument('<image>', 'a PNG or JPEG file')
+    .argument('<image>', 'a PNG, JPEG or WebP file')
     .action(compareCommand);
   modelOptions(root.command('inspect'))
     .description('show the nodes of a model, what they cost, and which methods apply')

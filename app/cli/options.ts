@@ -2,6 +2,7 @@
 
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { type Interpolation, interpolations, presets } from '../../models/preprocess.ts';
+import { type Background, backgroundNames } from '../image/alpha.ts';
 
 /** Options that say which network, and how pictures are prepared for it. */
 export interface ModelArguments {
@@ -13,6 +14,7 @@ export interface ModelArguments {
   readonly crop?: readonly [resize: number, size: number];
   readonly resize?: 'cover' | 'stretch' | 'pad';
   readonly interpolation?: Interpolation;
+  readonly background?: Background;
   readonly mean?: readonly number[];
   readonly std?: readonly number[];
   readonly scale?: number;
@@ -78,6 +80,12 @@ export const modelOptions = (command: Command): Command =>
     .option('--crop <R/S>', 'shorter side scaled to R, the middle S x S cut out, such as 256/224', crop)
     .addOption(
       new Option('--interpolation <name>', "of the scaling, as Pillow's").choices([...interpolations]),
+    )
+    .addOption(
+      new Option(
+        '--background <colour>',
+        'behind what is transparent; ignored: its colours as stored, as by Pillow (default: white)',
+      ).choices([...backgroundNames]),
     )
     .option('--scale <number>', 'inputs are (value / scale - mean) / std', number)
     .option('--mean <numbers>', 'one, or one a channel, separated by commas', numbers)

@@ -24,6 +24,7 @@ import { nodeOf } from '../../models/graph.ts';
 import { classIndex, type Network, type NetworkDescription } from '../../models/network.ts';
 import type { Pixels } from '../../models/pixels.ts';
 import { preprocess, visiblePixels } from '../../models/preprocess.ts';
+import type { Background } from '../image/alpha.ts';
 import type { HeatMap } from '../image/heat.ts';
 import { renderOverlay } from '../image/overlay.ts';
 import { renderSheet } from '../image/sheet.ts';
@@ -42,6 +43,7 @@ export interface Request {
   readonly signed?: boolean;
   /** The logit when left out. */
   readonly target?: TargetName;
+  readonly background?: Background | undefined;
 }
 
 /** What of a class can be explained; the logit is what methods explain when they are given no target. */
@@ -92,7 +94,7 @@ export const deviceLine = ({ kind, name, why }: Device): string => `device: ${ki
 
 /** Explains one picture; how far it is, and what to know of the maps, is said on stderr. */
 export async function explainImage(network: Network, path: string, request: Request): Promise<Explained[]> {
-  const pixels = await openImage(path);
+  const pixels = await openImage(path, request.background);
   if (network.preprocessing.size === undefined) {
     note(`${path}: no size given, taken as it is: ${pixels.width} x ${pixels.height}`);
   }
@@ -103,7 +105,7 @@ export async function explainImage(network: Network, path: string, request: Requ
   const tell = heartbeat();
   shown.start(100, 0, { method: 'forward pass' });
   try {
-    const { target: _, ...asked } = request;
+    const { target: _, background: __, ...asked } = request;
     const explanations = await explain(network, input, {
       ...asked,
       ...(target && { target: (index) => target(index, network) }),

@@ -1,34 +1,29 @@
 // Reads a picture file: recognises the format by its first bytes and hands over to its decoder.
 
-import type { Pixels } from '../../models/pixels.ts';
+import type { Background, Opaque } from './alpha.ts';
 import { ImageError } from './errors.ts';
 import { decodeJpeg } from './jpeg.ts';
 import { decodePng } from './png.node.ts';
+import { signatureOf } from './signature.ts';
+import { decodeWebp } from './webp.ts';
 
 export { ImageError } from './errors.ts';
-export { encodePng } from './png.node.ts';
+export { decodePng, encodePng } from './png.node.ts';
 
-const decoders = { PNG: decodePng, JPEG: decodeJpeg };
+type Decoder = (bytes: Uint8Array, background: Background) => Promise<Opaque>;
+
+const decoders = {
+  PNG: async (bytes, background) => decodePng(bytes, background),
+  JPEG: async (bytes) => ({ ...(await decodeJpeg(bytes)), transparent: false }),
+  WebP: decodeWebp,
+} as const satisfies Readonly<Record<string, Decoder>>;
 
 type Format = keyof typeof decoders;
 
-/** What the first bytes of a file, read as Latin-1, say about it; the first match wins. */
-const signatures: [RegExp, string][] = [
-  [/^\x89PNG/, 'PNG'],
-  [/^\xff\xd8\xff/, 'JPEG'],
-  [/^GIF8/, 'GIF'],
-  [/^RIFF....WEBP/s, 'WebP'],
-  [/^BM/, 'BMP'],
-  [/^(II\*\0|MM\0\*)/, 'TIFF'],
-  [/^....ftyp(avif|avis)/s, 'AVIF'],
-  [/^....ftyp(hei|hev|mif1|msf1)/s, 'HEIC'],
-  [/^(\xff\n|....JXL )/s, 'JPEG XL'],
-  [/^(....jP {2}|\xffO\xffQ)/s, 'JPEG 2000'],
-  [/^8BPS/, 'Photoshop'],
-  [/^%PDF/, 'PDF'],
-  [/^\s*(<!doctype html|<html)/i, 'HTML'],
-  [/^\s*(<svg|<\?xml)/i, 'SVG or XML'],
-];
+const isDecoded = (format: string | undefined): format is Format => Object.hasOwn(decoders, format ?? '');
+
+/** The formats that are read, for messages and help. */
+const FORMATS = 'PNG, JPEG and WebP';
 
 /**
  * The format of a picture file, by its first bytes.
@@ -36,25 +31,28 @@ const signatures: [RegExp, string][] = [
  * @throws ImageError where the file is empty or of a format that is not decoded.
  */
 export function formatOf(bytes: Uint8Array, name: string): Format {
-  if (bytes.length === 0) throw new ImageError(`${name}: the file is empty; expected a PNG or JPEG picture`);
-  const start = String.fromCharCode(...bytes.subarray(0, 64));
-  const format = signatures.find(([pattern]) => pattern.test(start))?.[1];
-  if (format === 'PNG' || format === 'JPEG') return format;
+  if (bytes.length === 0) throw new ImageError(`${name}: the file is empty; expected a picture`);
+  const format = signatureOf(bytes);
+  if (isDecoded(format)) return format;
   const found = format ? `this looks like a ${format} file` : 'the format of this file is not known';
-  throw new ImageError(`${name}: ${found}; PNG and JPEG are supported, convert it to one of them`);
+  throw new ImageError(`${name}: ${found}; ${FORMATS} are read, convert it to one of them`);
 }
 
 /**
- * Decodes a PNG or JPEG file of at most 64 megapixels to RGB. Transparent pixels are laid over white,
+ * Decodes a PNG, JPEG or WebP file of at most 64 megapixels to RGB. Transparent pixels are laid over `background`,
  * 16-bit samples are reduced to 8 bits, and the EXIF orientation of a JPEG is applied. The bytes decide the
  * format, never the extension of `name`, which serves the error messages.
  *
  * @throws ImageError where the file is empty, of another format, damaged, cut off or too large.
  */
-export function decodeImage(bytes: Uint8Array, name: string): Pixels {
+export async function decodeImage(
+  bytes: Uint8Array,
+  name: string,
+  background: Background = 'white',
+): Promise<Opaque> {
   const format = formatOf(bytes, name);
   try {
-    return decoders[format](bytes);
+    return await decoders[format](bytes, background);
   } catch (cause) {
     const what = cause instanceof ImageError ? cause.message : damaged(format);
     throw new ImageError(`${name}: ${what}`, { cause });

@@ -1,13 +1,15 @@
-// JPEG in, by jpeg-js. The header is read here first, for what jpeg-js leaves open: the size limit before
-// any allocation, the EXIF orientation, RGB files, and files whose decoding would take minutes.
+// JPEG in, by libjpeg-turbo, which refuses the four colours of print: those by jpeg-js. The header is read here first, for
+// what both leave open: the size limit before any allocation, the EXIF orientation, and files whose decoding would take
+// minutes.
 
 import { decode } from 'jpeg-js';
 import { MAX_PIXELS, type Pixels } from '../../models/pixels.ts';
+import { decodeBy } from './codec.ts';
 import { ImageError } from './errors.ts';
 import { checkSize } from './limits.ts';
 
-/** Enough for 64 megapixels with halved chroma, or 51 without; the process peaks at about twice this. */
-const MAX_DECODER_MB = 1024;
+/** What jpeg-js may take; enough for 40 megapixels. The process peaks at about twice this. */
+const MAX_PRINT_MB = 1024;
 /** A photo has about ten progressive scans; thousands of them over a large picture only burn time. */
 const MAX_SCANNED_PIXELS = 16 * MAX_PIXELS;
 /** The largest unit of compressed data covers 32 x 32 pixels and takes at least one bit. */
@@ -53,30 +55,39 @@ interface Header {
   readonly adobe: number | undefined;
 }
 
-/** Decodes a baseline or progressive JPEG, upright. Throws ImageError, or whatever jpeg-js throws. */
-export function decodeJpeg(bytes: Uint8Array): Pixels {
-  const header = readHeader(bytes);
-  const { components, adobe } = header;
-  if (components.length === 4 && adobe === undefined) {
-    throw new ImageError('this JPEG has four colours but does not say which; save it again as RGB');
-  }
-  const pixels = header.width * header.height;
+/** Decodes a baseline or progressive JPEG, upright. Throws ImageError, or whatever the decoders throw. */
+export async function decodeJpeg(bytes: Uint8Array): Promise<Pixels> {
+  const { width, height, components, adobe, orientation } = readHeader(bytes);
+  const pixels = width * height;
   if (pixels > bytes.length * MAX_PIXELS_PER_BYTE) throw cutOff();
   if (pixels * countScans(bytes) > MAX_SCANNED_PIXELS) {
     throw new ImageError(
       'this JPEG has too many scans to decode in reasonable time; save it as baseline JPEG',
     );
   }
-  const isRgb = components.length === 3 && (adobe === 0 || String.fromCharCode(...components) === 'RGB');
+  if (components.length === 4) return upright(decodePrint(bytes, adobe), orientation);
+  const decoded = await decodeBy('jpeg', bytes, 'ignored');
+  const [damage] = decoded.complaints.filter((line) => !HARMLESS.test(line));
+  if (damage !== undefined) throw /premature end/i.test(damage) ? cutOff() : new Error(damage);
+  return upright(decoded.pixels, orientation);
+}
+
+/** Complaints about files of which every pixel is known all the same. */
+const HARMLESS =
+  /extraneous bytes before marker|Invalid SOS parameters|Inconsistent progression|Unknown Adobe/i;
+
+/** Decodes CMYK and YCCK, inks stored inverted as Adobe does. */
+function decodePrint(bytes: Uint8Array, adobe: number | undefined): Pixels {
+  if (adobe === undefined) {
+    throw new ImageError('this JPEG has four colours but does not say which; save it again as RGB');
+  }
   const { width, height, data } = decode(bytes, {
     useTArray: true,
     formatAsRGBA: false,
     maxResolutionInMP: MAX_PIXELS / 1e6,
-    maxMemoryUsageInMB: MAX_DECODER_MB,
-    // Left out, jpeg-js decides by the number of components and the Adobe marker.
-    ...(isRgb && { colorTransform: false }),
+    maxMemoryUsageInMB: MAX_PRINT_MB,
   });
-  return upright({ width, height, rgb: data }, header.orientation);
+  return { width, height, rgb: data };
 }
 
 /** Reads the segments up to the first scan. */
@@ -117,15 +128,11 @@ function readFrame(marker: number, segment: Uint8Array): Pick<Header, 'width' | 
   checkSize(width, height);
 
   const components = Array.from({ length: count }, (_, i) => view.getUint8(6 + 3 * i));
-  const sampling = components
-    .map((_, i) => view.getUint8(7 + 3 * i))
-    .map((hv) => [hv >> 4, hv & 15] as const);
-  const unit = Math.max(...sampling.map(([h]) => h)) * Math.max(...sampling.map(([, v]) => v));
-  const samples = sampling.reduce((sum, [h, v]) => sum + (h * v) / unit, 0);
   // jpeg-js keeps coefficients of 4 bytes and samples of 1, then all components at full size, then RGB.
-  if (width * height * (5 * samples + count + 3) > MAX_DECODER_MB * 2 ** 20) {
+  if (count === 4 && width * height * (5 * count + count + 3) > MAX_PRINT_MB * 2 ** 20) {
     throw new ImageError(
-      `this JPEG is ${width} x ${height} and takes more than ${MAX_DECODER_MB} MB to decode; make it smaller`,
+      `this JPEG of four colours is ${width} x ${height} and takes more than ${MAX_PRINT_MB} MB to decode; ` +
+        'make it smaller, or save it as RGB',
     );
   }
   return { width, height, components };

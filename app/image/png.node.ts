@@ -5,6 +5,7 @@
 import { inflateSync } from 'node:zlib';
 import { PNG } from 'pngjs';
 import type { Pixels } from '../../models/pixels.ts';
+import { type Background, type Opaque, opaque } from './alpha.ts';
 import { ImageError } from './errors.ts';
 import { checkSize } from './limits.ts';
 
@@ -28,21 +29,15 @@ const interlaced = [
 ];
 const progressive = [[0, 0, 1, 1]];
 
-/** Decodes a PNG of any kind over white. Throws ImageError, or whatever pngjs throws on a damaged file. */
-export function decodePng(bytes: Uint8Array): Pixels {
+/** Decodes a PNG of any kind. Throws ImageError, or whatever pngjs throws on a damaged file. */
+export function decodePng(bytes: Uint8Array, background: Background = 'white'): Opaque {
   const { end, header, compressed } = readChunks(bytes);
   const size = scanlineBytes(header);
   const scanlines = inflateSync(compressed, { maxOutputLength: size });
   if (scanlines.length !== size) throw cutOff();
 
   const { width, height, data } = PNG.sync.read(Buffer.from(bytes.buffer, bytes.byteOffset, end));
-  const rgb = new Uint8Array(width * height * 3);
-  for (let from = 0, to = 0; from < data.length; from += 4) {
-    const alpha = data[from + 3]!;
-    const white = 255 * (255 - alpha);
-    for (let c = 0; c < 3; c++) rgb[to++] = Math.round((data[from + c]! * alpha + white) / 255);
-  }
-  return { width, height, rgb };
+  return opaque(width, height, data, background);
 }
 
 /** Encodes a picture as an 8-bit RGB PNG. */

@@ -2,30 +2,50 @@
 
 import { LimelightError } from '../../engine/errors.ts';
 import type { Pixels } from '../../models/pixels.ts';
+import { ImageError } from '../image/errors.ts';
+import { decodeJpeg } from '../image/jpeg.ts';
+import { checkSize } from '../image/limits.ts';
+import { signatureOf } from '../image/signature.ts';
+import { decodeWebp } from '../image/webp.ts';
 
 /** A file is not a picture that this browser can read. */
 export class PictureError extends LimelightError {}
 
-/** Larger pictures are scaled to this many pixels on their long side, since some networks take any size. */
-const LONGEST = 256;
+/** Decoded as the command line does it, where browsers may differ. */
+const decoders: Readonly<Record<string, (bytes: Uint8Array) => Promise<Pixels>>> = {
+  JPEG: decodeJpeg,
+  WebP: decodeWebp,
+};
 
-/** Decodes a picture; what is transparent in it is laid over white. Throws PictureError, which names it. */
+/**
+ * Decodes a picture of any format that this browser reads, in its size, to the numbers that the command line has; what is
+ * transparent in it is laid over white. Throws PictureError, which names it.
+ */
 export async function decodePicture(file: Blob, name: string): Promise<Pixels> {
-  const bitmap = await createImageBitmap(file).catch((cause: unknown) => {
+  const bytes = new Uint8Array(await file.arrayBuffer());
+  const decode = decoders[signatureOf(bytes) ?? ''];
+  try {
+    return await (decode ? decode(bytes) : decodeByBrowser(file));
+  } catch (cause) {
+    if (cause instanceof ImageError) throw new PictureError(`${name}: ${cause.message}`, { cause });
     throw new PictureError(`${name}: this browser cannot read it as a picture; choose a PNG or JPEG file`, {
       cause,
     });
-  });
-  const scale = Math.min(1, LONGEST / Math.max(bitmap.width, bitmap.height));
-  const [width, height] = [bitmap.width, bitmap.height].map((side) => Math.max(1, Math.round(scale * side)));
-  const context = new OffscreenCanvas(width!, height!).getContext('2d')!;
+  }
+}
+
+async function decodeByBrowser(file: Blob): Promise<Pixels> {
+  // Numbers as the file has them: colour profiles are for eyes.
+  const bitmap = await createImageBitmap(file, { colorSpaceConversion: 'none', premultiplyAlpha: 'none' });
+  const { width, height } = bitmap;
+  checkSize(width, height);
+  const context = new OffscreenCanvas(width, height).getContext('2d')!;
   context.fillStyle = '#ffffff';
-  context.fillRect(0, 0, width!, height!);
-  context.imageSmoothingQuality = 'high';
-  context.drawImage(bitmap, 0, 0, width!, height!);
+  context.fillRect(0, 0, width, height);
+  context.drawImage(bitmap, 0, 0);
   bitmap.close();
-  const rgba = context.getImageData(0, 0, width!, height!).data;
-  return { width: width!, height: height!, rgb: Uint8Array.from(rgba.filter((_, i) => i % 4 < 3)) };
+  const rgba = context.getImageData(0, 0, width, height).data;
+  return { width, height, rgb: Uint8Array.from(rgba.filter((_, i) => i % 4 < 3)) };
 }
 
 /** Puts pixels on a canvas, which takes their size. */

@@ -6,5 +6,7 @@ export default defineConfig({
   // Works in any folder of a web server.
   base: './',
   resolve: { conditions: ['source', ...defaultClientConditions] },
+  // Served as they are, so that they find their .wasm files beside them.
+  optimizeDeps: { exclude: ['@jsquash/jpeg', '@jsquash/webp'] },
   server: { fs: { allow: ['../..'] } },
 });

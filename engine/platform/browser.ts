@@ -31,6 +31,8 @@ export const text: Platform['text'] = (url) => read(url, (response) => response.
 export const bytes: Platform['bytes'] = (url) =>
   read(url, async (response) => new Uint8Array(await response.arrayBuffer()));
 
+export const packageBytes: Platform['packageBytes'] = async () => undefined;
+
 const browser: Candidate = {
   kind: 'browser',
   absent: 'no WebGPU in this browser',

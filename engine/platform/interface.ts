@@ -31,6 +31,11 @@ export interface Platform {
   /** A file's bytes. Throws `FileError`, which names the file. */
   bytes(url: URL): Promise<Uint8Array>;
   /**
+   * The bytes of a file in an npm package, such as "h5wasm/dist/file.wasm"; undefined in a browser, where a bundler puts
+   * such files where the package itself finds them.
+   */
+  packageBytes(specifier: string): Promise<Uint8Array | undefined>;
+  /**
    * Opens the best adapter there is, or exactly the one that `choice` names.
    * Throws `UnknownAdapterError` for a name that does not exist, `NoDeviceError` when nothing could be opened.
    */

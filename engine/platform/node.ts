@@ -28,6 +28,9 @@ export const bytes: Platform['bytes'] = async (url) => {
   }
 };
 
+export const packageBytes: Platform['packageBytes'] = (specifier) =>
+  bytes(new URL(import.meta.resolve(specifier)));
+
 export const text: Platform['text'] = async (url) => new TextDecoder().decode(await bytes(url));
 
 let turn: Promise<unknown> = Promise.resolve();

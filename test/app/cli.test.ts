@@ -5,7 +5,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'tape';
-import { decodeImage } from '../../app/image/decode.ts';
+import { decodePng } from '../../app/image/decode.ts';
 import { methods } from '../../cam/index.ts';
 import { readNpy } from '../../models/formats/npy.ts';
 import { flags, hasStack, limelight, scene } from './limelight.ts';
@@ -96,7 +96,7 @@ test('explain writes a picture and arrays, and says so in JSON', (t) => {
     t.equal(Math.min(...map.data), said.map.min);
     t.ok(said.map.peak.every((at: number) => Number.isInteger(at) && at >= 0 && at < 28));
     t.deepEqual(readNpy(readFileSync(said.files.weights), 'weights').shape, said.weights.shape);
-    t.ok(decodeImage(readFileSync(said.files.overlay), 'overlay').width >= 320);
+    t.ok(decodePng(readFileSync(said.files.overlay)).width >= 320);
   }
   rmSync(out, { recursive: true });
   t.end();

@@ -2,7 +2,7 @@
 
 import test from 'tape';
 import { colour, divergingColour } from '../../app/image/colour.ts';
-import { decodeImage } from '../../app/image/decode.ts';
+import { decodePng } from '../../app/image/decode.ts';
 import { formatValue } from '../../app/image/heat.ts';
 import { type OverlayOptions, renderOverlay } from '../../app/image/overlay.ts';
 import { renderSheet } from '../../app/image/sheet.ts';
@@ -33,7 +33,7 @@ function overlay(options: Partial<OverlayOptions>): Pixels {
     title: 'CAM',
     lines: ['a', 'b'],
   };
-  return decodeImage(renderOverlay({ ...defaults, ...options }), 'overlay');
+  return decodePng(renderOverlay({ ...defaults, ...options }));
 }
 
 function at({ width, rgb }: Pixels, x: number, y: number): number[] {
@@ -193,7 +193,7 @@ test('a sheet has a panel per cell, on a grid', (t) => {
     label: 'cat.png: tabby',
     cells: [cell, { ...cell, map: constant(1) }, { ...cell, map: constant(-1), signed: true }],
   };
-  const sheet = decodeImage(renderSheet({ title: 'Limelight', lines: ['model'], rows: [row, row] }), 'sheet');
+  const sheet = decodePng(renderSheet({ title: 'Limelight', lines: ['model'], rows: [row, row] }));
   t.equal(sheet.width, 3 * 224 + 2 * 16 + 2 * 32, 'width');
   const expected = [[GREY, GREY, GREY], hidden(colour(1)), hidden(divergingColour(-1))];
   const rowStep = 28 + 28 + 224 + 40;
@@ -209,7 +209,7 @@ test('a sheet has a panel per cell, on a grid', (t) => {
 
 test('sheets of awkward shape', (t) => {
   const sheet = (rows: Parameters<typeof renderSheet>[0]['rows']) =>
-    decodeImage(renderSheet({ title: 'Limelight', lines: [], rows }), 'sheet');
+    decodePng(renderSheet({ title: 'Limelight', lines: [], rows }));
   t.ok(sheet([]).width > 0, 'no rows');
   t.ok(sheet([{ label: 'x', cells: [] }]).width > 0, 'no cells');
   const mixed = sheet([

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import test from 'tape';
 import { explainImage, stems, type TargetName } from '../../app/cli/pipeline.ts';
 import { heartbeat } from '../../app/cli/progress.ts';
-import { decodeImage } from '../../app/image/decode.ts';
+import { decodePng } from '../../app/image/decode.ts';
 import { disposeExplanation, explain } from '../../cam/index.ts';
 import { closeDevice, openDevice } from '../../engine/index.ts';
 import { catalogEntry } from '../../models/catalog.ts';
@@ -47,7 +47,7 @@ test('the command line asks no more of the device than the library, for whose de
   const request = { methods: ['ablation-cam'], classes: [3] };
   const byLibrary = () =>
     workgroups(on.commands!.gpu, async () => {
-      const input = preprocess(network, decodeImage(readFileSync(scene), scene));
+      const input = preprocess(network, decodePng(readFileSync(scene)));
       for (const one of await explain(network, input, request)) disposeExplanation(one);
       input.dispose();
     });

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Browser, ElementHandle, Page } from 'puppeteer-core';
 import test, { type Test } from 'tape';
-import { decodeImage, encodePng } from '../../app/image/decode.ts';
+import { decodeImage, decodePng, encodePng } from '../../app/image/decode.ts';
 import { heatPicture } from '../../app/image/heat.ts';
 import * as limelight from '../../index.ts';
 import { device } from '../device.ts';
@@ -97,7 +97,7 @@ async function packageExplains(t: Test, browser: Browser, folder: string): Promi
   checkBundle(t, built);
   const picture = here('../../models/images/scene-2.png');
   cpSync(picture, join(built.folder, 'scene-2.png'));
-  const pixels = decodeImage(readFileSync(picture), 'scene-2.png');
+  const pixels = decodePng(readFileSync(picture));
 
   const cases = [
     ['digit-scenes', limelight.defaultMethods],
@@ -167,13 +167,23 @@ async function said(page: Page, expected: RegExp): Promise<string> {
 /** What a canvas shows. */
 async function shown(page: Page, selector: string): Promise<limelight.Pixels> {
   const url = await page.$eval(selector, (element) => (element as HTMLCanvasElement).toDataURL());
-  return decodeImage(Buffer.from(url.slice(url.indexOf(',') + 1), 'base64'), selector);
+  return decodePng(Buffer.from(url.slice(url.indexOf(',') + 1), 'base64'));
 }
+
+/** A JPEG with halved chroma, which decoders upsample in more than one way. */
+const jpegFile = Buffer.from(
+  (
+    JSON.parse(readFileSync(here('../app/references/pictures.json'), 'utf8')) as {
+      cases: readonly { title: string; file: string }[];
+    }
+  ).cases.find(({ title }) => title === 'JPEG 4:2:0')!.file,
+  'base64',
+);
 
 async function pageExplains(t: Test, browser: Browser, folder: string): Promise<void> {
   await bundlePage(t, folder);
   const file = readFileSync(here('../../models/images/scene-2.png'));
-  const pixels = decodeImage(file, 'scene-2.png');
+  const pixels = decodePng(file);
   const weights = readFileSync(limelight.catalogEntry('digit-scenes').weights!);
   const methods = ['grad-cam', 'grad-cam++'];
   const { explanations } = await explainAll(
@@ -255,6 +265,20 @@ async function pageExplains(t: Test, browser: Browser, folder: string): Promise<
     const input = (await page.$('#file')) as ElementHandle<HTMLInputElement>;
     await input.uploadFile(fileURLToPath(here('../../models/images/scene-1.png')));
     await said(page, /^digit-scenes, class [25]: .*Grad-CAM took/);
+    const photo = join(folder, 'photo.jpg');
+    writeFileSync(photo, jpegFile);
+    await input.uploadFile(photo);
+    await page.waitForFunction(() =>
+      /37 × 29/.test(document.getElementById('picture-caption')!.textContent!),
+    );
+    const decoded = await decodeImage(jpegFile, 'photo.jpg');
+    const picture = await shown(page, '#picture');
+    const zoom = picture.width / decoded.width;
+    const unlike = decoded.rgb.findIndex((value, i) => {
+      const [x, y] = [Math.floor(i / 3) % decoded.width, Math.floor(i / 3 / decoded.width)];
+      return value !== picture.rgb[3 * (y * zoom * picture.width + x * zoom) + (i % 3)];
+    });
+    t.equal(unlike, -1, 'the page decodes a JPEG as the command line does');
     const tiny = join(folder, 'tiny.png');
     writeFileSync(tiny, encodePng({ width: 2, height: 1, rgb: new Uint8Array(6) }));
     await input.uploadFile(tiny);

@@ -1,7 +1,7 @@
 // Real networks against the reference answers.
 
 import test from 'tape';
-import { decodeImage } from '../../app/image/decode.ts';
+import { decodePng } from '../../app/image/decode.ts';
 import {
   closedFormAlpha,
   disposeExplanation,
@@ -49,7 +49,7 @@ interface Expected {
 }
 
 const photo = (network: Network, name: string) =>
-  preprocess(network, decodeImage(assetBytes(`images/${name}.png`), `${name}.png`));
+  preprocess(network, decodePng(assetBytes(`images/${name}.png`)));
 
 const logitsOf = (network: Network, x: Parameters<typeof observe>[1]) =>
   scope(

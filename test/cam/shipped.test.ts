@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import test from 'tape';
-import { decodeImage } from '../../app/image/decode.ts';
+import { decodePng } from '../../app/image/decode.ts';
 import { disposeExplanation, explain } from '../../cam/index.ts';
 import {
   catalogEntry,
@@ -38,7 +38,7 @@ for (const [name, list, methods] of [
     const weights = readSafetensors(readFileSync(entry.weights!), name).tensors;
     const network = loadNetwork(await device(), entry, weights);
     for (const { file, digits, tiles } of listed(list)) {
-      const input = preprocess(network, decodeImage(readFileSync(new URL(file, images)), file));
+      const input = preprocess(network, decodePng(readFileSync(new URL(file, images))));
       const items = digits ?? tiles!;
       for (const wanted of new Set(items.map((item) => item.class))) {
         const boxes = items.filter((item) => item.class === wanted).map(({ box }) => box);
@@ -64,7 +64,7 @@ test('digit-vit: Grad-CAM on tokens favours the digits', async (t) => {
   const network = loadNetwork(await device(), entry, weights);
   let [inside, area, seen] = [0, 0, 0];
   for (const { file, digits } of listed('scenes.json')) {
-    const input = preprocess(network, decodeImage(readFileSync(new URL(file, images)), file));
+    const input = preprocess(network, decodePng(readFileSync(new URL(file, images))));
     for (const { class: wanted, box } of digits!) {
       const [e] = await explain(network, input, { methods: ['grad-cam'], classes: [wanted] });
       t.deepEqual(e!.map.shape, [8, 8], 'the grid of patches');

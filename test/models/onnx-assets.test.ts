@@ -2,7 +2,7 @@
 // hold between the methods.
 
 import test from 'tape';
-import { decodeImage } from '../../app/image/decode.ts';
+import { decodePng } from '../../app/image/decode.ts';
 import { disposeExplanation, explain, observe } from '../../cam/index.ts';
 import { concat, mean, reshape, scope, softmax, type Tensor, tensor } from '../../engine/index.ts';
 import { resnetCifar } from '../../models/architectures/resnet-cifar.ts';
@@ -50,7 +50,7 @@ async function load(
 }
 
 const photo = (network: Network, name: string) =>
-  preprocess(network, decodeImage(assetBytes(`images/${name}.png`), `${name}.png`));
+  preprocess(network, decodePng(assetBytes(`images/${name}.png`)));
 
 const logitsOf = ({ graph, parameters }: Network, x: Tensor) =>
   scope(() => evaluate(graph, parameters, new Map([[INPUT, x]]), [graph.output]).get(graph.output)!);
