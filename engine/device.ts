@@ -32,6 +32,8 @@ interface Pipeline {
   readonly pipeline: GPUComputePipeline;
   readonly layout: GPUBindGroupLayout;
   readonly fields: readonly Field[];
+  /** Of the uniform. */
+  readonly words: number;
   /** Bind groups by their buffers. The pool gives a repeated computation the same buffers again. */
   readonly groups: Map<string, GPUBindGroup>;
 }
@@ -198,9 +200,9 @@ export function run(device: Device, launch: Launch, inputs: readonly Storage[], 
   const { gpu } = commands;
   const { kernel, params, threads, tiled } = launch;
   const size = tiled ? figuresOf(device.profile).tileWorkgroup : WORKGROUP;
-  const pipeline = pipelineOf(commands, kernel, { ...launch.constants, WORKGROUP: size });
+  const pipeline = pipelineOf(commands, kernel, launch.constants, size);
   const alignment = gpu.limits.minUniformBufferOffsetAlignment;
-  const bytes = Math.ceil((wordsOf(pipeline.fields) * 4) / alignment) * alignment;
+  const bytes = Math.ceil((pipeline.words * 4) / alignment) * alignment;
   if (commands.used + bytes > UNIFORM_BYTES || commands.dispatches >= DISPATCHES_PER_SUBMIT) submit(commands);
   fill(commands.staging, commands.used / 4, pipeline.fields, params, kernel);
   commands.encoder ??= gpu.createCommandEncoder({ label: 'limelight' });
@@ -243,15 +245,15 @@ function forgetGroups(commands: Commands): void {
   commands.groups = 0;
 }
 
-function pipelineOf(commands: Commands, kernel: string, constants: Constants): Pipeline {
+function pipelineOf(commands: Commands, kernel: string, constants: Constants, workgroup: number): Pipeline {
   const { gpu, wgsl: sourceTexts, pipelines } = commands;
-  let key = kernel;
+  let key = `${kernel} ${workgroup}`;
   for (const name in constants) key += ` ${name},${constants[name]}`;
   const known = pipelines.get(key);
   if (known) return known;
   const wgsl = sourceTexts.get(kernel);
   if (wgsl === undefined) throw new KernelError(`no kernel is named ${kernel}`);
-  const code = specialise(wgsl, constants);
+  const code = specialise(wgsl, { ...constants, WORKGROUP: workgroup });
   const layout = gpu.createBindGroupLayout({
     label: key,
     entries: [
@@ -269,7 +271,8 @@ function pipelineOf(commands: Commands, kernel: string, constants: Constants): P
     layout: gpu.createPipelineLayout({ bindGroupLayouts: [layout] }),
     compute: { module, entryPoint: 'main' },
   });
-  const made = { pipeline, layout, fields: fieldsOf(wgsl), groups: new Map() };
+  const fields = fieldsOf(wgsl);
+  const made = { pipeline, layout, fields, words: wordsOf(fields), groups: new Map() };
   pipelines.set(key, made);
   return made;
 }

@@ -110,8 +110,16 @@ export function conv2dDirect(c: Convolution, epilogue: Epilogue): { w: SizedLaun
   const rows = g.output[0] > 4 ? 8 : 4; // of a tile: eight share the weights that are read, four are all of a small map
   const [tilesY, tilesX] = [Math.ceil(g.output[0] / rows), ceil4(g.output[1])];
   const tiles = g.batch * tilesY * tilesX;
-  const sizes = { ...inSize(g), ...corner(g), ...outSize(g) };
-  const params = { tilesX, tilesY, tiles, ...packed, ...sizes, ...epilogueParams(epilogue) };
+  const params = {
+    tilesX,
+    tilesY,
+    tiles,
+    ...packed,
+    ...inSize(g),
+    ...corner(g),
+    ...outSize(g),
+    ...epilogueParams(epilogue),
+  };
   const isAligned = g.input[1] % 4 === 0 && g.padding[1] >= 0;
   const constants = {
     ...directConstants(g, rows, isAligned ? g.padding[1] : undefined),

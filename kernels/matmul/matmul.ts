@@ -36,9 +36,16 @@ export function matmulNaive(g: MatmulGeometry, epilogue: Epilogue): Launch {
   const count = g.batch * g.m * g.n;
   const { m, n, k, a, b } = g;
   const params = {
-    ...{ count, m, n, k },
-    ...{ aBatch: a.batch, aRow: a.row, aColumn: a.column },
-    ...{ bBatch: b.batch, bRow: b.row, bColumn: b.column },
+    count,
+    m,
+    n,
+    k,
+    aBatch: a.batch,
+    aRow: a.row,
+    aColumn: a.column,
+    bBatch: b.batch,
+    bRow: b.row,
+    bColumn: b.column,
     ...epilogueParams(epilogue),
   };
   return launch('matmulNaive', count, params, epilogueConstants(epilogue));
@@ -115,7 +122,16 @@ export function matmulTiled(
   const [aVectors, bVectors] = [packedRows(g) / 4, packed.bRow / 4];
   const [aBatch, bBatch] = [packed.aBatch / 4, packed.bBatch / 4];
   const params = {
-    ...{ count, m, n, k, aVectors, bVectors, aBatch, bBatch, tilesM, tilesN },
+    count,
+    m,
+    n,
+    k,
+    aVectors,
+    bVectors,
+    aBatch,
+    bBatch,
+    tilesM,
+    tilesN,
     ...epilogueParams(epilogue),
   };
   const constants = {
@@ -173,9 +189,22 @@ export function matmulRows(g: RowsGeometry, epilogue: Epilogue, profile: Profile
   const count = g.batch * tilesM * tilesN;
   const { m, n, k, parts, a, b, scale } = g;
   const params = {
-    ...{ count, m, n, k: k / 4, tilesM, tilesN, parts, scale },
-    ...{ aFirst: a.first / 4, aWhole: a.whole / 4, aPart: a.part / 4, aRow: a.row / 4 },
-    ...{ bFirst: b.first / 4, bWhole: b.whole / 4, bPart: b.part / 4, bRow: b.row / 4 },
+    count,
+    m,
+    n,
+    k: k / 4,
+    tilesM,
+    tilesN,
+    parts,
+    scale,
+    aFirst: a.first / 4,
+    aWhole: a.whole / 4,
+    aPart: a.part / 4,
+    aRow: a.row / 4,
+    bFirst: b.first / 4,
+    bWhole: b.whole / 4,
+    bPart: b.part / 4,
+    bRow: b.row / 4,
     ...epilogueParams(epilogue),
   };
   const constants = { ...rowConstants(tile), ...epilogueConstants(epilogue) };
