@@ -1,8 +1,11 @@
 // What the TypeScript side of a kernel hands to the engine: which WGSL file, in which variant, with which uniform and how
 // many threads. Data only; the engine does the rest.
 
-/** Values for a WGSL file's `const NAME = …u;` lines; together with the file they name a variant. */
-export type Constants = Readonly<Record<string, number>>;
+/**
+ * Numbers for a WGSL file's `const NAME = …u;` lines, expressions for its `fn NAME(…) -> … { return …; }` lines; together
+ * with the file they name a variant.
+ */
+export type Constants = Readonly<Record<string, number | string>>;
 
 /** Values for the fields of a kernel's uniform struct, by name; a list for an array of vectors, one after the other. */
 export type Params = Readonly<Record<string, number | readonly number[]>>;

@@ -1,25 +1,32 @@
-// From a WGSL file to the WGSL of one variant. The files are valid WGSL as they stand; two conventions let one
-// file serve many shapes and keep its loops readable:
+// From a WGSL file to the WGSL of one variant. The files are valid WGSL as they stand; three conventions let one
+// file serve many shapes and functions, and keep its loops readable:
 //   const TILE = 4u;                                   a variant may give another value
+//   fn f(v: vec4f) -> vec4f { return v; }              a variant may give another expression
 //   for (var i = 0u; i < TILE; i++) { // unroll        written out, so that arrays indexed by i stay in registers
 // Drivers do not unroll such loops themselves: Mesa's llvmpipe runs the convolution 15 times slower without this.
 
 import type { Constants } from './kernel.ts';
 
 const CONSTANT = /^const (\w+) = (\d+)u;/gm;
+const EXPRESSION = /^(fn (\w+)\(.*\) -> .* \{ return )(.*)(; \})$/gm;
 const UNROLL = /for \(var (\w+) = 0u; \1 < (\w+); \1\+\+\) \{ \/\/ unroll\n/;
 
-/** The WGSL of a variant: constants replaced, then marked loops written out. */
+/** The WGSL of a variant: constants and expressions replaced, then marked loops written out. */
 export function specialise(wgsl: string, constants: Constants): string {
   const unknown = new Set(Object.keys(constants));
   const values = new Map<string, number>();
   const replaced = wgsl.replace(CONSTANT, (_line, name: string, value: string) => {
     unknown.delete(name);
-    values.set(name, constants[name] ?? Number(value));
+    values.set(name, Number(constants[name] ?? value));
     return `const ${name} = ${values.get(name)}u;`;
   });
-  if (unknown.size > 0) throw new RangeError(`no such constant in the kernel: ${[...unknown].join(', ')}`);
-  return unroll(replaced, values);
+  const expressed = replaced.replace(EXPRESSION, (_line, head, name, expression, end) => {
+    unknown.delete(name);
+    return `${head}${constants[name] ?? expression}${end}`;
+  });
+  if (unknown.size > 0)
+    throw new RangeError(`no such constant or expression in the kernel: ${[...unknown].join(', ')}`);
+  return unroll(expressed, values);
 }
 
 function unroll(wgsl: string, values: ReadonlyMap<string, number>): string {

@@ -15,7 +15,8 @@ import { around } from './axes.ts';
 const affineMap: Operation<{ readonly a: number; readonly b: number }> = {
   name: 'affine',
   shape: ([x]) => x!.shape,
-  forward: ([x], y, { a, b }) => run(y.device, unary('affine', y.size, a, b), [x!.storage], y.storage),
+  forward: ([x], y, { a, b }) =>
+    run(y.device, unary({ wgsl: 'p.a * v + p.b' }, y.size, a, b), [x!.storage], y.storage),
   vjp: (d, { attributes }) => [scale(d, attributes.a)],
   affine: jointly,
 };

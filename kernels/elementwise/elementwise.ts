@@ -1,50 +1,20 @@
 // Launches of the elementwise kernels.
 
-import { type Launch, launch } from '../kernel.ts';
+import { type Constants, type Launch, launch } from '../kernel.ts';
 
-/** Functions of one element, in the order of the cases of unary.wgsl; `a` and `b` are its two parameters. */
-export const unaryFunctions = [
-  'neg',
-  'exp',
-  'log',
-  'sqrt',
-  'abs',
-  'tanh',
-  'sigmoid',
-  'step',
-  'sign',
-  'reciprocal',
-  'erf',
-  'affine',
-  'clamp',
-  'inside',
-  'power',
-  'leakyRelu',
-  'leakyStep',
-  'softplus',
-  'notFinite',
-  'silu',
-  'gelu',
-  'hardSwish',
-] as const;
-export type UnaryFunction = (typeof unaryFunctions)[number];
+/** A function of one element as a WGSL expression in `v`, four elements, with two parameters `p.a` and `p.b`. */
+export interface UnaryFunction {
+  readonly wgsl: string;
+  /** The least number that it is defined for; it is NaN of lesser ones. All numbers when left out. */
+  readonly from?: number;
+  /** What it is of NaN, likewise; NaN when left out. */
+  readonly ofNan?: string;
+}
 
-/** Functions of two elements, in the order of the cases of binary.wgsl and broadcast.wgsl. */
-export const binaryFunctions = [
-  'add',
-  'sub',
-  'mul',
-  'div',
-  'max',
-  'min',
-  'pow',
-  'greater',
-  'atLeast',
-  'equal',
-  'addRelu',
-  'reluGradient',
-] as const;
-export type BinaryFunction = (typeof binaryFunctions)[number];
+/** A function of two elements as a WGSL expression in `u` and `v`, four elements each. */
+export interface BinaryFunction {
+  readonly wgsl: string;
+}
 
 const VECTORS_PER_THREAD = 4;
 
@@ -52,13 +22,20 @@ const VECTORS_PER_THREAD = 4;
 export function unary(f: UnaryFunction, count: number, a = 0, b = 0): Launch {
   const vectors = Math.ceil(count / 4);
   const threads = Math.ceil(vectors / VECTORS_PER_THREAD);
-  return launch('unary', threads, { vectors, a, b }, { OP: unaryFunctions.indexOf(f) });
+  return launch('unary', threads, { vectors, a, b }, unaryConstants(f));
 }
+
+/** Constants of unary.wgsl. */
+export const unaryConstants = ({ wgsl, from, ofNan }: UnaryFunction): Constants => ({
+  f: wgsl,
+  ...(from !== undefined && { isUndefined: `v < vec4f(${from})` }),
+  ...(ofNan !== undefined && { ofNan }),
+});
 
 /** f over two operands of `count` elements, or of one element where `aOne` or `bOne`. */
 export function binary(f: BinaryFunction, count: number, aOne: boolean, bOne: boolean): Launch {
   const vectors = Math.ceil(count / 4);
-  const constants = { OP: binaryFunctions.indexOf(f), A_ONE: Number(aOne), B_ONE: Number(bOne) };
+  const constants = { f: f.wgsl, A_ONE: Number(aOne), B_ONE: Number(bOne) };
   return launch('binary', Math.ceil(vectors / VECTORS_PER_THREAD), { vectors }, constants);
 }
 
@@ -79,7 +56,7 @@ export function broadcastBinary(f: BinaryFunction, dims: readonly BroadcastDim[]
     count,
     { count, dims: table },
     {
-      OP: binaryFunctions.indexOf(f),
+      f: f.wgsl,
       RANK: dims.length,
     },
   );
@@ -106,7 +83,7 @@ function broadcastVectors(f: BinaryFunction, dims: readonly BroadcastDim[]): Lau
     Math.ceil(count / VECTORS_PER_THREAD),
     { count, dims: table },
     {
-      OP: binaryFunctions.indexOf(f),
+      f: f.wgsl,
       RANK: dims.length,
       A_ONE: Number(inner.a === 0),
       B_ONE: Number(inner.b === 0),

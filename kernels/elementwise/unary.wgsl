@@ -1,10 +1,8 @@
-// Elementwise function of one tensor: y[i] = f(x[i]), any shape, f chosen by OP (the order of `unaryFunctions`).
+// Elementwise function of one tensor: y[i] = f(x[i]), any shape. A variant gives the expressions of f, of `isUndefined`,
+// where f is NaN, and of `ofNan`, which f is of NaN: with most functions NaN.
 // Threads: a workgroup covers 1,024 consecutive elements; each thread takes 4 vec4 at a stride of 64, because a
 // workgroup costs more than the arithmetic. Reads and writes each element once. The last vec4 may run past the
-// tensor's end: storage is a multiple of 16 bytes. Of NaN every function is NaN,
-// but for the one that asks.
-const OP = 0u;
-const NOT_FINITE = 18u;
+// tensor's end: storage is a multiple of 16 bytes.
 const PER_THREAD = 4u;
 
 struct Params { vectors: u32, a: f32, b: f32 }
@@ -34,11 +32,16 @@ fn sigmoid(v: vec4f) -> vec4f {
   return 1.0 / (1.0 + exp(-clamp(v, vec4f(-88.0), vec4f(88.0))));
 }
 
-// From log(0) on drivers differ.
+// Of 0 and infinity drivers differ.
 fn logarithm(v: vec4f) -> vec4f {
-  let lowest = select(vec4f(-infinity()), vec4f(nan()), v < vec4f(0.0));
-  return select(select(log(v), v, v == vec4f(infinity())), lowest, v <= vec4f(0.0));
+  return select(select(log(v), v, v == vec4f(infinity())), vec4f(-infinity()), v == vec4f(0.0));
 }
+
+// Some drivers' tanh overflows beyond about 44; it is 1 to f32 precision from 9 on.
+fn tangent(v: vec4f) -> vec4f { return tanh(clamp(v, vec4f(-15.0), vec4f(15.0))); }
+
+// log(1 + exp(v)) with the larger of the two taken out, so that exp cannot overflow.
+fn softplus(v: vec4f) -> vec4f { return max(v, vec4f(0.0)) + log(1.0 + exp(-abs(v))); }
 
 // v^a for one a, of which b says whether it is even (0), odd (1) or not whole (2). WGSL's pow is for v > 0 alone.
 fn power(v: vec4f, a: f32, b: f32) -> vec4f {
@@ -48,37 +51,11 @@ fn power(v: vec4f, a: f32, b: f32) -> vec4f {
   return select(select(magnitude, negative, v < vec4f(0.0)), vec4f(1.0), a == 0.0);
 }
 
-fn f(v: vec4f) -> vec4f {
-  switch OP {
-    case 0u: { return -v; }
-    case 1u: { return exp(v); }
-    case 2u: { return logarithm(v); }
-    case 3u: { return sqrt(v); }
-    case 4u: { return abs(v); }
-    // tanh overflows inside some drivers beyond about 44; it is 1 to f32 precision from 9 on.
-    case 5u: { return tanh(clamp(v, vec4f(-15.0), vec4f(15.0))); }
-    case 6u: { return sigmoid(v); }
-    case 7u: { return select(vec4f(0.0), vec4f(1.0), v > vec4f(0.0)); }
-    case 8u: { return sign(v); }
-    case 9u: { return 1.0 / v; }
-    case 10u: { return erf(v); }
-    case 11u: { return p.a * v + p.b; }
-    case 12u: { return min(max(v, vec4f(p.a)), vec4f(p.b)); }
-    // 1 strictly inside (a, b), the derivative of clamp.
-    case 13u: { return select(vec4f(0.0), vec4f(1.0), (v > vec4f(p.a)) & (v < vec4f(p.b))); }
-    case 14u: { return power(v, p.a, p.b); }
-    case 15u: { return select(p.a * v, v, v > vec4f(0.0)); }
-    // 1 where positive, else a: the derivative of leaky ReLU.
-    case 16u: { return select(vec4f(p.a), vec4f(1.0), v > vec4f(0.0)); }
-    // log(1 + exp(v)) with the larger of the two taken out, so that exp cannot overflow.
-    case 17u: { return max(v, vec4f(0.0)) + log(1.0 + exp(-abs(v))); }
-    case NOT_FINITE: { return select(vec4f(1.0), vec4f(0.0), isFinite4(v)); }
-    case 19u: { return v * sigmoid(v); }
-    case 20u: { return 0.5 * v * (1.0 + erf(v * 0.70710678)); }
-    case 21u: { return v * clamp(fma(v, vec4f(1.0 / 6.0), vec4f(0.5)), vec4f(0.0), vec4f(1.0)); }
-    default: { return v; }
-  }
-}
+fn f(v: vec4f) -> vec4f { return v; }
+
+fn isUndefined(v: vec4f) -> vec4<bool> { return vec4<bool>(false); }
+
+fn ofNan(v: vec4f) -> vec4f { return v; }
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
@@ -87,7 +64,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     let i = first + k * WORKGROUP;
     if (i < p.vectors) {
       let v = x[i];
-      y[i] = select(f(v), v, isNan4(v) & vec4<bool>(OP != NOT_FINITE));
+      y[i] = select(select(f(v), vec4f(nan()), isUndefined(v)), ofNan(v), isNan4(v));
     }
   }
 }

@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs';
 import { relative } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { create, globals } from 'webgpu';
+import { rows } from '../../engine/ops/functions.ts';
 import { attentionMixConstants } from '../../kernels/attention/attention.ts';
 import {
   depthwiseConstants,
@@ -12,7 +13,8 @@ import {
   rowsConstants,
   weightGradientConstants,
 } from '../../kernels/conv/conv.ts';
-import { binaryFunctions, unaryFunctions } from '../../kernels/elementwise/elementwise.ts';
+import '../../engine/ops/elementwise.ts';
+import { unaryConstants } from '../../kernels/elementwise/elementwise.ts';
 import { sources } from '../../kernels/index.ts';
 import type { Constants } from '../../kernels/kernel.ts';
 import { matmulConstants, rowConstants, rowTiles, tiles } from '../../kernels/matmul/matmul.ts';
@@ -37,7 +39,7 @@ const cross = (...lists: readonly (readonly Constants[])[]): Constants[] =>
 const flag = [0, 1];
 const tileWorkgroups = deviceClasses.map((of) => figuresOf({ class: of }).tileWorkgroup);
 const summed = each('SUMMED', flag);
-const operations = binaryFunctions.map((_, op) => op);
+const functions = rows.binary.map(({ wgsl }): Constants => ({ f: wgsl }));
 
 /** A square window of a convolution. */
 const window = (size: number, step = 1, apart = 1) => ({
@@ -50,18 +52,10 @@ const small = range(1, 3).flatMap((kernel) => range(1, 2).map((stride) => [kerne
 
 /** The variants that are checked: all of the few constants, and of the convolutions those that networks use. */
 const variants: Readonly<Record<string, readonly Constants[]>> = {
-  unary: each(
-    'OP',
-    unaryFunctions.map((_, op) => op),
-  ),
-  binary: cross(each('OP', operations), each('A_ONE', flag), each('B_ONE', flag)),
-  broadcast: cross(each('OP', operations), each('RANK', range(0, 8))),
-  broadcastVectors: cross(
-    each('OP', operations),
-    each('RANK', range(1, 3)),
-    each('A_ONE', flag),
-    each('B_ONE', flag),
-  ),
+  unary: rows.unary.map(unaryConstants),
+  binary: cross(functions, each('A_ONE', flag), each('B_ONE', flag)),
+  broadcast: cross(functions, each('RANK', range(0, 8))),
+  broadcastVectors: cross(functions, each('RANK', range(1, 3)), each('A_ONE', flag), each('B_ONE', flag)),
   strided: cross(each('RANK', range(0, 8)), each('PLAIN', flag), each('SCALED', flag)),
   stridedVectors: cross(each('RANK', range(2, 8)), each('PLAIN', flag), each('SCALED', flag)),
   fold: each(

@@ -5,6 +5,7 @@ import test from 'tape';
 import { run } from '../../engine/device.ts';
 import { KernelError } from '../../engine/errors.ts';
 import { add, type Device, dryDevice, maskImages, type Tensor, tensor } from '../../engine/index.ts';
+import { rows } from '../../engine/ops/functions.ts';
 import { empty } from '../../engine/tensor.ts';
 import { createUniforms, fill, wordsOf } from '../../engine/uniform.ts';
 import * as attention from '../../kernels/attention/attention.ts';
@@ -45,10 +46,10 @@ const winograd = conv.conv2dWinograd(c, 16, NONE);
 
 /** A launch of each kernel; those of the widest epilogue where there is one. */
 const launches: readonly Launch[] = [
-  elementwise.unary('clamp', 9, -1, Number.POSITIVE_INFINITY),
-  elementwise.binary('add', 9, false, true),
-  elementwise.broadcastBinary('mul', [{ size: 5, a: 1, b: 0 }]),
-  elementwise.broadcastBinary('mul', [{ size: 8, a: 1, b: 0 }]),
+  elementwise.unary({ wgsl: 'v + p.a' }, 9, -1, Number.POSITIVE_INFINITY),
+  elementwise.binary({ wgsl: 'u - v' }, 9, false, true),
+  elementwise.broadcastBinary({ wgsl: 'u * v' }, [{ size: 5, a: 1, b: 0 }]),
+  elementwise.broadcastBinary({ wgsl: 'u * v' }, [{ size: 8, a: 1, b: 0 }]),
   layout.strided([{ ...dim, add: -1 }], Number.NaN, 2),
   layout.strided([{ ...dim, outputSize: 8, inputSize: 8 }]),
   layout.place(2, 3, 1, 9, 3),
@@ -157,6 +158,23 @@ test('uniforms: a wrong, a missing and a superfluous value are refused by name',
     y.dispose();
   }
   x.dispose();
+});
+
+test('functions: NaN below the least number that each is defined for, and of NaN', async (t) => {
+  const on = await device();
+  const names = [...rows.unary, ...rows.binary].map(({ name }) => name);
+  t.equal(new Set(names).size, names.length, 'each has a name of its own');
+  for (const row of rows.unary) {
+    const { name, from = Number.NEGATIVE_INFINITY, ofNan } = row;
+    const numbers = [Number.NaN, from, from + 0.5, from - 1e-3, from - 100, Number.NEGATIVE_INFINITY];
+    const x = tensor(on, numbers, [6]);
+    const y = empty(on, [6], 'f32', 'test');
+    run(on, elementwise.unary(row, 6, 1, 2), [x.storage], y.storage);
+    const [nan, ...found] = [...(await y.data())].map(Number.isNaN);
+    t.equal(nan, ofNan === undefined, `${name} of NaN`);
+    if (row.from !== undefined) t.deepEqual(found, [false, false, true, true, true], `${name} from ${from}`);
+    for (const made of [x, y]) made.dispose();
+  }
 });
 
 /** More threads than one row of workgroups has, with a remainder. */

@@ -53,11 +53,28 @@ test('specialise: constants', (t) => {
   const wgsl = 'const A = 4u; // four\nconst B = 2u;\nlet c = A;\n';
   t.equal(specialise(wgsl, {}), wgsl, 'nothing asked, nothing changed');
   t.equal(specialise(wgsl, { A: 7 }), 'const A = 7u; // four\nconst B = 2u;\nlet c = A;\n', 'one replaced');
-  t.throws(() => specialise(wgsl, { A: 1, C: 1, D: 2 }), /no such constant in the kernel: C, D/);
+  t.throws(
+    () => specialise(wgsl, { A: 1, C: 1, D: 2 }),
+    /no such constant or expression in the kernel: C, D/,
+  );
   t.throws(
     () => specialise('  const A = 4u;\n', { A: 1 }),
     /no such constant/,
     'a local one is not a parameter',
+  );
+  t.end();
+});
+
+test('specialise: expressions', (t) => {
+  const wgsl =
+    'const A = 4u;\nfn f(v: vec4f) -> vec4f { return v; }\nfn g(v: f32) -> f32 {\n  return f(v);\n}\n';
+  t.equal(specialise(wgsl, {}), wgsl, 'nothing asked, nothing changed');
+  const twice = specialise(wgsl, { A: 2, f: '2.0 * v' });
+  t.ok(twice.includes('fn f(v: vec4f) -> vec4f { return 2.0 * v; }') && twice.includes('const A = 2u;'));
+  t.throws(
+    () => specialise(wgsl, { g: 'v' }),
+    /no such constant or expression in the kernel: g/,
+    'of one line',
   );
   t.end();
 });
