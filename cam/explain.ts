@@ -76,9 +76,9 @@ export interface Explanation {
   readonly layer: string;
   readonly classIndex: number;
   readonly className: string;
-  /** The class's logit and probability. */
+  /** The class's logit and probability; null where the network gives values, not probabilities. */
   readonly logit: number;
-  readonly probability: number;
+  readonly probability: number | null;
   /** At layer resolution [h, w], in the method's own units, after its ReLU unless `signed`. */
   readonly map: Tensor;
   /** At the input's size [H, W], after a ReLU and divided by its maximum; where `signed`, by its largest magnitude. */

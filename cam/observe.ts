@@ -3,6 +3,7 @@
 
 import {
   grad,
+  LimelightError,
   logSoftmax,
   narrow,
   neg,
@@ -131,16 +132,23 @@ export const logitTarget = (index: number): Target =>
 export const logProbabilityTarget =
   (index: number, kind: Network['probabilities'] = 'softmax'): Target =>
   (logits) => {
+    if (kind === 'none') throw new LimelightError(NO_PROBABILITIES);
     if (kind === 'softmax') return logitTarget(index)(logSoftmax(logits, 1));
     return neg(softplus(neg(logitTarget(index)(logits)))); // log 1 / (1 + e^-z)
   };
 
-/** Probabilities [N, classes]: softmax, or sigmoid where classes are independent. */
-export const probabilities = (network: Network, logits: Tensor): Tensor =>
-  network.probabilities === 'softmax' ? softmax(logits, 1) : sigmoid(logits);
+const NO_PROBABILITIES =
+  'the network gives values, not probabilities of classes; explain its logit, the value';
 
-/** The probability of one class from logits that were read. */
-export function probabilityOf(network: Network, logits: Float32Array, index: number): number {
+/** Probabilities [N, classes]: softmax, or sigmoid where classes are independent; values where there are none. */
+export function probabilities(network: Network, logits: Tensor): Tensor {
+  if (network.probabilities === 'none') return reshape(logits, logits.shape);
+  return network.probabilities === 'softmax' ? softmax(logits, 1) : sigmoid(logits);
+}
+
+/** The probability of one class from logits that were read; null where the network gives values. */
+export function probabilityOf(network: Network, logits: Float32Array, index: number): number | null {
+  if (network.probabilities === 'none') return null;
   const z = logits[index]!;
   const rivals = network.probabilities === 'softmax' ? [...logits] : [0, z]; // sigmoid: softmax of 0 and z
   return 1 / rivals.reduce((sum, other) => sum + Math.exp(other - z), 0);

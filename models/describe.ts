@@ -12,13 +12,17 @@ import { defaultTargetLayer } from './target-layer.ts';
  * The description of an imported network. Where the file does not say, inputs are pixel values / 255, classes are
  * numbered, and the last feature map is explained (the output where there is none, which no method takes).
  *
- * @throws {FormatError} if its input has neither 1 nor 3 channels.
+ * @throws {FormatError} if its input has neither 1 nor 3 channels, or it has others.
  */
 export function describeImported(name: string, imported: ImportedNetwork): NetworkDescription {
-  const { graph, inputShape, anySize, probabilities, preprocessing } = imported;
+  const { graph, inputShape, otherInputs, anySize, classCount, probabilities, preprocessing } = imported;
   const [, channels, height, width] = inputShape as [number, number, number, number];
   if (channels !== 1 && channels !== 3) {
     throw new FormatError(`${name} takes ${channels} channels; a picture has 3, or 1 if it is grey`);
+  }
+  if (otherInputs.size > 0) {
+    const listed = [...otherInputs].map(([input, shape]) => `"${input}" [${shape.join(', ')}]`);
+    throw new FormatError(`${name} takes more than a picture: ${listed.join(', ')} besides`);
   }
   const dry = dryRun(graph, inputShape);
   return {
@@ -31,7 +35,7 @@ export function describeImported(name: string, imported: ImportedNetwork): Netwo
       ...(!anySize && { size: [height, width] as const }),
       ...preprocessing,
     },
-    classes: imported.classes ?? numbered(dry.shapes.get(graph.output)!.at(-1)!),
+    classes: imported.classes ?? numbered(classCount),
     probabilities,
     targetLayer: defaultTargetLayer(dry) ?? graph.output,
   };

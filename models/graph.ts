@@ -2,7 +2,14 @@
 // wanted, computing only what lies between. Running the network, stopping at a layer, and running again from a layer
 // with another value (or N versions of it at once) are all that one function with other known values.
 
-import { type Activation, broadcastTo, LimelightError, sizeOf, type Tensor } from '../engine/index.ts';
+import {
+  type Activation,
+  broadcastTo,
+  LimelightError,
+  type Shape,
+  sizeOf,
+  type Tensor,
+} from '../engine/index.ts';
 import { nearest } from './near.ts';
 
 /** A parameter of a node: its key in the state dict and its shape. */
@@ -72,8 +79,21 @@ export interface Traits {
    * the bias plus the contributions of all channels. It is left out where a channel's part cannot be told apart cheaply.
    */
   readonly weighted?: {
+    /** Of a map of one pixel it is the linear layer of the same weight. */
+    readonly pointwise?: boolean;
     readonly contributions?: (input: Tensor, channels: ChannelRange, context: LayerContext) => Tensor;
   };
+  /**
+   * Each element of its output is this function of the elements at the same place, broadcast, of its inputs and of its
+   * parameters: in float64 on the host, for those who read a graph.
+   */
+  readonly each?: (inputs: readonly number[], parameters: Readonly<Record<string, number>>) => number;
+  /** Gives means of its one input; over which axes of an input of some shape, or undefined where those are no plain means. */
+  readonly mean?: (input: Shape) => readonly number[] | undefined;
+  /** Ends by multiplying the last axis by its parameter `weight` and adding its parameter `bias`, both [width]. */
+  readonly scaled?: true;
+  /** Gives its one input with its axes in this order. */
+  readonly order?: readonly number[];
   /** Numbers among its parameters that are measured rather than learnt. */
   readonly statistics?: readonly string[];
 }
@@ -103,6 +123,8 @@ export interface Graph {
   readonly output: string;
   /** Every output's node, by the name that the network's file gives the output; `output` alone when left out. */
   readonly outputs?: ReadonlyMap<string, string>;
+  /** Names under which nodes are found beside their own: those of layers that do nothing. */
+  readonly aliases?: ReadonlyMap<string, string>;
 }
 
 /** A graph and its parameters by their keys. */
@@ -113,7 +135,8 @@ export interface Runnable {
 
 /** A graph's node by name; throws with the nodes that come near. */
 export function nodeOf(graph: Graph, name: string): GraphNode {
-  const node = graph.nodes.find((candidate) => candidate.name === name);
+  const known = graph.aliases?.get(name) ?? name;
+  const node = graph.nodes.find((candidate) => candidate.name === known);
   if (node) return node;
   const names = graph.nodes.map((candidate) => candidate.name);
   throw new LimelightError(`the network has no node "${name}"; ${nearest(name, names, 'nodes')}`);

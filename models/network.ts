@@ -18,8 +18,8 @@ export interface NetworkDescription {
   readonly graph: Graph;
   readonly preprocessing: Preprocessing;
   readonly classes: readonly string[];
-  /** softmax: one class an image; sigmoid: independent classes. */
-  readonly probabilities: 'softmax' | 'sigmoid';
+  /** softmax: one class an image; sigmoid: independent classes; none: values that are no scores of classes. */
+  readonly probabilities: 'softmax' | 'sigmoid' | 'none';
   /** The node that is explained by default. */
   readonly targetLayer: string;
 }

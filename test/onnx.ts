@@ -14,9 +14,9 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { Tensor } from '../engine/index.ts';
 import { type Device, openDevice, scope, tensor } from '../engine/index.ts';
+import type { Constant } from '../models/formats/constant.ts';
 import { FormatError } from '../models/formats/errors.ts';
 import { isConstant, type Value } from '../models/formats/onnx/call.ts';
-import type { Constant } from '../models/formats/onnx/constant.ts';
 import { importNodes, isStandard } from '../models/formats/onnx/importer.ts';
 import { decodeModel, decodeTensor, type GraphProto } from '../models/formats/onnx/messages.ts';
 import { operators } from '../models/formats/onnx/operators.ts';
@@ -82,8 +82,7 @@ const protos = (folder: string, kind: 'input' | 'output'): Constant[] => {
 /** What one data set of a case gives, with the named inputs on the device. */
 async function outputsOf(
   device: Device,
-  graph: GraphProto,
-  opset: number,
+  { graph, opsets, functions }: ReturnType<typeof openModel>,
   inputs: ReadonlyMap<string, Constant>,
   onDevice: ReadonlySet<string>,
 ): Promise<{ shape: readonly number[]; data: ArrayLike<number> }[]> {
@@ -93,7 +92,7 @@ async function outputsOf(
     const { type, shape } = value;
     given.set(name, onDevice.has(name) ? { type, shape, twice: shape, before: 1, node: name } : value);
   }
-  const imported = importNodes(graph, { opset, batch: 1, given, parts });
+  const imported = importNodes(graph, { opsets, functions, batch: 1, given, parts });
   const results = scope(() => {
     const values = new Map<string, Tensor>();
     for (const name of onDevice) {
@@ -162,7 +161,8 @@ async function runCase(device: Device, folder: string): Promise<[Outcome, string
   const reason = model.graph && notApplicable(model.graph);
   if (reason) return ['skipped', reason];
   try {
-    const { graph, opset } = openModel(model, 'model.onnx');
+    const opened = openModel(model, 'model.onnx');
+    const { graph } = opened;
     const sets = readdirSync(folder).filter((name) => name.startsWith('test_data_set_'));
     if (sets.length === 0) return ['skipped', 'the case has no data'];
     for (const set of sets) {
@@ -176,7 +176,7 @@ async function runCase(device: Device, folder: string): Promise<[Outcome, string
       const expected = protos(join(folder, set), 'output');
       let ran = 0;
       for (const onDevice of placements(floats)) {
-        const found = await outputsOf(device, graph, opset, inputs, new Set(onDevice)).catch(mustBeKnown);
+        const found = await outputsOf(device, opened, inputs, new Set(onDevice)).catch(mustBeKnown);
         if (found === undefined) continue;
         ran++;
         for (const [i, output] of expected.entries()) {

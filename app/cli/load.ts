@@ -9,7 +9,7 @@ import { type Device, LimelightError } from '../../engine/index.ts';
 import { type CatalogEntry, catalog, catalogEntry } from '../../models/catalog.ts';
 import { describeImported } from '../../models/describe.ts';
 import type { StateDict } from '../../models/formats/host-tensor.ts';
-import type { ImportedNetwork } from '../../models/formats/imported.ts';
+import type { ImportedNetwork, ReadOptions } from '../../models/formats/imported.ts';
 import { readSafetensors } from '../../models/formats/safetensors.ts';
 import type { Graph } from '../../models/graph.ts';
 import { imagenetLabels } from '../../models/hub/published.ts';
@@ -23,7 +23,7 @@ import { decodeImage, formatOf } from '../image/decode.ts';
 import { classNames } from '../labels.ts';
 import { labelsBeside, preprocessingBeside, textOf } from './beside.ts';
 import { asUsage, UsageError } from './errors.ts';
-import { isWeights, looksLikeFile, readNetworkFile, readWeights } from './model-file.ts';
+import { isSafetensors, looksLikeFile, readNetworkFile } from './model-file.ts';
 import type { ModelArguments } from './options.ts';
 import { fetchFile, note } from './progress.ts';
 
@@ -63,26 +63,33 @@ export async function chooseModel(asked: ModelArguments, run: boolean): Promise<
   const { preprocessing, guesses } = await preprocessingOf(found, asked);
   const classes = await classesOf(found, asked.labels, run);
   return {
-    description: { ...found.description, preprocessing, classes },
+    description: {
+      ...found.description,
+      preprocessing,
+      classes,
+      ...(asked.probabilities && { probabilities: asked.probabilities }),
+    },
     exampleSize: preprocessing.size ?? found.exampleSize ?? EXAMPLE_SIZE,
     tensors: found.tensors,
     ...(guesses && { guesses }),
   };
 }
 
-async function findModel({ model, architecture, size, crop }: ModelArguments): Promise<Found> {
+async function findModel({ model, architecture, size, crop, output }: ModelArguments): Promise<Found> {
+  const isFile = existsSync(model) || (looksLikeFile(model) && !model.includes('='));
+  if (output !== undefined && (!isFile || isSafetensors(model))) {
+    throw new UsageError(`--output is for files that hold their graph; ${model} has one output`);
+  }
   if (catalog.has(model)) {
     if (architecture === undefined) return named(catalogEntry(model));
-    throw new UsageError(`--architecture is for a file of weights, not for the model ${model}`);
+    throw new UsageError(`--architecture is for a .safetensors file, not for the model ${model}`);
   }
-  if (existsSync(model) || (looksLikeFile(model) && !model.includes('='))) {
-    return fromFile(model, architecture, size ?? (crop && [crop[1], crop[1]]));
-  }
+  if (isFile) return fromFile(model, architecture, { size: size ?? (crop && [crop[1], crop[1]]), output });
   const [name, ...rest] = model.split('=') as [string, ...string[]];
   const path = rest.join('=');
   const entry = asUsage(() => catalogEntry(name));
-  if (path === '') throw new UsageError(`--model ${model}: the name of a file of weights is missing`);
-  return fromWeights(path, entry);
+  if (path === '') throw new UsageError(`--model ${model}: the name of a .safetensors file is missing`);
+  return fromSafetensors(path, entry);
 }
 
 /** A network by its name, with shipped or published weights, or none. */
@@ -101,29 +108,29 @@ const readTensors = async (url: URL): Promise<StateDict> =>
 async function fromFile(
   path: string,
   architecture: string | undefined,
-  size: Preprocessing['size'],
+  options: ReadOptions,
 ): Promise<Found> {
-  if (isWeights(path)) {
-    return fromWeights(
+  if (isSafetensors(path)) {
+    return fromSafetensors(
       path,
       architecture === undefined ? undefined : asUsage(() => catalogEntry(architecture)),
     );
   }
   if (architecture !== undefined) {
-    throw new UsageError(`--architecture is for a file of weights; ${path} holds its own`);
+    throw new UsageError(`--architecture is for a .safetensors file; ${path} holds its own`);
   }
   const isPart = basename(path) === 'model.json';
   const named = isPart ? dirname(resolve(path)) : resolve(path);
   const isFolder = statSync(named, { throwIfNoEntry: false })?.isDirectory() ?? false;
   return {
-    ...fromGraph(basename(named), await readNetworkFile(path, size)),
+    ...fromGraph(basename(named), await readNetworkFile(path, options)),
     folder: isFolder ? named : dirname(named),
   };
 }
 
-async function fromWeights(path: string, given: CatalogEntry | undefined): Promise<Found> {
-  const { tensors: read, metadata } = await readWeights(path);
-  const known = given ?? catalog.get(metadata?.get('network') ?? '');
+async function fromSafetensors(path: string, given: CatalogEntry | undefined): Promise<Found> {
+  const { tensors: read, metadata } = readSafetensors(await bytes(pathToFileURL(path)), path);
+  const known = given ?? catalog.get(metadata.get('network') ?? '');
   const { entry, tensors } = known ? fitted(known, read) : recognised(path, read);
   try {
     assertFits(entry, tensors);

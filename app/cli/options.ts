@@ -1,6 +1,7 @@
 // The options that several commands share, and what is understood by their values.
 
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import type { Network } from '../../models/network.ts';
 import { type Interpolation, interpolations, presets } from '../../models/preprocess.ts';
 import { type Background, backgroundNames } from '../image/alpha.ts';
 
@@ -9,6 +10,8 @@ export interface ModelArguments {
   readonly model: string;
   readonly architecture?: string;
   readonly labels?: string;
+  readonly output?: string;
+  readonly probabilities?: Network['probabilities'];
   readonly preset?: keyof typeof presets;
   readonly size?: readonly [height: number, width: number];
   readonly crop?: readonly [resize: number, size: number];
@@ -60,10 +63,18 @@ const crop = (value: string): [number, number] => {
 /** How the network is found and fed. */
 export const modelOptions = (command: Command): Command =>
   command
-    .option('--architecture <name>', 'architecture of a file of weights, where its keys do not tell')
+    .option('--architecture <name>', 'architecture of a .safetensors file, where its keys do not tell')
     .option(
       '--labels <file>',
       'class names: one a line, JSON, config.json, …; "imagenet": fetched (default: those beside the model)',
+    )
+    .option('--output <name>', 'the output to explain, where a file has several')
+    .addOption(
+      new Option('--probabilities <kind>', 'what logits become (default: what the file says)').choices([
+        'softmax',
+        'sigmoid',
+        'none',
+      ]),
     )
     .addOption(
       new Option('--preset <name>', 'preprocessing by name; the options below change parts of it').choices(

@@ -217,7 +217,9 @@ function drawn({ map, signed }: Explained): { map: HeatMap; low: number; high: n
 const titleOf = (method: string): string => methods.get(method)!.title;
 
 const classLine = ({ className, probability, logit }: Explanation): string =>
-  `class ${className}: ${score(probability)}, logit ${logit.toFixed(2)}`;
+  probability === null
+    ? `${className}: ${logit.toFixed(2)}`
+    : `class ${className}: ${score(probability)}, logit ${logit.toFixed(2)}`;
 
 /** Name of a picture's files: the picture's own name, numbered where two pictures share one. */
 export function stems(paths: readonly string[]): string[] {

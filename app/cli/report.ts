@@ -33,15 +33,15 @@ export function table(head: readonly string[], rows: readonly (readonly string[]
   return drawn.toString();
 }
 
-/** Explanations as a table; the score is the probability with the logit. */
+/** Explanations as a table; the score is the probability with the logit, or the value of what gives no probabilities. */
 export function explanationTable(explained: readonly Explained[]): string {
   return table(
     ['method', 'class', 'score', 'milliseconds'],
-    explained.map(({ explanation }) => [
-      explanation.method,
-      explanation.className,
-      `${score(explanation.probability)} (logit ${formatValue(explanation.logit)})`,
-      explanation.milliseconds.toFixed(0),
+    explained.map(({ explanation: { method, className, probability, logit, milliseconds } }) => [
+      method,
+      className,
+      probability === null ? formatValue(logit) : `${score(probability)} (logit ${formatValue(logit)})`,
+      milliseconds.toFixed(0),
     ]),
   );
 }

@@ -42,7 +42,7 @@ export interface Prediction {
 /** One explanation, read back. */
 export interface Answer {
   readonly title: string;
-  readonly probability: number;
+  readonly probability: number | null;
   readonly logit: number;
   /** At layer resolution, 0 to 1. */
   readonly map: HeatMap;

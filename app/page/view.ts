@@ -95,7 +95,7 @@ export function showAnswer(
   element('explanation').hidden = false;
   showBar(high);
   const empty = high === 0 ? ['There is no positive evidence for this class.'] : [];
-  const line = `${network.name}, class ${className}: ${percent(probability)}, logit ${formatValue(logit)}. ${title} took ${milliseconds.toFixed(0)} ms.`;
+  const line = `${network.name}, class ${className}: ${probability === null ? '' : `${percent(probability)}, `}logit ${formatValue(logit)}. ${title} took ${milliseconds.toFixed(0)} ms.`;
   say([line, ...empty, ...notes].join('\n'));
 }
 

@@ -1,24 +1,56 @@
 // What every reader of a file that carries its own graph gives: ONNX, Keras, TensorFlow.js.
 
-import type { Graph } from '../graph.ts';
+import type { Shape } from '../../engine/index.ts';
+import type { Graph, GraphNode } from '../graph.ts';
 import type { Preprocessing } from '../preprocess.ts';
 import type { StateDict } from './host-tensor.ts';
 
 /** A network as a file describes it. */
 export interface ImportedNetwork {
-  /** Ends at the logits: a final softmax or sigmoid is left off and named by `probabilities`. */
+  /** `output` gives the logits; the file's outputs, a softmax behind them included, are its `outputs`. */
   readonly graph: Graph;
   /** Every parameter that the graph names, NCHW layouts. */
   readonly tensors: StateDict;
-  /** [N, C, H, W], with N = 1; H and W as examples where `anySize` is set. */
+  /** The picture's [N, C, H, W], with N = 1; H and W as examples where `anySize` is set. */
   readonly inputShape: readonly number[];
+  /** Shapes of further inputs, by the names of `graph.inputs`. */
+  readonly otherInputs: ReadonlyMap<string, Shape>;
   readonly anySize: boolean;
-  /** What stood at the end of the file's graph; softmax where nothing did. */
-  readonly probabilities: 'softmax' | 'sigmoid';
+  /** How many numbers a row of logits has. */
+  readonly classCount: number;
+  /** What stood behind the logits in the file's graph; softmax where nothing did, and none for a single number. */
+  readonly probabilities: 'softmax' | 'sigmoid' | 'none';
   /** What the file itself says about its input's pixels; usually nothing. */
   readonly preprocessing?: Partial<Preprocessing>;
   /** Class names, where the file has them. */
   readonly classes?: readonly string[];
+}
+
+/** What may be asked of a reader. */
+export interface ReadOptions {
+  /** The picture's size where the file leaves it open and cannot be read for any. */
+  readonly size?: readonly [height: number, width: number] | undefined;
+  /** The output that is explained, by its name in the file. */
+  readonly output?: string | undefined;
+}
+
+/** What an importer makes of a file before it is made a network of (`finish`). */
+export interface Translated {
+  readonly nodes: readonly GraphNode[];
+  readonly tensors: StateDict;
+  /** Shapes of everything that goes in, by name; the picture's first, [1, C, H, W]. */
+  readonly inputs: ReadonlyMap<string, Shape>;
+  readonly outputs: readonly NamedOutput[];
+  /** Whether the file says that its pixels are whole numbers from 0 to 255. */
+  readonly takesBytes?: boolean;
+}
+
+export interface NamedOutput {
+  readonly name: string;
+  /** The node that gives it; undefined where it does not depend on the input. */
+  readonly node: string | undefined;
+  /** Whether it gives whole numbers, such as a label. */
+  readonly isWhole?: boolean;
 }
 
 /**

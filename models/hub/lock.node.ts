@@ -2,8 +2,8 @@
 
 import { randomUUID } from 'node:crypto';
 import { closeSync, openSync, writeSync } from 'node:fs';
-import { link, lstat, readdir, readFile, rename, rm, utimes } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { link, lstat, readFile, rename, rm, utimes } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { hasEnded, signature, temporaryIn, withTemporary } from '../../engine/platform/node/temporary.ts';
 import { PATIENCE } from './download.node.ts';
@@ -17,7 +17,6 @@ export interface LockOptions {
   readonly patience?: number | undefined;
 }
 
-const EXTENSION = '.lock';
 /** Milliseconds between two looks at a lock that another process has. */
 const LOOK_MS = 100;
 /** Signs of life within the patience: some may come late. */
@@ -41,7 +40,7 @@ export async function locked<T>(
   { note, signal, patience = PATIENCE }: LockOptions,
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
-  const file = `${path}${EXTENSION}`;
+  const file = `${path}.lock`;
   const text = `${signature} ${randomUUID()}`;
   await waitFor(file, text, { note, signal, patience });
   const lost = new AbortController();
@@ -72,7 +71,7 @@ async function waitFor(
   while (!take(file, text)) {
     const lock = await look(file);
     if (lock === undefined) continue;
-    const by = ownerOf(lock.text);
+    const [by = ''] = lock.text.split(' ');
     if (seen === undefined) note?.(`waiting for process ${by}, which has ${file}`);
     if (lock.sign !== seen?.lock.sign) seen = { lock, since: performance.now() };
     if (hasEnded(by) || performance.now() - seen.since > patience) await breakLock(file, lock);
@@ -95,17 +94,6 @@ function take(file: string, text: string): boolean {
   }
 }
 
-/** The paths in a folder that are locked by processes which are known to have ended. */
-export async function endedLocks(folder: string): Promise<string[]> {
-  const paths: string[] = [];
-  for (const name of await readdir(folder)) {
-    if (!name.endsWith(EXTENSION)) continue;
-    const file = join(folder, name);
-    if (hasEnded(ownerOf(await textOf(file)))) paths.push(file.slice(0, -EXTENSION.length));
-  }
-  return paths;
-}
-
 async function look(file: string): Promise<Lock | undefined> {
   try {
     const { ino, mtimeMs } = await lstat(file);
@@ -115,7 +103,6 @@ async function look(file: string): Promise<Lock | undefined> {
   }
 }
 
-const ownerOf = (text: string): string => text.split(' ')[0]!;
 const textOf = (file: string): Promise<string> => readFile(file, 'utf8').catch(() => '');
 
 /** Removes a lock; one that another process has taken meanwhile is put back. */

@@ -138,7 +138,11 @@ function compare(t: Test, model: string, found: Answer, expected: Answer): void 
   );
   for (const [i, wanted] of expected.explanations.entries()) {
     const actual = found.explanations[i]!;
-    agree(`${wanted.method}: score`, [actual.logit, actual.probability], [wanted.logit, wanted.probability]);
+    agree(
+      `${wanted.method}: score`,
+      [actual.logit, actual.probability!],
+      [wanted.logit, wanted.probability!],
+    );
     for (const part of ['map', 'upsampled', 'weights'] as const) {
       agree(`${wanted.method}: ${part}`, actual[part], wanted[part]);
     }

@@ -10,7 +10,7 @@ export interface Answer {
     readonly method: string;
     readonly className: string;
     readonly logit: number;
-    readonly probability: number;
+    readonly probability: number | null;
     readonly map: readonly number[];
     readonly upsampled: readonly number[];
     readonly weights: readonly number[];

@@ -74,7 +74,7 @@ test('digit-vit: Grad-CAM on tokens favours the digits', async (t) => {
       const isInside = (i: number) =>
         i % width >= x0 && i % width < x1 && Math.floor(i / width) >= y0 && Math.floor(i / width) < y1;
       const total = map.reduce((a, b) => a + b, 0);
-      if (e!.probability > 0.5 && total > 0) {
+      if (e!.probability! > 0.5 && total > 0) {
         inside += map.reduce((a, b, i) => a + (isInside(i) ? b : 0), 0) / total;
         area += ((x1 - x0) * (y1 - y0)) / map.length;
         seen++;

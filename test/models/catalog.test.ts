@@ -100,6 +100,8 @@ test('a network from a file is described, its gaps filled in', (t) => {
     tensors: new Map(),
     inputShape: [1, 3, 6, 8],
     anySize: false,
+    otherInputs: new Map(),
+    classCount: 2,
     probabilities: 'sigmoid',
   };
   const described = describeImported('net.onnx', file);

@@ -101,7 +101,7 @@ function faultOf({ graph, inputShape, tensors }: ImportedNetwork, bytes: Uint8Ar
 async function endOf(bytes: Uint8Array, read: ReadApart): Promise<string> {
   let network: ImportedNetwork;
   try {
-    network = await readKerasH5(bytes, 'model.h5', read);
+    network = await readKerasH5(bytes, 'model.h5', {}, read);
   } catch (error) {
     if (!(error instanceof FormatError)) return `untyped: ${(error as Error).stack}`;
     if (!error.message.startsWith('model.h5')) return `without a name: ${error.message}`;
@@ -360,7 +360,7 @@ test('HDF5 files made to do harm', async (t) => {
   for (const [name, file] of files) {
     const bytes = unpacked(file);
     const expected = hostile[name];
-    const found = await readKerasH5(bytes, 'model.h5', read).catch((error) => error);
+    const found = await readKerasH5(bytes, 'model.h5', {}, read).catch((error) => error);
     if (expected === 'read') {
       t.notOk(found instanceof Error, `${name}: ${found}`);
       // Limelight's layout is the transpose of Keras's.

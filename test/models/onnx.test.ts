@@ -515,7 +515,9 @@ test('sizes that the file leaves open', async (t) => {
     initializers: weights,
     inputs,
   });
-  t.equal(tensorflow.anySize, false, 'paddings that depend on the size are for one size');
+  t.equal(tensorflow.anySize, true, 'paddings that depend on the size follow it');
+  const odd = { ...tensorflow, inputShape: [1, 3, 9, 6] };
+  await checkBatch(t, odd, 'at another size');
 });
 
 test('a network is read for the size that is asked for where its file leaves it open', async (t) => {
@@ -528,17 +530,17 @@ test('a network is read for the size that is asked for where its file leaves it 
     { op: 'ReduceProd', inputs: ['plane'], outputs: ['area'], attributes: { axes: [0] } },
     { op: 'Concat', inputs: ['head', 'area'], outputs: ['to'], attributes: { axis: 0 } },
     { op: 'Reshape', inputs: ['c', 'to'], outputs: ['rows'] },
-    { op: 'ReduceMean', inputs: ['rows'], outputs: ['f'], attributes: { axes: [2], keepdims: 0 } },
+    { op: 'ReduceMax', inputs: ['rows'], outputs: ['f'], attributes: { axes: [2], keepdims: 0 } },
     gemm('f'),
   ];
   const initializers = [...weights, ints('two', 2), ints('four', 4), ints('head', -1, 5)];
   const bytes = modelBytes({ nodes, initializers, inputs });
   const usual = await readOnnx(bytes, 'net.onnx', noParts);
   t.deepEqual([usual.inputShape, usual.anySize], [[1, 3, 224, 224], false], 'its nodes are tied to one size');
-  const asked = await readOnnx(bytes, 'net.onnx', noParts, [9, 7]);
+  const asked = await readOnnx(bytes, 'net.onnx', noParts, { size: [9, 7] });
   t.deepEqual([asked.inputShape, asked.anySize], [[1, 3, 9, 7], false], 'which can be chosen');
   await checkBatch(t, asked, 'at 9 x 7');
-  const fixed = await readOnnx(modelBytes({ nodes, initializers }), 'net.onnx', noParts, [9, 7]);
+  const fixed = await readOnnx(modelBytes({ nodes, initializers }), 'net.onnx', noParts, { size: [9, 7] });
   t.deepEqual(fixed.inputShape, [1, 3, 4, 4], 'a size in the file stays');
   const odd = [random('fc', [4, 5 * 39 * 39]), random('fcb', [4]), ...weights.slice(0, 2)];
   const dense = modelBytes({
@@ -548,7 +550,7 @@ test('a network is read for the size that is asked for where its file leaves it 
   });
   const refused = await readOnnx(dense, 'net.onnx', noParts).then(String, String);
   t.match(refused, /leaves the size of its input open, and none of these is taken: 224, 32/);
-  t.deepEqual((await readOnnx(dense, 'net.onnx', noParts, [41, 41])).inputShape, [1, 3, 41, 41]);
+  t.deepEqual((await readOnnx(dense, 'net.onnx', noParts, { size: [41, 41] })).inputShape, [1, 3, 41, 41]);
 });
 
 test('a choice whose condition is known is the branch that it takes', async (t) => {

@@ -18,10 +18,10 @@ export interface Call {
 
 export interface KerasModel {
   readonly calls: readonly Call[];
-  /** The value that the network's input is called, and its shape [N, H, W, C] with null where any size will do. */
-  readonly input: string;
-  readonly inputShape: readonly (number | null)[];
-  readonly output: string;
+  /** The values that the network's inputs are called, and their shapes [N, H, W, C] with null where any size will do. */
+  readonly inputs: ReadonlyMap<string, readonly (number | null)[]>;
+  /** Names of the values that it gives. */
+  readonly outputs: readonly string[];
 }
 
 const MAX_LAYERS = 10_000;
@@ -40,21 +40,14 @@ interface Ends {
 export function readConfig(config: Json, file: string): KerasModel {
   const calls: Call[] = [];
   const ends = open(config, '', calls, file, 0);
-  for (const [what, names] of Object.entries(ends)) {
-    if (names.length === 1) continue;
-    throw new FormatError(
-      `${file}: the model has ${names.length} ${what} (${names.slice(0, 5).join(', ')}); Limelight explains ` +
-        'networks with one image as input and one row of class scores as output',
-    );
-  }
-  const [input] = ends.inputs as [string];
-  const shape = inputShape(calls.find((call) => call.output === input)?.config ?? {});
-  if (shape === undefined) {
+  const inputs = ends.inputs.map((input) => {
+    const shape = inputShape(calls.find((call) => call.output === input)?.config ?? {});
+    if (shape) return [input, shape] as const;
     throw new FormatError(
       `${file}: the file does not say what shape the input "${input}" has; save the model after it was built`,
     );
-  }
-  return { calls: inOrder(calls, file), input, inputShape: shape, output: ends.outputs[0]! };
+  });
+  return { calls: inOrder(calls, file), inputs: new Map(inputs), outputs: ends.outputs };
 }
 
 /** Names of the layers of a model that are models themselves. */
@@ -148,13 +141,13 @@ function openSequential(
   return { inputs: [input], outputs: [at] };
 }
 
-/** The configuration of the layer with which a model begins. */
-function innermost({ className, config }: NamedLayer): Json {
-  if (!MODELS.has(className)) return config;
-  const layers = field(config, 'layers');
-  const first = Array.isArray(layers) ? layers[0] : undefined;
-  const inner = isObject(first) ? field(first, 'config') : undefined;
-  return isObject(inner) ? inner : {};
+/** The configuration of the layer with which a model begins, however deep models stand in each other. */
+function innermost({ className, config }: NamedLayer, depth = 0): Json {
+  if (!MODELS.has(className) || depth > MAX_DEPTH) return config;
+  if (inputShape(config)) return config;
+  const layers = layersOf(config);
+  const [first] = Array.isArray(layers) ? layers : [];
+  return first === undefined ? config : innermost(namedLayer(first, 'the first layer'), depth + 1);
 }
 
 /** One call of a layer; of an inner model, its layers' calls between its inputs and its output. */

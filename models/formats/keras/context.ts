@@ -3,6 +3,7 @@
 
 import type { Shape } from '../../../engine/index.ts';
 import type { GraphNode } from '../../graph.ts';
+import { transpose } from '../constant.ts';
 import { FormatError } from '../errors.ts';
 import type { HostTensor } from '../host-tensor.ts';
 import { field, isObject, type Json, quote } from './json.ts';
@@ -11,8 +12,6 @@ import { field, isObject, type Json, quote } from './json.ts';
 export interface Value {
   readonly node: string;
   readonly shape: Shape;
-  /** Of a flattened feature map whose features come in the order of [C, H, W], not in Keras's [H, W, C]: that map. */
-  readonly flattened?: readonly [channels: number, height: number, width: number] | undefined;
 }
 
 /** A weight as the file holds it, read when a layer asks for it. */
@@ -36,15 +35,13 @@ export interface LayerContext {
   readonly operand: Operand | undefined;
   /** 2 or 3: a few functions changed their meaning. */
   readonly kerasVersion: number;
-  /** Whether the network takes one size alone, so that shapes are facts and not examples. */
-  readonly fixedSize: boolean;
   /**
    * A weight by its Keras names, of which one is there, checked against its Keras shape. Undefined, and noted, where
    * the file lacks it or it is of another shape.
    */
   readonly weight: (names: readonly string[], shape: readonly number[]) => HostTensor | undefined;
   /** Gives a node's parameter its numbers. */
-  readonly set: (key: string, tensor: HostTensor | undefined) => void;
+  readonly set: (key: string, tensor: HostTensor) => void;
   /** The same for numbers that the file does not hold one by one, [size]. */
   readonly setConstant: (key: string, size: number, value: (i: number) => number) => void;
 }
@@ -125,11 +122,9 @@ export function expectOnly(config: Json, settings: Readonly<Record<string, reado
 /** An axis of a Keras value of some rank as an axis of Limelight's: [N, H, W, C] is kept as [N, C, H, W]. */
 export function axisOf(axis: unknown, rank: number): number {
   const one = Array.isArray(axis) && axis.length === 1 ? axis[0] : axis;
-  const counted = Number.isSafeInteger(one) && (one as number) < 0 ? (one as number) + rank : one;
-  if (!Number.isSafeInteger(counted) || (counted as number) < 0 || (counted as number) >= rank) {
-    return refuse('axis', axis, `an axis of a value of rank ${rank}`);
-  }
-  return rank === 4 ? [0, 2, 3, 1][counted as number]! : (counted as number);
+  const found = Number.isSafeInteger(one) ? ((one as number) < 0 ? one + rank : one) : -1;
+  if (found < 0 || found >= rank) return refuse('axis', axis, `an axis of a value of rank ${rank}`);
+  return rank === 4 ? [0, 2, 3, 1][found]! : found;
 }
 
 /** The input's shape [N, C, H, W]; other ranks are refused. */
@@ -150,22 +145,28 @@ export function classAndConfig(value: unknown): { className: string; config: Jso
   return refuse('activation', value, 'a name or an object with class_name and config');
 }
 
-/** A tensor with its axes in another order. */
-export function permuted({ shape, data }: HostTensor, order: readonly number[]): HostTensor {
-  const strides = shape.map((_, i) => shape.slice(i + 1).reduce((product, n) => product * n, 1));
-  const to = order.map((axis) => shape[axis]!);
-  const steps = order.map((axis) => strides[axis]!);
-  const out = new Float32Array(data.length);
-  const index = to.map(() => 0);
-  let from = 0;
-  for (let i = 0; i < out.length; i++) {
-    out[i] = data[from]!;
-    for (let axis = to.length - 1; axis >= 0; axis--) {
-      from += steps[axis]!;
-      if (++index[axis]! < to[axis]!) break;
-      from -= steps[axis]! * to[axis]!;
-      index[axis] = 0;
-    }
-  }
-  return { shape: to, data: out };
+/** The single input; layers that merge take several. */
+export function only({ inputs }: LayerContext): Value {
+  if (inputs.length === 1) return inputs[0]!;
+  throw new FormatError(`it takes one value and is given ${inputs.length}`);
+}
+
+/** A shape as Keras has it. */
+export const kerasShape = (shape: Shape): Shape =>
+  shape.length === 4 ? [shape[0]!, shape[2]!, shape[3]!, shape[1]!] : shape;
+
+/** Gives a node's parameter a weight of the file, by its Keras names and its Keras shape, with its axes in another order. */
+export function setWeight(
+  c: LayerContext,
+  node: GraphNode,
+  short: string,
+  names: readonly string[],
+  kerasShape: readonly number[],
+  order?: readonly number[],
+): void {
+  const { key, shape } = node.parameters[short]!;
+  const weight = c.weight(names, kerasShape);
+  if (weight === undefined) return;
+  const { data } = order ? transpose({ type: 'float', ...weight }, order) : weight;
+  c.set(key, { shape, data: data as Float32Array });
 }

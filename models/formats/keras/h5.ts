@@ -2,7 +2,7 @@
 
 import { apart } from '#platform';
 import { FormatError } from '../errors.ts';
-import type { ImportedNetwork } from '../imported.ts';
+import type { ImportedNetwork, ReadOptions } from '../imported.ts';
 import { buildKeras } from './build.ts';
 import type { H5Content, H5File } from './h5-content.ts';
 import { parseObject } from './json.ts';
@@ -39,7 +39,8 @@ const readApart: ReadApart = async (file) => {
 export async function readKerasH5(
   bytes: Uint8Array,
   fileName: string,
-  read = readApart,
+  options: ReadOptions = {},
+  read: ReadApart = readApart,
 ): Promise<ImportedNetwork> {
   if (!SIGNATURE.every((byte, i) => bytes[i] === byte)) {
     const zip = bytes[0] === 0x50 && bytes[1] === 0x4b;
@@ -58,5 +59,5 @@ export async function readKerasH5(
     content.weights.map(([key, { shape, data }]) => [key, { shape, read: () => data }]),
   );
   const config = parseObject(content.config, `${fileName}: model_config`);
-  return buildKeras({ config, kerasVersion: content.kerasVersion, weights }, fileName);
+  return buildKeras({ config, kerasVersion: content.kerasVersion, weights }, fileName, options);
 }

@@ -5,7 +5,7 @@ import { LimelightError } from '../../../engine/errors.ts';
 import { FormatError } from '../errors.ts';
 import { halfToFloat } from '../half.ts';
 import { elementCount } from '../host-tensor.ts';
-import type { ImportedNetwork, OpenPart } from '../imported.ts';
+import type { ImportedNetwork, OpenPart, ReadOptions } from '../imported.ts';
 import { buildKeras } from './build.ts';
 import type { StoredWeight } from './context.ts';
 import { field, isObject, type Json, parseObject, quote } from './json.ts';
@@ -51,6 +51,7 @@ export async function readTfjs(
   modelJson: Uint8Array,
   fileName: string,
   openPart: OpenPart,
+  options: ReadOptions = {},
 ): Promise<ImportedNetwork> {
   const root = parseObject(modelJson, fileName);
   const format = field(root, 'format');
@@ -71,7 +72,7 @@ export async function readTfjs(
   if (!isObject(config))
     throw new FormatError(`${fileName}: model_config is ${quote(config)}, not an object`);
   const weights = await readManifest(manifest, fileName, openPart);
-  return buildKeras({ config, kerasVersion: field(topology, 'keras_version'), weights }, fileName);
+  return buildKeras({ config, kerasVersion: field(topology, 'keras_version'), weights }, fileName, options);
 }
 
 async function readManifest(

@@ -2,9 +2,10 @@
 // them. A value is known when the file is read, or computed by a node of Limelight's graph.
 
 import type { Tensor } from '../../../engine/index.ts';
-import type { GraphNode } from '../../graph.ts';
+import type { GraphNode, Traits } from '../../graph.ts';
+import type { ElementFunction } from '../../layers/functions.ts';
+import type { Constant, NumberType } from '../constant.ts';
 import { FormatError } from '../errors.ts';
-import type { Constant, NumberType } from './constant.ts';
 import type { AttributeProto, GraphProto, NodeProto } from './messages.ts';
 
 /** A value that a node of the graph computes; on the device every number is a float32. */
@@ -35,10 +36,14 @@ export interface Step {
   readonly operands: Readonly<Record<string, Value | undefined>>;
   /** Of the operands in their order; undefined ones stay undefined. */
   readonly device: (...tensors: Tensor[]) => Tensor;
+  /** Of known operands. */
   readonly fold?: (...constants: Constant[]) => Constant;
+  /** Where it is a function of each element of the operands, broadcast: in place of `fold`, and of the trait. */
+  readonly each?: (...numbers: number[]) => number;
   /** What the result's numbers mean; as the first operand's when left out. */
   readonly type?: NumberType;
   readonly attributes?: Readonly<Record<string, unknown>>;
+  readonly traits?: Traits;
   /** `before` of the result, where the step changes it. */
   readonly before?: number;
   /** Tells several nodes of one ONNX node apart. */
@@ -87,9 +92,13 @@ export interface Call {
 /** Makes an ONNX node's outputs. */
 export type Builder = (call: Call) => Value | readonly Value[];
 
-/** The reading half of a call. */
-export function attributesOf(node: NodeProto) {
-  const attribute = (name: string) => node.attributes.find((candidate) => candidate.name === name);
+/** The reading half of a call; in a function's body an attribute may stand for one of the function's call. */
+export function attributesOf(node: NodeProto, around: NodeProto['attributes'] = []) {
+  const find = (list: NodeProto['attributes'], name: string) => list.find((one) => one.name === name);
+  const attribute = (name: string) => {
+    const found = find(node.attributes, name);
+    return found && found.reference !== '' ? find(around, found.reference) : found;
+  };
   return {
     attribute,
     int: (name: string, otherwise: number) => attribute(name)?.int ?? otherwise,
@@ -100,17 +109,17 @@ export function attributesOf(node: NodeProto) {
   };
 }
 
+/** A function of each element. */
+export const element = (
+  call: Call,
+  { kind, device, host, attributes, traits }: ElementFunction,
+  x: Value = call.input(0),
+): Value => call.apply({ kind, operands: { x }, device: (t) => device(t!), each: host, attributes, traits });
+
 /** An entry of a table by a name that the file gives. */
 export function choose<T>(table: Readonly<Record<string, T>>, what: string, name: string): T {
   if (Object.hasOwn(table, name)) return table[name]!;
   throw new FormatError(`${what} "${name}" is not supported; these are: ${Object.keys(table).join(', ')}`);
-}
-
-/** A checked axis; negative ones count from the end. */
-export function axisOf(axis: number, rank: number): number {
-  const found = axis < 0 ? axis + rank : axis;
-  if (Number.isInteger(axis) && found >= 0 && found < rank) return found;
-  throw new FormatError(`axis ${axis} of ${rank} axes`);
 }
 
 /** Axes as the file gives them, as an input or, in old files, as an attribute. */

@@ -2,38 +2,36 @@
 
 import type { Tensor } from '../../../engine/index.ts';
 import * as ops from '../../../engine/index.ts';
+import * as fn from '../../layers/functions.ts';
 import * as layers from '../../layers.ts';
+import { type Constant, constant, type NumberType } from '../constant.ts';
 import { FormatError } from '../errors.ts';
-import { type Builder, type Call, isConstant, type Value } from './call.ts';
-import { type Constant, constant, map, type NumberType } from './constant.ts';
+import { type Builder, element, isConstant, type Value } from './call.ts';
 import { ELEMENT_TYPES } from './tensors.ts';
 
-const LARGEST_FLOAT = 3.4028234663852886e38;
+/** A function of one number. */
+const unary =
+  (one: fn.ElementFunction): Builder =>
+  (call) =>
+    element(call, one);
 
-/** f(x), with attributes that the file may set: name and default of each. */
-function unary(
-  kind: string,
-  device: (x: Tensor, ...attributes: number[]) => Tensor,
-  attributes: Readonly<Record<string, number>> = {},
-  fold?: (x: number) => number,
-): Builder {
-  return (call) => {
-    const values = Object.entries(attributes).map(([name, otherwise]) => call.float(name, otherwise));
-    return call.apply({
-      kind,
-      operands: { x: call.input(0) },
-      device: (x) => device(x!, ...values),
-      ...(fold && { fold: (x) => map(x!.type, fold, x!) }),
-      attributes: Object.fromEntries(Object.keys(attributes).map((name, i) => [name, values[i]])),
-    });
-  };
-}
+/** One with numbers of its own: the file's attributes, or their defaults. */
+const unaryWith =
+  (
+    attributes: Readonly<Record<string, number>>,
+    make: (...numbers: number[]) => fn.ElementFunction,
+  ): Builder =>
+  (call) =>
+    element(
+      call,
+      make(...Object.entries(attributes).map(([name, otherwise]) => call.float(name, otherwise))),
+    );
 
 /** f(a, b), broadcast. */
 function binary(
   kind: string,
   device: (a: Tensor, b: Tensor) => Tensor,
-  fold: (a: number, b: number) => number,
+  each: (a: number, b: number) => number,
   type?: NumberType,
 ): Builder {
   return (call) => {
@@ -43,13 +41,8 @@ function binary(
         'the broadcasting of opset 6 (attribute axis) is not supported; export opset 7 or later',
       );
     }
-    return call.apply({
-      kind,
-      operands: { a: call.input(0), b: call.input(1) },
-      device: (a, b) => device(a!, b!),
-      fold: (a, b) => map(type ?? a!.type, fold, a!, b!),
-      ...(type && { type }),
-    });
+    const operands = { a: call.input(0), b: call.input(1) };
+    return call.apply({ kind, operands, device: (a, b) => device(a!, b!), each, ...(type && { type }) });
   };
 }
 
@@ -63,31 +56,18 @@ const addition: Builder = (call) => {
 };
 
 /** f over any number of inputs, two at a time. */
-function variadic(
-  kind: string,
-  device: (a: Tensor, b: Tensor) => Tensor,
-  fold: (...values: number[]) => number,
-): Builder {
-  return (call) => {
-    const operands = call.inputs.map((_, i) => [String(i), call.input(i)] as const);
-    return call.apply({
+const variadic =
+  (kind: string, device: (a: Tensor, b: Tensor) => Tensor, each: (...values: number[]) => number): Builder =>
+  (call) =>
+    call.apply({
       kind,
-      operands: Object.fromEntries(operands),
+      operands: Object.fromEntries(call.inputs.map((_, i) => [String(i), call.input(i)] as const)),
       // Of one input the result is a copy, so that disposing it leaves the input alone.
       device: (...tensors) => tensors.reduce(device, ops.reshape(tensors[0]!, tensors[0]!.shape)),
-      fold: (...values) => map(values[0]!.type, fold, ...values),
+      each,
     });
-  };
-}
 
 const not = (x: Tensor): Tensor => ops.affine(x, -1, 1);
-const negativePart = (x: Tensor): Tensor => ops.neg(ops.relu(ops.neg(x)));
-/** a (exp(x) - 1) below 0, x above. */
-const elu = (x: Tensor, a: number): Tensor =>
-  ops.add(ops.relu(x), ops.affine(ops.exp(negativePart(x)), a, -a));
-
-/** a (exp(x / a) - 1) below 0, x above (Barron 2017). */
-const celu = (x: Tensor, a: number): Tensor => ops.scale(elu(ops.scale(x, 1 / a), 1), a);
 
 /** Where a mask of 0 and 1 says so, a, else b. */
 const where = (mask: Tensor, a: Tensor, b: Tensor): Tensor =>
@@ -103,51 +83,33 @@ const division: Builder = (call) => {
 
 /** x^y: one exponent is a number of the operation, which allows negative bases. */
 const power: Builder = (call) => {
-  const exponent = call.input(1);
-  if (!isConstant(exponent) || exponent.data.length !== 1) return binary('pow', ops.pow, Math.pow)(call);
-  const k = exponent.data[0]!;
-  const shape = exponent.shape;
-  return call.apply({
-    kind: 'pow',
-    operands: { x: call.input(0) },
-    device: (x) => {
-      const y = ops.powScalar(x!, k);
-      return shape.length > x!.shape.length
-        ? ops.reshape(y, [...shape.slice(x!.shape.length), ...y.shape])
-        : y;
-    },
-    fold: (x) => map(x!.type, Math.pow, x!, exponent),
-    attributes: { exponent: k },
-  });
+  const [x, exponent] = [call.input(0), call.input(1)];
+  const isNumber = isConstant(exponent) && exponent.data.length === 1;
+  return isNumber && exponent.shape.length <= x.shape.length
+    ? element(call, fn.power(exponent.data[0]!))
+    : binary('pow', ops.pow, Math.pow)(call);
 };
 
 /** The bounds are inputs, or attributes before opset 11. */
 const clip: Builder = (call) => {
   const x = call.input(0);
-  const bounds = [1, 2].map((i): Value | undefined => {
-    const attribute = call.attribute(i === 1 ? 'min' : 'max');
-    return call.optional(i) ?? (attribute && constant('float', [], [attribute.float]));
+  const [low, high] = (['min', 'max'] as const).map((name, i): Value | undefined => {
+    const attribute = call.attribute(name);
+    return call.optional(1 + i) ?? (attribute && constant('float', [], [attribute.float]));
   });
-  const [low, high] = bounds;
-  if (bounds.every((bound) => bound === undefined || isConstant(bound))) {
-    const a = (low as Constant | undefined)?.data[0] ?? -LARGEST_FLOAT;
-    const b = (high as Constant | undefined)?.data[0] ?? LARGEST_FLOAT;
+  const numberOf = (bound: Value | undefined, otherwise: number) =>
+    bound === undefined ? otherwise : isConstant(bound) ? (bound.data[0] ?? Number.NaN) : undefined;
+  const [a, b] = [numberOf(low, Number.NEGATIVE_INFINITY), numberOf(high, Number.POSITIVE_INFINITY)];
+  if (a !== undefined && b !== undefined) {
     if (Number.isNaN(a) || Number.isNaN(b)) throw new FormatError('a bound is NaN');
-    return call.apply({
-      // Under the name by which a convolution takes it in.
-      kind: a === 0 && b === 6 ? 'relu6' : 'clip',
-      operands: { x },
-      device: (t) => ops.clamp(t!, Math.max(a, -LARGEST_FLOAT), Math.min(b, LARGEST_FLOAT)),
-      fold: (v) => map(v!.type, (n) => Math.min(Math.max(n, a), b), v!),
-      attributes: { min: a, max: b },
-    });
+    return element(call, fn.clip(a, b));
   }
   return call.apply({
     kind: 'clip',
     operands: { x, low, high },
-    device: (t, a, b) => {
-      const raised = a ? ops.maximum(t!, a) : t!;
-      return b ? ops.minimum(raised, b) : raised;
+    device: (t, from, to) => {
+      const raised = from ? ops.maximum(t!, from) : t!;
+      return to ? ops.minimum(raised, to) : raised;
     },
   });
 };
@@ -161,7 +123,8 @@ const prelu: Builder = (call) => {
   return call.apply({
     kind: 'prelu',
     operands: { x, slope },
-    device: (t, s) => ops.add(ops.relu(t!), ops.mul(s!, negativePart(t!))),
+    device: (t, s) => ops.sub(ops.relu(t!), ops.mul(s!, ops.relu(ops.neg(t!)))),
+    each: (a, s) => (a > 0 ? a : s * a),
   });
 };
 
@@ -173,103 +136,81 @@ const cast: Builder = (call) => {
   if (!isConstant(x) && type === 'int' && x.type === 'float') {
     throw new FormatError('a cast to whole numbers of what depends on the picture is not supported');
   }
-  const toBool = type === 'bool' && x.type !== 'bool';
+  const fold = (v: Constant | undefined) => constant(type, v!.shape, v!.data);
+  if (type !== 'bool' || x.type === 'bool') return identity('identity', { fold, type })(call);
   return call.apply({
-    kind: toBool ? 'cast' : 'identity',
+    kind: 'cast',
     operands: { x },
-    device: (t) => (toBool ? not(ops.equal(t!, ops.full(t!.device, [], 0))) : ops.reshape(t!, t!.shape)),
-    fold: (v) => constant(type, v!.shape, v!.data),
+    device: (t) => not(ops.equal(t!, ops.full(t!.device, [], 0))),
+    fold,
     type,
-    attributes: { to: to.name },
   });
 };
 
-const identity =
-  (kind: string) =>
-  (call: Call, x = call.input(0)): Value =>
-    call.apply({ kind, operands: { x }, device: (t) => ops.reshape(t!, t!.shape), fold: (v) => v! });
+/** What changes no element, though perhaps what its numbers mean. */
+export const identity =
+  (
+    kind: string,
+    { fold, type }: { fold?: (x: Constant | undefined) => Constant; type?: NumberType } = {},
+  ): Builder =>
+  (call) => {
+    const x = call.input(0);
+    if (isConstant(x)) return fold ? call.fold(() => fold(x), x) : x;
+    const same = call.layer([x], {}, (name, input) => layers.identity(name, input, kind));
+    return type ? { ...same, type } : same;
+  };
 
 /** Does nothing when a network is explained; its mask says that everything is kept. */
 const dropout: Builder = (call) => {
   const training = call.known(2)?.data[0] ?? 0;
   const ratio = call.known(1)?.data[0] ?? call.float('ratio', 0.5);
   if (training !== 0 && ratio !== 0) throw new FormatError('dropout in training mode is not supported');
-  const x = call.input(0);
-  const y = identity('dropout')(call, x);
+  const y = identity('dropout')(call) as Value;
   if (!call.wants(1)) return y;
   const mask = call.apply({
     kind: 'constant',
-    operands: { x },
+    operands: { x: call.input(0) },
     device: (t) => ops.affine(t!, 0, 1),
-    fold: (v) => constant('bool', v!.shape, () => 1),
+    each: () => 1,
     type: 'bool',
     part: 'mask',
   });
   return [y, mask];
 };
 
-/** ONNX rounds neither; its GELU is exact unless tanh is asked for. */
-const gelu: Builder = (call) => {
-  const tanh = call.text('approximate', 'none') === 'tanh';
-  return call.apply({
-    kind: 'gelu',
-    operands: { x: call.input(0) },
-    device: (x) => (tanh ? tanhGelu(x!) : ops.gelu(x!)),
-    attributes: tanh ? { approximate: 'tanh' } : {},
-  });
-};
+/** Exact unless tanh is asked for. */
+const gelu: Builder = (call) =>
+  element(call, call.text('approximate', 'none') === 'tanh' ? fn.functions.tanhGelu : fn.functions.gelu);
 
-/** x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) (Hendrycks 2016). */
-const tanhGelu = (x: Tensor): Tensor => {
-  const inner = ops.scale(ops.add(x, ops.scale(ops.powScalar(x, 3), 0.044715)), Math.sqrt(2 / Math.PI));
-  return ops.scale(ops.mul(x, ops.affine(ops.tanh(inner), 1, 1)), 0.5);
-};
+const compare = (
+  kind: string,
+  device: (a: Tensor, b: Tensor) => Tensor,
+  holds: (a: number, b: number) => boolean,
+) => binary(kind, device, (a, b) => Number(holds(a, b)), 'bool');
 
+const { functions: f } = fn;
 export const elementwise: Readonly<Record<string, Builder>> = {
-  Abs: unary('abs', (x) => ops.abs(x), {}, Math.abs),
-  Neg: unary(
-    'neg',
-    (x) => ops.neg(x),
-    {},
-    (x) => -x,
-  ),
-  Sqrt: unary('sqrt', (x) => ops.sqrt(x), {}, Math.sqrt),
-  Exp: unary('exp', (x) => ops.exp(x), {}, Math.exp),
-  Log: unary('log', (x) => ops.log(x), {}, Math.log),
-  Erf: unary('erf', (x) => ops.erf(x)),
-  Tanh: unary('tanh', (x) => ops.tanh(x), {}, Math.tanh),
-  Relu: unary(
-    'relu',
-    (x) => ops.relu(x),
-    {},
-    (x) => Math.max(x, 0),
-  ),
-  LeakyRelu: unary('leakyRelu', (x, alpha) => ops.leakyRelu(x, alpha), { alpha: 0.01 }),
-  Elu: unary('elu', (x, alpha) => elu(x, alpha!), { alpha: 1 }),
-  Selu: unary('selu', (x, alpha, gamma) => ops.scale(elu(x, alpha!), gamma!), {
-    alpha: 1.6732632423543772,
-    gamma: 1.0507009873554805,
-  }),
-  Sigmoid: unary('sigmoid', (x) => ops.sigmoid(x)),
-  HardSigmoid: unary('hardSigmoid', (x, alpha, beta) => ops.clamp(ops.affine(x, alpha, beta), 0, 1), {
-    alpha: 0.2,
-    beta: 0.5,
-  }),
-  HardSwish: unary('hardSwish', ops.hardSwish),
-  Celu: unary('celu', (x, alpha) => celu(x, alpha!), { alpha: 1 }),
-  Softplus: unary('softplus', (x) => ops.softplus(x)),
-  Softsign: unary('softsign', (x) => ops.div(x, ops.affine(ops.abs(x), 1, 1))),
-  ThresholdedRelu: unary('thresholdedRelu', (x, alpha) => ops.mul(x, ops.step(ops.affine(x, 1, -alpha!))), {
-    alpha: 1,
-  }),
-  Reciprocal: unary(
-    'reciprocal',
-    (x) => ops.reciprocal(x),
-    {},
-    (x) => 1 / x,
-  ),
-  Sign: unary('sign', (x) => ops.sign(x), {}, Math.sign),
-  Mish: unary('mish', (x) => ops.mul(x, ops.tanh(ops.softplus(x)))),
+  Abs: unary(f.abs),
+  Neg: unary(f.neg),
+  Sqrt: unary(f.sqrt),
+  Exp: unary(f.exp),
+  Log: unary(f.log),
+  Erf: unary(f.erf),
+  Tanh: unary(f.tanh),
+  Relu: unary(f.relu),
+  LeakyRelu: unaryWith({ alpha: 0.01 }, fn.leakyRelu),
+  Elu: unaryWith({ alpha: 1 }, fn.elu),
+  Selu: unaryWith({ alpha: 1.6732632423543772, gamma: 1.0507009873554805 }, fn.selu),
+  Sigmoid: unary(f.sigmoid),
+  HardSigmoid: unaryWith({ alpha: 0.2, beta: 0.5 }, fn.hardSigmoid),
+  HardSwish: unary(f.hardSwish),
+  Celu: unaryWith({ alpha: 1 }, fn.celu),
+  Softplus: unary(f.softplus),
+  Softsign: unary(f.softsign),
+  ThresholdedRelu: unaryWith({ alpha: 1 }, fn.thresholdedRelu),
+  Reciprocal: unary(f.reciprocal),
+  Sign: unary(f.sign),
+  Mish: unary(f.mish),
   Gelu: gelu,
   PRelu: prelu,
   Clip: clip,
@@ -280,52 +221,47 @@ export const elementwise: Readonly<Record<string, Builder>> = {
   Pow: power,
   Min: variadic('min', ops.minimum, Math.min),
   Max: variadic('max', ops.maximum, Math.max),
-  Equal: binary('equal', ops.equal, (a, b) => Number(a === b), 'bool'),
-  Greater: binary('greater', ops.greater, (a, b) => Number(a > b), 'bool'),
-  Less: binary(
+  Equal: compare('equal', ops.equal, (a, b) => a === b),
+  Greater: compare('greater', ops.greater, (a, b) => a > b),
+  Less: compare(
     'less',
     (a, b) => ops.greater(b, a),
-    (a, b) => Number(a < b),
-    'bool',
+    (a, b) => a < b,
   ),
-  GreaterOrEqual: binary(
+  GreaterOrEqual: compare(
     'greaterOrEqual',
     (a, b) => not(ops.greater(b, a)),
-    (a, b) => Number(a >= b),
-    'bool',
+    (a, b) => a >= b,
   ),
-  LessOrEqual: binary(
+  LessOrEqual: compare(
     'lessOrEqual',
     (a, b) => not(ops.greater(a, b)),
-    (a, b) => Number(a <= b),
-    'bool',
+    (a, b) => a <= b,
   ),
   Not: (call) =>
     call.apply({
       kind: 'not',
       operands: { x: call.input(0) },
       device: (x) => not(x!),
-      fold: (x) => map('bool', (a) => Number(a === 0), x!),
+      each: (a) => Number(a === 0),
+      type: 'bool',
     }),
-  And: binary('and', ops.mul, (a, b) => Number(a !== 0 && b !== 0), 'bool'),
-  Or: binary('or', ops.maximum, (a, b) => Number(a !== 0 || b !== 0), 'bool'),
-  Xor: binary(
+  And: compare('and', ops.mul, (a, b) => a !== 0 && b !== 0),
+  Or: compare('or', ops.maximum, (a, b) => a !== 0 || b !== 0),
+  Xor: compare(
     'xor',
     (a, b) => not(ops.equal(a, b)),
-    (a, b) => Number((a !== 0) !== (b !== 0)),
-    'bool',
+    (a, b) => (a !== 0) !== (b !== 0),
   ),
-  Where: (call) => {
-    const a = call.input(1);
-    return call.apply({
+  Where: (call) =>
+    call.apply({
       kind: 'where',
-      operands: { mask: call.input(0), a, b: call.input(2) },
-      device: (mask, x, y) => where(mask!, x!, y!),
-      fold: (mask, x, y) => map(a.type, (m, p, q) => (m !== 0 ? p : q), mask!, x!, y!),
-      type: a.type,
-    });
-  },
+      operands: { mask: call.input(0), a: call.input(1), b: call.input(2) },
+      device: (mask, a, b) => where(mask!, a!, b!),
+      each: (mask, a, b) => (mask !== 0 ? a! : b!),
+      type: call.input(1).type,
+    }),
   Cast: cast,
-  Identity: (call) => identity('identity')(call),
+  Identity: identity('identity'),
   Dropout: dropout,
 };

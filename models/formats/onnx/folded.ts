@@ -1,9 +1,9 @@
 // Operators that occur in arithmetic on shapes and in the making of masks: they are computed when the file is read, and
 // refused where their inputs depend on the picture.
 
+import { type Constant, checkedIndices, constant, map, type NumberType, stridesOf } from '../constant.ts';
 import { FormatError } from '../errors.ts';
 import type { Builder, Call } from './call.ts';
-import { type Constant, checkedIndices, constant, map, type NumberType, stridesOf } from './constant.ts';
 
 const needed = (call: Call, index: number): Constant => {
   call.input(index);

@@ -1,53 +1,58 @@
 // From ONNX nodes to the nodes of Limelight's graph. The file's nodes are walked in order: what is known is folded,
-// everything else becomes a graph node, run once on placeholders so that its shape is known and its fit is checked.
+// everything else becomes a graph node (nodes.ts).
 
-import {
-  dryDevice,
-  LimelightError,
-  placeholder,
-  type Shape,
-  scope,
-  type Tensor,
-} from '../../../engine/index.ts';
-import { type GraphNode, INPUT, type Parameter } from '../../graph.ts';
-import { traitsOf } from '../../layers.ts';
+import { LimelightError } from '../../../engine/index.ts';
+import type { GraphNode } from '../../graph.ts';
+import { type Constant, map } from '../constant.ts';
 import { FormatError } from '../errors.ts';
-import { elementCount, type HostTensor } from '../host-tensor.ts';
+import type { StateDict } from '../host-tensor.ts';
+import { attributesOf, type Call, isConstant, type Step, type Value } from './call.ts';
 import {
-  attributesOf,
-  batchAxisOf,
-  type Call,
-  type Computed,
-  isConstant,
-  type Step,
-  type Value,
-} from './call.ts';
-import { type Constant, strided, stridesOf } from './constant.ts';
-import { type GraphProto, graphsIn, type NodeProto } from './messages.ts';
+  type FunctionProto,
+  type GraphProto,
+  graphsIn,
+  type NodeProto,
+  type TensorProto,
+} from './messages.ts';
+import { nodeMaker } from './nodes.ts';
 import { operators } from './operators.ts';
 import { type Parts, readTensor } from './tensors.ts';
 
 /** What became of a file's nodes. */
 export interface Imported {
   readonly nodes: readonly GraphNode[];
-  readonly tensors: ReadonlyMap<string, HostTensor>;
+  readonly tensors: StateDict;
   /** The value behind each of the file's names. */
   readonly values: ReadonlyMap<string, Value>;
 }
+
+/** Versions of the operator sets that nodes are written in, by domain; "" is ONNX's own. */
+export type Opsets = ReadonlyMap<string, number>;
 
 /** Numbers that folding a file may touch, beside some for each number of its tensors. */
 const FOLDED = 2 ** 26;
 const FOLDED_EACH = 4;
 
 /** Far beyond every network, and little enough work. */
-const LIMITS = { nodes: 50_000, inputs: 4_096, axes: 64 } as const;
+const LIMITS = { nodes: 50_000, inputs: 4_096, functions: 32 } as const;
 
 /** ONNX's own operators; every other set is someone's extension. */
 export const isStandard = (domain: string): boolean => domain === '' || domain === 'ai.onnx';
 
+/** The name of a node's operator in the table, with the domain of an extension. */
+const operatorOf = ({ domain, operator }: Pick<NodeProto, 'domain' | 'operator'>): string =>
+  isStandard(domain) ? operator : `${domain}.${operator}`;
+
+/** A file's functions by their operators. */
+export type Functions = ReadonlyMap<string, FunctionProto>;
+
+export const functionsOf = (functions: readonly FunctionProto[]): Functions =>
+  new Map(functions.map((one) => [operatorOf({ ...one, operator: one.name }), one]));
+
 /** Refuses what is not supported, all of it at once. */
-export function checkOperators(graph: GraphProto): void {
-  const nodes = graphsIn(graph).flatMap((one) => one.nodes);
+export function checkOperators(graph: GraphProto, functions: Functions = new Map()): void {
+  const bodies = [graph, ...[...functions.values()].map((one) => ({ ...NO_GRAPH, nodes: one.nodes }))];
+  const nodes = bodies.flatMap(graphsIn).flatMap((one) => one.nodes);
   const longest = nodes.reduce((most, node) => Math.max(most, node.inputs.length), 0);
   if (nodes.length > LIMITS.nodes || longest > LIMITS.inputs) {
     throw new FormatError(
@@ -56,8 +61,8 @@ export function checkOperators(graph: GraphProto): void {
   }
   const unknown = new Map<string, string[]>();
   for (const node of nodes) {
-    if (isStandard(node.domain) && operators.has(node.operator)) continue;
-    const operator = isStandard(node.domain) ? node.operator : `${node.domain}.${node.operator}`;
+    const operator = operatorOf(node);
+    if (functions.has(operator) || operators.has(operator)) continue;
     const names = unknown.get(operator) ?? [];
     unknown.set(operator, names);
     names.push(nameOf(node));
@@ -70,139 +75,114 @@ export function checkOperators(graph: GraphProto): void {
   throw new FormatError(`operators that are not supported:\n  ${lines.join('\n  ')}`);
 }
 
+const NO_GRAPH: GraphProto = { nodes: [], initializers: [], inputs: [], outputs: [] };
 const nameOf = (node: NodeProto) => node.name || node.outputs.find((name) => name !== '') || node.operator;
 
-/** Walks a graph. `given` holds the values of its inputs; initializers are read from the graph and `parts`. */
-export function importNodes(
-  graph: GraphProto,
-  setting: {
-    readonly opset: number;
-    readonly batch: number;
-    readonly given: ReadonlyMap<string, Value>;
-    readonly parts: Parts;
-  },
-): Imported {
-  const { opset, batch, given, parts } = setting;
-  const device = dryDevice();
-  const nodes: GraphNode[] = [];
-  const tensors = new Map<string, HostTensor>();
-  const parameters = new Map<Constant, Parameter>();
-  const values = new Map(given);
-  const computed = new Map<string, Computed>();
-  const nodeNames = naming();
-  const keys = naming();
+/** Counts the numbers that folding touches, so that no file asks for the world. */
+function budget() {
   let allowance = FOLDED;
-
-  nodeNames(INPUT);
-  for (const value of given.values()) {
-    if (isConstant(value)) continue;
-    computed.set(value.node, value);
-    if (value.node !== INPUT) nodeNames(value.node);
-  }
-
   const charge = (count: number) => {
     allowance -= count;
     if (!(allowance >= 0)) throw new FormatError('more numbers would be folded than any network needs');
   };
-
   const fold = (f: () => Constant, from: readonly Constant[]): Constant => {
     charge(from.reduce((sum, { data }) => sum + data.length, 0));
     const result = f();
     charge(result.data.length);
     return result;
   };
+  return { charge, fold, earn: (count: number) => charge(-count) };
+}
 
-  /** Stores a known operand, once, under its initializer's name, or else under its role's. */
-  const parameterOf = (value: Constant, otherwise: string): Parameter => {
-    const stored = parameters.get(value);
-    if (stored) return stored;
-    const { shape, data } = value.name === undefined ? withoutBatch(value, batch) : value;
-    const parameter = { key: keys(value.name ?? otherwise), shape };
-    tensors.set(parameter.key, {
-      shape,
-      data: data instanceof Float32Array ? data : Float32Array.from(data),
-    });
-    parameters.set(value, parameter);
-    return parameter;
-  };
+/** What names mean inside a graph: a branch sees the graph around it, a function's body its inputs alone. */
+interface Scope {
+  readonly values: Map<string, Value>;
+  readonly initializers: ReadonlyMap<string, TensorProto>;
+  readonly opsets: Opsets;
+  readonly around?: Scope;
+  /** Attributes of the call, for a function's body. */
+  readonly attributes?: NodeProto['attributes'];
+  /** The calling node's name, which begins those of the body's. */
+  readonly prefix: string;
+  readonly depth: number;
+}
 
-  type Operands = Step['operands'];
-  type Making = Pick<GraphNode, 'name' | 'inputs' | 'parameters'>;
+/** Walks a graph. `given` holds the values of its inputs; initializers are read from the graph and `parts`. */
+export function importNodes(
+  graph: GraphProto,
+  setting: {
+    readonly opsets: Opsets;
+    readonly functions?: Functions;
+    readonly batch: number;
+    readonly given: ReadonlyMap<string, Value>;
+    readonly parts: Parts;
+  },
+): Imported {
+  const { opsets, functions = new Map(), batch, given, parts } = setting;
+  const { charge, fold, earn } = budget();
+  const made = nodeMaker(batch, given.values());
+  let left: number = LIMITS.nodes;
 
-  /** Adds the node that `make` gives for a name, the computed operands and the known ones, and learns its shape. */
-  const compute = (
-    wanted: string,
-    operands: Operands,
-    make: (own: Making) => GraphNode,
-    before?: number,
-  ): Computed => {
-    const name = nodeNames(wanted);
-    const inputs: string[] = [];
-    const own: Record<string, Parameter> = {};
-    for (const [role, value] of Object.entries(operands)) {
-      if (value === undefined) continue;
-      if (isConstant(value)) own[role] = parameterOf(value, `${name}.${role}`);
-      else inputs.push(value.node);
-    }
-    const node = make({ name, inputs, parameters: own });
-    const shapeFor = (batch: 'shape' | 'twice'): Shape =>
-      scope(() => {
-        const known = Object.entries(own).map(([role, p]) => [role, placeholder(device, p.shape)]);
-        return node.run(
-          inputs.map((input) => placeholder(device, computed.get(input)![batch])),
-          { parameters: Object.fromEntries(known) as Record<string, Tensor> },
-        ).shape;
-      });
-    const shape = shapeFor('shape');
-    if (elementCount(shape) === undefined || shape.length > LIMITS.axes) {
-      throw new FormatError(`its result would be [${shape.join(', ')}]`);
-    }
-    const twice = shapeForTwice(() => shapeFor('twice'));
-    nodes.push(node);
-    const values = Object.values(operands).filter((value) => value !== undefined);
-    const made = {
-      type: values[0]?.type ?? 'float',
-      shape,
-      twice,
-      before: before ?? inheritedBefore(values, { shape, twice }),
-      node: name,
-    };
-    computed.set(name, made);
-    return made;
-  };
+  const initializersOf = ({ initializers }: GraphProto) =>
+    new Map(initializers.map((proto) => [proto.name, proto]));
+  const isTaken = (scope: Scope | undefined, name: string): boolean =>
+    scope !== undefined &&
+    (scope.values.has(name) || scope.initializers.has(name) || isTaken(scope.around, name));
 
-  /** Runs a step's operation on its operands in their order. */
-  const runStep =
-    ({ operands, device: operation }: Step): GraphNode['run'] =>
-    (inputs, { parameters }) => {
-      let next = 0;
-      const tensorsIn = Object.entries(operands).map(([role, value]) =>
-        value === undefined ? undefined : isConstant(value) ? parameters[role] : inputs[next++],
-      );
-      return operation(...(tensorsIn as Tensor[]));
-    };
-
-  const initializers = new Map(graph.initializers.map((proto) => [proto.name, proto]));
-  const lookUp = (name: string): Value => {
-    const known = values.get(name);
+  const lookUp = (scope: Scope, name: string): Value => {
+    const known = scope.values.get(name);
     if (known) return known;
-    const proto = initializers.get(name);
-    if (proto === undefined) {
-      throw new FormatError(`it takes "${name}", which no node before it gives and no initializer holds`);
+    const proto = scope.initializers.get(name);
+    if (proto !== undefined) {
+      const value = readTensor(proto, parts);
+      earn(FOLDED_EACH * value.data.length);
+      scope.values.set(name, value);
+      return value;
     }
-    const value = readTensor(proto, parts);
-    allowance += FOLDED_EACH * value.data.length;
-    values.set(name, value);
-    return value;
+    if (scope.around) return lookUp(scope.around, name);
+    throw new FormatError(`it takes "${name}", which no node before it gives and no initializer holds`);
   };
 
-  const build = (node: NodeProto): readonly Value[] => {
-    const inputs = node.inputs.map((name) => (name === '' ? undefined : lookUp(name)));
-    const attributes = attributesOf(node);
+  /** The outputs of a graph inside a node. */
+  const inside = (scope: Scope, inner: GraphProto): readonly Value[] => {
+    const initializers = initializersOf(inner);
+    for (const name of initializers.keys()) {
+      if (isTaken(scope, name)) throw new FormatError(`"${name}" is given twice`);
+    }
+    const own = { ...scope, values: new Map(), initializers, around: scope };
+    for (const node of inner.nodes) enter(own, node);
+    return inner.outputs.map(({ name }) => lookUp(own, name));
+  };
+
+  /** A function's body in place of its call. */
+  const inlined = (scope: Scope, node: NodeProto, body: FunctionProto): readonly (Value | undefined)[] => {
+    if (scope.depth >= LIMITS.functions) throw new FormatError('functions call each other without end');
+    const own: Scope = {
+      values: new Map(),
+      initializers: new Map(),
+      opsets: new Map(body.opsets.map(({ domain, version }) => [isStandard(domain) ? '' : domain, version])),
+      attributes: [...node.attributes, ...body.defaults],
+      prefix: `${scope.prefix}${nameOf(node)}/`,
+      depth: scope.depth + 1,
+    };
+    body.inputs.forEach((name, i) => {
+      const from = node.inputs[i] ?? '';
+      if (from !== '') own.values.set(name, lookUp(scope, from));
+    });
+    for (const one of body.nodes) enter(own, one);
+    return body.outputs.map((name) => own.values.get(name));
+  };
+
+  const build = (scope: Scope, node: NodeProto): readonly (Value | undefined)[] => {
+    const body = functions.get(operatorOf(node));
+    if (body) return inlined(scope, node, body);
+    const wanted = scope.prefix + nameOf(node);
+    const inputs = node.inputs.map((name) => (name === '' ? undefined : lookUp(scope, name)));
+    const attributes = attributesOf(node, scope.attributes);
     const call: Call = {
       ...attributes,
       operator: node.operator,
-      opset,
+      opset: scope.opsets.get('') ?? LATEST,
       batch,
       inputs,
       outputs: node.outputs.length,
@@ -226,46 +206,28 @@ export function importNodes(
       },
       apply(step) {
         const operands = Object.values(step.operands).filter((value) => value !== undefined);
-        if (step.fold === undefined || !operands.every(isConstant)) {
-          const wanted = step.part === undefined ? nameOf(node) : `${nameOf(node)}.${step.part}`;
-          const { kind, attributes = {} } = step;
-          const make = (own: Making): GraphNode => ({
-            ...own,
-            kind,
-            attributes,
-            run: runStep(step),
-            traits: traitsOf[kind] ?? {},
-          });
-          const made = compute(wanted, step.operands, make, step.before);
-          return step.type ? { ...made, type: step.type } : made;
-        }
-        return fold(() => step.fold!(...operands), operands);
+        const folded = foldOf(step);
+        if (folded && operands.every(isConstant)) return fold(() => folded(...operands), operands);
+        return made.step(step.part === undefined ? wanted : `${wanted}.${step.part}`, step);
       },
       fold: (f, ...from) => fold(f, from),
       charge,
-      walk: inside,
-      layer: (from, own, make) =>
-        compute(
-          nameOf(node),
-          { ...Object.fromEntries(from.entries()), ...own },
-          ({ name, inputs, parameters }) => {
-            return { ...make(name, ...inputs), parameters };
-          },
-        ),
+      walk: (inner) => inside(scope, inner),
+      layer: (from, parameters, make) => made.layer(wanted, from, parameters, make),
     };
-    const built = operators.get(node.operator)!(call);
-    return Array.isArray(built) ? built : [built as Value];
+    return [operators.get(operatorOf(node))!(call)].flat();
   };
 
-  const enter = (node: NodeProto) => {
+  const enter = (scope: Scope, node: NodeProto) => {
     try {
-      const results = build(node);
+      if (--left < 0) throw new FormatError(`the file has more than ${LIMITS.nodes} nodes`);
+      const results = build(scope, node);
       node.outputs.forEach((name, i) => {
         if (name === '') return;
-        if (values.has(name) || initializers.has(name)) throw new FormatError(`"${name}" is given twice`);
+        if (isTaken(scope, name)) throw new FormatError(`"${name}" is given twice`);
         const value = results[i];
         if (value === undefined) throw new FormatError(`its output ${i}, "${name}", is not supported`);
-        values.set(name, value);
+        scope.values.set(name, value);
       });
     } catch (cause) {
       // A RangeError is an array too long to make: the file asks for one.
@@ -274,77 +236,20 @@ export function importNodes(
     }
   };
 
-  /** Graphs beside each other may use the same names, so these are forgotten. */
-  const inside: Call['walk'] = (inner) => {
-    for (const proto of inner.initializers) {
-      if (values.has(proto.name) || initializers.has(proto.name)) {
-        throw new FormatError(`"${proto.name}" is given twice`);
-      }
-      initializers.set(proto.name, proto);
-    }
-    inner.nodes.forEach(enter);
-    const results = inner.outputs.map(({ name }) => lookUp(name));
-    for (const name of inner.nodes.flatMap((node) => node.outputs)) values.delete(name);
-    for (const { name } of inner.initializers) {
-      initializers.delete(name);
-      values.delete(name);
-    }
-    return results;
+  const whole: Scope = {
+    values: new Map(given),
+    initializers: initializersOf(graph),
+    opsets,
+    prefix: '',
+    depth: 0,
   };
-
-  graph.nodes.forEach(enter);
-  return { nodes, tensors, values };
+  for (const node of graph.nodes) enter(whole, node);
+  return { nodes: made.nodes, tensors: made.tensors, values: whole.values };
 }
 
-/** A shape for twice the batch; what does not run so cannot be explained. */
-function shapeForTwice(shape: () => Shape): Shape {
-  try {
-    return shape();
-  } catch (cause) {
-    if (!(cause instanceof LimelightError)) throw cause;
-    throw new FormatError(
-      `it cannot take several pictures at once, which the methods need: ${cause.message}. Export the network with a ` +
-        `batch that may vary (a dynamic first axis)`,
-      { cause },
-    );
-  }
-}
+/** Of a function that names no version of ONNX's operators; none of its nodes is of those. */
+const LATEST = 25;
 
-/** An axis that an operation leaves as it is holds beside the batch what it held before. */
-function inheritedBefore(operands: readonly Value[], result: Pick<Computed, 'shape' | 'twice'>): number {
-  const axis = batchAxisOf(result);
-  const from = operands.find(
-    (value): value is Computed =>
-      !isConstant(value) && value.before > 1 && value.shape[batchAxisOf(value)] === result.shape[axis],
-  );
-  return from?.before ?? 1;
-}
-
-/** Makes names unique by counting on: name, name_2, name_3, … */
-function naming(): (wanted: string) => string {
-  const taken = new Map<string, number>();
-  return (wanted) => {
-    let count = taken.get(wanted) ?? 0;
-    let name = wanted;
-    while (taken.has(name)) name = `${wanted}_${++count + 1}`;
-    taken.set(wanted, count);
-    taken.set(name, taken.get(name) ?? 0);
-    return name;
-  };
-}
-
-/** A folded constant that repeats itself over the batch, once: it meets any batch by broadcasting. */
-function withoutBatch(value: Constant, batch: number): Constant {
-  if (batch === 1) return value;
-  const axis = value.shape.indexOf(batch);
-  if (axis < 0) return value;
-  const shape = value.shape.map((n, i) => (i === axis ? 1 : n));
-  const strides = stridesOf(value.shape);
-  const once = strided(value, shape, strides);
-  const again = strided(
-    once,
-    value.shape,
-    stridesOf(shape).map((stride, i) => (i === axis ? 0 : stride)),
-  );
-  return again.data.every((n, i) => n === value.data[i]) ? once : value;
-}
+/** How a step is folded, if it can be. */
+const foldOf = ({ fold, each, type }: Step): Step['fold'] =>
+  fold ?? (each && ((...constants) => map(type ?? constants[0]!.type, each, ...constants)));

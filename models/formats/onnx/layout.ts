@@ -2,10 +2,12 @@
 
 import type { Tensor } from '../../../engine/index.ts';
 import * as ops from '../../../engine/index.ts';
+import * as host from '../constant.ts';
+import { constant, ints } from '../constant.ts';
 import { FormatError } from '../errors.ts';
+import { axisOf } from '../kit.ts';
 import {
   axesOf,
-  axisOf,
   type Builder,
   batchAxisOf,
   type Call,
@@ -14,8 +16,7 @@ import {
   isConstant,
   type Value,
 } from './call.ts';
-import * as host from './constant.ts';
-import { constant, ints } from './constant.ts';
+import { identity } from './elementwise.ts';
 
 type Shape = readonly number[];
 
@@ -55,24 +56,23 @@ function placeOfBatch(call: Call, x: Computed, wanted: Shape): BatchPlace {
     : { axis, before: 1 };
 }
 
-/** How many times the file's batch x holds now. */
-function batchRatio(x: Computed, now: Shape): number {
+/** A size that holds the batch of x, for the batch that x's elements have now. */
+function scaled(n: number, x: Computed, now: Shape): number {
   const axis = batchAxisOf(x);
-  return axis < 0 ? 1 : now[axis]! / x.shape[axis]!;
+  return axis < 0 ? n : (n * now[axis]!) / x.shape[axis]!;
 }
-
-/** A view that flattens all but the first axis is the layer of that name, which methods see through. */
-const isFlatten = (from: Shape, to: Shape): boolean =>
-  to.length === 2 && from.length > 2 && from[0] === to[0];
 
 /** A view whose shape is a function of the input's. */
 function view(call: Call, x: Value, shape: (from: Shape) => Shape, kind: string, before?: number): Value {
-  const to = resolve(shape(x.shape), ops.sizeOf(x.shape));
+  const [from, to] = [x.shape, resolve(shape(x.shape), ops.sizeOf(x.shape))];
+  // Rows of whatever follows the batch are Flatten: channels keep their places in it.
+  const flattens = to.length === 2 && from.length > 2 && from[0] === to[0];
   return call.apply({
-    kind: isFlatten(x.shape, to) ? 'flatten' : kind,
+    kind: flattens ? 'flatten' : kind,
     operands: { x },
     device: (t) => ops.reshape(t!, shape(t!.shape)),
     fold: (v) => host.reshape(v!, resolve(shape(v!.shape), v!.data.length)),
+    traits: { view: true, ...(flattens && { channelwise: true }) },
     ...(before !== undefined && { before }),
   });
 }
@@ -102,10 +102,8 @@ const reshape: Builder = (call) => {
     });
   if (isConstant(x)) return view(call, x, filled, 'reshape');
   const { axis, before } = placeOfBatch(call, x, resolve(filled(x.shape), ops.sizeOf(x.shape)));
-  const shape = (from: Shape): Shape => {
-    const ratio = batchRatio(x, from);
-    return filled(from).map((n, i) => (i === axis && n !== -1 && !copied(i) ? n * ratio : n));
-  };
+  const shape = (from: Shape): Shape =>
+    filled(from).map((n, i) => (i === axis && n !== -1 && !copied(i) ? scaled(n, x, from) : n));
   return view(call, x, shape, 'reshape', before);
 };
 
@@ -156,6 +154,7 @@ const transpose: Builder = (call) => {
     device: (t) => ops.transpose(t!, order),
     fold: (v) => host.transpose(v!, order),
     attributes: { order },
+    traits: { order },
   });
 };
 
@@ -169,9 +168,10 @@ const expand: Builder = (call) => {
     kind: 'expand',
     operands: { x },
     device: (t) => {
-      const ratio = isConstant(x) ? 1 : batchRatio(x, t!.shape);
       // A 1 needs no scaling: it is broadcast.
-      const shape = wanted.map((n, i) => (i === place && n !== 1 ? n * ratio : n));
+      const shape = wanted.map((n, i) =>
+        i === place && n !== 1 && !isConstant(x) ? scaled(n, x, t!.shape) : n,
+      );
       return ops.broadcastTo(t!, host.broadcastShapes(t!.shape, shape));
     },
     fold: (v) => host.broadcastTo(v!, host.broadcastShapes(v!.shape, wanted)),
@@ -406,6 +406,8 @@ const pad: Builder = (call) => {
     x.shape.map((_, axis) => (over.includes(axis) ? pads[over.indexOf(axis) + offset]! : 0));
   const [before, after] = [side(0), side(over.length)];
   const attributes = { mode, before, after };
+  // Nothing is padded where the size needs none, as exporters write it for the sake of others.
+  if ([...before, ...after].every((n) => n === 0)) return identity('pad')(call);
   if (mode === 'constant') {
     return call.apply({
       kind: 'pad',

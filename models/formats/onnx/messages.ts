@@ -35,6 +35,8 @@ export interface AttributeProto {
   readonly graph?: GraphProto;
   readonly floats: readonly number[];
   readonly ints: readonly number[];
+  /** In a function's body: the attribute of the call that it stands for. */
+  readonly reference: string;
 }
 
 export interface NodeProto {
@@ -68,14 +70,41 @@ export interface GraphProto {
   readonly outputs: readonly ValueProto[];
 }
 
+export interface OpsetProto {
+  readonly domain: string;
+  readonly version: number;
+}
+
+/** An operator that the file itself defines. */
+export interface FunctionProto {
+  readonly name: string;
+  readonly domain: string;
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  readonly nodes: readonly NodeProto[];
+  readonly opsets: readonly OpsetProto[];
+  /** Attributes that a call may leave out. */
+  readonly defaults: readonly AttributeProto[];
+}
+
 export interface ModelProto {
   readonly graph?: GraphProto;
-  readonly opsets: readonly { readonly domain: string; readonly version: number }[];
+  readonly opsets: readonly OpsetProto[];
+  readonly functions: readonly FunctionProto[];
 }
 
 /** Field number -> name and type; `[]` repeats, `?` has no default. Lower-case types are protobuf's own. */
 const MESSAGES: Readonly<Record<string, Readonly<Record<number, readonly [name: string, type: string]>>>> = {
-  Model: { 7: ['graph', 'Graph?'], 8: ['opsets', 'Opset[]'] },
+  Model: { 7: ['graph', 'Graph?'], 8: ['opsets', 'Opset[]'], 25: ['functions', 'Function[]'] },
+  Function: {
+    1: ['name', 'text'],
+    4: ['inputs', 'text[]'],
+    5: ['outputs', 'text[]'],
+    7: ['nodes', 'Node[]'],
+    9: ['opsets', 'Opset[]'],
+    10: ['domain', 'text'],
+    11: ['defaults', 'Attribute[]'],
+  },
   Opset: { 1: ['domain', 'text'], 2: ['version', 'int'] },
   Graph: {
     1: ['nodes', 'Node[]'],
@@ -100,6 +129,7 @@ const MESSAGES: Readonly<Record<string, Readonly<Record<number, readonly [name: 
     6: ['graph', 'Graph?'],
     7: ['floats', 'float[]'],
     8: ['ints', 'int[]'],
+    21: ['reference', 'text'],
   },
   Tensor: {
     1: ['dims', 'int[]'],

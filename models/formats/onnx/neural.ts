@@ -3,24 +3,18 @@
 
 import type { Tensor } from '../../../engine/index.ts';
 import * as ops from '../../../engine/index.ts';
+import type { GraphNode } from '../../graph.ts';
+import type { Pair, Sides, SizedPadding } from '../../layers.ts';
 import * as layers from '../../layers.ts';
+import { broadcastTo, type Constant, map, reshape, transpose } from '../constant.ts';
 import { FormatError } from '../errors.ts';
-import { axisOf, type Builder, type Call, type Computed, choose, isConstant, type Value } from './call.ts';
-import { broadcastTo, type Constant, map, reshape, transpose } from './constant.ts';
+import { axisOf, halves, samePadding, turned, type Window } from '../kit.ts';
+import { type Builder, type Call, type Computed, choose, isConstant, type Step, type Value } from './call.ts';
 import { einsum } from './einsum.ts';
 
-type Pair = readonly [y: number, x: number];
-type Sides = readonly [top: number, left: number, bottom: number, right: number];
-
 /** How a window moves over a plane. */
-interface Window {
-  readonly kernel: Pair;
-  readonly stride: Pair;
-  readonly dilation: Pair;
-  /** Padding for an input of some size: SAME depends on it. */
-  readonly padding: (size: Pair) => Sides;
-  /** For people. */
-  readonly attributes: Readonly<Record<string, unknown>>;
+interface Moves extends Window {
+  readonly padding: Sides | SizedPadding;
 }
 
 const spatialRank = (x: Value): number => {
@@ -36,55 +30,65 @@ const pairOf = (name: string, given: readonly number[], rank: number): Pair => {
   return rank === 1 ? [1, given[0]!] : [given[0]!, given[1]!];
 };
 
-const sizeOf = (x: Tensor): Pair => [x.shape[2]!, x.shape[3]!];
-
-function windowOf(call: Call, rank: number, kernelOf: readonly number[] | undefined): Window {
+function movesOf(call: Call, rank: number, kernelOf: readonly number[] | undefined): Moves {
   const list = (name: string, otherwise: number) =>
     pairOf(name, call.ints(name) ?? new Array(rank).fill(otherwise), rank);
   const shape = call.ints('kernel_shape') ?? kernelOf;
   if (shape === undefined) throw new FormatError('it has no kernel_shape');
   const kernel = pairOf('kernel_shape', shape, rank);
-  const [stride, dilation] = [list('strides', 1), list('dilations', 1)];
-  const automatic = call.text('auto_pad', 'NOTSET');
+  const window = { kernel, stride: list('strides', 1), dilation: list('dilations', 1) };
   const pads = call.ints('pads') ?? new Array<number>(2 * rank).fill(0);
   if (pads.length !== 2 * rank) throw new FormatError(`pads [${pads.join(', ')}] for ${rank} spatial axes`);
-  const [top, left] = pairOf('pads', pads.slice(0, rank), rank);
-  const [bottom, right] = pairOf('pads', pads.slice(rank), rank);
   // A lone axis gets a leading one, which is never padded.
-  const fixed: Sides = rank === 1 ? [0, left, 0, right] : [top, left, bottom, right];
-  const same = (size: Pair): Sides => {
-    const total = [0, 1].map((i) => {
-      const reach = dilation[i]! * (kernel[i]! - 1) + 1;
-      return Math.max(0, (Math.ceil(size[i]! / stride[i]!) - 1) * stride[i]! + reach - size[i]!);
-    });
-    const less = total.map((n) => Math.floor(n / 2));
-    const more = total.map((n, i) => n - less[i]!);
-    return automatic === 'SAME_UPPER'
-      ? [less[0]!, less[1]!, more[0]!, more[1]!]
-      : [more[0]!, more[1]!, less[0]!, less[1]!];
-  };
-  const paddings: Readonly<Record<string, (size: Pair) => Sides>> = {
-    NOTSET: () => fixed,
-    '': () => fixed,
-    VALID: () => [0, 0, 0, 0],
-    SAME_UPPER: same,
-    SAME_LOWER: same,
-  };
-  const padding = choose(paddings, 'auto_pad', automatic);
-  const shown = automatic.startsWith('SAME') ? automatic : padding([1, 1]);
-  return { kernel, stride, dilation, padding, attributes: { kernel, stride, padding: shown, dilation } };
+  const [top, left, bottom, right] = rank === 1 ? [0, pads[0]!, 0, pads[1]!] : (pads as unknown as Sides);
+  const padding = choose<Moves['padding']>(
+    {
+      '': [top, left, bottom, right],
+      NOTSET: [top, left, bottom, right],
+      VALID: [0, 0, 0, 0],
+      SAME_UPPER: samePadding(window),
+      SAME_LOWER: samePadding(window, true),
+    },
+    'auto_pad',
+    call.text('auto_pad', 'NOTSET'),
+  );
+  return { ...window, padding };
 }
 
-/** Runs f on planes: a lone spatial axis gets one of size 1 before it, and loses it again. */
-function onPlanes(x: Tensor, f: (x: Tensor) => Tensor): Tensor {
-  if (x.shape.length !== 3) return f(x);
-  const y = f(plane(x));
-  return ops.reshape(y, [y.shape[0]!, y.shape[1]!, y.shape[3]!]);
-}
+const sidesFor = ({ padding }: Moves, size: Pair): Sides => ('of' in padding ? padding.of(size) : padding);
 
 /** [a, b, n] as [a, b, 1, n]. */
 const plane = (x: Tensor): Tensor =>
   x.shape.length === 3 ? ops.reshape(x, [x.shape[0]!, x.shape[1]!, 1, x.shape[2]!]) : x;
+
+/**
+ * A layer over planes where its parameters are known. Otherwise, and for [N, C, W], which the layer sees as [N, C, 1, W],
+ * a node that computes the same.
+ */
+function overPlanes(
+  call: Call,
+  { x, ...parameters }: { readonly x: Value; readonly [role: string]: Value | undefined },
+  make: (name: string, input: string) => GraphNode,
+  more: Pick<Step, 'part' | 'type'> = {},
+): Value {
+  const known = Object.values(parameters).every((value) => value === undefined || isConstant(value));
+  if (x.shape.length === 4 && known && !isConstant(x) && more.part === undefined) {
+    return call.layer([x], parameters as Readonly<Record<string, Constant | undefined>>, make);
+  }
+  const { kind, attributes, run } = make('', '');
+  const roles = Object.keys(parameters);
+  return call.apply({
+    kind,
+    attributes,
+    operands: { x, ...parameters },
+    device: (t, ...weights) => {
+      const given = roles.flatMap((role, i) => (weights[i] ? [[role, plane(weights[i])] as const] : []));
+      const y = run([plane(t!)], { parameters: Object.fromEntries(given) });
+      return t!.shape.length === 3 ? ops.reshape(y, [y.shape[0]!, y.shape[1]!, y.shape[3]!]) : y;
+    },
+    ...more,
+  });
+}
 
 const conv: Builder = (call) => {
   const [x, weight, bias] = [call.input(0), call.input(1), call.optional(2)];
@@ -92,74 +96,47 @@ const conv: Builder = (call) => {
   if (weight.shape.length !== rank + 2) {
     throw new FormatError(`weights [${weight.shape.join(', ')}] for ${rank} spatial axes`);
   }
-  const window = windowOf(call, rank, weight.shape.slice(2));
   const groups = call.int('group', 1);
-  const { kernel, stride, dilation } = window;
-  if (rank === 2 && !isConstant(x) && isConstant(weight) && isKnownOrAbsent(bias)) {
-    const [out, inOfGroup] = weight.shape as [number, number];
-    const padding = window.padding([x.shape[2]!, x.shape[3]!]);
-    const spec = { in: inOfGroup * groups, out, kernel, stride, padding, dilation, groups };
-    return call.layer([x], { weight, bias }, (name, input) => layers.conv(name, input, spec));
-  }
-  return call.apply({
-    kind: `conv${rank}d`,
-    operands: { x, weight, bias },
-    device: (t, w, b) =>
-      onPlanes(t!, (p) => {
-        const options = { stride, dilation, groups, padding: window.padding(sizeOf(p)) };
-        return ops.conv2d(p, plane(w!), options, { bias: b });
-      }),
-    attributes: { ...window.attributes, groups },
-  });
+  const [out, inOfGroup] = weight.shape as [number, number];
+  const spec = { ...movesOf(call, rank, weight.shape.slice(2)), in: inOfGroup * groups, out, groups };
+  return overPlanes(call, { x, weight, bias }, (name, input) =>
+    layers.conv(name, input, { ...spec, bias: bias !== undefined }),
+  );
 };
-
-const isKnownOrAbsent = (value: Value | undefined): value is Constant | undefined =>
-  value === undefined || isConstant(value);
 
 const convTranspose: Builder = (call) => {
   const [x, weight, bias] = [call.input(0), call.input(1), call.optional(2)];
   const rank = spatialRank(x);
-  const window = windowOf(call, rank, weight.shape.slice(2));
-  const groups = call.int('group', 1);
-  const { kernel, stride, dilation } = window;
-  const list = (name: string, otherwise: number) =>
-    pairOf(name, call.ints(name) ?? new Array(rank).fill(otherwise), rank);
-  const extra: Pair = call.ints('output_padding') ? list('output_padding', 0) : [0, 0];
+  const moves = movesOf(call, rank, weight.shape.slice(2));
+  const { kernel, stride, dilation } = moves;
+  const extra: Pair = call.ints('output_padding')
+    ? pairOf('output_padding', call.ints('output_padding')!, rank)
+    : [0, 0];
   const wanted = call.ints('output_shape')?.slice(-rank);
   const automatic = call.text('auto_pad', 'NOTSET');
-  const same = automatic.startsWith('SAME');
   const geometry = (size: Pair): { output: Pair; padding: Sides } => {
-    const whole = [0, 1].map(
-      (i) => stride[i]! * (size[i]! - 1) + extra[i]! + dilation[i]! * (kernel[i]! - 1) + 1,
-    ) as [number, number];
-    if (wanted === undefined && !same) {
-      const padding = window.padding(size);
-      return { output: [whole[0] - padding[0] - padding[2], whole[1] - padding[1] - padding[3]], padding };
+    const along = (f: (axis: 0 | 1) => number): Pair => [f(0), f(1)];
+    const whole = along((i) => stride[i] * (size[i] - 1) + extra[i] + dilation[i] * (kernel[i] - 1) + 1);
+    if (wanted === undefined && !automatic.startsWith('SAME')) {
+      const padding = sidesFor(moves, size);
+      return { output: along((i) => whole[i] - padding[i] - padding[2 + i]!), padding };
     }
-    const output: Pair = wanted
-      ? pairOf('output_shape', wanted, rank)
-      : [size[0] * stride[0], size[1] * stride[1]];
-    const total = [0, 1].map((i) => whole[i]! - output[i]!);
-    const less = total.map((n) => Math.trunc(n / 2));
-    const more = total.map((n, i) => n - less[i]!);
-    const padding: Sides =
-      automatic === 'SAME_UPPER' || total.some((n) => n < 0)
-        ? [less[0]!, less[1]!, more[0]!, more[1]!]
-        : [more[0]!, more[1]!, less[0]!, less[1]!];
-    return { output, padding };
+    const output = wanted ? pairOf('output_shape', wanted, rank) : along((i) => size[i] * stride[i]);
+    const total = along((i) => whole[i] - output[i]);
+    const upper = automatic === 'SAME_UPPER' || total.some((n) => n < 0);
+    return { output, padding: upper ? halves(total) : turned(halves(total)) };
   };
-  return call.apply({
-    kind: 'convTranspose',
-    operands: { x, weight, bias },
-    device: (t, w, b) =>
-      onPlanes(t!, (p) => {
-        const { output, padding } = geometry(sizeOf(p));
-        if (output.some((n) => !(n > 0))) throw new FormatError(`its result would be [${output.join(', ')}]`);
-        const y = ops.convTranspose2d(p, plane(w!), output, { stride, dilation, groups, padding });
-        return b ? ops.addBias(y, b) : y;
-      }),
-    attributes: { ...window.attributes, groups },
-  });
+  const checked: typeof geometry = (size) => {
+    const found = geometry(size);
+    if (found.output.every((n) => n > 0)) return found;
+    throw new FormatError(`its result would be [${found.output.join(', ')}]`);
+  };
+  const groups = call.int('group', 1);
+  const [channels, outOfGroup] = weight.shape as [number, number];
+  const spec = { ...moves, in: channels, out: outOfGroup * groups, groups, geometry: checked };
+  return overPlanes(call, { x, weight, bias }, (name, input) =>
+    layers.convTranspose(name, input, { ...spec, bias: bias !== undefined }),
+  );
 };
 
 /** Each element's index in the whole tensor, as ONNX counts indices of a max pooling. */
@@ -175,42 +152,37 @@ function places(x: Tensor, columnMajor: boolean): Tensor {
   return x.device.commands ? ops.tensor(x.device, numbers, x.shape) : ops.placeholder(x.device, x.shape);
 }
 
+/** How a pooling's window moves, without the end of a padding that no window reaches, which some exporters pad. */
+function poolOf(call: Call, x: Value) {
+  const moves = movesOf(call, spatialRank(x), undefined);
+  const { kernel, stride, dilation, padding } = moves;
+  const ceilMode = call.int('ceil_mode', 0) !== 0;
+  if (ceilMode || 'of' in padding || padding[2] + padding[3] === 0) return { ...moves, ceilMode };
+  const of = (size: Pair): Sides => {
+    const after = (i: 0 | 1) => {
+      const free = size[i] + padding[i] + padding[2 + i]! - dilation[i] * (kernel[i] - 1) - 1;
+      return Math.max(0, padding[2 + i]! - (free > 0 ? free % stride[i] : 0));
+    };
+    return [padding[0], padding[1], after(0), after(1)];
+  };
+  return { ...moves, ceilMode, padding: { of, shown: padding } };
+}
+
 const maxPool: Builder = (call) => {
   const x = call.input(0);
-  const window = windowOf(call, spatialRank(x), undefined);
-  const { kernel, stride, dilation } = window;
-  const ceilMode = call.int('ceil_mode', 0) !== 0;
-  const columnMajor = call.int('storage_order', 0) !== 0;
-  const padding = (p: Tensor) => (ceilMode ? window.padding(sizeOf(p)) : reached(window, sizeOf(p)));
-  const options = (p: Tensor) => ({ kernel, stride, dilation, ceilMode, padding: padding(p) });
-  const attributes = { ...window.attributes, ceilMode };
-  const y = call.apply({
-    kind: 'maxPool',
-    operands: { x },
-    device: (t) => onPlanes(t!, (p) => ops.maxPool2d(p, options(p))),
-    attributes,
-  });
+  const spec = poolOf(call, x);
+  const y = overPlanes(call, { x }, (name, input) => layers.maxPool(name, input, spec));
   if (!call.wants(1)) return y;
-  const indices = call.apply({
-    kind: 'maxPoolIndices',
-    operands: { x },
-    device: (t) => onPlanes(t!, (p) => ops.maxPoolSelect(p, places(p, columnMajor), options(p))),
-    type: 'int',
-    attributes,
-    part: 'indices',
-  });
-  return [y, indices];
+  const columnMajor = call.int('storage_order', 0) !== 0;
+  const select = (name: string, input: string) =>
+    layers.plain(name, 'maxPoolIndices', [input], (p) =>
+      ops.maxPoolSelect(p, places(p, columnMajor), {
+        ...spec,
+        padding: sidesFor(spec, [p.shape[2]!, p.shape[3]!]),
+      }),
+    );
+  return [y, overPlanes(call, { x }, select, { part: 'indices', type: 'int' })];
 };
-
-/** Sides without the end that no window reaches, which some exporters pad for the sake of rounding up. */
-function reached({ kernel, stride, dilation, padding }: Window, size: Pair): Sides {
-  const sides = padding(size);
-  const after = [0, 1].map((i) => {
-    const free = size[i]! + sides[i]! + sides[2 + i]! - dilation[i]! * (kernel[i]! - 1) - 1;
-    return Math.max(0, sides[2 + i]! - (free > 0 ? free % stride[i]! : 0));
-  });
-  return [sides[0], sides[1], after[0]!, after[1]!];
-}
 
 /** A mean over a third axis of space alone, which is how PyTorch writes local response normalisation. */
 const averageOfDepth: Builder = (call) => {
@@ -247,42 +219,29 @@ const averageOfDepth: Builder = (call) => {
 const averagePool: Builder = (call) => {
   const x = call.input(0);
   if (x.shape.length === 5) return averageOfDepth(call);
-  const rank = spatialRank(x);
-  const window = windowOf(call, rank, undefined);
-  const { kernel, stride, dilation } = window;
+  const { dilation, ...spec } = poolOf(call, x);
   if (dilation.some((n) => n !== 1)) throw new FormatError('dilated average pooling is not supported');
-  const ceilMode = call.int('ceil_mode', 0) !== 0;
   const countIncludePad = call.int('count_include_pad', 0) !== 0;
-  const size = x.shape.slice(2);
-  const padding = window.padding(rank === 1 ? [1, size[0]!] : [size[0]!, size[1]!]);
-  const coversAll = kernel.slice(2 - rank).every((n, i) => n === size[i]) && padding.every((n) => n === 0);
-  if (coversAll) return globalPool('globalAvgPool', ops.mean)(call);
-  return call.apply({
-    kind: 'avgPool',
-    operands: { x },
-    device: (t) =>
-      onPlanes(t!, (p) =>
-        ops.avgPool2d(p, {
-          kernel,
-          stride,
-          ceilMode,
-          countIncludePad,
-          padding: ceilMode ? window.padding(sizeOf(p)) : reached(window, sizeOf(p)),
-        }),
-      ),
-    attributes: { ...window.attributes, ceilMode, countIncludePad },
-  });
+  return overPlanes(call, { x }, (name, input) => layers.avgPool(name, input, { ...spec, countIncludePad }));
 };
 
 /** Over every spatial axis, which stay with size 1. */
 const globalPool =
-  (kind: string, device: (x: Tensor, axes: readonly number[], keep: boolean) => Tensor): Builder =>
-  (call) =>
-    call.apply({
-      kind,
-      operands: { x: call.input(0) },
-      device: (x) => device(x!, spatialAxes(x!), true),
+  (
+    layer: typeof layers.globalAvgPool,
+    device: (x: Tensor, axes: readonly number[], keep: boolean) => Tensor,
+  ): Builder =>
+  (call) => {
+    const x = call.input(0);
+    if (x.shape.length === 4 && !isConstant(x)) {
+      return call.layer([x], {}, (name, input) => layer(name, input, true));
+    }
+    return call.apply({
+      kind: 'globalPool',
+      operands: { x },
+      device: (t) => device(t!, spatialAxes(t!), true),
     });
+  };
 
 const spatialAxes = (x: Tensor): number[] => x.shape.flatMap((_, axis) => (axis < 2 ? [] : [axis]));
 
@@ -454,19 +413,20 @@ const gemm: Builder = (call) => {
 };
 
 /** Along one axis; before opset 13 over everything from `axis` on. */
-function softmax(kind: string, device: (x: Tensor, axis: number) => Tensor): Builder {
-  return (call) => {
+const softmax =
+  (layer: typeof layers.softmax): Builder =>
+  (call) => {
     const x = call.input(0);
     const old = call.opset < 13;
     const axis = axisOf(call.int('axis', old ? 1 : -1), x.shape.length);
-    const along = (t: Tensor) => {
-      if (!old || axis === t.shape.length - 1) return device(t, axis);
-      const flat = ops.reshape(t, [ops.sizeOf(t.shape.slice(0, axis)), -1]);
-      return ops.reshape(device(flat, 1), t.shape);
+    const { kind, run, traits } = layer('', '', old ? 1 : axis);
+    const flat = (t: Tensor) => ops.reshape(t, [ops.sizeOf(t.shape.slice(0, axis)), -1]);
+    const device = (t: Tensor) => {
+      const y = run([old ? flat(t) : t], { parameters: {} });
+      return old ? ops.reshape(y, t.shape) : y;
     };
-    return call.apply({ kind, operands: { x }, device: (t) => along(t!), attributes: { axis } });
+    return call.apply({ kind, operands: { x }, device: (t) => device(t!), attributes: { axis }, traits });
   };
-}
 
 export const neural: Readonly<Record<string, Builder>> = {
   Conv: conv,
@@ -474,14 +434,14 @@ export const neural: Readonly<Record<string, Builder>> = {
   ConvTranspose: convTranspose,
   MaxPool: maxPool,
   AveragePool: averagePool,
-  GlobalAveragePool: globalPool('globalAvgPool', ops.mean),
-  GlobalMaxPool: globalPool('globalMaxPool', ops.max),
+  GlobalAveragePool: globalPool(layers.globalAvgPool, ops.mean),
+  GlobalMaxPool: globalPool(layers.globalMaxPool, ops.max),
   BatchNormalization: batchNorm,
   InstanceNormalization: instanceNorm,
   LayerNormalization: layerNorm,
   LRN: localResponse,
   MatMul: matMul,
   Gemm: gemm,
-  Softmax: softmax('softmax', ops.softmax),
-  LogSoftmax: softmax('logSoftmax', ops.logSoftmax),
+  Softmax: softmax(layers.softmax),
+  LogSoftmax: softmax(layers.logSoftmax),
 };

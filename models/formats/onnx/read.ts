@@ -1,20 +1,27 @@
 // Reads an ONNX file as a network: one picture in, one row of logits out.
 
-import { LimelightError, transpose } from '../../../engine/index.ts';
-import { shapesOf } from '../../dry-run.ts';
-import { type Graph, type GraphNode, INPUT } from '../../graph.ts';
+import { LimelightError } from '../../../engine/index.ts';
+import { INPUT } from '../../graph.ts';
+
 import * as layers from '../../layers.ts';
 import { FormatError } from '../errors.ts';
-import type { StateDict } from '../host-tensor.ts';
-import type { ImportedNetwork, OpenPart } from '../imported.ts';
+import { finish, isSameAt } from '../finish.ts';
+import type { ImportedNetwork, OpenPart, ReadOptions, Translated } from '../imported.ts';
 import type { Computed, Value } from './call.ts';
 import { isConstant } from './call.ts';
-import { checkOperators, type Imported, importNodes, isStandard } from './importer.ts';
+import {
+  checkOperators,
+  type Functions,
+  functionsOf,
+  importNodes,
+  isStandard,
+  type Opsets,
+} from './importer.ts';
 import { decodeModel, type GraphProto, graphsIn, type ModelProto, type ValueProto } from './messages.ts';
 import { ELEMENT_TYPES, openParts, type Parts } from './tensors.ts';
 
 /** The last version of ONNX's operators that is read. Older ones than 7 are where they mean the same. */
-const LAST_OPSET = 21;
+const LAST_OPSET = 25;
 
 /** Sizes to try where the file leaves the size open: most networks take the first, and some only their own. */
 const EXAMPLES = [224, 32, 64, 96, 128, 160, 192, 240, 256, 288, 299, 320, 384, 448, 512] as const;
@@ -27,20 +34,36 @@ const OTHER = [257, 251] as const;
  */
 const ANY_BATCH = 53;
 
-/** A size that the file leaves open is undefined. */
+/** The picture's input; what the file leaves open is undefined. */
 interface InputSize {
   readonly name: string;
-  readonly channels: number;
+  readonly channels: number | undefined;
   readonly batch: number | undefined;
   readonly size: readonly [height: number | undefined, width: number | undefined];
   /** TensorFlow's order [N, H, W, C]. */
   readonly channelsLast: boolean;
+  /** Whole numbers from 0 to 255. */
+  readonly isBytes: boolean;
 }
 
-/** A file's graph and the version of its operators, checked as far as no other file is needed. */
-export function openModel(model: ModelProto, name: string): { graph: GraphProto; opset: number } {
+/** A file that is open. */
+interface File {
+  readonly graph: GraphProto;
+  readonly setting: { readonly opsets: Opsets; readonly functions: Functions; readonly parts: Parts };
+  readonly picture: InputSize;
+  readonly others: readonly ValueProto[];
+}
+
+/** A file's graph, its functions and the versions of its operators, checked as far as no other file is needed. */
+export function openModel(
+  model: ModelProto,
+  name: string,
+): { graph: GraphProto; opsets: Opsets; functions: Functions } {
   const { graph } = model;
-  const opset = model.opsets.find(({ domain }) => isStandard(domain))?.version;
+  const opsets = new Map(
+    model.opsets.map(({ domain, version }) => [isStandard(domain) ? '' : domain, version]),
+  );
+  const opset = opsets.get('');
   if (graph === undefined || graph.nodes.length === 0 || opset === undefined) {
     throw new FormatError(`${name} is not an ONNX file: it has no graph, or none of ONNX's own operators`);
   }
@@ -49,8 +72,9 @@ export function openModel(model: ModelProto, name: string): { graph: GraphProto;
       `${name} is written in opset ${opset}; 7 to ${LAST_OPSET} are read. Export it with one of those`,
     );
   }
-  located(name, () => checkOperators(graph));
-  return { graph, opset };
+  const functions = functionsOf(model.functions);
+  located(name, () => checkOperators(graph, functions));
+  return { graph, opsets, functions };
 }
 
 /** Puts the file's name before what went wrong. */
@@ -75,29 +99,43 @@ const tensorsOf = (whole: GraphProto) =>
 export const partsOf = (graph: GraphProto, openPart: OpenPart): Promise<Parts> =>
   openParts(tensorsOf(graph), openPart);
 
-/** What a picture goes into: the one input that no initializer fills. */
-function pictureInput(graph: GraphProto): InputSize {
+const KNOWN_TYPES: ReadonlySet<string> = new Set(['float', 'uint8', 'float16', 'bfloat16', 'double']);
+
+/** What goes into a network: the picture, and whatever else no initializer fills. */
+function inputsOf(graph: GraphProto): { picture: InputSize; others: readonly ValueProto[] } {
   const filled = new Set(graph.initializers.map((proto) => proto.name));
   const open = graph.inputs.filter((input) => !filled.has(input.name));
-  const [input] = open;
-  if (input === undefined || open.length > 1) {
-    const names = open.map((one) => one.name).join(', ') || 'none';
-    throw new FormatError(`it must have one input, for the picture; its inputs are ${names}`);
+  const pictures = open.flatMap((input) => pictureSize(input) ?? []);
+  const [picture, ...more] = pictures;
+  const shown = open.map((one) => `"${one.name}" ${showType(one)}`).join(', ') || 'none';
+  if (picture === undefined && open.length === 1) {
+    throw new FormatError(
+      `its input "${open[0]!.name}" is ${showType(open[0]!)}; a picture is float [N, C, H, W] with C = 1 or 3`,
+    );
   }
-  const shown = `its input "${input.name}" is ${showType(input)}; a picture is float [N, C, H, W] with C = 1 or 3`;
+  if (picture === undefined || more.length > 0) {
+    throw new FormatError(
+      `it must have one input for the picture, float [N, C, H, W] with C = 1 or 3; its inputs are ${shown}`,
+    );
+  }
+  return { picture, others: open.filter(({ name }) => name !== picture.name) };
+}
+
+/** The size of an input that can be a picture; undefined of others. */
+function pictureSize(input: ValueProto): InputSize | undefined {
   const tensor = input.type?.tensor;
   const sizes = tensor?.shape?.dimensions.map(({ value }) => (value && value > 0 ? value : undefined));
-  if (ELEMENT_TYPES.get(tensor?.elementType ?? 0)?.type !== 'float' || sizes?.length !== 4) {
-    throw new FormatError(shown);
-  }
+  const element = ELEMENT_TYPES.get(tensor?.elementType ?? 0);
+  if (!KNOWN_TYPES.has(element?.name ?? '') || sizes?.length !== 4) return undefined;
   const [batch, second, third, fourth] = sizes;
   const isColour = (n: number | undefined) => n === 1 || n === 3;
   const channelsLast = !isColour(second) && isColour(fourth);
   const channels = channelsLast ? fourth : second;
-  if (channels === undefined || sizes.some((n) => n !== undefined && n > 2 ** 20))
-    throw new FormatError(shown);
+  const isOpen = sizes.every((n) => n === undefined);
+  if (!(isOpen || isColour(channels) || channels !== undefined)) return undefined;
+  if (sizes.some((n) => n !== undefined && n > 2 ** 20)) return undefined;
   const size = channelsLast ? ([second, third] as const) : ([third, fourth] as const);
-  return { name: input.name, channels, batch, size, channelsLast };
+  return { name: input.name, channels, batch, size, channelsLast, isBytes: element!.name === 'uint8' };
 }
 
 function showType({ type }: ValueProto): string {
@@ -108,162 +146,82 @@ function showType({ type }: ValueProto): string {
   return `${element} ${sizes ? `[${sizes.join(', ')}]` : 'of any shape'}`;
 }
 
-/** The graph for one size of the input. */
-function read(
-  graph: GraphProto,
-  opset: number,
-  parts: Parts,
-  input: InputSize,
-  [height, width]: readonly [number, number],
-): { network: Graph; tensors: StateDict; probabilities: ImportedNetwork['probabilities'] } {
-  const walk = (batch: number) => {
-    const value = (node: string, ...size: readonly number[]): Computed => {
-      return { type: 'float', shape: [batch, ...size], twice: [2 * batch, ...size], before: 1, node };
+/** What the file makes of one size of its picture. */
+function translate(file: File, channels: number, [height, width]: readonly [number, number]): Translated {
+  const { graph, setting, picture, others } = file;
+  const walk = (batch: number): Translated => {
+    const value = (node: string, type: Value['type'], ...size: readonly number[]): Computed => {
+      return { type, shape: [batch, ...size], twice: [2 * batch, ...size], before: 1, node };
     };
-    const picture = value(INPUT, input.channels, height, width);
-    const turned = value('input.nhwc', height, width, input.channels);
-    const given = new Map<string, Value>([[input.name, input.channelsLast ? turned : picture]]);
-    const imported = importNodes(graph, { opset, batch, given, parts });
-    return input.channelsLast ? withTurnedInput(imported, turned.node) : imported;
+    const named = new Map<string, Computed>([
+      [
+        picture.name,
+        picture.channelsLast
+          ? value('input.nhwc', 'float', height, width, channels)
+          : value(INPUT, 'float', channels, height, width),
+      ],
+    ]);
+    for (const other of others) named.set(other.name, otherInput(other, value));
+    const imported = importNodes(graph, { ...setting, batch, given: named });
+    const turn = picture.channelsLast ? [layers.transpose('input.nhwc', INPUT, [0, 2, 3, 1])] : [];
+    const shapes = others.map(({ name }): [string, readonly number[]] => {
+      const { node, shape } = named.get(name)!;
+      return [node, [1, ...shape.slice(1)]];
+    });
+    return {
+      nodes: [...turn, ...imported.nodes],
+      tensors: imported.tensors,
+      inputs: new Map([[INPUT, [1, channels, height, width]], ...shapes]),
+      outputs: graph.outputs.map(({ name }) => {
+        const found = imported.values.get(name);
+        if (found === undefined || isConstant(found)) return { name, node: undefined };
+        return { name, node: found.node, isWhole: found.type !== 'float' };
+      }),
+      takesBytes: picture.isBytes,
+    };
   };
-  const attempt = () => {
-    if (input.batch !== undefined) return walk(input.batch);
-    try {
-      return walk(ANY_BATCH);
-    } catch (error) {
-      // Some files leave the batch open and are made for one picture all the same.
-      if (!(error instanceof FormatError)) throw error;
-      return walk(1);
-    }
-  };
-  return finish(graph, attempt(), [1, input.channels, height, width]);
-}
-
-/** The picture in TensorFlow's order, before everything else. */
-function withTurnedInput(imported: Imported, name: string): Imported {
-  const turn = layers.plain(name, 'transpose', [INPUT], (x) => transpose(x, [0, 2, 3, 1]), {
-    order: [0, 2, 3, 1],
-  });
-  return { ...imported, nodes: [turn, ...imported.nodes] };
-}
-
-/** Ends the graph at its logits [N, classes], keeps what they depend on, and checks that batches run. */
-function finish(file: GraphProto, imported: Imported, inputShape: readonly number[]) {
-  const name = file.outputs[0]?.name ?? '';
-  const value = imported.values.get(name);
-  if (value === undefined || isConstant(value)) {
-    throw new FormatError(`its output "${name}" does not depend on the picture, or nothing gives it`);
+  if (picture.batch !== undefined) return walk(picture.batch);
+  try {
+    return walk(ANY_BATCH);
+  } catch (error) {
+    // Some files leave the batch open and are made for one picture all the same.
+    if (!(error instanceof FormatError)) throw error;
+    return walk(1);
   }
-  const nodes = new Map(imported.nodes.map((node) => [node.name, node]));
-  const last = nodes.get(value.node);
-  if (last === undefined) throw new FormatError(`its output "${name}" is its input`);
-  const final = FINAL.get(last.kind);
-  const logits = final && last.inputs[0] !== INPUT ? last.inputs[0]! : last.name;
-  const kept = withBiases(dependencies(imported.nodes, logits));
-  const shapes = shapesOf({ nodes: kept, output: logits }, inputShape);
-  const shape = shapes.get(logits)!;
-  const flat = shape.length > 2 && shape.slice(2).every((n) => n === 1);
-  if (shape[0] !== 1 || !(shape.length === 2 || flat)) {
+}
+
+/** An input beside the picture: one row, or whatever it is, a picture. */
+function otherInput(
+  { name, type }: ValueProto,
+  value: (node: string, type: Value['type'], ...size: readonly number[]) => Computed,
+): Computed {
+  const element = ELEMENT_TYPES.get(type?.tensor?.elementType ?? 0);
+  const [, ...sizes] = type?.tensor?.shape?.dimensions.map((one) => one.value) ?? [];
+  if (element === undefined || type?.tensor?.shape?.dimensions.length === 0 || sizes.some((n) => !n)) {
     throw new FormatError(
-      `its output "${name}" is [${shape.join(', ')}] for one picture; [1, classes] is what can be explained`,
+      `its input "${name}" is ${showType({ name, ...(type && { type }) })}; its sizes must be known`,
     );
   }
-  let end = `${logits}.flatten`;
-  while (nodes.has(end)) end += '_';
-  const tail = flat ? [layers.flatten(end, logits)] : [];
-  const network: Graph = { nodes: [...kept, ...tail], output: tail[0]?.name ?? logits };
-  checkBatch(network, inputShape);
-  const keys = new Set(network.nodes.flatMap((node) => Object.values(node.parameters).map(({ key }) => key)));
-  const tensors: StateDict = new Map([...imported.tensors].filter(([key]) => keys.has(key)));
-  return { network, tensors, probabilities: final ?? ('softmax' as const) };
+  return value(name, element.type, ...(sizes as number[]));
 }
 
-/** Last layers that turn logits into probabilities. */
-const FINAL: ReadonlyMap<string, ImportedNetwork['probabilities']> = new Map([
-  ['softmax', 'softmax'],
-  ['logSoftmax', 'softmax'],
-  ['sigmoid', 'sigmoid'],
-]);
-
-function dependencies(nodes: readonly GraphNode[], output: string): GraphNode[] {
-  const needed = new Set([output]);
-  const kept = [...nodes].reverse().filter((node) => {
-    if (!needed.has(node.name)) return false;
-    for (const input of node.inputs) needed.add(input);
-    return true;
-  });
-  return kept.reverse();
-}
-
-/** A product and the addition of a bias behind it, as TensorFlow writes them, are one linear layer. */
-function withBiases(nodes: readonly GraphNode[]): GraphNode[] {
-  const byName = new Map(nodes.map((node) => [node.name, node]));
-  const users = new Map<string, number>();
-  for (const name of nodes.flatMap((node) => node.inputs)) users.set(name, (users.get(name) ?? 0) + 1);
-  const joined = new Set<string>();
-  const replaced = nodes.map((node): GraphNode => {
-    const product = node.inputs.length === 1 ? byName.get(node.inputs[0]!) : undefined;
-    const [bias] = Object.values(node.parameters);
-    if (node.kind !== 'add' || product?.kind !== 'linear' || users.get(product.name) !== 1) return node;
-    const { weight, bias: first } = product.parameters;
-    const [out, inputs] = weight!.shape as [number, number];
-    if (first !== undefined || bias?.shape.join() !== String(out)) return node;
-    joined.add(product.name);
-    const layer = layers.linear(node.name, product.inputs[0]!, { in: inputs, out });
-    return { ...layer, parameters: { weight: weight!, bias } };
-  });
-  return replaced.filter((node) => !joined.has(node.name));
-}
-
-function checkBatch(graph: Graph, [, ...size]: readonly number[]): void {
-  const problem = (reason: string, cause?: unknown) =>
-    new FormatError(`it cannot run several pictures at once, which the methods need: ${reason}`, { cause });
-  let batch: number | undefined;
-  try {
-    batch = shapesOf(graph, [2, ...size]).get(graph.output)![0];
-  } catch (cause) {
-    if (!(cause instanceof LimelightError)) throw cause;
-    throw problem(cause.message, cause);
-  }
-  if (batch !== 2) throw problem(`for 2 pictures it gives ${batch} rows`);
-}
-
-/** Whether a graph read at one size is the one that is read at another. */
-function sameAt(size: readonly number[], a: ReturnType<typeof read>, b: ReturnType<typeof read>): boolean {
-  try {
-    const [left, right] = [a, b].map(({ network }) => {
-      const settings = network.nodes.map(({ name, kind, attributes }) => [name, kind, attributes]);
-      return JSON.stringify([settings, ...shapesOf(network, size)]);
-    });
-    if (left !== right || a.tensors.size !== b.tensors.size) return false;
-  } catch (error) {
-    if (error instanceof LimelightError) return false;
-    throw error;
-  }
-  return [...a.tensors].every(([key, { data }]) => {
-    const other = b.tensors.get(key)?.data;
-    if (data === other || data.length !== other?.length) return data === other;
-    // Most are views of the file.
-    if (data.buffer === other.buffer && data.byteOffset === other.byteOffset) return true;
-    return data.every((n, i) => Object.is(n, other[i]));
-  });
-}
-
-/** What `f` gives for the size of the file, or for the first example that it takes in place of what is open. */
+/** What `f` gives for the sizes of the file, or for the first example that it takes in place of what is open. */
 function firstThatReads<T>(
   [height, width]: InputSize['size'],
-  f: (size: readonly [number, number]) => T,
-): { example: T; size: readonly [number, number] } {
+  channels: number | undefined,
+  f: (channels: number, size: readonly [number, number]) => T,
+): T {
   const open = height === undefined && width === undefined;
   const sizes = EXAMPLES.map((n) => [height ?? width ?? n, width ?? height ?? n] as const);
-  const tried = open ? sizes : sizes.slice(0, 1);
   let first: FormatError | undefined;
-  for (const size of tried) {
-    try {
-      return { example: f(size), size };
-    } catch (error) {
-      if (!(error instanceof FormatError)) throw error;
-      first ??= error;
+  for (const size of open ? sizes : sizes.slice(0, 1)) {
+    for (const one of channels === undefined ? [3, 1] : [channels]) {
+      try {
+        return f(one, size);
+      } catch (error) {
+        if (!(error instanceof FormatError)) throw error;
+        first ??= error;
+      }
     }
   }
   if (!open) throw first;
@@ -275,44 +233,36 @@ function firstThatReads<T>(
 }
 
 /**
- * Reads an ONNX file (opsets 7 to 21) with one picture [N, C, H, W] as its input and a row of class scores as its
- * output. What is known when the file is read is folded; every other operator is a node that can be explained. The
- * file's batch counts as any. `openPart` gives the files of external data; `wanted` is the size to read the network for
- * where the file leaves it open: sizes to which shapes in the file are tied are found by trying otherwise.
+ * Reads an ONNX file (opsets 7 to 25) with a picture [N, C, H, W] among its inputs and a row of class scores among its
+ * outputs. What is known when the file is read is folded; every other operator is a node that can be explained. The
+ * file's batch counts as any. `openPart` gives the files of external data. Where the file leaves the picture's size open,
+ * `size` is what it is read for: sizes to which shapes in the file are tied are found by trying otherwise. `output` names
+ * the output that is explained, where several could be.
  *
  * @throws {FormatError} if the file is malformed, is no such network, or uses what is not supported; all unsupported
- * operators are listed at once.
+ * operators are listed at once, and all outputs where none is clearly meant.
  */
 export async function readOnnx(
   bytes: Uint8Array,
   fileName: string,
   openPart: OpenPart,
-  wanted?: readonly [height: number, width: number],
+  { size: wanted, output }: ReadOptions = {},
 ): Promise<ImportedNetwork> {
-  const { graph, opset } = openModel(decodeModel(bytes, fileName), fileName);
+  const { graph, opsets, functions } = openModel(decodeModel(bytes, fileName), fileName);
   const parts = await partsOf(graph, openPart);
   return located(fileName, () => {
-    const own = pictureInput(graph);
-    const size = own.size.map((n, axis) => n ?? wanted?.[axis]) as [number | undefined, number | undefined];
-    const input = { ...own, size };
-    const { example, size: taken } = firstThatReads(size, (one) => read(graph, opset, parts, input, one));
-    const free = own.size.every((n) => n === undefined);
-    return {
-      graph: example.network,
-      tensors: example.tensors,
-      inputShape: [1, input.channels, ...taken],
-      anySize: free && worksAtAnySize(),
-      probabilities: example.probabilities,
-    };
-
-    function worksAtAnySize(): boolean {
-      try {
-        const other = read(graph, opset, parts, input, OTHER);
-        return sameAt([1, input.channels, ...OTHER], example, other);
-      } catch (error) {
-        if (error instanceof FormatError) return false;
-        throw error;
-      }
-    }
+    const { picture, others } = inputsOf(graph);
+    const file: File = { graph, setting: { opsets, functions, parts }, picture, others };
+    const size = picture.size.map((n, axis) => n ?? wanted?.[axis]) as [
+      number | undefined,
+      number | undefined,
+    ];
+    const { example, channels } = firstThatReads(size, picture.channels, (channels, one) => ({
+      channels,
+      example: finish(translate(file, channels, one), output),
+    }));
+    const free = picture.size.every((n) => n === undefined);
+    const again = () => finish(translate(file, channels, OTHER), output);
+    return { ...example, anySize: free && isSameAt(example, again) };
   });
 }

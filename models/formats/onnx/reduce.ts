@@ -2,9 +2,10 @@
 
 import type { Tensor } from '../../../engine/index.ts';
 import * as ops from '../../../engine/index.ts';
+import * as host from '../constant.ts';
 import { FormatError } from '../errors.ts';
-import { axesOf, axisOf, type Builder } from './call.ts';
-import * as host from './constant.ts';
+import { axisOf } from '../kit.ts';
+import { axesOf, type Builder } from './call.ts';
 
 type Axes = readonly number[];
 
@@ -78,12 +79,10 @@ function reduction(name: string, { device, fold }: Reduction): Builder {
     if (['Max', 'Min'].includes(name) && axes.some((axis) => x.shape[axis] === 0)) {
       throw new FormatError(`the largest or smallest of nothing: [${x.shape.join(', ')}]`);
     }
-    // The mean over both axes of each plane is the pooling that CAM's head is made of.
-    const pools = name === 'Mean' && rank === 4 && axes.join() === '2,3';
     const without = (shape: readonly number[]) =>
       keep ? shape : shape.filter((_, axis) => !axes.includes(axis));
     return call.apply({
-      kind: pools ? 'globalAvgPool' : `reduce${name}`,
+      kind: `reduce${name}`,
       operands: { x },
       device: (t) => {
         const y = axes.length === 0 ? ops.reshape(t!, t!.shape) : device(t!, axes);
@@ -94,6 +93,7 @@ function reduction(name: string, { device, fold }: Reduction): Builder {
         return host.reshape(y, without(y.shape));
       },
       attributes: { axes, keepdims: keep },
+      ...(name === 'Mean' && { traits: { mean: () => axes } }),
     });
   };
 }

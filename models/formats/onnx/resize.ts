@@ -3,9 +3,10 @@
 
 import type { Tensor } from '../../../engine/index.ts';
 import * as ops from '../../../engine/index.ts';
+import { checkedCount } from '../constant.ts';
 import { FormatError } from '../errors.ts';
-import { axisOf, type Builder, type Call, choose } from './call.ts';
-import { checkedCount } from './constant.ts';
+import { axisOf } from '../kit.ts';
+import { type Builder, type Call, choose } from './call.ts';
 
 /** One axis to be resized: sizes, the scale as the file has it, and the region of interest. */
 interface Axis {

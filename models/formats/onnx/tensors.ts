@@ -1,11 +1,11 @@
 // Tensors of an ONNX file as known values: their element types, and their data in the tensor, in its typed fields or in
 // a file beside the model.
 
+import type { Constant, NumberType } from '../constant.ts';
 import { FormatError } from '../errors.ts';
 import { bfloatToFloat, halfToFloat } from '../half.ts';
 import { elementCount } from '../host-tensor.ts';
 import type { OpenPart } from '../imported.ts';
-import type { Constant, NumberType } from './constant.ts';
 import type { TensorProto } from './messages.ts';
 
 type Field = 'floats' | 'int32s' | 'int64s' | 'doubles' | 'uint64s';

@@ -1,8 +1,8 @@
 // Values that are known when a file is read: initializers, constants, shapes, and what is computed from them. The small
 // table of operators that folding needs, on plain arrays.
 
-import { FormatError } from '../errors.ts';
-import { elementCount } from '../host-tensor.ts';
+import { FormatError } from './errors.ts';
+import { elementCount } from './host-tensor.ts';
 
 /** What the numbers mean. Integers beyond 2^53 are rounded: only "to the end" is written so. */
 export type NumberType = 'float' | 'int' | 'bool';

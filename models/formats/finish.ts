@@ -1,0 +1,270 @@
+// From what an importer translates to a network: the canonical graph, the output that is meant, the logits before its
+// softmax or sigmoid, and the preprocessing that the network does itself.
+
+import { LimelightError, type Shape, sizeOf } from '../../engine/index.ts';
+import { canonical } from '../canonical.ts';
+import { type Graph, type GraphNode, INPUT } from '../graph.ts';
+import * as layers from '../layers.ts';
+import { FormatError } from './errors.ts';
+import type { StateDict } from './host-tensor.ts';
+import type { ImportedNetwork, NamedOutput, Translated } from './imported.ts';
+import { dependencies, naming, shapesFor } from './kit.ts';
+
+/** A network but for what its reader knows of sizes. */
+export type Finished = Omit<ImportedNetwork, 'anySize' | 'classes'>;
+
+/** Where scores come from: the node before their softmax or sigmoid, or the output itself. */
+interface Logits {
+  readonly node: string;
+  readonly gives?: 'softmax' | 'sigmoid' | undefined;
+}
+
+/** An output that may be explained. */
+interface Candidate extends NamedOutput {
+  readonly node: string;
+  readonly logits: Logits;
+}
+
+const show = (shape: Shape | undefined) => `[${shape?.join(', ') ?? 'known beforehand'}]`;
+
+/** A row of numbers for each picture, whatever axes of size 1 it has; undefined for other shapes, told of two pictures. */
+const rowOf = ([batch, ...rest]: Shape): number | undefined =>
+  batch === 2 && rest.filter((n) => n !== 1).length <= 1 ? sizeOf(rest) : undefined;
+
+/**
+ * Walks back from an output through views and functions that keep the order of classes to what makes probabilities: what
+ * stands before that are logits. Nothing of that kind: the output is taken as it is.
+ */
+function logitsOf(
+  output: string,
+  nodes: ReadonlyMap<string, GraphNode>,
+  shapes: ReadonlyMap<string, Shape>,
+): Logits {
+  let at = nodes.get(output);
+  while (at !== undefined && at.inputs.length === 1) {
+    const [input] = at.inputs as [string];
+    const { gives, view, increasing } = at.traits;
+    if (gives)
+      return rowOf(shapes.get(input)!) === undefined || input === INPUT
+        ? { node: output }
+        : { node: input, gives };
+    if (!view && !increasing) break;
+    at = nodes.get(input);
+  }
+  return { node: output };
+}
+
+/** The one output that is meant: the one asked for, or the one row of scores that leads to no other. */
+function choose(
+  outputs: readonly NamedOutput[],
+  asked: string | undefined,
+  graph: { nodes: readonly GraphNode[]; shapes: ReadonlyMap<string, Shape> },
+): Candidate {
+  const { nodes, shapes } = graph;
+  const byName = new Map(nodes.map((node) => [node.name, node]));
+  const one = ([, ...rest]: Shape): Shape => [1, ...rest];
+  const shapeOf = ({ node }: NamedOutput) => {
+    const shape = node === undefined ? undefined : shapes.get(node);
+    return shape && (shape[0] === 2 ? one(shape) : shape);
+  };
+  const listed = () =>
+    outputs
+      .map(
+        (output) => `\n  ${output.name} ${show(shapeOf(output))}${output.isWhole ? ' of whole numbers' : ''}`,
+      )
+      .join('');
+  const named = asked === undefined ? outputs : outputs.filter(({ name }) => name === asked);
+  if (asked !== undefined && named.length === 0)
+    throw new FormatError(`it has no output "${asked}"; its outputs are:${listed()}`);
+  const candidates = named.flatMap((output): Candidate[] => {
+    const { node } = output;
+    const isRow = node !== undefined && byName.has(node) && rowOf(shapes.get(node)!) !== undefined;
+    return isRow && !output.isWhole ? [{ ...output, node, logits: logitsOf(node, byName, shapes) }] : [];
+  });
+  const [first, ...others] = candidates.filter(
+    ({ node, logits }, i) =>
+      !candidates.some((other, k) => {
+        if (other.logits.node === logits.node) return k > i;
+        return dependencies(nodes, [other.logits.node]).some(
+          ({ name }) => name === logits.node || name === node,
+        );
+      }),
+  );
+  if (first === undefined) throw refusal(named, shapeOf, listed);
+  if (others.length === 0) return first;
+  throw new FormatError(
+    `it has several outputs that could be explained; choose one with --output NAME (the option output):${listed()}`,
+  );
+}
+
+function refusal(
+  named: readonly NamedOutput[],
+  shapeOf: (output: NamedOutput) => Shape | undefined,
+  listed: () => string,
+): FormatError {
+  const [only, ...more] = named;
+  if (more.length > 0) {
+    return new FormatError(
+      `none of its outputs is a row of scores [1, classes], which can be explained:${listed()}`,
+    );
+  }
+  if (only?.node === undefined)
+    return new FormatError(
+      `its output "${only?.name ?? ''}" does not depend on the picture, or nothing gives it`,
+    );
+  if (only.node === INPUT) return new FormatError(`its output "${only.name}" is its input`);
+  return new FormatError(
+    `its output "${only.name}" is ${show(shapeOf(only))} for one picture${only.isWhole ? ', of whole numbers' : ''}; ` +
+      '[1, classes] is what can be explained',
+  );
+}
+
+/** Checks that several pictures run at once. */
+function shapesForTwo(nodes: readonly GraphNode[], inputs: ReadonlyMap<string, Shape>): Map<string, Shape> {
+  try {
+    return shapesFor(nodes, inputs);
+  } catch (cause) {
+    if (!(cause instanceof LimelightError)) throw cause;
+    throw new FormatError(
+      `it cannot run several pictures at once, which the methods need: ${cause.message}`,
+      { cause },
+    );
+  }
+}
+
+/**
+ * A network of what an importer found.
+ *
+ * @throws {FormatError} where no output, or more than one, gives one row of scores a picture.
+ */
+export function finish(translated: Translated, asked: string | undefined): Finished {
+  const { inputs, outputs } = translated;
+  const [picture, ...others] = [...inputs.keys()] as [string, ...string[]];
+  const two = new Map([...inputs].map(([name, shape]) => [name, [2, ...shape.slice(1)]]));
+  const given = outputs.flatMap(({ node }) => (node === undefined || inputs.has(node) ? [] : [node]));
+  const alive = dependencies(translated.nodes, given);
+  shapesForTwo(alive, two);
+  const { nodes, tensors, aliases } = canonical({
+    nodes: alive,
+    tensors: translated.tensors,
+    inputs: two,
+    outputs: given,
+  });
+  const known = (name: string) => aliases.get(name) ?? name;
+  const resolved = outputs.map((output) => ({
+    ...output,
+    node: output.node === undefined ? undefined : known(output.node),
+  }));
+  const shapes = shapesFor(nodes, two);
+  const chosen = choose(resolved, asked, { nodes, shapes });
+  const { gives } = chosen.logits;
+  const node = rowBefore(chosen.logits.node, nodes, shapes);
+  const shape = shapes.get(node)!;
+  const classCount = rowOf(shape)!;
+  const unique = naming();
+  for (const name of [...inputs.keys(), ...nodes.map(({ name }) => name), ...aliases.keys()]) unique(name);
+  const row = shape.length === 2 ? [] : [asRow(unique(`${node}.flatten`), node, shape)];
+  const output = row[0]?.name ?? node;
+  const all = [...nodes, ...row];
+  const graph: Graph = {
+    nodes: all,
+    ...(others.length > 0 && { inputs: [picture, ...others] }),
+    output,
+    outputs: new Map(
+      resolved.flatMap(({ name, node }) => (node === undefined ? [] : [[name, node] as const])),
+    ),
+    ...(aliases.size > 0 && { aliases }),
+  };
+  const keys = new Set(all.flatMap(({ parameters }) => Object.values(parameters).map(({ key }) => key)));
+  const inputShape = inputs.get(picture)!;
+  const isRaw = translated.takesBytes || scalesItself(all, tensors, inputShape[1]!);
+  return {
+    graph,
+    tensors: new Map([...tensors].filter(([key]) => keys.has(key))),
+    inputShape,
+    otherInputs: new Map(others.map((name) => [name, inputs.get(name)!])),
+    classCount,
+    probabilities: gives ?? (classCount === 1 ? 'none' : 'softmax'),
+    ...(isRaw && { preprocessing: { scale: 1, mean: [0], std: [1] } }),
+  };
+}
+
+/** A value [N, classes] of which another is a view, if there is one; else that itself. */
+function rowBefore(name: string, nodes: readonly GraphNode[], shapes: ReadonlyMap<string, Shape>): string {
+  if (shapes.get(name)!.length === 2) return name;
+  const node = nodes.find((one) => one.name === name);
+  const input = node?.traits.view && rowBefore(node.inputs[0]!, nodes, shapes);
+  return input && shapes.get(input)!.length === 2 ? input : name;
+}
+
+/** [N], or [N, ...] of which only one axis is not 1, as [N, classes]. */
+const asRow = (name: string, input: string, { length }: Shape): GraphNode =>
+  length > 1 ? layers.flatten(name, input) : layers.view(name, 'reshape', input, ([batch]) => [batch!, 1]);
+
+/** What a network that scales pixels itself maps 0 to 255 to: about -3 to 3, and some room beyond. */
+const SCALED = { span: 0.25, bound: 16 } as const;
+const PIXELS = [0, 51, 102, 255];
+
+/**
+ * Whether what stands before the first weights maps pixel values of 0 to 255 to about -3 to 3: then they are what goes in.
+ * Followed is one path of functions of elements with numbers, single or one a channel, and of layers that move elements.
+ */
+function scalesItself(nodes: readonly GraphNode[], tensors: StateDict, channels: number): boolean {
+  const steps: GraphNode[] = [];
+  for (let at = INPUT; ; ) {
+    const [user, ...others] = nodes.filter(({ inputs }) => inputs.includes(at));
+    const fits =
+      user !== undefined &&
+      others.length === 0 &&
+      user.inputs.length === 1 &&
+      Object.values(user.parameters).every(({ shape }) => [1, channels].includes(sizeOf(shape)));
+    const { each, view, order, channelwise } = fits ? user.traits : {};
+    if (!fits || !(each || view || order || (channelwise && Object.keys(user.parameters).length === 0)))
+      break;
+    if (each) steps.push(user);
+    at = user.name;
+  }
+  const value = (pixel: number, channel: number) =>
+    steps.reduce((x, { traits, parameters }) => {
+      const own = Object.entries(parameters).map(([role, { key }]) => {
+        const { data } = tensors.get(key)!;
+        return [role, data[data.length === 1 ? 0 : channel]!] as const;
+      });
+      return traits.each!([x], Object.fromEntries(own));
+    }, pixel);
+  return Array.from({ length: channels }, (_, channel) => PIXELS.map((pixel) => value(pixel, channel))).every(
+    (found) => {
+      const [low, high] = [found[0]!, found.at(-1)!];
+      const isAffine = found.every(
+        (y, i) => Math.abs(y - low - ((high - low) * PIXELS[i]!) / 255) <= 1e-4 * Math.abs(high - low),
+      );
+      return (
+        isAffine && Math.abs(high - low) >= SCALED.span && found.every((y) => Math.abs(y) <= SCALED.bound)
+      );
+    },
+  );
+}
+
+/** Whether a network that was read at one size is the one that `again` reads at another. */
+export function isSameAt(network: Finished, again: () => Finished): boolean {
+  let other: Finished;
+  try {
+    other = again();
+    const inputs = new Map([[INPUT, other.inputShape], ...other.otherInputs]);
+    const [left, right] = [network, other].map(({ graph }) => {
+      const settings = graph.nodes.map(({ name, kind, attributes }) => [name, kind, attributes]);
+      return JSON.stringify([settings, ...shapesFor(graph.nodes, inputs)]);
+    });
+    if (left !== right || network.tensors.size !== other.tensors.size) return false;
+  } catch (error) {
+    if (error instanceof LimelightError) return false;
+    throw error;
+  }
+  return [...network.tensors].every(([key, { data }]) => {
+    const found = other.tensors.get(key)?.data;
+    if (data === found || data.length !== found?.length) return data === found;
+    // Most are views of the file.
+    if (data.buffer === found.buffer && data.byteOffset === found.byteOffset) return true;
+    return data.every((n, i) => Object.is(n, found[i]));
+  });
+}

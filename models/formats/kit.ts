@@ -1,0 +1,94 @@
+// What importers have in common: shapes found without computing, SAME padding, axes, names, and what an output needs.
+
+import { type Device, dryDevice, placeholder, type Shape, scope } from '../../engine/index.ts';
+import type { GraphNode } from '../graph.ts';
+import type { Pair, Sides, SizedPadding } from '../layers.ts';
+import { FormatError } from './errors.ts';
+
+/** The shape that a node gives for inputs of some shapes; nothing is computed. */
+export function shapeOfNode(device: Device, node: GraphNode, inputs: readonly Shape[]): Shape {
+  return scope(() => {
+    const parameters = Object.entries(node.parameters).map(
+      ([short, { shape }]) => [short, placeholder(device, shape)] as const,
+    );
+    const given = inputs.map((shape) => placeholder(device, shape));
+    return node.run(given, { parameters: Object.fromEntries(parameters) }).shape;
+  });
+}
+
+/** A window's geometry along y and x. */
+export interface Window {
+  readonly kernel: Pair;
+  readonly stride: Pair;
+  readonly dilation: Pair;
+}
+
+/** A total for each axis as sides; of an odd number the larger half comes last. */
+export function halves([y, x]: Pair): Sides {
+  return [Math.trunc(y / 2), Math.trunc(x / 2), y - Math.trunc(y / 2), x - Math.trunc(x / 2)];
+}
+
+/** Sides with first and last exchanged. */
+export const turned = ([top, left, bottom, right]: Sides): Sides => [bottom, right, top, left];
+
+/**
+ * SAME padding: as much as gives ceil(size / stride) windows; of an odd number the larger half comes last, or first
+ * where it is asked for. https://www.tensorflow.org/api_docs/python/tf/nn#notes_on_padding_2
+ */
+export function samePadding({ kernel, stride, dilation }: Window, largerFirst = false): SizedPadding {
+  const of = (size: Pair): Sides => {
+    const total = (axis: 0 | 1) => {
+      const reach = dilation[axis] * (kernel[axis] - 1) + 1;
+      const windows = Math.ceil(size[axis] / stride[axis]);
+      return Math.max((windows - 1) * stride[axis] + reach - size[axis], 0);
+    };
+    const sides = halves([total(0), total(1)]);
+    return largerFirst ? turned(sides) : sides;
+  };
+  return { of, shown: 'same' };
+}
+
+/** A checked axis; negative ones count from the end. */
+export function axisOf(axis: number, rank: number): number {
+  const found = axis < 0 ? axis + rank : axis;
+  if (Number.isInteger(axis) && found >= 0 && found < rank) return found;
+  throw new FormatError(`axis ${axis} of ${rank} axes`);
+}
+
+/** Makes names unique by counting on: name, name_2, name_3, … */
+export function naming(): (wanted: string) => string {
+  const taken = new Map<string, number>();
+  return (wanted) => {
+    let count = taken.get(wanted) ?? 0;
+    let name = wanted;
+    while (taken.has(name)) name = `${wanted}_${++count + 1}`;
+    taken.set(wanted, count);
+    taken.set(name, taken.get(name) ?? 0);
+    return name;
+  };
+}
+
+/** The nodes on which some depend, those included, in order. */
+export function dependencies(nodes: readonly GraphNode[], wanted: readonly string[]): GraphNode[] {
+  const needed = new Set(wanted);
+  const kept = [...nodes].reverse().filter((node) => {
+    if (!needed.has(node.name)) return false;
+    for (const input of node.inputs) needed.add(input);
+    return true;
+  });
+  return kept.reverse();
+}
+
+/** The shape of every node's value, for inputs of some shapes by their names. */
+export function shapesFor(
+  nodes: readonly GraphNode[],
+  inputs: ReadonlyMap<string, Shape>,
+): Map<string, Shape> {
+  const device = dryDevice();
+  const shapes = new Map(inputs);
+  for (const node of nodes) {
+    const given = node.inputs.map((name) => shapes.get(name)!);
+    shapes.set(node.name, shapeOfNode(device, node, given));
+  }
+  return shapes;
+}
