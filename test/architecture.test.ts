@@ -99,6 +99,7 @@ const portable = [
   'protobufjs/minimal.js',
   'h5wasm',
   'jpeg-js',
+  'fflate',
   '@jsquash/jpeg/codec/dec/mozjpeg_dec.js',
   '@jsquash/webp/codec/dec/webp_dec.js',
 ];

@@ -23,7 +23,7 @@ import { decodeImage, formatOf } from '../image/decode.ts';
 import { classNames } from '../labels.ts';
 import { labelsBeside, preprocessingBeside, textOf } from './beside.ts';
 import { asUsage, UsageError } from './errors.ts';
-import { isSafetensors, looksLikeFile, readNetworkFile } from './model-file.ts';
+import { isWeights, looksLikeFile, readNetworkFile, readWeights } from './model-file.ts';
 import type { ModelArguments } from './options.ts';
 import { fetchFile, note } from './progress.ts';
 
@@ -77,19 +77,19 @@ export async function chooseModel(asked: ModelArguments, run: boolean): Promise<
 
 async function findModel({ model, architecture, size, crop, output }: ModelArguments): Promise<Found> {
   const isFile = existsSync(model) || (looksLikeFile(model) && !model.includes('='));
-  if (output !== undefined && (!isFile || isSafetensors(model))) {
+  if (output !== undefined && (!isFile || isWeights(model))) {
     throw new UsageError(`--output is for files that hold their graph; ${model} has one output`);
   }
   if (catalog.has(model)) {
     if (architecture === undefined) return named(catalogEntry(model));
-    throw new UsageError(`--architecture is for a .safetensors file, not for the model ${model}`);
+    throw new UsageError(`--architecture is for a file of weights, not for the model ${model}`);
   }
   if (isFile) return fromFile(model, architecture, { size: size ?? (crop && [crop[1], crop[1]]), output });
   const [name, ...rest] = model.split('=') as [string, ...string[]];
   const path = rest.join('=');
   const entry = asUsage(() => catalogEntry(name));
-  if (path === '') throw new UsageError(`--model ${model}: the name of a .safetensors file is missing`);
-  return fromSafetensors(path, entry);
+  if (path === '') throw new UsageError(`--model ${model}: the name of a file of weights is missing`);
+  return fromWeights(path, entry);
 }
 
 /** A network by its name, with shipped or published weights, or none. */
@@ -110,14 +110,14 @@ async function fromFile(
   architecture: string | undefined,
   options: ReadOptions,
 ): Promise<Found> {
-  if (isSafetensors(path)) {
-    return fromSafetensors(
+  if (isWeights(path)) {
+    return fromWeights(
       path,
       architecture === undefined ? undefined : asUsage(() => catalogEntry(architecture)),
     );
   }
   if (architecture !== undefined) {
-    throw new UsageError(`--architecture is for a .safetensors file; ${path} holds its own`);
+    throw new UsageError(`--architecture is for a file of weights; ${path} holds its own`);
   }
   const isPart = basename(path) === 'model.json';
   const named = isPart ? dirname(resolve(path)) : resolve(path);
@@ -128,9 +128,9 @@ async function fromFile(
   };
 }
 
-async function fromSafetensors(path: string, given: CatalogEntry | undefined): Promise<Found> {
-  const { tensors: read, metadata } = readSafetensors(await bytes(pathToFileURL(path)), path);
-  const known = given ?? catalog.get(metadata.get('network') ?? '');
+async function fromWeights(path: string, given: CatalogEntry | undefined): Promise<Found> {
+  const { tensors: read, metadata } = await readWeights(path);
+  const known = given ?? catalog.get(metadata?.get('network') ?? '');
   const { entry, tensors } = known ? fitted(known, read) : recognised(path, read);
   try {
     assertFits(entry, tensors);

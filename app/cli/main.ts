@@ -31,7 +31,7 @@ const explaining = (command: Command): Command =>
   modelOptions(
     device(command).option(
       '--model <model>',
-      'NAME (see models), a file (.onnx, .h5, .safetensors, model.json), or NAME=WEIGHTS.safetensors',
+      'NAME (see models), a file (.onnx, .h5, .safetensors, .pth, model.json), or NAME=WEIGHTS.safetensors',
       'digit-scenes',
     ),
   )

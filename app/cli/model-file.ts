@@ -7,6 +7,7 @@ import { bytes } from '#platform';
 import { LimelightError } from '../../engine/index.ts';
 import { partsIn } from '../../models/formats/folder.node.ts';
 import type { ImportedNetwork, OpenPart, ReadOptions } from '../../models/formats/imported.ts';
+import { readSafetensors, type Safetensors } from '../../models/formats/safetensors.ts';
 
 type Reader = (
   bytes: Uint8Array,
@@ -32,23 +33,51 @@ const readers: Readonly<Record<string, () => Promise<Reader>>> = {
   '.keras': h5,
 };
 
+/** Weights, and what their file says of them. */
+type WeightsReader = (bytes: Uint8Array, name: string) => Pick<Safetensors, 'tensors'> & Partial<Safetensors>;
+
+const pytorch = async (): Promise<WeightsReader> => {
+  const { readPytorch } = await import('../../models/formats/pytorch/read.ts');
+  return (bytes, name) => ({ tensors: readPytorch(bytes, name) });
+};
+
+/** Formats that hold weights alone. */
+const weightsReaders: Readonly<Record<string, () => Promise<WeightsReader>>> = {
+  '.safetensors': async () => readSafetensors,
+  '.pt': pytorch,
+  '.pth': pytorch,
+  '.th': pytorch,
+  '.ckpt': pytorch,
+  '.bin': pytorch,
+};
+
 /** Formats that are not read, and the way round. */
-const hints: Record<string, string> = {
-  '.pt': 'it may run code when it is opened; save the state dict as .safetensors, or export to ONNX',
+const hints: Readonly<Record<string, string>> = {
   '.pb': 'convert it to ONNX with tf2onnx',
   '.tflite': 'convert it to ONNX with tf2onnx',
+  '.pkl': "save the weights by torch.save(model.state_dict(), 'weights.pth')",
 };
-hints['.bin'] = `${hints['.pt']}; of a TensorFlow.js model give the model.json`;
-for (const like of ['.pth', '.ckpt', '.pkl', '.tar']) Object.assign(hints, { [like]: hints['.pt'] });
-
-export const isSafetensors = (path: string): boolean => /\.safetensors$/i.test(path);
 
 const extension = (path: string): string => extname(path).toLowerCase();
+
+/** Whether a file is of weights alone, whose graph is known by another way. */
+export const isWeights = (path: string): boolean => extension(path) in weightsReaders;
+
+/** The endings of files of weights, for messages. */
+export const weightsEndings = Object.keys(weightsReaders).join(', ');
+
+/** Reads a file of weights. */
+export async function readWeights(path: string): Promise<ReturnType<WeightsReader>> {
+  const load = weightsReaders[extension(path)] ?? weightsReaders['.safetensors']!;
+  const content = await bytes(pathToFileURL(path));
+  const read = await load();
+  return read(content, path);
+}
 
 /** Whether an argument can only mean a file: it is there, or it looks like one. */
 export function looksLikeFile(argument: string): boolean {
   const kind = extension(argument);
-  return existsSync(argument) || isSafetensors(argument) || kind in readers || kind in hints;
+  return existsSync(argument) || isWeights(argument) || kind in readers || kind in hints;
 }
 
 /** Reads a network from a file that holds its graph, or from a TensorFlow.js folder. */
@@ -65,7 +94,7 @@ export async function readNetworkFile(path: string, options: ReadOptions = {}): 
     const hint = hints[extension(file)];
     throw new LimelightError(
       `${file}: ${hint ? `this format is not read: ${hint}` : 'no format has this extension'}; the formats are ` +
-        '.onnx, .safetensors, .h5 of Keras, and model.json of TensorFlow.js or its folder',
+        `.onnx, ${weightsEndings}, .h5 of Keras, and model.json of TensorFlow.js or its folder`,
     );
   }
   const content = await bytes(pathToFileURL(file));

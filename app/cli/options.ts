@@ -63,7 +63,7 @@ const crop = (value: string): [number, number] => {
 /** How the network is found and fed. */
 export const modelOptions = (command: Command): Command =>
   command
-    .option('--architecture <name>', 'architecture of a .safetensors file, where its keys do not tell')
+    .option('--architecture <name>', 'architecture of a file of weights, where its keys do not tell')
     .option(
       '--labels <file>',
       'class names: one a line, JSON, config.json, …; "imagenet": fetched (default: those beside the model)',

@@ -1,10 +1,9 @@
 // Writes a file whole or not at all.
 
-import { closeSync, openSync } from 'node:fs';
-import { access, constants, open, realpath, rename, stat } from 'node:fs/promises';
+import { access, constants, realpath, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { makeFolder } from '../../engine/platform/node/folder.ts';
-import { sweep, temporaryIn, withTemporary } from '../../engine/platform/node/temporary.ts';
+import { place } from '../../engine/platform/node/temporary.ts';
 import { OutputError } from './errors.ts';
 
 export { OutputError } from './errors.ts';
@@ -68,21 +67,8 @@ export async function writeWhole(path: string, bytes: Uint8Array): Promise<void>
     const present = await stat(target).catch(() => undefined);
     if (present?.isDirectory()) throw new OutputError(reasons.EISDIR);
     if (present && !present.isFile()) throw new OutputError('it is a device or pipe, not a file');
-    const folder = dirname(target);
-    await makeFolder(folder);
-    sweep(folder);
-    const temporary = temporaryIn(folder);
-    await withTemporary(temporary, async () => {
-      closeSync(openSync(temporary, 'wx'));
-      const file = await open(temporary, 'r+');
-      try {
-        await file.writeFile(bytes);
-        await file.sync();
-      } finally {
-        await file.close();
-      }
-      await rename(temporary, target);
-    });
+    await makeFolder(dirname(target));
+    await place(target, bytes);
   } catch (cause) {
     throw cannot('write', path, cause);
   }

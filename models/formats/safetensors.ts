@@ -2,8 +2,9 @@
 // that gives each tensor's dtype, shape and byte range, then the data.
 
 import { ShapeError } from '../../engine/errors.ts';
+import { DTYPES, type Dtype, toFloat32 } from './dtypes.ts';
 import { FormatError } from './errors.ts';
-import { bfloatToFloat, floatToHalf, halfToFloat } from './half.ts';
+import { floatToHalf } from './half.ts';
 import { elementCount, type HostTensor, isSize, type StateDict } from './host-tensor.ts';
 
 /** The contents of a safetensors file; the tensors come in the order of their data. */
@@ -18,22 +19,6 @@ export interface SafetensorsOptions {
   readonly metadata?: ReadonlyMap<string, string>;
 }
 
-/** The size of one element, and how to read it; a bigint where a number might not be exact. */
-interface Dtype {
-  readonly bytes: number;
-  readonly read: (view: DataView, offset: number) => number | bigint;
-}
-
-const DTYPES: ReadonlyMap<string, Dtype> = new Map<string, Dtype>([
-  ['F64', { bytes: 8, read: (view, offset) => view.getFloat64(offset, true) }],
-  ['F32', { bytes: 4, read: (view, offset) => view.getFloat32(offset, true) }],
-  ['F16', { bytes: 2, read: (view, offset) => halfToFloat(view.getUint16(offset, true)) }],
-  ['BF16', { bytes: 2, read: (view, offset) => bfloatToFloat(view.getUint16(offset, true)) }],
-  ['I64', { bytes: 8, read: (view, offset) => view.getBigInt64(offset, true) }],
-  ['I32', { bytes: 4, read: (view, offset) => view.getInt32(offset, true) }],
-  ['U8', { bytes: 1, read: (view, offset) => view.getUint8(offset) }],
-]);
-
 const METADATA = '__metadata__';
 /** The official limit on the header's length. */
 const MAX_HEADER_BYTES = 100_000_000;
@@ -44,8 +29,7 @@ const MAX_DEPTH = 3;
  * Reads a safetensors file; `name` stands for it in messages. Aligned F32 tensors are views of `bytes`;
  * every other tensor is copied on its own, converted to float32.
  *
- * @throws {FormatError} if the file breaks a rule of the format, holds a dtype outside F64, F32, F16, BF16,
- * I64, I32 and U8, an integer that float32 cannot represent exactly, or a number beyond its range. Other doubles are
+ * @throws {FormatError} if the file breaks a rule of the format, holds a dtype outside `DTYPES`, an integer that float32 cannot represent exactly, or a number beyond its range. Other doubles are
  * rounded.
  */
 export function readSafetensors(bytes: Uint8Array, name: string): Safetensors {
@@ -262,32 +246,8 @@ function checkMetadata(metadata: unknown, name: string): Map<string, string> {
   return strings;
 }
 
-/** The file is little-endian, and so is every platform that has WebGPU. */
-function readData({ key, dtype, begin, end }: TensorInfo, bytes: Uint8Array, name: string): Float32Array {
-  const raw = bytes.subarray(begin, end);
-  const length = raw.length / dtype.bytes;
-  if (dtype === DTYPES.get('F32')) {
-    // Not raw.slice: that of Node's Buffer makes a view.
-    const aligned = raw.byteOffset % 4 === 0 ? raw : new Uint8Array(raw);
-    return new Float32Array(aligned.buffer, aligned.byteOffset, length);
-  }
-  const view = new DataView(raw.buffer, raw.byteOffset, raw.byteLength);
-  const data = new Float32Array(length);
-  for (let i = 0; i < length; i++) {
-    const value = dtype.read(view, i * dtype.bytes);
-    const stored = Math.fround(Number(value));
-    data[i] = stored;
-    const rounded = dtype === DTYPES.get('F64') && Number.isFinite(stored);
-    // Unlike ===, the orderings compare a bigint with a number exactly; and NaN passes.
-    if (!rounded && (stored < value || stored > value)) {
-      throw new FormatError(
-        `${name}: tensor ${quote(key)} is ${value} at flat index ${i}, which float32 cannot represent exactly; ` +
-          'convert the file to F32 first',
-      );
-    }
-  }
-  return data;
-}
+const readData = ({ key, dtype, begin, end }: TensorInfo, bytes: Uint8Array, name: string): Float32Array =>
+  toFloat32(dtype, bytes.subarray(begin, end), `${name}: tensor ${quote(key)}`);
 
 function toHalves(data: Float32Array, key: string): Uint16Array {
   return Uint16Array.from(data, (value, i) => {

@@ -6,9 +6,9 @@ import { readFile, rename, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 import { makeFolder } from '../../engine/platform/node/folder.ts';
-import { sweep } from '../../engine/platform/node/temporary.ts';
-import { type DownloadOptions, discard, download, writeAnew } from './download.node.ts';
-import { locked } from './lock.node.ts';
+import { place, sweep, withTemporary } from '../../engine/platform/node/temporary.ts';
+import { canGoOn, type DownloadOptions, discard, download } from './download.node.ts';
+import { endedLocks, locked } from './lock.node.ts';
 import { HubError, type RemoteFile } from './remote-file.ts';
 
 export interface CacheOptions extends Pick<DownloadOptions, 'progress' | 'signal' | 'patience'> {
@@ -46,17 +46,23 @@ export function mirrored(url: string, env: NodeJS.ProcessEnv = process.env): str
 export async function cachedFile(remote: RemoteFile, options: CacheOptions = {}): Promise<string> {
   const { folder = cacheFolder(), note } = options;
   const path = join(folder, remote.name);
+  const part = partOf(path);
   try {
     if (await exists(path)) {
       await checkCached(remote, path, note);
       return path;
     }
     await makeFolder(folder);
-    sweep(folder);
+    await cleanUp(folder);
     await locked(path, options, async (signal) => {
       // Whoever had the lock before has fetched it perhaps.
       if (await exists(path)) await checkCached(remote, path, note);
-      else await fetchTo(path, remote, { ...options, signal });
+      else
+        await withTemporary(
+          part,
+          () => fetchTo(path, remote, { ...options, signal }),
+          () => !canGoOn(part),
+        );
     });
     return path;
   } catch (cause) {
@@ -69,8 +75,23 @@ export async function cachedFile(remote: RemoteFile, options: CacheOptions = {})
   }
 }
 
+const partOf = (path: string) => `${path}.part`;
+
+/** Removes what killed processes have left, but for what a download can go on with. */
+async function cleanUp(folder: string): Promise<void> {
+  sweep(folder);
+  for (const path of await endedLocks(folder)) {
+    const part = partOf(path);
+    const removing = async () => {
+      if (!canGoOn(part)) await discard(part);
+    };
+    // Cancelled from the beginning: nobody is waited for who has taken the lock meanwhile.
+    await locked(path, { signal: AbortSignal.abort() }, removing).catch(() => {});
+  }
+}
+
 async function fetchTo(path: string, remote: RemoteFile, options: CacheOptions): Promise<void> {
-  const part = `${path}.part`;
+  const part = partOf(path);
   const url = mirrored(remote.url);
   const limit = Math.floor(1.1 * remote.bytes);
   const sha256 = await download(url, part, { ...options, limit }).catch((cause: unknown) => {
@@ -122,7 +143,7 @@ async function recorded(path: string): Promise<string | undefined> {
 
 async function trust(path: string, sha256: string, { name }: RemoteFile, note: CacheOptions['note']) {
   note?.(`the right SHA-256 of ${name} is not known; this one is trusted: ${sha256}`);
-  await writeAnew(recordPath(path), `${sha256}  ${name}\n`);
+  await place(recordPath(path), Buffer.from(`${sha256}  ${name}\n`));
 }
 
 const exists = (path: string): Promise<boolean> =>

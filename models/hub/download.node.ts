@@ -1,8 +1,9 @@
 // Downloads one file into a partial file, hashing as it comes, and goes on where an earlier attempt stopped.
 
 import { createHash, type Hash } from 'node:crypto';
-import { constants, type Stats } from 'node:fs';
-import { type FileHandle, lstat, open, readFile, rm, writeFile } from 'node:fs/promises';
+import { closeSync, constants, existsSync, openSync, type Stats } from 'node:fs';
+import { type FileHandle, lstat, open, readFile, rm } from 'node:fs/promises';
+import { place } from '../../engine/platform/node/temporary.ts';
 import { HubError } from './remote-file.ts';
 
 export interface DownloadOptions {
@@ -28,6 +29,9 @@ interface Origin {
 }
 
 const originPath = (part: string) => `${part}.json`;
+
+/** Whether a partial file can be gone on with. */
+export const canGoOn = (part: string): boolean => existsSync(originPath(part));
 
 /** Removes a partial file and what lies beside it. */
 export async function discard(part: string): Promise<void> {
@@ -178,10 +182,11 @@ async function continuePart(
     return { file, hash, total: Number.isNaN(total) ? undefined : total, start: stats.size };
   }
   await discard(part);
-  const file = await open(part, 'wx');
+  closeSync(openSync(part, 'wx'));
+  const file = await open(part, 'r+');
   const validator = validatorOf(response);
   if (validator !== undefined) {
-    await writeAnew(originPath(part), JSON.stringify({ url, validator } satisfies Origin));
+    await place(originPath(part), Buffer.from(JSON.stringify({ url, validator } satisfies Origin)));
   }
   const length = response.headers.get('content-length');
   const encoded = response.headers.has('content-encoding');
@@ -239,9 +244,3 @@ const sizeOf = (path: string): Promise<number> =>
     (stats) => (isOwn(stats) ? stats.size : 0),
     () => 0,
   );
-
-/** Writes a file in place of whatever has its name: a link there is not followed. */
-export async function writeAnew(path: string, text: string): Promise<void> {
-  await rm(path, { force: true });
-  await writeFile(path, text, { flag: 'wx' });
-}

@@ -2,8 +2,8 @@
 
 import { randomUUID } from 'node:crypto';
 import { closeSync, openSync, writeSync } from 'node:fs';
-import { link, lstat, readFile, rename, rm, utimes } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { link, lstat, readdir, readFile, rename, rm, utimes } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { hasEnded, signature, temporaryIn, withTemporary } from '../../engine/platform/node/temporary.ts';
 import { PATIENCE } from './download.node.ts';
@@ -17,6 +17,7 @@ export interface LockOptions {
   readonly patience?: number | undefined;
 }
 
+const EXTENSION = '.lock';
 /** Milliseconds between two looks at a lock that another process has. */
 const LOOK_MS = 100;
 /** Signs of life within the patience: some may come late. */
@@ -40,7 +41,7 @@ export async function locked<T>(
   { note, signal, patience = PATIENCE }: LockOptions,
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
-  const file = `${path}.lock`;
+  const file = `${path}${EXTENSION}`;
   const text = `${signature} ${randomUUID()}`;
   await waitFor(file, text, { note, signal, patience });
   const lost = new AbortController();
@@ -71,7 +72,7 @@ async function waitFor(
   while (!take(file, text)) {
     const lock = await look(file);
     if (lock === undefined) continue;
-    const [by = ''] = lock.text.split(' ');
+    const by = ownerOf(lock.text);
     if (seen === undefined) note?.(`waiting for process ${by}, which has ${file}`);
     if (lock.sign !== seen?.lock.sign) seen = { lock, since: performance.now() };
     if (hasEnded(by) || performance.now() - seen.since > patience) await breakLock(file, lock);
@@ -94,6 +95,17 @@ function take(file: string, text: string): boolean {
   }
 }
 
+/** The paths in a folder that are locked by processes which are known to have ended. */
+export async function endedLocks(folder: string): Promise<string[]> {
+  const paths: string[] = [];
+  for (const name of await readdir(folder)) {
+    if (!name.endsWith(EXTENSION)) continue;
+    const file = join(folder, name);
+    if (hasEnded(ownerOf(await textOf(file)))) paths.push(file.slice(0, -EXTENSION.length));
+  }
+  return paths;
+}
+
 async function look(file: string): Promise<Lock | undefined> {
   try {
     const { ino, mtimeMs } = await lstat(file);
@@ -103,6 +115,7 @@ async function look(file: string): Promise<Lock | undefined> {
   }
 }
 
+const ownerOf = (text: string): string => text.split(' ')[0]!;
 const textOf = (file: string): Promise<string> => readFile(file, 'utf8').catch(() => '');
 
 /** Removes a lock; one that another process has taken meanwhile is put back. */

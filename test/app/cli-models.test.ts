@@ -61,9 +61,9 @@ const misuse: readonly (readonly [args: readonly string[], message: RegExp])[] =
   [['--model', 'resnet18', '--resize', 'fill'], /Allowed choices are cover, stretch, pad/],
   [['--model', 'resnet18', '--resize', 'pad', '--crop', '256/224'], /--resize and --crop both/],
   [['--model', 'digit-scenes', '--resize', 'pad'], /--resize pad needs a size to scale to: give --size/],
-  [['--model', 'resnet18', '--architecture', 'vgg16'], /for a \.safetensors file/],
+  [['--model', 'resnet18', '--architecture', 'vgg16'], /for a file of weights/],
   [['--model', dense, '--architecture', 'vgg61'], /did you mean vgg11, vgg16/],
-  [['--model', 'resnet18='], /the name of a \.safetensors file is missing/],
+  [['--model', 'resnet18='], /the name of a file of weights is missing/],
   [['--model', 'resnet81=weights.safetensors'], /no model "resnet81"; did you mean resnet18/],
 ];
 test('what is asked wrongly is bad usage', async (t) => {
@@ -99,8 +99,16 @@ test('files that are no networks fail', (t) =>
         `resnet18=${dense}`,
         /do not fit the network resnet18; choose .* missing bn1\.weight .* and \d+ more$/s,
       ],
-      [file('weights.pth', 'PK'), /weights\.pth: this format is not read: it may run code/],
-      [file('notes.txt', 'hello'), /no format has this extension; the formats are \.onnx, \.safetensors/],
+      [file('weights.pth', 'PK'), /weights\.pth: the zip archive is damaged/],
+      [
+        file('weights.bin', '\0\0\0\0'),
+        /weights\.bin: it is neither a zip archive nor a file of torch\.save/,
+      ],
+      [file('weights.pkl', ''), /weights\.pkl: this format is not read: save the weights by torch\.save/],
+      [
+        file('notes.txt', 'hello'),
+        /no format has this extension; the formats are \.onnx, \.safetensors, \.pt/,
+      ],
       [file('broken.onnx', 'hello'), /broken\.onnx/],
       [file('broken.safetensors', 'hello'), /broken\.safetensors/],
       [file('model.keras', 'PK\x03\x04'), /model\.keras .*zip archive.*model\.save\("name\.h5"\)/],

@@ -146,7 +146,7 @@ test('what can be told before any work is done is refused before the device is o
   const refused: readonly (readonly [args: readonly string[], message: RegExp])[] = [
     [['explain', scene, join(folder, 'none.png')], /none\.png: there is no such file/],
     [['explain', scene, folder], /it is a folder/],
-    [['explain', scene, empty], /empty\.png: the file is empty; expected a PNG or JPEG/],
+    [['explain', scene, empty], /empty\.png: the file is empty; expected a picture/],
     [['explain', scene, file], /file: the format of this file is not known/],
     [['compare', empty], /the file is empty/],
     [['explain', scene, '--method', 'cam', '--layer', 'pool'], /the layer before the head/],

@@ -12,6 +12,7 @@ import {
   readFileSync,
   rmSync,
   symlinkSync,
+  truncateSync,
   writeFileSync,
 } from 'node:fs';
 import { createServer } from 'node:http';
@@ -236,6 +237,19 @@ for (const [kind, driver, missing] of [
   });
 }
 
+test('platform: a SwiftShader that was cut short on disk is unpacked again', (t) => {
+  const cache = temporary(t);
+  if (compute('swiftshader', cache).status === 0) {
+    const found = readdirSync(cache, { recursive: true, encoding: 'utf8' });
+    const drivers = found.filter((file) => file.endsWith('libvk_swiftshader.so'));
+    for (const file of drivers) truncateSync(join(cache, file), 100_000);
+    const { status, stderr } = compute('swiftshader', cache);
+    t.equal(status, 0, `the process is not ended by it: ${stderr}`);
+    for (const file of drivers) t.ok(lstatSync(join(cache, file)).size > 100_000);
+  } else t.skip('this machine has no swiftshader');
+  t.end();
+});
+
 // ---- Files
 
 test('platform: text and bytes read files, errors name them', async (t) => {
@@ -400,6 +414,7 @@ test('platform: driver files go to the cache of the user, else to a temporary fo
 });
 
 const onlyPosix = { skip: process.platform === 'win32' ? 'driver files are kept on Linux only' : false };
+const names = ['a.so', 'b.json'];
 const some = () =>
   new Map([
     ['a.so', Buffer.from('code')],
@@ -408,11 +423,11 @@ const some = () =>
 
 test('platform: driver files are written once, for this user alone', onlyPosix, async (t) => {
   const folder = join(temporary(t), 'deep', 'limelight');
-  const path = await keepFiles([folder], 'driver-1', some);
+  const path = await keepFiles([folder], 'driver-1', names, some);
   t.equal(path, join(folder, 'driver-1'));
   t.equal(readFileSync(join(path, 'a.so'), 'utf8'), 'code');
   for (const made of [folder, path, join(path, 'a.so')]) t.equal(lstatSync(made).mode & 0o077, 0, made);
-  const again = await keepFiles([folder], 'driver-1', () => {
+  const again = await keepFiles([folder], 'driver-1', names, () => {
     throw new Error('asked for the files again');
   });
   t.equal(again, path);
@@ -420,10 +435,12 @@ test('platform: driver files are written once, for this user alone', onlyPosix, 
 
 test('platform: processes that write the same driver files at once agree', onlyPosix, async (t) => {
   const folder = join(temporary(t), 'limelight');
-  const paths = await Promise.all(Array.from({ length: 8 }, () => keepFiles([folder], 'driver-1', some)));
+  const paths = await Promise.all(
+    Array.from({ length: 8 }, () => keepFiles([folder], 'driver-1', names, some)),
+  );
   t.equal(new Set(paths).size, 1);
   t.deepEqual(readdirSync(folder), ['driver-1'], 'and leave nothing else');
-  t.deepEqual(readdirSync(paths[0]!).sort(), ['a.so', 'b.json']);
+  t.deepEqual(readdirSync(paths[0]!).sort(), ['SHA256SUMS', 'a.so', 'b.json']);
 });
 
 test('platform: a folder that others control is passed over', onlyPosix, async (t) => {
@@ -448,11 +465,11 @@ test('platform: a folder that others control is passed over', onlyPosix, async (
   ];
   for (const [about, folder, reason] of hostile) {
     t.equal(
-      await keepFiles([folder, good], 'driver-1', some),
+      await keepFiles([folder, good], 'driver-1', names, some),
       join(good, 'driver-1'),
       `${about}: the next is used`,
     );
-    const { message } = await fails(t, () => keepFiles([folder], 'driver-1', some), CacheError, about);
+    const { message } = await fails(t, () => keepFiles([folder], 'driver-1', names, some), CacheError, about);
     t.match(message, reason);
     t.match(message, /set XDG_CACHE_HOME/);
   }
@@ -464,11 +481,64 @@ test('platform: driver files that cannot be made leave nothing behind', onlyPosi
   const broken = () => {
     throw new ArchiveError('broken');
   };
-  await fails(t, () => keepFiles([folder], 'driver-1', broken), ArchiveError, 'no contents');
+  await fails(t, () => keepFiles([folder], 'driver-1', names, broken), ArchiveError, 'no contents');
   const unwritable = () => new Map([...some(), ['no/such/folder', Buffer.from('x')]]);
-  await fails(t, () => keepFiles([folder], 'driver-1', unwritable), CacheError, 'the last file fails');
-  t.deepEqual(readdirSync(folder), []);
+  await fails(t, () => keepFiles([folder], 'driver-1', names, unwritable), CacheError, 'the last file fails');
+  t.deepEqual(
+    readdirSync(join(folder, 'driver-1')).sort(),
+    names,
+    'no unfinished file, and no word that all are there',
+  );
 });
+
+test('platform: driver files that are not what they were are made again', onlyPosix, async (t) => {
+  const folder = join(temporary(t), 'limelight');
+  const path = await keepFiles([folder], 'driver-1', names, some);
+  const library = join(path, 'a.so');
+  const faults: Readonly<Record<string, () => void>> = {
+    'cut short': () => truncateSync(library, 2),
+    empty: () => truncateSync(library, 0),
+    'another of the same length': () => writeFileSync(library, 'CODE'),
+    missing: () => rmSync(library),
+    'a link': () => {
+      writeFileSync(join(folder, 'elsewhere'), 'code');
+      rmSync(library);
+      symlinkSync(join(folder, 'elsewhere'), library);
+    },
+    'writable by others': () => chmodSync(library, 0o777),
+    'without checksums': () => rmSync(join(path, 'SHA256SUMS')),
+    'with checksums cut short': () => truncateSync(join(path, 'SHA256SUMS'), 10),
+    ...(process.getuid?.() === 0 && { 'of another user': () => chownSync(library, 12345, 12345) }),
+  };
+  for (const [about, harm] of Object.entries(faults)) {
+    harm();
+    let made = 0;
+    const count = () => {
+      made++;
+      return some();
+    };
+    for (let again = 0; again < 2; again++) await keepFiles([folder], 'driver-1', names, count);
+    t.equal(made, 1, about);
+    t.ok(lstatSync(library).isFile(), 'a file');
+    t.equal(readFileSync(library, 'utf8'), 'code', 'as it should be');
+    t.equal(lstatSync(library).mode & 0o077, 0, 'for this user alone');
+  }
+});
+
+test(
+  'platform: a private folder inside one that everybody may write is passed over',
+  onlyPosix,
+  async (t) => {
+    const open = join(temporary(t), 'open');
+    mkdirSync(open);
+    chmodSync(open, 0o777);
+    const inside = join(open, 'limelight');
+    const refused = () => keepFiles([inside], 'driver-1', names, some);
+    t.match((await fails(t, refused, CacheError, 'no sticky bit')).message, /can be written to by everybody/);
+    chmodSync(open, 0o1777);
+    t.equal(await keepFiles([inside], 'driver-1', names, some), join(inside, 'driver-1'), 'as in /tmp');
+  },
+);
 
 // ---- Libraries and the environment
 

@@ -23,7 +23,7 @@ import { join } from 'node:path';
 import test, { type Test } from 'tape';
 import { type CacheOptions, cachedFile } from '../../models/hub/cache.node.ts';
 import { seededRandom } from '../reference/index.ts';
-import { pause, start } from './processes.ts';
+import { comesTrue, pause, start } from './processes.ts';
 
 const next = seededRandom(7);
 const content = Buffer.from(Array.from({ length: 100_000 }, () => Math.floor(256 * next())));
@@ -183,7 +183,7 @@ withServer(
   async (t, { get }) => {
     const message = await get({ patience: 300 }).catch((error) => error.message);
     t.match(message, /sent \d+ bytes for 0\.3 s; try again later/);
-    t.ok(dripping.destroyed, 'the connection is closed');
+    t.ok(await comesTrue(() => dripping.destroyed, 5000), 'the connection is closed');
   },
 );
 

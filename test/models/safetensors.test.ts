@@ -323,7 +323,7 @@ test('safetensors: malformed files are refused', (t) => {
     [
       'no dtype',
       one({ shape: [1], data_offsets: [0, 4] }),
-      /dtype missing; supported are F64, F32, F16, BF16, I64, I32, U8/,
+      /dtype missing; supported are F64, F32, F16, BF16, I64, I32, I16, I8, U8, BOOL/,
     ],
     ['an unsupported dtype', one(entry('F8_E4M3', [4], 0, 4)), /dtype "F8_E4M3"; supported are F64/],
     ['a dtype of the wrong case', one(entry('f32', [1], 0, 4)), /dtype "f32"/],

@@ -9,7 +9,7 @@ import { brotliDecompressSync } from 'node:zlib';
 import { isSoftwareAdapter } from '../../adapter-names.ts';
 import type { Asked, Candidate } from '../choose.ts';
 import { ArchiveError, messageOf } from '../errors.ts';
-import { cacheFolders, keepFiles } from './cache.ts';
+import { cacheFolders, isPrivate, keepFiles } from './cache.ts';
 import { loadLibrary, withEnvironment } from './libraries.ts';
 import { untar } from './untar.ts';
 
@@ -150,7 +150,7 @@ async function provideEgl(): Promise<void> {
     throw new Error(`EGL cannot be loaded (${messageOf(error)})`);
   }
   const original = readFileSync(loadedFrom('libEGL.so.1'));
-  const folder = await keepFiles(folders(), `egl-${digest(original)}`, () => {
+  const folder = await keepFiles(folders(), `egl-${digest(original)}`, ['libEGL.so'], () => {
     const copy = Buffer.from(original);
     const at = copy.indexOf('libEGL.so.1\0', 0, 'latin1');
     if (at < 0)
@@ -195,7 +195,7 @@ const DEBIAN_CHROMIUM = '/usr/lib/chromium';
 async function swiftShaderFolder(): Promise<string> {
   const packed = process.arch === 'x64' && swiftShaderPackage();
   if (!packed) {
-    if (SWIFTSHADER_FILES.every((name) => existsSync(join(DEBIAN_CHROMIUM, name)))) return DEBIAN_CHROMIUM;
+    if (await isInstalled(DEBIAN_CHROMIUM)) return DEBIAN_CHROMIUM;
     throw new Error(
       process.arch === 'x64'
         ? 'neither the optional package @sparticuz/chromium nor the chromium of Debian is installed'
@@ -203,7 +203,7 @@ async function swiftShaderFolder(): Promise<string> {
     );
   }
   const compressed = readFileSync(packed);
-  return keepFiles(folders(), `swiftshader-${digest(compressed)}`, () => {
+  return keepFiles(folders(), `swiftshader-${digest(compressed)}`, SWIFTSHADER_FILES, () => {
     try {
       const archive = brotliDecompressSync(compressed, { maxOutputLength: MAX_UNPACKED_BYTES });
       return untar(archive, SWIFTSHADER_FILES);
@@ -216,6 +216,13 @@ async function swiftShaderFolder(): Promise<string> {
       );
     }
   });
+}
+
+/** Whether SwiftShader's files lie in a folder, where none but the system's user can have put them. */
+async function isInstalled(folder: string): Promise<boolean> {
+  const paths = SWIFTSHADER_FILES.map((name) => join(folder, name));
+  if (!paths.every((path) => existsSync(path))) return false;
+  return (await Promise.all(paths.map(isPrivate))).every(Boolean);
 }
 
 /** The archive with SwiftShader inside the optional package; not resolved as a module, which would run it. */

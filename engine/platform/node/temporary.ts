@@ -2,9 +2,10 @@
 // leaves behind, a later process removes.
 
 import { randomUUID } from 'node:crypto';
-import { lstatSync, readdirSync, rmSync } from 'node:fs';
+import { closeSync, lstatSync, openSync, readdirSync, rmSync } from 'node:fs';
+import { open, rename } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 
 /** A process, as it signs its files: no two that live at the same time sign alike. */
 const signatureOf = (pid: number): string => `${encodeURIComponent(hostname())}-${pid}`;
@@ -22,7 +23,7 @@ export function hasEnded(signed: string): boolean {
   }
 }
 
-/** A path in `folder` for a file that is renamed once it is whole. */
+/** A path in `folder` for a file that is renamed soon. */
 export const temporaryIn = (folder: string): string =>
   join(folder, `.limelight-${signature}-${randomUUID().slice(0, 8)}.part`);
 
@@ -47,11 +48,12 @@ export function sweep(folder: string): void {
   }
 }
 
-const held = new Set<string>();
+/** Files of this process, each with whether it is to be removed still. */
+const held = new Map<string, () => boolean>();
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 function removeHeld(): void {
-  for (const path of held) rmSync(path, { force: true });
+  for (const [path, isOfNoUse] of held) if (isOfNoUse()) rmSync(path, { force: true });
 }
 
 /** Signals take their usual course, after the files; unless the program hears them too, and perhaps goes on. */
@@ -68,18 +70,46 @@ function listen(how: 'on' | 'off'): void {
 }
 
 /**
- * Runs `use`, and removes the file `path` when it ends or the process does, if it `isOurs` still. Nothing listens to signals at other times,
- * so that a process which computes can be interrupted at once. Make the file synchronously: what is left to another
- * thread may come after the removal.
+ * Runs `use`, and removes the file `path` when it ends or the process does, unless it is of use then. Nothing listens to
+ * signals at other times, so that a process which computes can be interrupted at once. Make the file synchronously: what
+ * is left to another thread may come after the removal.
  */
-export async function withTemporary<T>(path: string, use: () => Promise<T>, isOurs = () => true): Promise<T> {
+export async function withTemporary<T>(
+  path: string,
+  use: () => Promise<T>,
+  isOfNoUse = () => true,
+): Promise<T> {
   if (held.size === 0) listen('on');
-  held.add(path);
+  held.set(path, isOfNoUse);
   try {
     return await use();
   } finally {
-    if (isOurs()) rmSync(path, { force: true });
+    if (isOfNoUse()) rmSync(path, { force: true });
     held.delete(path);
     if (held.size === 0) listen('off');
   }
+}
+
+/**
+ * Writes `bytes` to the file `target`: it appears whole or not at all, in place of one, or of a link, that has its name;
+ * processes that use that one keep it. Until then the bytes lie in `folder`, on the same disk.
+ */
+export async function place(
+  target: string,
+  bytes: Uint8Array,
+  { folder = dirname(target), mode = 0o666 } = {},
+): Promise<void> {
+  sweep(folder);
+  const temporary = temporaryIn(folder);
+  await withTemporary(temporary, async () => {
+    closeSync(openSync(temporary, 'wx', mode));
+    const file = await open(temporary, 'r+');
+    try {
+      await file.writeFile(bytes);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, target);
+  });
 }
