@@ -5,6 +5,7 @@ export * from './explain.ts';
 export type { Method, MethodContext, MethodResult } from './method.ts';
 export { type Head, recogniseHead } from './methods/cam.ts';
 export { closedFormAlpha } from './methods/grad-cam-plus-plus.ts';
+export * as metrics from './metrics/index.ts';
 export {
   gradientOf,
   logitTarget,

@@ -1,0 +1,44 @@
+// Max-sensitivity (Yeh et al. 2019): how far the map moves when the picture hardly does.
+//
+//   SENS = max_d |phi(x + d) - phi(x)| / |phi(x)|,  |d|_inf <= r
+//
+// over 10 draws, uniform in the cube of r = .02, in units of the network's input; Euclidean norms. The largest of ten
+// draws is a lower bound on the largest there is. Where the map is zero its change is not divided, as in captum.
+
+import { random } from '../../models/train/data/random.ts';
+import { assertSameSize } from './host-map.ts';
+import { type Metric, mean, type Subject } from './metric.ts';
+
+const DRAWS = 10;
+const RADIUS = 0.02;
+
+/** |v|. */
+function norm(v: ArrayLike<number>): number {
+  let square = 0;
+  for (let i = 0; i < v.length; i++) square += v[i]! ** 2;
+  return Math.sqrt(square);
+}
+
+export async function sensitivityMax(
+  { map, picture, explain, seed }: Pick<Subject, 'map' | 'picture' | 'explain' | 'seed'>,
+  { draws, radius }: { draws: number; radius: number } = { draws: DRAWS, radius: RADIUS },
+): Promise<number> {
+  const next = random(seed);
+  const length = norm(map.data) || 1;
+  let largest = 0;
+  for (let draw = 0; draw < draws; draw++) {
+    const data = picture.data.map((value) => value + radius * (2 * next() - 1));
+    const moved = await explain({ ...picture, data });
+    assertSameSize(map, moved);
+    const change = Float64Array.from(map.data, (value, i) => moved.data[i]! - value);
+    largest = Math.max(largest, norm(change) / length);
+  }
+  return largest;
+}
+
+export const sensitivity: Metric = {
+  name: 'sensitivity',
+  needs: 'nothing',
+  measure: async (subject) => [await sensitivityMax(subject), 1],
+  columns: [mean('sensitivity', 'lower', '')],
+};
