@@ -99,7 +99,8 @@ async function tuneTiles(device: Device, rounds: number): Promise<string> {
   const candidates = new Map(
     tiles.map((tile) => {
       const packed = { aBatch: 0, bRow: n, bBatch: 0 };
-      const launch = matmulTiled({ batch: 1, m: n, n, k: n }, packed, NO_EPILOGUE, device.profile, tile);
+      const size = { batch: 1, m: n, n, k: n };
+      const { launch } = matmulTiled(size, packed, NO_EPILOGUE, device.profile, tile);
       const once = async () => {
         const y = scope(() => {
           const made = empty(device, [n, n], 'f32', 'tune');

@@ -4,7 +4,14 @@
 import { openAdapter, text } from '#platform';
 import type { ConvVariant } from '../kernels/conv/variants.ts';
 import { sources } from '../kernels/index.ts';
-import { type Constants, type Launch, WORKGROUP, workgroupsOf } from '../kernels/kernel.ts';
+import {
+  type Constants,
+  isShort,
+  type Launch,
+  MOST_ITERATIONS,
+  WORKGROUP,
+  workgroupsOf,
+} from '../kernels/kernel.ts';
 import type { MatmulVariant } from '../kernels/matmul/variants.ts';
 import { type DeviceClass, figuresOf, type Profile } from '../kernels/profile.ts';
 import { bindings, type Field, fieldsOf, specialise } from '../kernels/source.ts';
@@ -55,10 +62,6 @@ interface Commands {
   pass: GPUComputePassEncoder | undefined;
   failure: LimelightError | undefined;
   closed: boolean;
-  /** Never touched, so that it takes no memory: by it JavaScript knows how much collecting a closed device gives back. */
-  readonly ballast: ArrayBuffer;
-  /** What hears of refused commands. */
-  readonly refused: (event: GPUUncapturedErrorEvent) => void;
 }
 
 /** How a device is opened; everything may be left out. */
@@ -81,9 +84,6 @@ const UNIFORM_BYTES = 1 << 17;
 const UNIFORM_BINDING = 512;
 /** Dispatches after which recorded work is sent, so that the device starts while more is recorded. */
 const DISPATCHES_PER_SUBMIT = 256;
-
-/** About what a driver keeps for a device until it is collected. */
-const DRIVER_BYTES = 1 << 22;
 
 const WANTED_LIMITS = [
   'maxStorageBufferBindingSize',
@@ -123,13 +123,11 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
     pass: undefined,
     failure: undefined,
     closed: false,
-    ballast: new ArrayBuffer(DRIVER_BYTES),
-    refused: (event) => {
-      event.preventDefault();
-      commands.failure ??= new KernelError(`WebGPU refused a command on ${name}: ${event.error.message}`);
-    },
   };
-  gpu.addEventListener('uncapturederror', commands.refused);
+  gpu.addEventListener('uncapturederror', (event) => {
+    event.preventDefault();
+    commands.failure ??= new KernelError(`WebGPU refused a command on ${name}: ${event.error.message}`);
+  });
   gpu.lost.then((info) => {
     if (!commands.closed)
       commands.failure = new DeviceLostError(`the device ${name} was lost: ${info.message}`);
@@ -152,7 +150,7 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
     without: new Set(options.without),
   };
   const device: Device = { kind, name, why, memory, profile, commands };
-  open.add(device);
+  opens.push(opened, device);
   return device;
 }
 
@@ -173,8 +171,8 @@ export function dryDevice(): Device {
   return { ...about, memory, profile, commands: undefined };
 }
 
-/** A device that is collected while it computes takes the process with it: kept until it is closed. */
-const open = new Set<Device>();
+/** A GPU object that is collected while its device lives takes the process with it: keep them all. */
+const opens: unknown[] = [];
 
 /** Ends the device; every tensor on it becomes unusable. */
 export function closeDevice(device: Device): void {
@@ -183,9 +181,6 @@ export function closeDevice(device: Device): void {
   commands.closed = true;
   commands.failure = new DeviceLostError(`the device ${name} was closed`);
   commands.gpu.destroy();
-  // Dawn keeps its listeners by references that are never collected, and this one leads back to the device.
-  commands.gpu.removeEventListener('uncapturederror', commands.refused);
-  open.delete(device);
 }
 
 /** The WebGPU device, for those who record commands of their own. Throws DeviceLostError on a dry device. */
@@ -207,6 +202,7 @@ export function run(device: Device, launch: Launch, inputs: readonly Storage[], 
   const { commands } = device;
   if (commands === undefined) return;
   check(commands);
+  if (!isShort(launch)) throw new KernelError(tooLong(launch));
   forget(output);
   if (launch.threads === 0) return; // empty output: nothing to compute
   const { gpu } = commands;
@@ -226,6 +222,10 @@ export function run(device: Device, launch: Launch, inputs: readonly Storage[], 
   commands.used += bytes;
   commands.dispatches++;
 }
+
+const tooLong = ({ kernel, iterations }: Launch): string =>
+  `${kernel}: a thread would go through its loops ${iterations} times; some drivers stop at ${MOST_ITERATIONS} without ` +
+  'an error, and so it is refused. Use smaller sizes along the axes that are summed';
 
 /** Bind groups kept at most: enough for a large network, little beside its buffers. */
 const MOST_GROUPS = 4096;

@@ -67,9 +67,11 @@ export {
   type BatchNormParameters,
   batchNorm,
   batchNormTraining,
+  inverseDeviation,
   layerNorm,
   planeDot,
   scaleShift,
+  standardise,
 } from './ops/normalise.ts';
 export {
   avgPool2d,

@@ -18,6 +18,8 @@ export interface Launch {
   readonly params: Params;
   /** Threads that have work. */
   readonly threads: number;
+  /** At most how often one thread goes through the heads of all its loops together; see `loop`. */
+  readonly iterations: number;
   /** Whether each computes a tile or a line: the device then sets the workgroup's size; see profile.ts. */
   readonly tiled: boolean;
 }
@@ -40,13 +42,27 @@ export function workgroupsOf(threads: number, size: number): readonly [x: number
   return [Math.min(groups, GROUPS_PER_ROW), Math.ceil(groups / GROUPS_PER_ROW)];
 }
 
-/** A launch whose threads compute an element or a few each. */
+/**
+ * Most iterations of a thread. Mesa's software drivers, llvmpipe and lavapipe, end all loops of a thread there without an
+ * error (LP_MAX_TGSI_LOOP_ITERATIONS), and drivers of hardware may take longer ones for a hang. The engine refuses a launch
+ * beyond; parts.ts has what longer sums are made with.
+ */
+export const MOST_ITERATIONS = 65_535;
+
+/** Iterations of a loop of `n` rounds, each with some of its own. The test that ends it is one too, as drivers count. */
+export const loop = (n: number, ofEach = 0): number => n * (1 + ofEach) + 1;
+
+/** Whether no thread works for too long. */
+export const isShort = ({ iterations }: Pick<Launch, 'iterations'>): boolean => iterations <= MOST_ITERATIONS;
+
+/** A launch whose threads compute an element or a few each; a kernel with loops has `iterations`. */
 export const launch = (
   kernel: string,
   threads: number,
   params: Params,
   constants: Constants = {},
-): Launch => ({ kernel, constants, params, threads, tiled: false });
+  iterations = 0,
+): Launch => ({ kernel, constants, params, threads, iterations, tiled: false });
 
 /** A launch whose threads compute a tile or a line each. */
 export const launchTiles = (
@@ -54,7 +70,8 @@ export const launchTiles = (
   tiles: number,
   params: Params,
   constants: Constants = {},
-): Launch => ({ ...launch(kernel, tiles, params, constants), tiled: true });
+  iterations = 0,
+): Launch => ({ ...launch(kernel, tiles, params, constants, iterations), tiled: true });
 
 /**
  * What a kernel does to a result before it writes it: add a bias, a number a row (a channel of a convolution) or a column,

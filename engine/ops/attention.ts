@@ -5,6 +5,7 @@ import { run } from '../device.ts';
 import { ShapeError } from '../errors.ts';
 import { apply, isRecorded, type Operation } from '../operation.ts';
 import { foldedPlaces, placesByElement, productPlaces, reshapedPlaces } from '../places.ts';
+import { runPlan } from '../plan.ts';
 import { sameShape, show, sizeOf, type Tensor } from '../tensor.ts';
 import { narrow, transpose } from './layout.ts';
 import { reshape, scale } from './linear.ts';
@@ -35,13 +36,8 @@ const scored: Operation<kernels.AttentionGeometry> = {
   name: 'attention scores',
   shape: (_, { batch, heads, tokens }) => [batch, heads, tokens, tokens],
   forward: ([qkv], y, g) => {
-    const { storage } = qkv!;
-    run(
-      y.device,
-      kernels.attentionScores(g, y.device.profile),
-      [storage, storage, storage, storage],
-      y.storage,
-    );
+    const plan = kernels.attentionScores(g, y.device.profile);
+    runPlan(y.device, plan, { qkv: qkv!.storage, y: y.storage }, 'attention scores');
   },
   places: ([qkv], shape, { batch, tokens }) => {
     const rows = foldedPlaces(qkv, [2]);

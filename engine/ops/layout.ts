@@ -5,6 +5,7 @@ import { run } from '../device.ts';
 import { ShapeError } from '../errors.ts';
 import { inFirst, jointly } from '../facts.ts';
 import { apply, type Operation } from '../operation.ts';
+import { runParts } from '../parts.ts';
 import { concatenatedPlaces, movedPlaces } from '../places.ts';
 import { type Shape, sameShape, show, sizeOf, type Tensor } from '../tensor.ts';
 import { around, axisOf } from './axes.ts';
@@ -202,7 +203,12 @@ const untaken: Operation<{ axis: number; n: number }> = {
   shape: ([d], { axis, n }) => d!.shape.map((size, i) => (i === axis ? n : size)),
   forward: ([d, indices], y, { axis }) => {
     const { outer, n, inner } = around(y.shape, axis);
-    run(y.device, kernels.put(outer, n, inner, indices!.size), [d!.storage, indices!.storage], y.storage);
+    runParts(
+      y.device,
+      kernels.put(outer, n, inner, indices!.size),
+      [d!.storage, indices!.storage],
+      y.storage,
+    );
   },
   vjp: (d, { inputs: [, indices], attributes: { axis } }) => [apply(taken, [d, indices!], { axis })],
 };

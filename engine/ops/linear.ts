@@ -8,8 +8,9 @@ import { run } from '../device.ts';
 import { ShapeError } from '../errors.ts';
 import { jointly } from '../facts.ts';
 import { apply, type Operation } from '../operation.ts';
+import { runParts } from '../parts.ts';
 import { foldedPlaces, movedPlaces, reshapedPlaces } from '../places.ts';
-import { empty, type Shape, sameShape, show, sizeOf, type Tensor } from '../tensor.ts';
+import { type Shape, sameShape, show, sizeOf, type Tensor } from '../tensor.ts';
 import { around } from './axes.ts';
 
 const affineMap: Operation<{ readonly a: number; readonly b: number }> = {
@@ -131,13 +132,7 @@ export const foldRun = (of: kernels.Fold): Operation<RunAttributes> => ({
   shape: ([x], { axis, axes }) => x!.shape.map((n, i) => (i >= axis && i < axis + axes ? 1 : n)),
   forward: ([x], y, { axis, axes, scale }) => {
     const { outer, n, inner } = around(x!.shape, axis, axes);
-    const parts = kernels.foldParts(outer * inner, n);
-    if (parts === 1)
-      return run(y.device, kernels.fold(of, outer, n, inner, 1, scale), [x!.storage], y.storage);
-    const partial = empty(y.device, [outer, parts, inner], 'f32', of);
-    run(y.device, kernels.fold(of, outer, n, inner, parts, 1), [x!.storage], partial.storage);
-    run(y.device, kernels.fold(of, outer, parts, inner, 1, scale), [partial.storage], y.storage);
-    partial.dispose();
+    runParts(y.device, kernels.fold(of, outer, n, inner, scale), [x!.storage], y.storage, of);
   },
   places: ([x], _, { axis, axes }) =>
     foldedPlaces(

@@ -1,16 +1,19 @@
 // Normalisation layers.
 
+import { isShort } from '../../kernels/kernel.ts';
 import * as kernels from '../../kernels/normalise/normalise.ts';
 import { run } from '../device.ts';
 import { ShapeError } from '../errors.ts';
 import { separately } from '../facts.ts';
 import { apply, isRecorded, type Operation } from '../operation.ts';
+import { runParts } from '../parts.ts';
 import { foldedPlaces, placesByElement, reshapedPlaces } from '../places.ts';
-import { empty, sameShape, show, sizeOf, type Tensor } from '../tensor.ts';
-import { add, div, full, mul, sqrt, sub } from './elementwise.ts';
-import { narrow } from './layout.ts';
+import { alias, empty, sameShape, show, sizeOf, type Tensor } from '../tensor.ts';
+import { axisOf } from './axes.ts';
+import { add, div, full, maximum, mul, reciprocal, sqrt, sub } from './elementwise.ts';
+import { narrow, stridedWindow } from './layout.ts';
 import { affine, reshape, scale, sumTo } from './linear.ts';
-import { mean, sum } from './reduce.ts';
+import { maxNorm, mean, sum } from './reduce.ts';
 
 /** x [N, C, ...] as [batch, channels, inner]. */
 function planes({ shape }: Tensor): readonly [batch: number, channels: number, inner: number] {
@@ -62,7 +65,7 @@ const dotted: Operation<undefined> = {
   forward: ([a, b], y) => {
     const [batch, channels, inner] = planes(a!);
     const launch = kernels.planeDot(batch * channels, inner, b!.shape[0]! * channels);
-    run(y.device, launch, [a!.storage, b!.storage], y.storage);
+    runParts(y.device, launch, [a!.storage, b!.storage], y.storage);
   },
   vjp: (d, { inputs: [a, b], needs }) => {
     const spread = (x: Tensor) => mul(x, reshape(d, [...d.shape, ...x.shape.slice(2).map(() => 1)]));
@@ -97,7 +100,7 @@ const moments: Operation<undefined> = {
     const [batch, channels, inner] = planes(x!);
     const partial = empty(y.device, [batch, channels, 2], 'f32', 'moments');
     run(y.device, kernels.moments(batch * channels, inner), [x!.storage], partial.storage);
-    run(y.device, kernels.mergeMoments(batch, channels, inner), [partial.storage], y.storage);
+    run(y.device, kernels.mergeMoments(batch, channels), [partial.storage], y.storage);
     partial.dispose();
   },
   // With M elements a channel: d mean / dx = 1 / M, d variance / dx = 2 (x - mean) / M.
@@ -124,6 +127,36 @@ export function batchNorm(x: Tensor, p: BatchNormParameters, epsilon = 1e-5): Te
   return scaleShift(x, scale, sub(p.bias, mul(p.mean, scale)));
 }
 
+/**
+ * x less its first element along some axes. Of that no derivative is taken, since what is made of the difference depends on
+ * differences alone; and a large number that all elements share costs them no digits.
+ */
+function shifted(x: Tensor, axes: readonly number[]): { first: Tensor; rest: Tensor } {
+  const zeros = x.shape.map(() => 0);
+  const ones = x.shape.map(() => 1);
+  const counts = x.shape.map((n, axis) => (axes.includes(axis) ? 1 : n));
+  const first = stridedWindow(alias(x), zeros, ones, counts);
+  return { first, rest: sub(x, first) };
+}
+
+/** Means and biased variances over every axis but the channels', [C] each. */
+function momentsOf(x: Tensor): readonly [mean: Tensor, variance: Tensor] {
+  const [batch, channels, inner] = planes(x);
+  const isFused = [kernels.moments(batch * channels, inner), kernels.mergeMoments(batch, channels)].every(
+    isShort,
+  );
+  if (isFused) {
+    const both = apply(moments, [x], undefined);
+    const row = (i: number) => reshape(narrow(both, 0, i, 1), [channels]);
+    return [row(0), row(1)];
+  }
+  const centre = mean(x, beside(x), true);
+  const deviation = sub(x, centre);
+  // Divided before they are added, so that no sum of squares overflows.
+  const squares = mul(deviation, scale(deviation, 1 / (batch * inner)));
+  return [reshape(centre, [channels]), sum(squares, beside(x))];
+}
+
 /** Batch normalisation with the batch's own statistics, which are returned (variance biased). */
 export function batchNormTraining(
   x: Tensor,
@@ -131,31 +164,98 @@ export function batchNormTraining(
   bias: Tensor,
   epsilon = 1e-5,
 ): { output: Tensor; mean: Tensor; variance: Tensor } {
-  const channels = x.shape[1]!;
   if (x.size === 0)
     throw new ShapeError(`batchNormTraining: ${show(x.shape)} has no numbers to take a mean of`);
-  const both = apply(moments, [x], undefined);
-  const [mean, variance] = [0, 1].map((row) => reshape(narrow(both, 0, row, 1), [channels])) as [
-    Tensor,
-    Tensor,
-  ];
-  return { output: batchNorm(x, { weight, bias, mean, variance }, epsilon), mean, variance };
+  const { first, rest } = shifted(x, beside(x));
+  const [mean, variance] = momentsOf(rest);
+  const output = batchNorm(rest, { weight, bias, mean, variance }, epsilon);
+  return { output, mean: add(mean, reshape(first, mean.shape)), variance };
 }
 
+interface Epsilon {
+  readonly epsilon: number;
+}
+
+/** x [..., n] as rows of n. */
+function rowsOf({ shape, size }: Tensor): readonly [rows: number, n: number] {
+  const n = shape.at(-1)!;
+  return [n === 0 ? 0 : size / n, n];
+}
+
+const runRows =
+  (result: kernels.StandardiseResult): NonNullable<Operation<Epsilon>['forward']> =>
+  ([x, weight, bias], y, { epsilon }) => {
+    const inputs = [x!, weight ?? x!, bias ?? x!].map((t) => t.storage);
+    run(y.device, kernels.standardise(...rowsOf(x!), epsilon, result), inputs, y.storage);
+  };
+
+const standardised: Operation<Epsilon> = {
+  name: 'standardise',
+  shape: ([x]) => x!.shape,
+  forward: runRows('standardised'),
+  // dx = (d - mean(d) - y mean(d y)) / deviation
+  vjp: (d, { inputs: [x], output: y, attributes }) => {
+    const across = mul(y, mean(mul(d, y), [-1], true));
+    return [mul(sub(sub(d, mean(d, [-1], true)), across), apply(inverse, [x!], attributes))];
+  },
+};
+
+const inverse: Operation<Epsilon> = {
+  name: 'inverse deviation',
+  shape: ([x]) => [...x!.shape.slice(0, -1), 1],
+  forward: runRows('inverse'),
+  // With y the standardised x: d (1 / deviation) / dx = -y / (n deviation^2)
+  vjp: (d, { inputs: [x], output: r, attributes }) => {
+    const slope = scale(mul(d, mul(r, r)), -1 / x!.shape.at(-1)!);
+    return [mul(slope, apply(standardised, [x!], attributes))];
+  },
+  places: ([x], shape) => foldedPlaces(x, [shape.length - 1]),
+};
+
+/** Whether one thread can go along a row; else operations do, whose sums are made in parts. */
+const isShortRow = (x: Tensor): boolean => isShort(kernels.standardise(...rowsOf(x), 0, 'layerNorm'));
+
+/** Both of long rows, as standardise.wgsl makes them. */
+function longRows(x: Tensor, epsilon: number): { output: Tensor; inverse: Tensor } {
+  const { rest } = shifted(x, [x.shape.length - 1]);
+  const centred = sub(rest, mean(rest, [-1], true));
+  const unit = maximum(maxNorm(alias(centred), [-1], true), full(x.device, [], 1));
+  const small = div(centred, unit);
+  const variance = add(
+    mean(mul(small, small), [-1], true),
+    div(full(x.device, [], epsilon), mul(unit, unit)),
+  );
+  const inverse = reciprocal(sqrt(variance));
+  return { output: mul(small, inverse), inverse: div(inverse, unit) };
+}
+
+/** x [..., from `axis` on] as [..., n], and its result again as x. */
+function alongRows(name: string, x: Tensor, axis: number, of: (rows: Tensor) => Tensor): Tensor {
+  const at = axisOf(name, x.shape, axis);
+  const [lead, tail] = [x.shape.slice(0, at), x.shape.slice(at)];
+  if (sizeOf(tail) === 0 && sizeOf(lead) > 0)
+    throw new ShapeError(`${name}: ${show(x.shape)} has no numbers to take a mean of`);
+  const y = of(reshape(x, [...lead, sizeOf(tail)]));
+  return reshape(y, y.shape.at(-1) === 1 ? [...lead, ...tail.map(() => 1)] : x.shape);
+}
+
+/** (x - mean) / sqrt(variance + epsilon), both taken over all axes from `axis` on; variance biased. */
+export const standardise = (x: Tensor, axis: number, epsilon = 1e-5): Tensor =>
+  alongRows('standardise', x, axis, (rows) =>
+    isShortRow(rows) ? apply(standardised, [rows], { epsilon }) : longRows(rows, epsilon).output,
+  );
+
+/** 1 / sqrt(variance + epsilon), likewise; the axes are kept with size 1. */
+export const inverseDeviation = (x: Tensor, axis: number, epsilon = 1e-5): Tensor =>
+  alongRows('inverseDeviation', x, axis, (rows) =>
+    isShortRow(rows) ? apply(inverse, [rows], { epsilon }) : longRows(rows, epsilon).inverse,
+  );
+
 /** Layer normalisation in one kernel. It has no derivative: `layerNorm` uses it where none is taken. */
-const rowNorm: Operation<{ readonly epsilon: number }> = {
+const rowNorm: Operation<Epsilon> = {
   name: 'layerNorm',
   shape: ([x]) => x!.shape,
-  forward: ([x, weight, bias], y, { epsilon }) => {
-    const n = weight!.size;
-    const rows = n === 0 ? 0 : x!.size / n;
-    run(
-      y.device,
-      kernels.layerNorm(rows, n, epsilon),
-      [x!.storage, weight!.storage, bias!.storage],
-      y.storage,
-    );
-  },
+  forward: runRows('layerNorm'),
 };
 
 /** Layer normalisation over the last axis (Ba 2016): x [..., D], weight and bias [D]. */
@@ -168,8 +268,7 @@ export function layerNorm(x: Tensor, weight: Tensor, bias: Tensor, epsilon = 1e-
   }
   if (weight.size === 0 && sizeOf(x.shape.slice(0, -1)) > 0)
     throw new ShapeError(`layerNorm: ${show(x.shape)} has no numbers to take a mean of`);
-  if (!isRecorded([x, weight, bias])) return apply(rowNorm, [x, weight, bias], { epsilon });
-  const centred = sub(x, mean(x, [-1], true));
-  const deviation = sqrt(affine(mean(mul(centred, centred), [-1], true), 1, epsilon));
-  return add(mul(div(centred, deviation), weight), bias);
+  const isFused = !isRecorded([x, weight, bias]) && isShortRow(x);
+  if (isFused) return apply(rowNorm, [x, weight, bias], { epsilon });
+  return add(mul(standardise(x, -1, epsilon), weight), bias);
 }

@@ -7,6 +7,7 @@ import { run } from '../device.ts';
 import { ShapeError } from '../errors.ts';
 import { inFirst, jointly } from '../facts.ts';
 import { apply, isRecorded, type Operation } from '../operation.ts';
+import { runChoices, runParts } from '../parts.ts';
 import { windowPlaces } from '../places.ts';
 import { type Shape, sameShape, show, sizeOf, type Tensor } from '../tensor.ts';
 import { max, mean } from './reduce.ts';
@@ -91,7 +92,10 @@ const windows: Operation<Geometry> = {
   name: 'max pooling',
   below: (_, g) => sizeOf(g.input),
   shape: ([x], g) => [x!.shape[0]!, x!.shape[1]!, ...g.output],
-  forward: ([x], y, g) => run(y.device, kernels.maxPoolIndices(g), [x!.storage], y.storage),
+  forward: ([x], y, g) => {
+    const choice = { outer: g.planes, n: sizeOf(g.input), inner: 1, m: sizeOf(g.output), smallest: false };
+    runChoices(y.device, kernels.maxPoolIndices(g), choice, x!.storage, y.storage);
+  },
 };
 
 const gathered: Operation<Geometry> = {
@@ -112,7 +116,7 @@ const scattered: Operation<Geometry> = {
   indices: { input: 1, of: (_, g) => sizeOf(g.input) },
   shape: ([d], g) => [d!.shape[0]!, d!.shape[1]!, ...g.input],
   forward: ([d, indices], y, g) =>
-    run(y.device, kernels.planeScatter(g), [d!.storage, indices!.storage], y.storage),
+    runParts(y.device, kernels.planeScatter(g), [d!.storage, indices!.storage], y.storage),
   vjp: (d, { inputs: [, indices], attributes }) => [apply(gathered, [d, indices!], attributes)],
 };
 
@@ -145,7 +149,7 @@ export function maxPoolSelect(x: Tensor, values: Tensor, options: PoolOptions): 
 const averaged: Operation<Geometry> = {
   name: 'average pooling',
   shape: ([x], g) => [x!.shape[0]!, x!.shape[1]!, ...g.output],
-  forward: ([x], y, g) => run(y.device, kernels.avgPool(g, false), [x!.storage], y.storage),
+  forward: ([x], y, g) => runParts(y.device, kernels.avgPool(g, false), [x!.storage], y.storage),
   vjp: (d, { attributes }) => [apply(unaveraged, [d], attributes)],
   places: ([x], shape) => windowPlaces(x, shape),
   affine: jointly,
@@ -154,7 +158,7 @@ const averaged: Operation<Geometry> = {
 const unaveraged: Operation<Geometry> = {
   name: 'average pooling adjoint',
   shape: ([d], g) => [d!.shape[0]!, d!.shape[1]!, ...g.input],
-  forward: ([d], y, g) => run(y.device, kernels.avgPool(g, true), [d!.storage], y.storage),
+  forward: ([d], y, g) => runParts(y.device, kernels.avgPool(g, true), [d!.storage], y.storage),
   vjp: (d, { attributes }) => [apply(averaged, [d], attributes)],
 };
 

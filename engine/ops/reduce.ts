@@ -6,6 +6,7 @@ import { run } from '../device.ts';
 import { ShapeError } from '../errors.ts';
 import { inFirst } from '../facts.ts';
 import { apply, isRecorded, type Operation } from '../operation.ts';
+import { runChoices } from '../parts.ts';
 import { foldedPlaces, reshapedPlaces } from '../places.ts';
 import { empty, type Shape, sameShape, show, sizeOf, type Tensor } from '../tensor.ts';
 import { around, axisOf } from './axes.ts';
@@ -54,7 +55,8 @@ const argAlong: Operation<{ axis: number; smallest: boolean }> = {
   },
   forward: ([x], y, { axis, smallest }) => {
     const { outer, n, inner } = around(x!.shape, axis);
-    run(y.device, kernels.argmax(outer, n, inner, smallest), [x!.storage], y.storage);
+    const choice = { outer, n, inner, m: 1, smallest };
+    runChoices(y.device, kernels.argmax(outer, n, inner, smallest), choice, x!.storage, y.storage);
   },
   places: ([x], shape, { axis }) => reshapedPlaces(foldedPlaces(x, [axis]), shape),
 };
@@ -150,9 +152,9 @@ const dividedByNorm: Operation<undefined> = {
     const { device } = y;
     let norms = reshape(x!, [x!.size]);
     while (norms.size > kernels.FEW_NORMS) {
-      const parts = kernels.foldParts(1, norms.size);
+      const { launch, parts } = kernels.fold('norm', 1, norms.size, 1);
       const next = empty(device, [parts], 'f32', 'divideByMaxNorm');
-      run(device, kernels.fold('norm', 1, norms.size, 1, parts, 1), [norms.storage], next.storage);
+      run(device, launch, [norms.storage], next.storage);
       norms.dispose();
       norms = next;
     }

@@ -1,18 +1,19 @@
 // Bilinear resampling and its adjoint, each other's vjp, and Score-CAM's mask.
 
 import { mask } from '../../kernels/mask/mask.ts';
-import { bilinear, type ResampleGeometry } from '../../kernels/upsample/upsample.ts';
+import { bilinear, bilinearAdjoint, type ResampleGeometry } from '../../kernels/upsample/upsample.ts';
 import { run } from '../device.ts';
 import { ShapeError } from '../errors.ts';
 import { jointly } from '../facts.ts';
 import { apply, type Operation } from '../operation.ts';
+import { runParts } from '../parts.ts';
 import { windowPlaces } from '../places.ts';
 import { sameShape, show, type Tensor } from '../tensor.ts';
 
 const resampled: Operation<ResampleGeometry> = {
   name: 'upsample',
   shape: ([x], g) => [x!.shape[0]!, x!.shape[1]!, ...g.output],
-  forward: ([x], y, g) => run(y.device, bilinear(g, false), [x!.storage], y.storage),
+  forward: ([x], y, g) => run(y.device, bilinear(g), [x!.storage], y.storage),
   vjp: (d, { attributes }) => [apply(unresampled, [d], attributes)],
   places: ([x], shape) => windowPlaces(x, shape),
   affine: jointly,
@@ -21,7 +22,7 @@ const resampled: Operation<ResampleGeometry> = {
 const unresampled: Operation<ResampleGeometry> = {
   name: 'upsample adjoint',
   shape: ([d], g) => [d!.shape[0]!, d!.shape[1]!, ...g.input],
-  forward: ([d], y, g) => run(y.device, bilinear(g, true), [d!.storage], y.storage),
+  forward: ([d], y, g) => runParts(y.device, bilinearAdjoint(g), [d!.storage], y.storage),
   vjp: (d, { attributes }) => [apply(resampled, [d], attributes)],
 };
 

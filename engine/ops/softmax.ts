@@ -1,14 +1,15 @@
 // Softmax, log-softmax and the losses on them.
 
+import { isShort } from '../../kernels/kernel.ts';
 import { softmax as kernel } from '../../kernels/softmax/softmax.ts';
 import { run } from '../device.ts';
 import { ShapeError } from '../errors.ts';
 import { apply, type Operation } from '../operation.ts';
-import { show, type Tensor, tensor } from '../tensor.ts';
+import { alias, show, type Tensor, tensor } from '../tensor.ts';
 import { around, axisOf } from './axes.ts';
-import { exp, mul, softplus, sub } from './elementwise.ts';
+import { div, exp, log, mul, softplus, sub } from './elementwise.ts';
 import { affine } from './linear.ts';
-import { mean, sum } from './reduce.ts';
+import { max, mean, sum } from './reduce.ts';
 
 interface Axis {
   readonly axis: number;
@@ -36,13 +37,30 @@ const logNormalised: Operation<Axis> = {
   vjp: (d, { output: y, attributes: { axis } }) => [sub(d, mul(exp(y), sum(d, [axis], true)))],
 };
 
+/** Whether one thread can go along the axis; else operations do, whose sums are made in parts. */
+function isShortAxis({ shape }: Tensor, axis: number): boolean {
+  const { outer, n, inner } = around(shape, axis);
+  return isShort(kernel(outer, n, inner, false));
+}
+
+/** x less its largest along an axis. Of that no derivative is taken: what is made of the difference does not depend on it. */
+const belowLargest = (x: Tensor, axis: number): Tensor => sub(x, max(alias(x), [axis], true));
+
 /** exp(x) / sum(exp(x)) along an axis. */
-export const softmax = (x: Tensor, axis: number): Tensor =>
-  apply(normalised, [x], { axis: axisOf('softmax', x.shape, axis) });
+export function softmax(x: Tensor, axis: number): Tensor {
+  const at = axisOf('softmax', x.shape, axis);
+  if (isShortAxis(x, at)) return apply(normalised, [x], { axis: at });
+  const y = exp(belowLargest(x, at));
+  return div(y, sum(y, [at], true));
+}
 
 /** log(softmax(x)) along an axis, without overflow. */
-export const logSoftmax = (x: Tensor, axis: number): Tensor =>
-  apply(logNormalised, [x], { axis: axisOf('logSoftmax', x.shape, axis) });
+export function logSoftmax(x: Tensor, axis: number): Tensor {
+  const at = axisOf('logSoftmax', x.shape, axis);
+  if (isShortAxis(x, at)) return apply(logNormalised, [x], { axis: at });
+  const z = belowLargest(x, at);
+  return sub(z, log(sum(exp(z), [at], true)));
+}
 
 /** Rows of 0 with a 1 at each label: [labels.length, classes]. */
 export function oneHot(like: Tensor, labels: ArrayLike<number>, classes: number): Tensor {

@@ -1,8 +1,10 @@
 // Launches of attention on packed queries, keys and values [N, T, 3 D], read where they lie.
 
-import { type Constants, type Launch, launchTiles, NO_EPILOGUE } from '../kernel.ts';
+import { type Constants, type Launch, launchTiles, loop, NO_EPILOGUE } from '../kernel.ts';
 import { matmulRows, type RowStrides } from '../matmul/matmul.ts';
+import type { Plan } from '../plan.ts';
 import type { Profile } from '../profile.ts';
+import { addedUp } from '../reduce/reduce.ts';
 
 export interface AttentionGeometry {
   readonly batch: number;
@@ -12,15 +14,13 @@ export interface AttentionGeometry {
   readonly width: number;
 }
 
-/** (qkv, qkv, qkv, qkv) -> q k^T / sqrt(width) [N, heads, T, T]; a product of rows, whose epilogue reads nothing. */
-export function attentionScores(
-  { batch, tokens, heads, width }: AttentionGeometry,
-  profile: Profile,
-): Launch {
-  const strides = { whole: tokens * 3 * heads * width, part: width, row: 3 * heads * width };
-  const size = { batch: batch * heads, parts: heads, m: tokens, n: tokens, k: width };
+/** qkv -> q k^T / sqrt(width), y [N, heads, T, T]; a product of rows. */
+export function attentionScores({ batch, tokens, heads, width }: AttentionGeometry, profile: Profile): Plan {
+  const strides = { whole: tokens * 3 * heads * width, piece: width, row: 3 * heads * width };
+  const size = { batch: batch * heads, pieces: heads, m: tokens, n: tokens, k: width };
   const [a, b] = [0, heads * width].map((first) => ({ ...strides, first })) as [RowStrides, RowStrides];
-  return matmulRows({ ...size, a, b, scale: 1 / Math.sqrt(width) }, NO_EPILOGUE, profile);
+  const product = matmulRows({ ...size, a, b, scale: 1 / Math.sqrt(width) }, NO_EPILOGUE, profile);
+  return addedUp(product, ['qkv', 'qkv'], 'y', NO_EPILOGUE, { rows: tokens, columns: tokens });
 }
 
 /** (probabilities [N, heads, T, T], qkv) -> values mixed [N, T, D]. */
@@ -29,7 +29,8 @@ export function attentionMix({ batch, tokens, heads, width }: AttentionGeometry)
   const [tilesM, tilesN] = [Math.ceil(tokens / ROWS), width / (4 * vectors)];
   const count = batch * heads * tilesM * tilesN;
   const params = { count, tokens, heads, width: width / 4, tilesM, tilesN };
-  return launchTiles('attentionMix', count, params, attentionMixConstants(vectors));
+  const iterations = loop(tokens) + loop(ROWS);
+  return launchTiles('attentionMix', count, params, attentionMixConstants(vectors), iterations);
 }
 
 /** Tokens of a tile of attention-mix.wgsl: measured on llvmpipe, more are hardly faster and keep fewer threads busy. */

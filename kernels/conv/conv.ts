@@ -8,10 +8,13 @@ import {
   type Launch,
   launch,
   launchTiles,
+  loop,
+  NO_EPILOGUE,
   type Params,
   type SizedLaunch,
 } from '../kernel.ts';
 import { strided } from '../layout/layout.ts';
+import { type Parts, type PartsLaunch, shortParts } from '../parts.ts';
 import { figuresOf, type Profile } from '../profile.ts';
 import {
   type ConvGeometry,
@@ -35,26 +38,57 @@ const corner = ({ padding: [top, left] }: ConvGeometry) => ({ top, left });
 const kernelSize = ({ kernel: [kernelY, kernelX] }: ConvGeometry) => ({ kernelY, kernelX });
 const steps = ([strideY, strideX]: readonly [number, number]) => ({ strideY, strideX });
 
-function naive(kernel: string, count: number, g: ConvGeometry, further: Params = {}): Launch {
+/** By the definition, in parts of some channels or rows; what a part takes is `iterations` of its `chunk`. */
+function naive(
+  kernel: string,
+  elements: number,
+  g: ConvGeometry,
+  { parts, chunk }: Parts,
+  iterations: number,
+  constants: Constants = {},
+  further: Params = {},
+): PartsLaunch {
   const { batch, inChannels, outChannels, groups } = g;
   const [dilationY, dilationX] = g.dilation;
   const window = { ...kernelSize(g), ...steps(g.stride), ...corner(g), dilationY, dilationX };
   const channels = { inChannels, outChannels, groups };
-  const params = { count, batch, ...channels, ...inSize(g), ...outSize(g), ...window, ...further };
-  return launch(kernel, count, params);
+  const count = parts * elements;
+  const split = { count, results: elements, chunk };
+  const params = { ...split, batch, ...channels, ...inSize(g), ...outSize(g), ...window, ...further };
+  return { launch: launch(kernel, count, params, constants, iterations), parts, elements };
 }
 
-/** (x, w, bias, summand) -> y by the definition. */
-export function conv2dNaive(g: ConvGeometry, epilogue: Epilogue): Launch {
-  const plain = naive('conv2dNaive', outputCount(g), g, epilogueParams(epilogue));
-  return { ...plain, constants: epilogueConstants(epilogue) };
+/** Iterations of a part of a convolution by the definition; one tap, or one row, is not cut. */
+const LONGEST = 32_768;
+
+/** Iterations over a kernel's taps and, for each, some channels. */
+const overTaps = ({ kernel }: ConvGeometry, channels: number) =>
+  loop(kernel[0], loop(kernel[1], loop(channels)));
+const channelParts = (g: ConvGeometry, channels: number) =>
+  shortParts(channels, Math.max(1, Math.floor(LONGEST / taps(g))));
+
+/** (x, w, bias, summand) -> y by the definition; where it has parts they are of sums alone. */
+export function conv2dNaive(g: ConvGeometry, epilogue: Epilogue): PartsLaunch {
+  const parts = channelParts(g, g.inChannels / g.groups);
+  const own = parts.parts === 1 ? epilogue : NO_EPILOGUE;
+  const constants = epilogueConstants(own);
+  const iterations = overTaps(g, parts.chunk);
+  return naive('conv2dNaive', outputCount(g), g, parts, iterations, constants, epilogueParams(own));
 }
+
 /** (dy, w) -> dx of the convolution `g` by the definition. */
-export const conv2dInputGradientNaive = (g: ConvGeometry) =>
-  naive('conv2dInputGradientNaive', inputCount(g), g);
-/** (x, dy) -> dw by the definition. */
-export const conv2dWeightGradientNaive = (g: ConvGeometry) =>
-  naive('conv2dWeightGradientNaive', weightCount(g), g);
+export function conv2dInputGradientNaive(g: ConvGeometry): PartsLaunch {
+  const parts = channelParts(g, g.outChannels / g.groups);
+  return naive('conv2dInputGradientNaive', inputCount(g), g, parts, overTaps(g, parts.chunk));
+}
+
+/** (x, dy) -> dw by the definition, in parts of some rows of some images. */
+export function conv2dWeightGradientNaive(g: ConvGeometry): PartsLaunch {
+  const [height, width] = g.output;
+  const parts = shortParts(g.batch * height, Math.max(1, Math.floor(LONGEST / width)));
+  const iterations = loop(parts.chunk, loop(width));
+  return naive('conv2dWeightGradientNaive', weightCount(g), g, parts, iterations);
+}
 
 /** Rows and vec4 columns of the padded copy that the tiled kernels read, whole tiles included. */
 interface PaddedSize {
@@ -127,7 +161,13 @@ export function conv2dDirect(c: Convolution, epilogue: Epilogue): { w: SizedLaun
   };
   return {
     w: packedWeights(c, packed),
-    y: launchTiles('conv2dDirect', tiles * g.groups * packed.vectors, params, constants),
+    y: launchTiles(
+      'conv2dDirect',
+      tiles * g.groups * packed.vectors,
+      params,
+      constants,
+      loop(packed.groupIn) + loop(rows),
+    ),
   };
 }
 
@@ -145,10 +185,12 @@ export function conv2dRows(
   const params = { ...grid, ...packed, ...sizes, ...epilogueParams(epilogue) };
   const constants = { ...rowsConstants(g), ...epilogueConstants(epilogue) };
   const threads = tiles * g.groups * Math.ceil(packed.vectors / ROWS_CHANNELS);
+  const writing = loop(4, ROWS_CHANNELS * loop(4, loop(4)));
+  const iterations = loop(packed.groupIn, loop(g.kernel[0])) + writing;
   return {
     x: padded(g, size, c.spread),
     w: packedWeights(c, packed),
-    y: launchTiles('conv2dRows', threads, params, constants),
+    y: launchTiles('conv2dRows', threads, params, constants, iterations),
   };
 }
 
@@ -202,6 +244,8 @@ export const rowsConstants = (window: Window): Constants => ({
 
 /** A strip is no shorter than this, however few there are. */
 const SHORTEST_STRIP = 4;
+/** And no longer than this, however many. */
+const LONGEST_STRIP = 4096;
 
 /** (x, w, bias, summand) -> y, a channel of the result from one channel of the input. */
 export function conv2dDepthwise(
@@ -212,7 +256,7 @@ export function conv2dDepthwise(
   const stripsX = ceil4(g.output[1]);
   const across = g.batch * g.outChannels * stripsX;
   const wanted = Math.ceil((g.output[0] * across) / figuresOf(profile).enoughThreads);
-  const stripRows = Math.min(Math.max(wanted, SHORTEST_STRIP), g.output[0]);
+  const stripRows = Math.min(Math.max(wanted, SHORTEST_STRIP), LONGEST_STRIP, g.output[0]);
   const stripsY = Math.ceil(g.output[0] / stripRows);
   const count = across * stripsY;
   const sizes = { ...inSize(g), ...outSize(g), ...corner(g) };
@@ -220,7 +264,8 @@ export function conv2dDepthwise(
   const channels = { channels: g.outChannels, multiplier: g.outChannels / g.inChannels };
   const params = { count, ...strips, ...channels, ...sizes, ...epilogueParams(epilogue) };
   const constants = { ...depthwiseConstants(g, spread, adjoint), ...epilogueConstants(epilogue) };
-  return launchTiles('conv2dDepthwise', count, params, constants);
+  const iterations = loop(stripRows + constants.WARM_UP);
+  return launchTiles('conv2dDepthwise', count, params, constants, iterations);
 }
 
 /** Constants of conv2d-depthwise.wgsl. */
@@ -228,7 +273,7 @@ export function depthwiseConstants(
   { kernel, stride, dilation }: Window,
   spread: readonly [number, number],
   adjoint: boolean,
-): Constants {
+) {
   const columns = 3 * stride[1] + (kernel[1] - 1) * dilation[1] + 1;
   const span = (kernel[0] - 1) * dilation[0] + 1;
   const fresh = Math.min(stride[0], span);
@@ -288,15 +333,18 @@ export function conv2dWinograd(
       ...epilogueParams(epilogue),
     };
     parts.push({
-      x: { launch: launch('winogradInput', from, source), elements: 36 * g.inChannels * columns },
+      x: {
+        launch: launch('winogradInput', from, source, {}, 2 * loop(6)),
+        elements: 36 * g.inChannels * columns,
+      },
       columns,
-      y: launch('winogradOutput', to, target, epilogueConstants(epilogue)),
+      y: launch('winogradOutput', to, target, epilogueConstants(epilogue), loop(6) + loop(4)),
     });
   }
   const count = g.inChannels * width;
   const [outChannels, inChannels] = adjoint ? [g.inChannels, g.outChannels] : [g.outChannels, g.inChannels];
   const stored = { count, outChannels, inChannels, width };
-  const w = launch('winogradWeights', count, stored, { ADJOINT: Number(adjoint) });
+  const w = launch('winogradWeights', count, stored, { ADJOINT: Number(adjoint) }, loop(6));
   return { w: { launch: w, elements: 36 * count }, parts };
 }
 
@@ -309,7 +357,7 @@ export function patches(g: ConvGeometry): SizedLaunch & { readonly columns: numb
   const window = { ...kernelSize(g), ...steps(g.stride), ...corner(g) };
   const params = { count, vectors: columns / 4, ...sizes, ...window };
   const elements = g.batch * g.inChannels * taps(g) * columns;
-  return { launch: launchTiles('patches', count, params), elements, columns };
+  return { launch: launchTiles('patches', count, params, {}, loop(g.kernel[1])), elements, columns };
 }
 
 /** The adjoint of `patches`, for the adjoint convolution `c`: [N, C * KH * KW, OH * OW] -> dx [N, C, H, W]. */
@@ -321,7 +369,9 @@ export function gatherPatches({ geometry: g, spread }: Convolution): Launch {
   const [top, left] = [g.kernel[0] - 1 - g.padding[0], g.kernel[1] - 1 - g.padding[1]];
   const [outHeight, outWidth] = g.input;
   const sizes = { count, vectors, height, width, outHeight, outWidth };
-  return launchTiles('gatherPatches', count, { ...sizes, ...kernelSize(g), ...steps(spread), top, left });
+  const params = { ...sizes, ...kernelSize(g), ...steps(spread), top, left };
+  const [down, across] = [0, 1].map((i) => Math.ceil(g.kernel[i]! / spread[i]!)) as [number, number];
+  return launchTiles('gatherPatches', count, params, {}, loop(down, loop(across)));
 }
 
 /** Planes of `input` -> planes of `output`: every `stride`-th pixel, or `spread` - 1 zeros between pixels. */
@@ -364,17 +414,14 @@ export const weightGradientConstants = (window: Window): Constants => ({
   SUMS: tapRows(window) * window.kernel[1],
 });
 
-/** (padded x, packed dy) -> [parts, O, C, KH, KW], to be added up over the parts. */
-export function conv2dWeightGradient(
-  g: ConvGeometry,
-  profile: Profile,
-): SizedLaunch & { readonly parts: number } {
+/** (padded x, packed dy) -> [O, C, KH, KW], in parts of some rows of some images. */
+export function conv2dWeightGradient(g: ConvGeometry, profile: Profile): PartsLaunch {
   const vectors = ceil4(g.outChannels);
   const rows = g.batch * g.output[0];
   const threads = (g.kernel[0] / tapRows(g)) * g.inChannels * Math.ceil(vectors / 2);
-  const wanted = Math.max(1, Math.min(Math.ceil(figuresOf(profile).enoughThreads / threads), rows));
-  const chunk = Math.max(1, Math.ceil(rows / wanted));
-  const parts = Math.max(1, Math.ceil(rows / chunk)); // one part of no rows for an empty batch
+  const busy = Math.ceil(rows / Math.ceil(figuresOf(profile).enoughThreads / threads));
+  const longest = Math.floor(LONGEST / ceil4(g.output[1]));
+  const { parts, chunk } = shortParts(rows, Math.max(1, Math.min(busy, longest)));
   const count = threads * parts;
   const { outChannels, inChannels } = g;
   const [outHeight, outWidth] = g.output;
@@ -383,8 +430,14 @@ export function conv2dWeightGradient(
     ...{ ...paddedSize(g), kernelY: g.kernel[0], rows, chunk },
   };
   return {
-    launch: launch('conv2dWeightGradient', count, params, weightGradientConstants(g)),
-    elements: parts * weightCount(g),
+    launch: launch(
+      'conv2dWeightGradient',
+      count,
+      params,
+      weightGradientConstants(g),
+      loop(chunk, loop(ceil4(outWidth))),
+    ),
+    elements: weightCount(g),
     parts,
   };
 }

@@ -6,7 +6,7 @@ import { matmulTiled, packedRows } from '../matmul/matmul.ts';
 import { planMatmul } from '../matmul/variants.ts';
 import { addends, type Plan, type Step } from '../plan.ts';
 import type { Profile } from '../profile.ts';
-import { sum } from '../reduce/reduce.ts';
+import { addedUp, fold, folded } from '../reduce/reduce.ts';
 import * as conv from './conv.ts';
 import { type ConvGeometry, type Convolution, outputCount, taps, weightCount } from './geometry.ts';
 
@@ -15,15 +15,11 @@ export type WeightGradientPlan = (g: ConvGeometry, profile: Profile) => Plan;
 
 const result = (g: ConvGeometry) => ({ writes: 'y', elements: outputCount(g) });
 
-export const naive: ConvPlan = ({ geometry, adjoint, original }, epilogue) => [
-  adjoint
-    ? { launch: conv.conv2dInputGradientNaive(original), reads: ['x', 'w'], ...result(geometry) }
-    : {
-        launch: conv.conv2dNaive(geometry, epilogue),
-        reads: ['x', 'w', ...addends(epilogue, 'w')],
-        ...result(geometry),
-      },
-];
+export const naive: ConvPlan = ({ geometry: g, adjoint, original }, epilogue) => {
+  if (adjoint) return folded(conv.conv2dInputGradientNaive(original), ['x', 'w'], 'y');
+  const sides = { rows: g.outChannels, columns: g.output[0] * g.output[1] };
+  return addedUp(conv.conv2dNaive(g, epilogue), ['x', 'w'], 'y', epilogue, sides);
+};
 
 /** A matrix product. A stride goes before it and its adjoint after it, so that the product is over the fewest pixels. */
 export const pointwise: ConvPlan = (convolution, epilogue, profile) => {
@@ -87,11 +83,10 @@ export const winograd: ConvPlan = (convolution, epilogue, profile) => {
     ...parts.flatMap(({ x, columns: n, y }, i): Plan => {
       const [pixels, products] = [`pixels ${i}`, `products ${i}`];
       const packed = { aBatch: k * width, bRow: n, bBatch: k * n };
-      const launch = matmulTiled({ batch: 36, m, n, k }, packed, NO_EPILOGUE, profile);
-      const reads = ['factor', pixels, ...addends(NO_EPILOGUE, 'factor')];
+      const product = matmulTiled({ batch: 36, m, n, k }, packed, NO_EPILOGUE, profile);
       return [
         { ...x, reads: ['x'], writes: pixels },
-        { launch, reads, writes: products, elements: 36 * m * n },
+        ...addedUp(product, ['factor', pixels], products, NO_EPILOGUE, { rows: m, columns: n }),
         { launch: y, reads: [products, ...addends(epilogue, 'w')], ...result(g) },
       ];
     }),
@@ -115,25 +110,14 @@ export const rows: ConvPlan = (convolution, epilogue) => {
   ];
 };
 
-export const weightGradientNaive: WeightGradientPlan = (g) => [
-  { launch: conv.conv2dWeightGradientNaive(g), reads: ['x', 'dy'], writes: 'y', elements: weightCount(g) },
+export const weightGradientNaive: WeightGradientPlan = (g) =>
+  folded(conv.conv2dWeightGradientNaive(g), ['x', 'dy'], 'y');
+
+export const weightGradientTiled: WeightGradientPlan = (g, profile) => [
+  { ...conv.padForWeightGradient(g), reads: ['x'], writes: 'padded' },
+  { ...conv.packPixels(g), reads: ['dy'], writes: 'packed' },
+  ...folded(conv.conv2dWeightGradient(g, profile), ['padded', 'packed'], 'y'),
 ];
-
-/** Partial sums [parts, ...] of the weights' shape, added up where there are several. */
-const addedUp = (parts: number, g: ConvGeometry, partial: Plan): Plan => {
-  const size = weightCount(g);
-  return [...partial, { launch: sum(1, parts, size, 1, 1), reads: ['partial'], writes: 'y', elements: size }];
-};
-
-export const weightGradientTiled: WeightGradientPlan = (g, profile) => {
-  const { parts, ...sized } = conv.conv2dWeightGradient(g, profile);
-  const plan = (writes: string): Plan => [
-    { ...conv.padForWeightGradient(g), reads: ['x'], writes: 'padded' },
-    { ...conv.packPixels(g), reads: ['dy'], writes: 'packed' },
-    { ...sized, reads: ['padded', 'packed'], writes },
-  ];
-  return parts === 1 ? plan('y') : addedUp(parts, g, plan('partial'));
-};
 
 /** A product of dy and the input's patches for each image, and their sum. */
 export const weightGradientOfPatches: WeightGradientPlan = (g, profile) => {
@@ -142,8 +126,9 @@ export const weightGradientOfPatches: WeightGradientPlan = (g, profile) => {
   const a = { batch: m * k, row: k, column: 1 };
   const b = { batch: n * columns, row: 1, column: columns };
   const product = { batch: g.batch, m, n, k, a, b };
-  return addedUp(g.batch, g, [
+  return [
     { ...pixels, reads: ['x'], writes: 'patches' },
-    ...planMatmul(product, NO_EPILOGUE, profile, { a: 'dy', b: 'patches', y: 'partial' }),
-  ]);
+    ...planMatmul(product, NO_EPILOGUE, profile, { a: 'dy', b: 'patches', y: 'products' }),
+    ...folded(fold('sum', 1, g.batch, weightCount(g)), ['products'], 'y'),
+  ];
 };

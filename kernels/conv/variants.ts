@@ -1,5 +1,6 @@
 // The ways to compute a convolution or its input gradient, and a weight gradient, and which of them a geometry gets.
 
+import { MOST_ITERATIONS } from '../kernel.ts';
 import type { Profile } from '../profile.ts';
 import {
   type ConvGeometry,
@@ -44,8 +45,15 @@ const patchesOf = ({ geometry: g, adjoint }: Convolution) =>
     ? g.batch * g.outChannels * taps(g) * g.input[0] * g.input[1]
     : g.batch * g.inChannels * taps(g) * patchColumns(g);
 
-const allowsPatches = (c: Convolution) =>
-  c.geometry.groups === 1 && isOne(c.geometry.dilation) && 4 * patchesOf(c) <= LARGEST_PATCHES;
+/** Iterations of a thread, roughly, up to which kernels are used that do not go in parts: half of what is allowed. */
+const LONGEST = MOST_ITERATIONS / 2;
+const groupIn = ({ inChannels, groups }: ConvGeometry) => inChannels / groups;
+
+const allowsPatches = (c: Convolution) => {
+  const { groups, dilation, kernel } = c.geometry;
+  const gathered = c.adjoint ? taps(c.geometry) / (c.spread[0] * c.spread[1]) : kernel[1];
+  return groups === 1 && isOne(dilation) && gathered <= LONGEST && 4 * patchesOf(c) <= LARGEST_PATCHES;
+};
 
 const patches = { variant: 'patches', allows: allowsPatches, plan: plans.patches } as const;
 
@@ -83,13 +91,13 @@ export const convVariants = [
   },
   {
     variant: 'direct',
-    allows: ({ geometry: g, spread }) => isOne(g.dilation) && isOne(spread),
+    allows: ({ geometry: g, spread }) => isOne(g.dilation) && isOne(spread) && groupIn(g) <= LONGEST,
     suits: ({ geometry: g }) => taps(g) <= 9 && Math.max(...g.stride) <= 2,
     plan: plans.direct,
   },
   {
     variant: 'rows',
-    allows: always,
+    allows: ({ geometry: g }) => groupIn(g) * (g.kernel[0] + 2) <= LONGEST,
     suits: ({ geometry: g }) => g.kernel[1] <= 11 && reachX(g) <= 32 && g.stride[1] <= 4,
     plan: plans.rows,
   },
@@ -120,7 +128,7 @@ export const chooseConv = (c: Convolution, profile: Pick<Profile, 'without'>) =>
 const weightGradientVariants = [
   {
     variant: 'tiled',
-    allows: (g) => g.groups === 1 && isOne(g.dilation),
+    allows: (g) => g.groups === 1 && isOne(g.dilation) && g.output[1] <= LONGEST,
     suits: (g) => g.kernel[1] <= 11 && g.stride[1] <= 4,
     plan: plans.weightGradientTiled,
   },

@@ -1,6 +1,6 @@
 // Launches of the elementwise kernels.
 
-import { type Constants, type Launch, launch } from '../kernel.ts';
+import { type Constants, type Launch, launch, loop } from '../kernel.ts';
 
 /** A function of one element as a WGSL expression in `v`, four elements, with two parameters `p.a` and `p.b`. */
 export interface UnaryFunction {
@@ -17,12 +17,13 @@ export interface BinaryFunction {
 }
 
 const VECTORS_PER_THREAD = 4;
+const LOOP = loop(VECTORS_PER_THREAD);
 
 /** f over `count` elements. */
 export function unary(f: UnaryFunction, count: number, a = 0, b = 0): Launch {
   const vectors = Math.ceil(count / 4);
   const threads = Math.ceil(vectors / VECTORS_PER_THREAD);
-  return launch('unary', threads, { vectors, a, b }, unaryConstants(f));
+  return launch('unary', threads, { vectors, a, b }, unaryConstants(f), LOOP);
 }
 
 /** Constants of unary.wgsl. */
@@ -36,7 +37,7 @@ export const unaryConstants = ({ wgsl, from, ofNan }: UnaryFunction): Constants 
 export function binary(f: BinaryFunction, count: number, aOne: boolean, bOne: boolean): Launch {
   const vectors = Math.ceil(count / 4);
   const constants = { f: f.wgsl, A_ONE: Number(aOne), B_ONE: Number(bOne) };
-  return launch('binary', Math.ceil(vectors / VECTORS_PER_THREAD), { vectors }, constants);
+  return launch('binary', Math.ceil(vectors / VECTORS_PER_THREAD), { vectors }, constants, LOOP);
 }
 
 /** A dimension of a broadcast: its size and the step in each operand. */
@@ -88,5 +89,6 @@ function broadcastVectors(f: BinaryFunction, dims: readonly BroadcastDim[]): Lau
       A_ONE: Number(inner.a === 0),
       B_ONE: Number(inner.b === 0),
     },
+    LOOP,
   );
 }

@@ -1,6 +1,7 @@
 // Launches of the kernels that move elements without computing.
 
-import { type Launch, launch } from '../kernel.ts';
+import { type Launch, launch, loop } from '../kernel.ts';
+import { blocks, manyParts, type PartsLaunch } from '../parts.ts';
 
 /** One dimension of an index map; see strided.wgsl. Strides and sizes in elements. */
 export interface StridedDim {
@@ -99,7 +100,8 @@ export function place(outer: number, n: number, inner: number, total: number, of
   if ([run, row, start].every(Number.isInteger)) {
     const count = outer * run;
     const threads = Math.ceil(count / VECTORS_PER_THREAD);
-    return launch('placeVectors', threads, { count, run, total: row, offset: start });
+    const params = { count, run, total: row, offset: start };
+    return launch('placeVectors', threads, params, {}, loop(VECTORS_PER_THREAD));
   }
   const count = outer * n * inner;
   return launch('place', count, { count, n, inner, total, offset });
@@ -111,10 +113,13 @@ export function take(outer: number, n: number, inner: number, m: number): Launch
   return launch('take', count, { count, n, inner, m });
 }
 
-/** Adjoint of `take`: [outer, m, inner] -> [outer, n, inner]. */
-export function put(outer: number, n: number, inner: number, m: number): Launch {
-  const count = outer * n * inner;
-  return launch('put', count, { count, n, inner, m });
+/** Adjoint of `take`: [outer, m, inner] -> [outer, n, inner]; its parts add up. */
+export function put(outer: number, n: number, inner: number, m: number): PartsLaunch {
+  const elements = outer * n * inner;
+  const { parts, chunk } = manyParts(elements, m);
+  const count = parts * elements;
+  const params = { count, n, inner, m, results: elements, chunk };
+  return { launch: launch('put', count, params, {}, blocks(chunk)), parts, elements };
 }
 
 /** [outer, n, inner] by [outer, m, inner] indices -> [outer, m, inner]. */

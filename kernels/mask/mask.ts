@@ -1,6 +1,6 @@
 // Launch of Score-CAM's fused mask.
 
-import { type Launch, launch, WORKGROUP } from '../kernel.ts';
+import { type Launch, launch, loop, WORKGROUP } from '../kernel.ts';
 
 /** Pixels that a thread of mask.wgsl computes. */
 const PER_THREAD = 4;
@@ -9,5 +9,5 @@ const PER_THREAD = 4;
 export function mask(masks: number, channels: number, pixels: number): Launch {
   const blocks = Math.ceil(pixels / (WORKGROUP * PER_THREAD));
   const count = masks * channels * blocks;
-  return launch('mask', count * WORKGROUP, { count, channels, pixels, blocks });
+  return launch('mask', count * WORKGROUP, { count, channels, pixels, blocks }, {}, loop(PER_THREAD));
 }

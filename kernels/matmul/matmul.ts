@@ -1,15 +1,17 @@
 // Launches of the matrix product kernels.
 
 import {
-  type Constants,
   type Epilogue,
   epilogueConstants,
   epilogueParams,
   type Launch,
   launch,
   launchTiles,
+  loop,
+  NO_EPILOGUE,
   type SizedLaunch,
 } from '../kernel.ts';
+import { BLOCK, type PartsLaunch, shortParts } from '../parts.ts';
 import { figuresOf, type Profile } from '../profile.ts';
 
 /** One factor: elements between batches (0: shared), rows and columns. */
@@ -31,25 +33,46 @@ export interface MatmulGeometry {
 
 type Size = Omit<MatmulGeometry, 'a' | 'b'>;
 
-/** By the definition, any strides. */
-export function matmulNaive(g: MatmulGeometry, epilogue: Epilogue): Launch {
-  const count = g.batch * g.m * g.n;
-  const { m, n, k, a, b } = g;
-  const params = {
-    count,
-    m,
-    n,
-    k,
-    aBatch: a.batch,
-    aRow: a.row,
-    aColumn: a.column,
-    bBatch: b.batch,
-    bRow: b.row,
-    bColumn: b.column,
-    ...epilogueParams(epilogue),
-  };
-  return launch('matmulNaive', count, params, epilogueConstants(epilogue));
+/** Steps of a sum from which those of BLOCK steps are made first; fewer keep their digits as they are. */
+const MANY_STEPS = 4 * BLOCK;
+
+/** A product whose `steps`, of which a thread takes one after the other, are cut into parts where there are many. */
+function inParts(
+  { batch, m, n }: Size,
+  steps: number,
+  epilogue: Epilogue,
+  launchOf: (
+    parts: number,
+    fields: { batch: number; m: number; n: number; k: number; chunk: number; block: number },
+    own: Epilogue,
+    iterations: number,
+  ) => Launch,
+): PartsLaunch {
+  const { parts, chunk } = shortParts(steps);
+  const block = chunk > MANY_STEPS ? BLOCK : chunk;
+  const own = parts === 1 ? epilogue : NO_EPILOGUE;
+  const iterations = loop(Math.ceil(chunk / block), loop(block));
+  const fields = { batch, m, n, k: steps, chunk, block };
+  return { launch: launchOf(parts, fields, own, iterations), parts, elements: batch * m * n };
 }
+
+/** TOTALS of a kernel that keeps some sums. */
+const totals = ({ chunk, block }: { chunk: number; block: number }, sums: number) =>
+  block < chunk ? sums : 0;
+
+/** By the definition, any strides. */
+export const matmulNaive = (g: MatmulGeometry, epilogue: Epilogue): PartsLaunch =>
+  inParts(g, g.k, epilogue, (parts, fields, own, iterations) => {
+    const { a, b } = g;
+    const count = parts * g.batch * g.m * g.n;
+    const params = {
+      ...{ count, ...fields },
+      ...{ aBatch: a.batch, aRow: a.row, aColumn: a.column },
+      ...{ bBatch: b.batch, bRow: b.row, bColumn: b.column },
+      ...epilogueParams(own),
+    };
+    return launch('matmulNaive', count, params, epilogueConstants(own), iterations);
+  });
 
 /** Rows and columns of the product that one thread computes. */
 export interface Tile {
@@ -114,36 +137,29 @@ export function matmulTiled(
   epilogue: Epilogue,
   profile: Profile,
   tile: Tile = packedTile(g, profile),
-): Launch {
+): PartsLaunch {
   const { rows, columns } = tile;
   const [tilesM, tilesN] = [Math.ceil(g.m / rows), Math.ceil(g.n / columns)];
-  const count = g.batch * tilesM * tilesN;
-  const { m, n, k } = g;
   const [aVectors, bVectors] = [packedRows(g) / 4, packed.bRow / 4];
   const [aBatch, bBatch] = [packed.aBatch / 4, packed.bBatch / 4];
-  const params = {
-    count,
-    m,
-    n,
-    k,
-    aVectors,
-    bVectors,
-    aBatch,
-    bBatch,
-    tilesM,
-    tilesN,
-    ...epilogueParams(epilogue),
-  };
-  const constants = {
-    ...matmulConstants(rows, columns),
-    COLUMNS_BIASED: Number(epilogue.bias === 'columns'),
-    ...epilogueConstants(epilogue),
-  };
-  return launchTiles('matmulTiled', count, params, constants);
+  return inParts(g, g.k, epilogue, (parts, fields, own, iterations) => {
+    const count = parts * g.batch * tilesM * tilesN;
+    const params = {
+      ...{ count, ...fields, aVectors, bVectors, aBatch, bBatch, tilesM, tilesN },
+      ...epilogueParams(own),
+    };
+    const sizes = matmulConstants(rows, columns);
+    const constants = {
+      ...{ ...sizes, TOTALS: totals(fields, sizes.SUMS) },
+      COLUMNS_BIASED: Number(own.bias === 'columns'),
+      ...epilogueConstants(own),
+    };
+    return launchTiles('matmulTiled', count, params, constants, iterations + loop(rows / 4, loop(4)));
+  });
 }
 
 /** Constants of matmul-tiled.wgsl. */
-export function matmulConstants(rows: number, columns: number): Constants {
+export function matmulConstants(rows: number, columns: number) {
   return {
     ROW_VECTORS: rows / 4,
     COLUMN_VECTORS: columns / 4,
@@ -153,17 +169,17 @@ export function matmulConstants(rows: number, columns: number): Constants {
   };
 }
 
-/** Where the rows of a factor lie: the first one, and elements between wholes, parts of a whole, and rows. */
+/** Where the rows of a factor lie: the first one, and elements between wholes, pieces of a whole, and rows. */
 export interface RowStrides {
   readonly first: number;
   readonly whole: number;
-  readonly part: number;
+  readonly piece: number;
   readonly row: number;
 }
 
-/** y [batch, m, n] = scale a [batch, m, k] b [batch, n, k]^T; a batch is `parts` parts of each of some wholes. */
+/** y [batch, m, n] = scale a [batch, m, k] b [batch, n, k]^T; a batch is `pieces` pieces of each of some wholes. */
 export interface RowsGeometry extends Size {
-  readonly parts: number;
+  readonly pieces: number;
   readonly a: RowStrides;
   readonly b: RowStrides;
   readonly scale: number;
@@ -171,8 +187,8 @@ export interface RowsGeometry extends Size {
 
 /** A product of strided factors as one of rows. */
 export function asRows({ a, b, ...size }: MatmulGeometry): RowsGeometry {
-  const rows = (whole: number, row: number) => ({ first: 0, whole, part: 0, row });
-  return { ...size, parts: 1, a: rows(a.batch, a.row), b: rows(b.batch, b.column), scale: 1 };
+  const rows = (whole: number, row: number) => ({ first: 0, whole, piece: 0, row });
+  return { ...size, pieces: 1, a: rows(a.batch, a.row), b: rows(b.batch, b.column), scale: 1 };
 }
 
 /** Tiles of products of rows with rows, as `tiles`. */
@@ -183,36 +199,26 @@ export const rowTiles: typeof tiles = [
 ];
 
 /** (a, b, bias, summand) -> y; a bias goes along columns. All strides and k are whole vec4. */
-export function matmulRows(g: RowsGeometry, epilogue: Epilogue, profile: Profile): Launch {
+export function matmulRows(g: RowsGeometry, epilogue: Epilogue, profile: Profile): PartsLaunch {
   const tile = tileOf(g, rowTiles, profile);
   const [tilesM, tilesN] = [Math.ceil(g.m / tile.rows), Math.ceil(g.n / tile.columns)];
-  const count = g.batch * tilesM * tilesN;
-  const { m, n, k, parts, a, b, scale } = g;
-  const params = {
-    count,
-    m,
-    n,
-    k: k / 4,
-    tilesM,
-    tilesN,
-    parts,
-    scale,
-    aFirst: a.first / 4,
-    aWhole: a.whole / 4,
-    aPart: a.part / 4,
-    aRow: a.row / 4,
-    bFirst: b.first / 4,
-    bWhole: b.whole / 4,
-    bPart: b.part / 4,
-    bRow: b.row / 4,
-    ...epilogueParams(epilogue),
-  };
-  const constants = { ...rowConstants(tile), ...epilogueConstants(epilogue) };
-  return launchTiles('matmulRows', count, params, constants);
+  const { pieces, a, b, scale } = g;
+  return inParts(g, g.k / 4, epilogue, (parts, fields, own, iterations) => {
+    const count = parts * g.batch * tilesM * tilesN;
+    const params = {
+      ...{ count, ...fields, tilesM, tilesN, pieces, scale },
+      ...{ aFirst: a.first / 4, aWhole: a.whole / 4, aPiece: a.piece / 4, aRow: a.row / 4 },
+      ...{ bFirst: b.first / 4, bWhole: b.whole / 4, bPiece: b.piece / 4, bRow: b.row / 4 },
+      ...epilogueParams(own),
+    };
+    const sizes = rowConstants(tile);
+    const constants = { ...sizes, TOTALS: totals(fields, sizes.SUMS), ...epilogueConstants(own) };
+    return launchTiles('matmulRows', count, params, constants, iterations + loop(tile.rows));
+  });
 }
 
 /** Constants of matmul-rows.wgsl. */
-export function rowConstants({ rows, columns }: Tile): Constants {
+export function rowConstants({ rows, columns }: Tile) {
   const vectors = columns / 4;
   return { ROWS: rows, COLUMN_VECTORS: vectors, SUMS: rows * vectors, LATER: (rows - 1) * vectors };
 }

@@ -1,8 +1,10 @@
 // The ways to compute a matrix product, as plans, and which of them a product gets.
 
 import type { Epilogue } from '../kernel.ts';
-import { addends, type Plan, type Step } from '../plan.ts';
+import type { PartsLaunch } from '../parts.ts';
+import type { Plan, Step } from '../plan.ts';
 import type { Profile } from '../profile.ts';
+import { addedUp } from '../reduce/reduce.ts';
 import {
   asRows,
   type MatmulGeometry,
@@ -85,15 +87,13 @@ export function planMatmul(
   return (row?.plan ?? naive)({ g, epilogue, profile, names });
 }
 
-const result = ({ batch, m, n }: MatmulGeometry, { y }: ProductNames) => ({
-  writes: y,
-  elements: batch * m * n,
-});
+/** The steps of the product itself. */
+const steps = (launch: PartsLaunch, factors: readonly string[], { g, epilogue, names }: Product): Plan =>
+  addedUp(launch, factors, names.y, epilogue, { rows: g.m, columns: g.n });
 
-function naive({ g, epilogue, names }: Product): Plan {
-  const { a, b } = names;
-  const reads = [a, b, ...addends(epilogue, a)];
-  return [{ launch: matmulNaive(g, epilogue), reads, ...result(g, names) }];
+function naive(product: Product): Plan {
+  const { g, epilogue, names } = product;
+  return steps(matmulNaive(g, epilogue), [names.a, names.b], product);
 }
 
 const turned = (strides: MatrixStrides): MatrixStrides => ({
@@ -133,7 +133,8 @@ function packed(
 
 const inPlace = (name: string, strides: MatrixStrides): Placed => ({ name, strides, steps: [] });
 
-function rows({ g, epilogue, profile, names }: Product): Plan {
+function rows(product: Product): Plan {
+  const { g, epilogue, profile, names } = product;
   const lines = (name: string, strides: MatrixStrides, rows: number) =>
     isVectors(strides)
       ? inPlace(name, strides)
@@ -141,11 +142,11 @@ function rows({ g, epilogue, profile, names }: Product): Plan {
   const a = lines(names.a, g.a, g.m);
   const b = lines(names.b, turned(g.b), g.n);
   const launch = matmulRows(asRows({ ...g, a: a.strides, b: turned(b.strides) }), epilogue, profile);
-  const reads = [a.name, b.name, ...addends(epilogue, names.a)];
-  return [...a.steps, ...b.steps, { launch, reads, ...result(g, names) }];
+  return [...a.steps, ...b.steps, ...steps(launch, [a.name, b.name], product)];
 }
 
-function tiled({ g, epilogue, profile, names }: Product): Plan {
+function tiled(product: Product): Plan {
+  const { g, epilogue, profile, names } = product;
   const { batch, m, n, k } = g;
   const a = packed(names.a, turned(g.a), { batch, rows: k, columns: m, width: packedRows(g) });
   const b = isVectors(g.b)
@@ -153,6 +154,5 @@ function tiled({ g, epilogue, profile, names }: Product): Plan {
     : packed(names.b, g.b, { batch, rows: k, columns: n, width: Math.ceil(n / 4) * 4 });
   const strides = { aBatch: a.strides.batch, bRow: b.strides.row, bBatch: b.strides.batch };
   const launch = matmulTiled(g, strides, epilogue, profile);
-  const reads = [a.name, b.name, ...addends(epilogue, names.b)];
-  return [...a.steps, ...b.steps, { launch, reads, ...result(g, names) }];
+  return [...a.steps, ...b.steps, ...steps(launch, [a.name, b.name], product)];
 }

@@ -1,6 +1,9 @@
-// Mean and sum of squared deviations of every plane: x [planes, inner] -> y [planes, 2].
+// Mean and biased variance of every plane: x [planes, inner] -> y [planes, 2].
 // Threads: one a plane; each reads its plane twice (the second time from cache), writes two numbers. Deviations are
-// taken from the plane's own mean, so nothing cancels.
+// taken from the plane's own mean, so nothing cancels; sums are those of blocks; and squares are divided before they are
+// added, so that no sum of them overflows.
+const BLOCK = 256u;
+
 struct Params { count: u32, inner: u32 }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
@@ -11,14 +14,24 @@ fn main(@builtin(global_invocation_id) g: vec3u) {
   let plane = threadIndex(g);
   if (plane >= p.count) { return; }
   let start = plane * p.inner;
-  var sum = 0.0;
-  for (var i = 0u; i < p.inner; i++) { sum += x[start + i]; }
-  let mean = sum / f32(max(1u, p.inner));
-  var squares = 0.0;
-  for (var i = 0u; i < p.inner; i++) {
-    let deviation = x[start + i] - mean;
-    squares = fma(deviation, deviation, squares);
+  let end = start + p.inner;
+  let share = 1.0 / f32(p.inner);
+  var mean = 0.0;
+  for (var block = start; block < end; block += BLOCK) {
+    var sum = 0.0;
+    for (var i = block; i < min(block + BLOCK, end); i++) { sum += x[i]; }
+    mean += sum;
+  }
+  mean *= share;
+  var variance = 0.0;
+  for (var block = start; block < end; block += BLOCK) {
+    var squares = 0.0;
+    for (var i = block; i < min(block + BLOCK, end); i++) {
+      let deviation = x[i] - mean;
+      squares = fma(deviation, deviation * share, squares);
+    }
+    variance += squares;
   }
   y[2u * plane] = mean;
-  y[2u * plane + 1u] = squares;
+  y[2u * plane + 1u] = variance;
 }

@@ -1,6 +1,7 @@
 // Launches of the pooling kernels.
 
-import { type Constants, type Launch, launch, type Params } from '../kernel.ts';
+import { type Constants, type Launch, launch, loop, type Params } from '../kernel.ts';
+import { type PartsLaunch, windowParts } from '../parts.ts';
 
 /** A pooling over planes of height x width; padding as [top, left, bottom, right]. All in pixels. */
 export interface PoolGeometry {
@@ -45,7 +46,7 @@ export function maxPool(g: PoolGeometry): Launch {
   const quarters = Math.ceil(g.output[1] / 4);
   const count = g.planes * g.output[0] * quarters;
   const params = { count, ...sizes(g), strideY: g.stride[0], quarters };
-  return launch('maxPool', count, params, maxPoolConstants(g));
+  return launch('maxPool', count, params, maxPoolConstants(g), loop(g.kernel[0]));
 }
 
 /** Constants of max-pool.wgsl. */
@@ -56,26 +57,51 @@ export const maxPoolConstants = ({ kernel, stride }: Pick<PoolGeometry, 'kernel'
   COLUMNS: 3 * stride[1] + kernel[1],
 });
 
-/** Index of each window's maximum: [planes, H, W] -> u32 [planes, OH, OW]. */
-export function maxPoolIndices(g: PoolGeometry): Launch {
-  const count = outputCount(g);
+/** The launch of one part of a window's terms for each of `elements` results. */
+function inWindows(
+  kernel: string,
+  elements: number,
+  [rows, columns]: readonly [number, number],
+  params: Params,
+  constants: Constants = {},
+): PartsLaunch {
+  const { parts, iterations, ...cut } = windowParts(rows, columns);
+  const count = parts * elements;
+  const whole = { count, results: elements, ...cut, ...params };
+  return { launch: launch(kernel, count, whole, constants, iterations), parts, elements };
+}
+
+/** Pixels from the first to the last of a window, both included. */
+const reach = ({ kernel, dilation }: PoolGeometry) =>
+  [(kernel[0] - 1) * dilation[0] + 1, (kernel[1] - 1) * dilation[1] + 1] as const;
+
+/** Windows that may cover a pixel. */
+const covering = (g: PoolGeometry) =>
+  [
+    Math.min(Math.ceil(reach(g)[0] / g.stride[0]), g.output[0]),
+    Math.min(Math.ceil(reach(g)[1] / g.stride[1]), g.output[1]),
+  ] as const;
+
+/** Index of each window's maximum: [planes, H, W] -> u32 [planes, OH, OW]; parts are for `best` of reduce.ts. */
+export function maxPoolIndices(g: PoolGeometry): PartsLaunch {
   const [dilationY, dilationX] = g.dilation;
-  return launch('maxPoolIndices', count, { count, ...sizes(g), ...window(g), dilationY, dilationX });
+  const params = { ...sizes(g), ...window(g), dilationY, dilationX };
+  return inWindows('maxPoolIndices', outputCount(g), g.kernel, params);
 }
 
-/** Adjoint of choosing by the indices of a max pooling: [planes, OH, OW] -> [planes, H, W]. */
-export function planeScatter(g: PoolGeometry): Launch {
-  const count = inputCount(g);
+/** Adjoint of choosing by the indices of a max pooling: [planes, OH, OW] -> [planes, H, W]; its parts add up. */
+export function planeScatter(g: PoolGeometry): PartsLaunch {
   const [strideY, strideX] = g.stride;
-  const [reachY, reachX] = [0, 1].map((i) => (g.kernel[i]! - 1) * g.dilation[i]! + 1) as [number, number];
-  return launch('planeScatter', count, { count, ...sizes(g), reachY, reachX, strideY, strideX });
+  const [reachY, reachX] = reach(g);
+  const params = { ...sizes(g), reachY, reachX, strideY, strideX };
+  return inWindows('planeScatter', inputCount(g), covering(g), params);
 }
 
-/** Average pooling, or its adjoint. */
-export function avgPool(g: PoolGeometry, adjoint: boolean): Launch {
-  const count = adjoint ? inputCount(g) : outputCount(g);
+/** Average pooling, or its adjoint; its parts add up. */
+export function avgPool(g: PoolGeometry, adjoint: boolean): PartsLaunch {
   const [, , bottom, right] = g.padding;
   const countPadding = Number(g.countIncludePad);
-  const params = { count, ...sizes(g), ...window(g), bottom, right, countPadding };
-  return launch('avgPool', count, params, { ADJOINT: Number(adjoint) });
+  const params = { ...sizes(g), ...window(g), bottom, right, countPadding };
+  const [elements, terms] = adjoint ? [inputCount(g), covering(g)] : [outputCount(g), g.kernel];
+  return inWindows('avgPool', elements, terms, params, { ADJOINT: Number(adjoint) });
 }

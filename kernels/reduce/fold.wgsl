@@ -1,12 +1,14 @@
-// Fold along the middle axis, in parts: x [outer, n, inner] -> y [outer, parts, inner], where y[o, s, i] is `scale` times
+// Fold along the middle axis, in parts: x [outer, n, inner] -> y [parts, outer, inner], where y[s, o, i] is `scale` times
 // the sum, the largest, the smallest or the largest magnitude (OP, in the order of `folds`) of x[o, k, i] over k in
 // [s * chunk, (s + 1) * chunk).
-// Threads: one an output element; each reads its chunk, writes one number. Long folds over few lines are split in
-// parts so that enough threads work, then folded again. Four accumulators shorten the chain of additions, which
-// also keeps the rounding error near that of pairwise summation. Where an element is NaN the result is NaN.
+// Threads: one an output element; each reads its chunk, writes one number. Folds over few lines are split in parts so that
+// enough threads work, long ones so that none works for too long; the parts are then folded again. Four accumulators take
+// blocks of 256 elements, which are joined in turn, so that the rounding error is near that of pairwise summation. Where an
+// element is NaN the result is NaN.
 const OP = 0u;
+const BLOCK = 256u;
 
-struct Params { count: u32, n: u32, inner: u32, parts: u32, chunk: u32, scale: f32 }
+struct Params { count: u32, n: u32, inner: u32, lines: u32, chunk: u32, scale: f32 }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
@@ -24,24 +26,28 @@ fn join(a: vec4f, b: vec4f) -> vec4f {
 fn main(@builtin(global_invocation_id) g: vec3u) {
   let t = threadIndex(g);
   if (t >= p.count) { return; }
-  let i = t % p.inner;
-  let s = (t / p.inner) % p.parts;
-  let o = t / (p.inner * p.parts);
-  let first = s * p.chunk;
+  let line = t % p.lines;
+  let start = line / p.inner * p.n * p.inner + line % p.inner;
+  let first = t / p.lines * p.chunk;
   let last = min(first + p.chunk, p.n);
-  var at = (o * p.n + first) * p.inner + i;
-  // What changes no result: 0, or an element of the line, where the part is empty any one.
-  var joined = vec4f(0.0);
-  if (OP == 1u || OP == 2u) { joined = vec4f(x[(o * p.n + min(first, p.n - 1u)) * p.inner + i]); }
+  // Where the accumulators begin: a sum at 0, a maximum or a minimum at any element of the line.
+  var nothing = vec4f(0.0);
+  if (OP == 1u || OP == 2u) { nothing = vec4f(x[start + min(first, p.n - 1u) * p.inner]); }
+  var total = nothing;
+  var at = start + first * p.inner;
   var k = first;
-  for (; k + 4u <= last; k += 4u) {
-    joined = join(joined, vec4f(x[at], x[at + p.inner], x[at + 2u * p.inner], x[at + 3u * p.inner]));
-    at += 4u * p.inner;
+  while (k + 4u <= last) {
+    var joined = nothing;
+    for (let end = min(k + BLOCK, last); k + 4u <= end; k += 4u) {
+      joined = join(joined, vec4f(x[at], x[at + p.inner], x[at + 2u * p.inner], x[at + 3u * p.inner]));
+      at += 4u * p.inner;
+    }
+    total = join(total, joined);
   }
   for (; k < last; k++) {
-    joined.x = join(joined, vec4f(x[at])).x;
+    total.x = join(total, vec4f(x[at])).x;
     at += p.inner;
   }
-  let halves = join(vec4f(joined.xz, 0.0, 0.0), vec4f(joined.yw, 0.0, 0.0));
+  let halves = join(vec4f(total.xz, 0.0, 0.0), vec4f(total.yw, 0.0, 0.0));
   y[t] = join(halves, halves.yyyy).x * p.scale;
 }

@@ -1,39 +1,85 @@
 // Launches of the reductions along one axis of [outer, n, inner].
 
-import { type Launch, launch } from '../kernel.ts';
-
-/** Lines fewer than this are split into parts, so that a device has work for all its threads. */
-const ENOUGH_THREADS = 1024;
-/** No part is shorter than this: a second launch must save more than it costs. */
-const SHORTEST_PART = 256;
+import {
+  type Epilogue,
+  epilogueConstants,
+  epilogueParams,
+  type Launch,
+  loop,
+  NO_EPILOGUE,
+  launch as newLaunch,
+} from '../kernel.ts';
+import { blocks, manyParts, type Parts, type PartsLaunch, shortParts } from '../parts.ts';
+import { addends, type Plan } from '../plan.ts';
 
 /** What is made of a line, in the order of OP in fold.wgsl; `norm` is the largest magnitude. */
 export const folds = ['sum', 'max', 'min', 'norm'] as const;
 export type Fold = (typeof folds)[number];
 
-/** In how many parts a fold over `n` with `lines` results is best taken. */
-export function foldParts(lines: number, n: number): number {
-  const wanted = Math.ceil(ENOUGH_THREADS / Math.max(1, lines));
-  return Math.max(1, Math.min(wanted, Math.floor(n / SHORTEST_PART)));
-}
-
-/** scale * fold along the middle axis -> [outer, parts, inner]. */
+/** scale * fold along the middle axis -> [outer, inner]; its parts are to be folded likewise. */
 export function fold(
   of: Fold,
   outer: number,
   n: number,
   inner: number,
-  parts: number,
-  scale: number,
-): Launch {
-  const count = outer * parts * inner;
-  const params = { count, n, inner, parts, chunk: Math.ceil(n / parts), scale };
-  return launch('fold', count, params, { OP: folds.indexOf(of) });
+  scale = 1,
+  { parts, chunk }: Parts = manyParts(outer * inner, n),
+): PartsLaunch {
+  const elements = outer * inner;
+  const count = parts * elements;
+  const params = { count, n, inner, lines: elements, chunk, scale };
+  const iterations = blocks(chunk, 4) + loop(3);
+  return {
+    launch: newLaunch('fold', count, params, { OP: folds.indexOf(of) }, iterations),
+    parts,
+    elements,
+  };
 }
 
-/** scale * sum along the middle axis -> [outer, parts, inner]. */
-export const sum = (outer: number, n: number, inner: number, parts: number, scale: number): Launch =>
-  fold('sum', outer, n, inner, parts, scale);
+/** A launch in parts, which are added up, or folded as `by` says. */
+export function folded(
+  { launch, parts, elements }: PartsLaunch,
+  reads: readonly string[],
+  writes: string,
+  by: Fold = 'sum',
+): Plan {
+  if (parts === 1) return [{ launch, reads, writes, elements }];
+  const made = `${reads[0]} in parts`;
+  const rest = fold(by, 1, parts, elements, 1, shortParts(parts));
+  return [{ launch, reads, writes: made, elements: parts * elements }, ...folded(rest, [made], writes, by)];
+}
+
+/** Rows and columns of a result [.., rows, columns], along one of which a bias goes. */
+interface Sides {
+  readonly rows: number;
+  readonly columns: number;
+}
+
+/**
+ * A product's launch and what follows it; `reads` are its factors. One part has the epilogue in it; several have none, and
+ * add-parts.wgsl adds them up and does the rest.
+ */
+export function addedUp(
+  { launch, parts, elements }: PartsLaunch,
+  reads: readonly string[],
+  writes: string,
+  epilogue: Epilogue,
+  { rows, columns }: Sides,
+): Plan {
+  const [first] = reads as [string];
+  if (parts === 1) return [{ launch, reads: [...reads, ...addends(epilogue, first)], writes, elements }];
+  const made = `${first} in parts`;
+  const params = { count: elements, parts, rows, columns, ...epilogueParams(epilogue) };
+  return [
+    { launch, reads: [...reads, ...addends(NO_EPILOGUE, first)], writes: made, elements: parts * elements },
+    {
+      launch: newLaunch('addParts', elements, params, epilogueConstants(epilogue), loop(parts)),
+      reads: [made, ...addends(epilogue, made)],
+      writes,
+      elements,
+    },
+  ];
+}
 
 /** Numbers that each thread of `overNorm` may as well look through by itself. */
 export const FEW_NORMS = 16;
@@ -43,11 +89,51 @@ const VECTORS_PER_THREAD = 4;
 export function overNorm(count: number, norms: number, range: readonly [low: number, high: number]): Launch {
   const vectors = Math.ceil(count / 4);
   const [low, high] = range;
-  return launch('overNorm', Math.ceil(vectors / VECTORS_PER_THREAD), { vectors, norms, low, high });
+  const iterations = loop(norms) + loop(VECTORS_PER_THREAD);
+  const params = { vectors, norms, low, high };
+  return newLaunch('overNorm', Math.ceil(vectors / VECTORS_PER_THREAD), params, {}, iterations);
 }
 
-/** Index of the largest (or smallest) element along the middle axis -> [outer, inner], u32. */
-export function argmax(outer: number, n: number, inner: number, smallest: boolean): Launch {
-  const count = outer * inner;
-  return launch('argmax', count, { count, n, inner }, { SIGN_NEGATIVE: Number(smallest) });
+/** Index of the largest (or smallest) element along the middle axis -> [outer, inner], u32; parts are for `best`. */
+export function argmax(outer: number, n: number, inner: number, smallest: boolean): PartsLaunch {
+  const { parts, chunk } = shortParts(n);
+  const elements = outer * inner;
+  const count = parts * elements;
+  const params = { count, n, inner, lines: elements, chunk };
+  const constants = { SIGN_NEGATIVE: Number(smallest) };
+  return { launch: newLaunch('argmax', count, params, constants, loop(chunk)), parts, elements };
+}
+
+/** Of which elements `best` chooses the largest, or the smallest; see the kernel. */
+export interface Choice {
+  readonly outer: number;
+  readonly n: number;
+  readonly inner: number;
+  readonly m: number;
+  readonly smallest: boolean;
+}
+
+/**
+ * The best of `parts` choices of elements along the middle axis of x [outer, n, inner]: choices [parts, outer, m, inner] ->
+ * [outer, m, inner], all u32.
+ */
+export function best(parts: number, { outer, n, inner, m, smallest }: Choice): Launch {
+  const count = outer * m * inner;
+  const constants = { SIGN_NEGATIVE: Number(smallest) };
+  return newLaunch('best', count, { count, n, inner, m, parts }, constants, loop(parts));
+}
+
+/** Indices of elements of `x`: a launch in parts, and the best of their choices; see `best`. */
+export function chosen(
+  { launch, parts, elements }: PartsLaunch,
+  choice: Choice,
+  x: string,
+  writes: string,
+): Plan {
+  if (parts === 1) return [{ launch, reads: [x], writes, elements }];
+  const choices = `${x} in parts`;
+  return [
+    { launch, reads: [x], writes: choices, elements: parts * elements },
+    { launch: best(parts, choice), reads: [x, choices], writes, elements },
+  ];
 }

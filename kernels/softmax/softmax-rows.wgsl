@@ -1,6 +1,7 @@
 // softmax.wgsl along the last axis where rows are whole vec4: x [lines, vectors] of vec4.
 // Threads and passes are the same; each step of a pass takes four elements.
 const LOG = 0u;
+const BLOCK = 256u;
 
 struct Params { lines: u32, vectors: u32 }
 @group(0) @binding(0) var<uniform> p: Params;
@@ -21,7 +22,11 @@ fn main(@builtin(global_invocation_id) g: vec3u) {
   }
   let largest = max(max(most.x, most.y), max(most.z, most.w));
   var sums = vec4f(0.0);
-  for (var i = start; i < end; i++) { sums += exp(x[i] - largest); }
+  for (var block = start; block < end; block += BLOCK) {
+    var sum = vec4f(0.0);
+    for (var i = block; i < min(block + BLOCK, end); i++) { sum += exp(x[i] - largest); }
+    sums += sum;
+  }
   let total = (sums.x + sums.y) + (sums.z + sums.w);
   let isLost = any(areNan) || !isFinite(largest);
   if (LOG == 1u) {

@@ -1,8 +1,9 @@
 // Softmax (LOG = 0) or log-softmax (LOG = 1) along the middle axis of x [outer, n, inner].
 // Threads: one a line; three passes over it: the maximum, the sum of exponentials, the result. The maximum is
 // subtracted first, so no exponential overflows and no large number swallows a small one. A line with NaN, or without
-// a finite maximum, becomes NaN.
+// a finite maximum, becomes NaN. The sum is one of blocks, so that of many equal numbers it keeps its digits.
 const LOG = 0u;
+const BLOCK = 256u;
 
 struct Params { lines: u32, n: u32, inner: u32 }
 @group(0) @binding(0) var<uniform> p: Params;
@@ -22,7 +23,11 @@ fn main(@builtin(global_invocation_id) g: vec3u) {
     hasNan = hasNan || isNan(x[i]);
   }
   var total = 0.0;
-  for (var i = start; i < end; i += p.inner) { total += exp(x[i] - largest); }
+  for (var block = start; block < end; block += BLOCK * p.inner) {
+    var sum = 0.0;
+    for (var i = block; i < min(block + BLOCK * p.inner, end); i += p.inner) { sum += exp(x[i] - largest); }
+    total += sum;
+  }
   let isLost = hasNan || !isFinite(largest);
   if (LOG == 1u) {
     let rest = select(log(total), nan(), isLost);

@@ -1,9 +1,10 @@
 // Bilinear resampling of planes and its adjoint. Forward (ADJOINT = 0): x [planes, H, W] -> y [planes, OH, OW].
 // Output pixel o reads input position (o + 0.5) * H / OH - 0.5, clamped at 0, or o * (H - 1) / (OH - 1) when corners
-// are aligned; the neighbour beyond the edge is the edge itself. Adjoint: d [planes, OH, OW] -> y [planes, H, W].
+// are aligned; the neighbour beyond the edge is the edge itself. Adjoint: d [planes, OH, OW] -> y [parts, planes, H, W], the
+// outputs in reach of an input pixel being cut into parts as windows are in avg-pool.wgsl.
 // Threads: forward one for 4 neighbouring outputs of a row (`quarters` of them), which share the vertical weight; each
-// output reads four elements. The adjoint has one an element of y, which reads the outputs in reach, with the same
-// weights computed by the same function.
+// output reads four elements. The adjoint has one an element of y, which reads its part of the outputs in reach, with the
+// same weights computed by the same function.
 const ADJOINT = 0u;
 const ALIGN_CORNERS = 0u;
 
@@ -11,6 +12,7 @@ struct Params {
   count: u32, height: i32, width: i32, outHeight: i32, outWidth: i32,
   ratioY: f32, ratioX: f32, // input pixels per output pixel
   quarters: u32,
+  results: u32, across: u32, tile: i32,
 }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
@@ -36,9 +38,8 @@ fn share(o: i32, i: i32, ratio: f32, size: i32) -> f32 {
 fn reach(i: i32, ratio: f32, size: i32, outSize: i32) -> vec2i {
   let shift = select(0.5, 0.0, ALIGN_CORNERS == 1u);
   let scale = 1.0 / max(ratio, 1e-6);
-  var first = i32(floor((f32(i) - 1.0 + shift) * scale - shift)) - 1;
+  let first = i32(floor((f32(i) - 1.0 + shift) * scale - shift)) - 1;
   var last = i32(ceil((f32(i) + 1.0 + shift) * scale - shift)) + 1;
-  if (i == 0) { first = 0; }
   if (i == size - 1 || ratio == 0.0) { last = outSize - 1; }
   return vec2i(clamp(first, 0, outSize - 1), clamp(last, 0, outSize - 1));
 }
@@ -63,18 +64,24 @@ fn main(@builtin(global_invocation_id) g: vec3u) {
       }
     }
   } else {
-    let j = i32(t) % p.width;
-    let i = i32(t) / p.width % p.height;
-    let plane = i32(t) / (p.width * p.height) * p.outHeight * p.outWidth;
+    let r = i32(t % p.results);
+    let part = t / p.results;
+    let j = r % p.width;
+    let i = r / p.width % p.height;
+    let plane = r / (p.width * p.height) * p.outHeight * p.outWidth;
     let rows = reach(i, p.ratioY, p.height, p.outHeight);
     let columns = reach(j, p.ratioX, p.width, p.outWidth);
+    let first = vec2i(rows.x, columns.x) + vec2i(i32(part / p.across), i32(part % p.across)) * p.tile;
+    let last = min(first + p.tile - 1, vec2i(rows.y, columns.y));
     var sum = 0.0;
-    for (var oy = rows.x; oy <= rows.y; oy++) {
+    for (var oy = first.x; oy <= last.x; oy++) {
       let wy = share(oy, i, p.ratioY, p.height);
       if (wy == 0.0) { continue; }
-      for (var ox = columns.x; ox <= columns.y; ox++) {
-        sum += wy * share(ox, j, p.ratioX, p.width) * x[plane + oy * p.outWidth + ox];
+      var row = 0.0;
+      for (var ox = first.y; ox <= last.y; ox++) {
+        row += share(ox, j, p.ratioX, p.width) * x[plane + oy * p.outWidth + ox];
       }
+      sum += wy * row;
     }
     y[t] = sum;
   }

@@ -18,6 +18,7 @@ import { unaryConstants } from '../../kernels/elementwise/elementwise.ts';
 import { sources } from '../../kernels/index.ts';
 import type { Constants } from '../../kernels/kernel.ts';
 import { matmulConstants, rowConstants, rowTiles, tiles } from '../../kernels/matmul/matmul.ts';
+import { standardiseResults } from '../../kernels/normalise/normalise.ts';
 import { maxPoolConstants } from '../../kernels/pool/pool.ts';
 import { deviceClasses, figuresOf } from '../../kernels/profile.ts';
 import { folds } from '../../kernels/reduce/reduce.ts';
@@ -39,6 +40,9 @@ const cross = (...lists: readonly (readonly Constants[])[]): Constants[] =>
 const flag = [0, 1];
 const tileWorkgroups = deviceClasses.map((of) => figuresOf({ class: of }).tileWorkgroup);
 const summed = each('SUMMED', flag);
+/** Products with few and with many steps. */
+const withTotals = <T extends { readonly SUMS: number }>(sizes: readonly T[]): Constants[] =>
+  sizes.flatMap((size) => [size, { ...size, TOTALS: size.SUMS }]);
 const functions = rows.binary.map(({ wgsl }): Constants => ({ f: wgsl }));
 
 /** A square window of a convolution. */
@@ -63,8 +67,15 @@ const variants: Readonly<Record<string, readonly Constants[]>> = {
     folds.map((_, op) => op),
   ),
   argmax: each('SIGN_NEGATIVE', flag),
+  best: each('SIGN_NEGATIVE', flag),
   attentionMix: [1, 2, 4].map(attentionMixConstants),
-  layerNorm: each('WORKGROUP', tileWorkgroups),
+  standardise: cross(
+    each(
+      'RESULT',
+      standardiseResults.map((_, result) => result),
+    ),
+    each('WORKGROUP', tileWorkgroups),
+  ),
   softmax: cross(each('LOG', flag), each('WORKGROUP', tileWorkgroups)),
   softmaxRows: cross(each('LOG', flag), each('WORKGROUP', tileWorkgroups)),
   maxPool: small.map(([kernel, stride]) => maxPoolConstants(window(kernel, stride))),
@@ -100,10 +111,11 @@ const variants: Readonly<Record<string, readonly Constants[]>> = {
   conv2dWeightGradient: [...small, [5, 1] as const, [7, 2] as const, [11, 4] as const].map(
     ([kernel, stride]) => weightGradientConstants(window(kernel, stride)),
   ),
+  addParts: summed,
   matmulNaive: summed,
-  matmulRows: cross(rowTiles.map(rowConstants), summed),
+  matmulRows: cross(withTotals(rowTiles.map(rowConstants)), summed),
   matmulTiled: cross(
-    tiles.map(({ rows, columns }) => matmulConstants(rows, columns)),
+    withTotals(tiles.map(({ rows, columns }) => matmulConstants(rows, columns))),
     each('COLUMNS_BIASED', flag),
     summed,
   ),

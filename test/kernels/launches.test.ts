@@ -13,7 +13,7 @@ import * as conv from '../../kernels/conv/conv.ts';
 import { forward, inputGradient } from '../../kernels/conv/geometry.ts';
 import * as elementwise from '../../kernels/elementwise/elementwise.ts';
 import { sources } from '../../kernels/index.ts';
-import { type Launch, NO_EPILOGUE as NONE } from '../../kernels/kernel.ts';
+import { type Launch, MOST_ITERATIONS, NO_EPILOGUE as NONE } from '../../kernels/kernel.ts';
 import * as layout from '../../kernels/layout/layout.ts';
 import { mask } from '../../kernels/mask/mask.ts';
 import * as matmul from '../../kernels/matmul/matmul.ts';
@@ -22,8 +22,8 @@ import * as pool from '../../kernels/pool/pool.ts';
 import { figuresOf } from '../../kernels/profile.ts';
 import * as reduce from '../../kernels/reduce/reduce.ts';
 import { softmax } from '../../kernels/softmax/softmax.ts';
-import { fieldsOf } from '../../kernels/source.ts';
-import { bilinear } from '../../kernels/upsample/upsample.ts';
+import { fieldsOf, specialise } from '../../kernels/source.ts';
+import { bilinear, bilinearAdjoint } from '../../kernels/upsample/upsample.ts';
 import { device } from '../device.ts';
 import * as ref from '../reference/index.ts';
 
@@ -42,6 +42,9 @@ const strides = { batch: 64, row: 8, column: 1 };
 const product = { batch: 2, m: 8, n: 8, k: 8, a: strides, b: strides };
 const dim = { outputSize: 6, inputSize: 6, inputStride: 1, mul: 1, add: 0, div: 1 };
 const { profile } = dryDevice();
+const resampled = { planes: 2, input: [3, 4], output: [5, 6], alignCorners: false } as const;
+const inTwo = { ...reduce.fold('sum', 1, 9, 9), parts: 2 };
+const summed = reduce.addedUp(inTwo, ['a'], 'y', NONE, { rows: 3, columns: 3 });
 const winograd = conv.conv2dWinograd(c, 16, NONE);
 
 /** A launch of each kernel; those of the widest epilogue where there is one. */
@@ -55,27 +58,29 @@ const launches: readonly Launch[] = [
   layout.place(2, 3, 1, 9, 3),
   layout.place(2, 4, 1, 8, 4),
   layout.take(2, 3, 4, 5),
-  layout.put(2, 3, 4, 5),
+  layout.put(2, 3, 4, 5).launch,
   layout.selectAlong(2, 3, 4),
   layout.spreadAlong(2, 3, 4),
-  reduce.fold('sum', 2, 3, 4, 1, 0.5),
+  reduce.fold('sum', 2, 3, 4, 0.5).launch,
   reduce.overNorm(9, 3, [1, 2]),
-  reduce.argmax(2, 3, 4, true),
+  reduce.argmax(2, 3, 4, true).launch,
+  reduce.best(2, { outer: 2, n: 3, inner: 4, m: 1, smallest: true }),
   softmax(2, 4, 1, false),
   softmax(2, 4, 3, true),
   pool.maxPool(planes),
-  pool.maxPoolIndices(planes),
-  pool.planeScatter(planes),
-  pool.avgPool(planes, true),
-  bilinear({ planes: 2, input: [3, 4], output: [5, 6], alignCorners: false }, false),
+  pool.maxPoolIndices(planes).launch,
+  pool.planeScatter(planes).launch,
+  pool.avgPool(planes, true).launch,
+  bilinear(resampled),
+  bilinearAdjoint(resampled).launch,
   normalise.scaleShift(2, 3, 4),
   normalise.moments(2, 3),
-  normalise.mergeMoments(2, 3, 4),
-  normalise.planeDot(2, 3, 1),
-  normalise.layerNorm(2, 3, 1e-5),
-  conv.conv2dNaive(g, { bias: 'rows', summand: true, clamp: [0, 6] }),
-  conv.conv2dInputGradientNaive(g),
-  conv.conv2dWeightGradientNaive(g),
+  normalise.mergeMoments(2, 3),
+  normalise.planeDot(2, 3, 1).launch,
+  normalise.standardise(2, 3, 1e-5, 'layerNorm'),
+  conv.conv2dNaive(g, { bias: 'rows', summand: true, clamp: [0, 6] }).launch,
+  conv.conv2dInputGradientNaive(g).launch,
+  conv.conv2dWeightGradientNaive(g).launch,
   conv.conv2dRows(c, NONE).x.launch,
   conv.conv2dRows(c, NONE).w.launch,
   conv.conv2dRows(c, NONE).y,
@@ -88,9 +93,10 @@ const launches: readonly Launch[] = [
   conv.packPixels(g).launch,
   conv.conv2dWeightGradient(g, profile).launch,
   matmul.packFactor({ batch: 1, rows: 8, columns: 8, width: 8 }, strides).launch,
-  matmul.matmulNaive(product, NONE),
-  matmul.matmulRows(matmul.asRows({ ...product, b: { batch: 64, row: 1, column: 8 } }), NONE, profile),
-  matmul.matmulTiled(product, { aBatch: 128, bRow: 8, bBatch: 64 }, NONE, profile),
+  matmul.matmulNaive(product, NONE).launch,
+  matmul.matmulRows(matmul.asRows({ ...product, b: { batch: 64, row: 1, column: 8 } }), NONE, profile).launch,
+  matmul.matmulTiled(product, { aBatch: 128, bRow: 8, bBatch: 64 }, NONE, profile).launch,
+  ...summed.map(({ launch }) => launch),
   attention.attentionMix({ batch: 1, tokens: 5, heads: 2, width: 4 }),
   mask(2, 3, 9),
 ];
@@ -154,7 +160,7 @@ test('uniforms: a wrong, a missing and a superfluous value are refused by name',
     const launch = () => run(on, { ...good, params }, [x.storage], y.storage);
     t.throws(launch, (error: unknown) => error instanceof KernelError && message.test(error.message));
     run(on, good, [x.storage], y.storage);
-    t.deepEqual([...(await y.data())], [1.5, 0.5, 3.5, 0.5], 'and the next launch is none the worse');
+    t.deepEqual([...(await y.data())], [1.5, 0.25, 3.5, 0.25], 'and the next launch is none the worse');
     y.dispose();
   }
   x.dispose();
@@ -175,6 +181,30 @@ test('functions: NaN below the least number that each is defined for, and of NaN
     if (row.from !== undefined) t.deepEqual(found, [false, false, true, true, true], `${name} from ${from}`);
     for (const made of [x, y]) made.dispose();
   }
+});
+
+test('launches: every kernel with a loop says how long it is, and no other does', (t) => {
+  for (const { kernel, constants, iterations } of launches) {
+    const code = specialise(textOf(kernel), constants).replace(/\/\/.*/g, '');
+    t.equal(iterations > 0, /\b(for|while|loop)\b/.test(code), `${kernel}: ${iterations} iterations`);
+  }
+  t.end();
+});
+
+test('launches: a thread with too much work is refused', async (t) => {
+  const on = await device();
+  const x = tensor(on, [1, 2, 3, 4], [4]);
+  const y = empty(on, [4], 'f32', 'test');
+  const good = normalise.moments(2, 2);
+  const start = (iterations: number) => run(on, { ...good, iterations }, [x.storage], y.storage);
+  const parts = [/^moments: /, /65536 times/, /65535/];
+  t.throws(
+    () => start(MOST_ITERATIONS + 1),
+    (error: unknown) =>
+      error instanceof KernelError && parts.every((part) => part.test((error as Error).message)),
+  );
+  t.doesNotThrow(() => start(MOST_ITERATIONS), 'one iteration less is not');
+  for (const made of [x, y]) made.dispose();
 });
 
 /** More threads than one row of workgroups has, with a remainder. */
@@ -209,7 +239,7 @@ test('launches: a tile each, beyond one row of workgroups', async (t) => {
   const on = await device();
   const batch = 65_535 * figuresOf(on.profile).tileWorkgroup + 4321;
   const [a, b] = [random(on, [batch, 4]), random(on, [batch, 4])];
-  const launch = matmul.matmulTiled(
+  const { launch } = matmul.matmulTiled(
     { batch, m: 1, n: 1, k: 1 },
     { aBatch: 4, bRow: 4, bBatch: 4 },
     NONE,

@@ -16,17 +16,13 @@ import { untar } from './untar.ts';
 /** Dawn's `create`: flags in, a GPU out. */
 export type Create = (flags: string[]) => GPU;
 
-/**
- * One for each list of flags, for as long as the process lives: it keeps two megabytes or more, and one that is collected
- * while one of its devices lives takes the process with it.
- */
-const gpus = new Map<string, GPU>();
+/** A GPU that is collected while one of its devices lives takes the process with it. */
+const alive: GPU[] = [];
 
 export function nodeCandidates(create: Create): Candidate[] {
   const open = async (flags: string[], options: GPURequestAdapterOptions) => {
-    const key = flags.join();
-    const gpu = gpus.get(key) ?? create(flags);
-    gpus.set(key, gpu);
+    const gpu = create(flags);
+    alive.push(gpu);
     const adapter = await gpu.requestAdapter(options);
     return adapter && { gpu, adapter };
   };
