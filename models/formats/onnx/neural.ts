@@ -267,22 +267,12 @@ const batchNorm: Builder = (call) => {
   });
 };
 
-/** x minus its mean over some axes, and 1 / its deviation there. */
-function standardise(x: Tensor, axes: readonly number[], epsilon: number) {
-  const mean = ops.mean(x, axes, true);
-  const centred = ops.sub(x, mean);
-  const variance = ops.mean(ops.mul(centred, centred), axes, true);
-  const inverse = ops.reciprocal(ops.sqrt(ops.affine(variance, 1, epsilon)));
-  return { mean, inverse, output: ops.mul(centred, inverse) };
-}
-
 const instanceNorm: Builder = (call) => {
   const epsilon = call.float('epsilon', 1e-5);
   return call.apply({
     kind: 'instanceNorm',
     operands: { x: call.input(0), weight: call.input(1), bias: call.input(2) },
-    device: (x, weight, bias) =>
-      ops.scaleShift(standardise(x!, spatialAxes(x!), epsilon).output, weight!, bias!),
+    device: (x, weight, bias) => ops.scaleShift(ops.standardise(x!, 2, epsilon), weight!, bias!),
     attributes: { epsilon },
   });
 };
@@ -300,7 +290,7 @@ const layerNorm: Builder = (call) => {
       // As rows, where weight and bias are those of a row; they may also have the rank of x.
       const tail = t!.shape.slice(axis);
       if ([weight!, bias ?? weight!].some((own) => own.shape.length > tail.length)) {
-        const scaled = ops.mul(standardise(t!, axes, epsilon).output, weight!);
+        const scaled = ops.mul(ops.standardise(t!, axis, epsilon), weight!);
         return bias ? ops.add(scaled, bias) : scaled;
       }
       const row = (own: Tensor) => ops.reshape(ops.broadcastTo(own, tail), [ops.sizeOf(tail)]);
@@ -310,13 +300,12 @@ const layerNorm: Builder = (call) => {
     },
     attributes: { axis, epsilon },
   });
+  const statistics: Readonly<Record<'mean' | 'inverse', (t: Tensor) => Tensor>> = {
+    mean: (t) => ops.mean(t, axes, true),
+    inverse: (t) => ops.inverseDeviation(t, axis, epsilon),
+  };
   const statistic = (part: 'mean' | 'inverse') =>
-    call.apply({
-      kind: 'statistic',
-      operands: { x },
-      device: (t) => standardise(t!, axes, epsilon)[part],
-      part,
-    });
+    call.apply({ kind: 'statistic', operands: { x }, device: (t) => statistics[part](t!), part });
   return [y, ...(call.wants(1) ? [statistic('mean')] : []), ...(call.wants(2) ? [statistic('inverse')] : [])];
 };
 
