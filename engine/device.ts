@@ -62,6 +62,10 @@ interface Commands {
   pass: GPUComputePassEncoder | undefined;
   failure: LimelightError | undefined;
   closed: boolean;
+  /** Never touched, so that it takes no memory: by it JavaScript knows how much collecting a closed device gives back. */
+  readonly ballast: ArrayBuffer;
+  /** What hears of refused commands. */
+  readonly refused: (event: GPUUncapturedErrorEvent) => void;
 }
 
 /** How a device is opened; everything may be left out. */
@@ -84,6 +88,9 @@ const UNIFORM_BYTES = 1 << 17;
 const UNIFORM_BINDING = 512;
 /** Dispatches after which recorded work is sent, so that the device starts while more is recorded. */
 const DISPATCHES_PER_SUBMIT = 256;
+
+/** About what a driver keeps for a device until it is collected. */
+const DRIVER_BYTES = 1 << 22;
 
 const WANTED_LIMITS = [
   'maxStorageBufferBindingSize',
@@ -123,11 +130,13 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
     pass: undefined,
     failure: undefined,
     closed: false,
+    ballast: new ArrayBuffer(DRIVER_BYTES),
+    refused: (event) => {
+      event.preventDefault();
+      commands.failure ??= new KernelError(`WebGPU refused a command on ${name}: ${event.error.message}`);
+    },
   };
-  gpu.addEventListener('uncapturederror', (event) => {
-    event.preventDefault();
-    commands.failure ??= new KernelError(`WebGPU refused a command on ${name}: ${event.error.message}`);
-  });
+  gpu.addEventListener('uncapturederror', commands.refused);
   gpu.lost.then((info) => {
     if (!commands.closed)
       commands.failure = new DeviceLostError(`the device ${name} was lost: ${info.message}`);
@@ -150,7 +159,7 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
     without: new Set(options.without),
   };
   const device: Device = { kind, name, why, memory, profile, commands };
-  opens.push(opened, device);
+  open.add(device);
   return device;
 }
 
@@ -171,8 +180,8 @@ export function dryDevice(): Device {
   return { ...about, memory, profile, commands: undefined };
 }
 
-/** A GPU object that is collected while its device lives takes the process with it: keep them all. */
-const opens: unknown[] = [];
+/** A device that is collected while it computes takes the process with it: kept until it is closed. */
+const open = new Set<Device>();
 
 /** Ends the device; every tensor on it becomes unusable. */
 export function closeDevice(device: Device): void {
@@ -181,6 +190,9 @@ export function closeDevice(device: Device): void {
   commands.closed = true;
   commands.failure = new DeviceLostError(`the device ${name} was closed`);
   commands.gpu.destroy();
+  // Dawn keeps its listeners by references that are never collected, and this one leads back to the device.
+  commands.gpu.removeEventListener('uncapturederror', commands.refused);
+  open.delete(device);
 }
 
 /** The WebGPU device, for those who record commands of their own. Throws DeviceLostError on a dry device. */

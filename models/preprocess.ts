@@ -116,9 +116,29 @@ export function visiblePixels(
   return centred(resizePixels(pixels, [height, width], interpolation), size);
 }
 
+/**
+ * Where the edges of a box of the picture lie in what the network sees of it, [x0, y0, x1, y1] in pixels, cut off at its
+ * borders and not rounded; undefined where nothing of the box is seen.
+ */
+export function visibleBox(
+  { preprocessing }: { readonly preprocessing: Preprocessing },
+  picture: { readonly width: number; readonly height: number },
+  box: readonly [x0: number, y0: number, x1: number, y1: number],
+): [x0: number, y0: number, x1: number, y1: number] | undefined {
+  const { size = [picture.height, picture.width] as const, resize } = preprocessing;
+  const scaled = preprocessing.size ? scaledSize(picture, size, resize) : size;
+  const along = (edge: number, axis: 0 | 1) => {
+    const length = axis === 0 ? picture.height : picture.width;
+    const at = (edge * scaled[axis]) / length - roundToEven((scaled[axis] - size[axis]) / 2);
+    return Math.min(Math.max(at, 0), size[axis]);
+  };
+  const [x0, y0, x1, y1] = [along(box[0], 1), along(box[1], 0), along(box[2], 1), along(box[3], 0)];
+  return x0 < x1 && y0 < y1 ? [x0, y0, x1, y1] : undefined;
+}
+
 /** Height and width before the crop. */
 function scaledSize(
-  { width, height }: Pixels,
+  { width, height }: Pick<Pixels, 'width' | 'height'>,
   [rows, columns]: readonly [number, number],
   resize: Preprocessing['resize'],
 ): readonly [number, number] {

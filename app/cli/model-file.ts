@@ -23,14 +23,17 @@ async function h5(): Promise<Reader> {
 
 /**
  * Formats that hold the graph beside the weights, each loaded when a file is of it: the command line starts in a
- * seventh less time. A .keras file is a zip archive, which its reader refuses.
+ * seventh less time.
  */
 const readers: Readonly<Record<string, () => Promise<Reader>>> = {
   '.onnx': async () => (await import('../../models/formats/onnx/read.ts')).readOnnx,
   '.json': async () => (await import('../../models/formats/keras/tfjs.ts')).readTfjs,
   '.h5': h5,
   '.hdf5': h5,
-  '.keras': h5,
+  '.keras': async () => {
+    const { readKerasArchive } = await import('../../models/formats/keras/archive.ts');
+    return (bytes, name, _, options) => readKerasArchive(bytes, name, options);
+  },
 };
 
 /** Weights, and what their file says of them. */
@@ -94,7 +97,7 @@ export async function readNetworkFile(path: string, options: ReadOptions = {}): 
     const hint = hints[extension(file)];
     throw new LimelightError(
       `${file}: ${hint ? `this format is not read: ${hint}` : 'no format has this extension'}; the formats are ` +
-        `.onnx, ${weightsEndings}, .h5 of Keras, and model.json of TensorFlow.js or its folder`,
+        `.onnx, ${weightsEndings}, .h5 and .keras of Keras, and model.json of TensorFlow.js or its folder`,
     );
   }
   const content = await bytes(pathToFileURL(file));

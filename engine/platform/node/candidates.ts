@@ -16,13 +16,17 @@ import { untar } from './untar.ts';
 /** Dawn's `create`: flags in, a GPU out. */
 export type Create = (flags: string[]) => GPU;
 
-/** A GPU that is collected while one of its devices lives takes the process with it. */
-const alive: GPU[] = [];
+/**
+ * One for each list of flags, for as long as the process lives: it keeps two megabytes or more, and one that is collected
+ * while one of its devices lives takes the process with it.
+ */
+const gpus = new Map<string, GPU>();
 
 export function nodeCandidates(create: Create): Candidate[] {
   const open = async (flags: string[], options: GPURequestAdapterOptions) => {
-    const gpu = create(flags);
-    alive.push(gpu);
+    const key = flags.join();
+    const gpu = gpus.get(key) ?? create(flags);
+    gpus.set(key, gpu);
     const adapter = await gpu.requestAdapter(options);
     return adapter && { gpu, adapter };
   };

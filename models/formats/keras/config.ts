@@ -59,6 +59,15 @@ export function innerModels(model: Json): Set<string> {
   return new Set(inner.map((layer, i) => namedLayer(layer, `inner model ${i}`).name));
 }
 
+/** A model's layers in the order of its file, models among them; nothing of what is no layer. */
+export function layersIn(model: Json): (NamedLayer & { readonly isModel: boolean; readonly json: Json })[] {
+  const layers = layersOf(field(model, 'config'));
+  return (Array.isArray(layers) ? layers : []).filter(isObject).map((layer, i) => {
+    const named = namedLayer(layer, `layer ${i}`);
+    return { ...named, isModel: MODELS.has(named.className), json: layer };
+  });
+}
+
 /** A model's layers: old Sequential models are arrays of them. */
 const layersOf = (config: unknown): unknown => (isObject(config) ? field(config, 'layers') : config);
 

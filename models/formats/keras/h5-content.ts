@@ -10,13 +10,17 @@ import { parseObject, quote } from './json.ts';
 export interface H5File {
   readonly bytes: Uint8Array;
   readonly name: string;
+  /** A whole model, or the weights of a .keras archive, which lie under other paths and beside their configuration. */
+  readonly holds?: 'model' | 'variables';
 }
 
 /** The configuration as text, and the weights by "layer/weight"; or what is wrong with the file. */
 export type H5Content =
   | {
+      /** Empty where the file holds variables alone. */
       readonly config: string;
       readonly kerasVersion: unknown;
+      /** By "layer/weight"; variables by their paths, such as "layers/dense/vars/0". */
       readonly weights: readonly (readonly [key: string, weight: HostTensor])[];
     }
   | { readonly problem: string };
@@ -37,7 +41,7 @@ const MAX_NAME = 1000;
 const memoryFor = (bytes: number) => 2 ** 26 + 2 * bytes;
 
 /** Reads a file. The library is of no use afterwards. */
-export async function readContent(library: Library, { bytes, name }: H5File): Promise<H5Content> {
+export async function readContent(library: Library, { bytes, name, holds }: H5File): Promise<H5Content> {
   const module = await library.ready;
   module.FS.writeFile(PATH, bytes);
   confine(module);
@@ -46,7 +50,8 @@ export async function readContent(library: Library, { bytes, name }: H5File): Pr
       const file = new library.File(PATH, 'r');
       if (file.file_id < 0n)
         throw new FormatError(`${name}: the HDF5 library cannot open it; is it complete?`);
-      return readFile(file, { library, file: name, size: bytes.length });
+      const source = { library, file: name, size: bytes.length };
+      return holds === 'variables' ? readVariables(file, source) : readFile(file, source);
     });
   } catch (error) {
     if (error instanceof FormatError) return { problem: error.message };
@@ -113,13 +118,59 @@ function readFile(root: File, source: Source): H5Content {
   };
 }
 
+/** No model in a model in a model is nested deeper, in groups. */
+const MAX_GROUPS = 32;
+
+/** Where a model keeps its layers; beside them lies the optimiser. The second is that of Keras 2.12 to 2.15. */
+const LAYERS = ['layers', '_layer_checkpoint_dependencies'];
+
+/** The layers' datasets in all groups called "vars", by their paths; random generators have whole numbers there. */
+function readVariables(root: File, source: Source): H5Content {
+  const { library, file } = source;
+  const weights = new Map<string, HostTensor>();
+  const take = takes(source);
+  // Links may lead round in circles.
+  let [groups, most] = [0, source.size / OVERHEAD];
+  const visit = (group: Group, path: string, depth: number) => {
+    if (++groups > most || depth > MAX_GROUPS)
+      throw new FormatError(`${file} has more groups than it can hold`);
+    for (const name of at(`${file}: ${quote(path)}`, () => group.keys())) {
+      if (name.length > MAX_NAME)
+        throw new FormatError(`${file}: ${quote(name)} is longer than ${MAX_NAME} characters`);
+      const inner = `${path}${name}`;
+      const entity = at(`${file}: ${quote(inner)}`, () => group.get(name));
+      if (depth === 0 && !LAYERS.includes(name)) continue;
+      if (entity instanceof library.Group) visit(entity, `${inner}/`, depth + 1);
+      else if (path.endsWith('/vars/') && !isWhole(entity, source))
+        weights.set(inner, take(entity, `${file}: ${quote(inner)}`));
+    }
+  };
+  visit(root, '', 0);
+  return { config: '', kerasVersion: undefined, weights: [...weights] };
+}
+
+const isWhole = (entity: Entity | null, { library }: Source): boolean =>
+  entity instanceof library.Dataset && entity.metadata.type === library.Module.H5T_class_t.H5T_INTEGER.value;
+
+/** Reads datasets, of all together no more than the file can hold. */
+function takes(source: Source): (dataset: Entity | null, where: string) => HostTensor {
+  let read = 0;
+  return (dataset, where) =>
+    at(where, () => {
+      const { shape, count } = shapeOf(dataset, where, source);
+      read += count * 4 + OVERHEAD;
+      if (read > source.size) throw new FormatError(`${where}: the weights are larger than the file`);
+      return { shape, data: numbersOf((dataset as Dataset).value, count, where) };
+    });
+}
+
 /**
  * Every weight under "layer/weight", by the lists of names that Keras keeps; an inner model's under "model/.../weight".
  */
 function weightsOf(root: Group, inner: ReadonlySet<string>, source: Source): Map<string, HostTensor> {
-  const { library, file, size } = source;
+  const { library, file } = source;
   const weights = new Map<string, HostTensor>();
-  let read = 0;
+  const take = takes(source);
   for (const layer of names(root, 'layer_names', source)) {
     const group = at(`${file}: layer ${quote(layer)}`, () => root.get(layer));
     if (!(group instanceof library.Group))
@@ -131,13 +182,10 @@ function weightsOf(root: Group, inner: ReadonlySet<string>, source: Source): Map
       const short = `${layer}/${path.slice(path.lastIndexOf('/') + 1)}`;
       const key = inner.has(layer) || weights.has(short) ? `${layer}/${path}` : short;
       if (weights.has(key)) throw new FormatError(`${where} is listed twice`);
-      const tensor = at(where, () => {
-        const dataset = group.get(weight);
-        const { shape, count } = shapeOf(dataset, where, source);
-        read += count * 4 + OVERHEAD;
-        if (read > size) throw new FormatError(`${where}: the weights are larger than the file`);
-        return { shape, data: numbersOf((dataset as Dataset).value, count, where) };
-      });
+      const tensor = take(
+        at(where, () => group.get(weight)),
+        where,
+      );
       weights.set(key, tensor);
     }
   }

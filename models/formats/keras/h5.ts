@@ -3,7 +3,9 @@
 import { apart } from '#platform';
 import { FormatError } from '../errors.ts';
 import type { ImportedNetwork, ReadOptions } from '../imported.ts';
+import { isZip } from '../zip.ts';
 import { buildKeras } from './build.ts';
+import type { StoredWeight } from './context.ts';
 import type { H5Content, H5File } from './h5-content.ts';
 import { parseObject } from './json.ts';
 
@@ -21,7 +23,7 @@ const worker = new URL(import.meta.url.replace(/h5(\.[jt]s)$/, 'h5-worker$1'));
 export type ReadApart = (file: H5File) => Promise<unknown>;
 
 /** By a process or worker of the file's own. */
-const readApart: ReadApart = async (file) => {
+export const readApart: ReadApart = async (file) => {
   const reader = apart(worker);
   try {
     return await reader.ask(file, timeLimitFor(file.bytes.length));
@@ -31,8 +33,33 @@ const readApart: ReadApart = async (file) => {
 };
 
 /**
- * Reads a Keras model: functional or Sequential, as `model.save('name.h5')` writes it. The HDF5 library runs apart,
- * since damaged files can crash it or keep it busy for ever: its time and its memory are bounded by the file's size.
+ * Reads an HDF5 file. The HDF5 library runs apart, since damaged files can crash it or keep it busy for ever: its time and
+ * its memory are bounded by the file's size.
+ */
+export async function readH5(
+  file: H5File,
+  read: ReadApart,
+): Promise<Exclude<H5Content, { problem: string }> & { weightsByKey: ReadonlyMap<string, StoredWeight> }> {
+  if (!SIGNATURE.every((byte, i) => file.bytes[i] === byte)) {
+    const hint = isZip(file.bytes)
+      ? 'it is a zip archive, as Keras 3 writes: name it .keras'
+      : 'is it complete?';
+    throw new FormatError(`${file.name} is not an HDF5 file; ${hint}`);
+  }
+  const content = (await read(file).catch((cause) => {
+    throw new FormatError(`${file.name}: the HDF5 library cannot read it: ${String(cause).slice(0, 200)}`, {
+      cause,
+    });
+  })) as H5Content;
+  if ('problem' in content) throw new FormatError(content.problem);
+  const weightsByKey = new Map(
+    content.weights.map(([key, { shape, data }]) => [key, { shape, read: () => data }]),
+  );
+  return { ...content, weightsByKey };
+}
+
+/**
+ * Reads a Keras model: functional or Sequential, as `model.save('name.h5')` writes it.
  *
  * @throws {FormatError} if the file is malformed, holds weights alone, or a network that Limelight cannot compute.
  */
@@ -42,22 +69,7 @@ export async function readKerasH5(
   options: ReadOptions = {},
   read: ReadApart = readApart,
 ): Promise<ImportedNetwork> {
-  if (!SIGNATURE.every((byte, i) => bytes[i] === byte)) {
-    const zip = bytes[0] === 0x50 && bytes[1] === 0x4b;
-    const hint = zip
-      ? 'it is a zip archive, as Keras 3 writes: save it with model.save("name.h5")'
-      : 'is it complete?';
-    throw new FormatError(`${fileName} is not an HDF5 file; ${hint}`);
-  }
-  const content = (await read({ bytes, name: fileName }).catch((cause) => {
-    throw new FormatError(`${fileName}: the HDF5 library cannot read it: ${String(cause).slice(0, 200)}`, {
-      cause,
-    });
-  })) as H5Content;
-  if ('problem' in content) throw new FormatError(content.problem);
-  const weights = new Map(
-    content.weights.map(([key, { shape, data }]) => [key, { shape, read: () => data }]),
-  );
-  const config = parseObject(content.config, `${fileName}: model_config`);
-  return buildKeras({ config, kerasVersion: content.kerasVersion, weights }, fileName, options);
+  const { config: text, kerasVersion, weightsByKey } = await readH5({ bytes, name: fileName }, read);
+  const config = parseObject(text, `${fileName}: model_config`);
+  return buildKeras({ config, kerasVersion, weights: weightsByKey }, fileName, options);
 }
