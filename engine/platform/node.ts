@@ -16,6 +16,7 @@ const reasons: Readonly<Record<string, string>> = {
   EISDIR: 'it is a folder; give the name of a file',
   ENOTDIR: 'a part of its path is a file, not a folder',
   EACCES: 'no permission to read it',
+  EMFILE: 'this process may open no more files; raise the limit, as by ulimit -n 256',
 };
 
 export const bytes: Platform['bytes'] = async (url) => {
@@ -39,7 +40,7 @@ let turn: Promise<unknown> = Promise.resolve();
  * Tries, in this order, `native` (a GPU by Vulkan, Metal or Direct3D 12), `gles` (OpenGL ES, as a rule Mesa's
  * llvmpipe) and `swiftshader`; `choice`, or else the environment variable `LIMELIGHT_DEVICE`, picks one of them.
  * `native:GeForce` picks the GPU with that text in its name, in a case-sensitive way.
- * Call it on the main thread: the drivers do not see the environment of a worker.
+ * Call it on the main thread, or in a worker with `env: SHARE_ENV`: drivers do not see another environment.
  */
 export const openAdapter: Platform['openAdapter'] = (choice) => {
   // One after the other, since drivers are led by environment variables, which the whole process shares.

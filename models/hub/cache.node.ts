@@ -18,12 +18,21 @@ export interface CacheOptions extends Pick<DownloadOptions, 'progress' | 'signal
   readonly note?: (text: string) => void;
 }
 
+/** Where no variable and no entry of the user says it, as for any user of a container, it is taken to be the root. */
+function home(): string {
+  try {
+    return homedir();
+  } catch {
+    return '/';
+  }
+}
+
 /** The folder that LIMELIGHT_CACHE names, or `limelight` in the user's cache folder as the XDG specification has it. */
 export function cacheFolder(env: NodeJS.ProcessEnv = process.env): string {
   if (env.LIMELIGHT_CACHE) return env.LIMELIGHT_CACHE;
   // The XDG specification has relative paths ignored.
   const xdg = env.XDG_CACHE_HOME && isAbsolute(env.XDG_CACHE_HOME) ? env.XDG_CACHE_HOME : undefined;
-  return join(xdg ?? join(homedir(), '.cache'), 'limelight');
+  return join(xdg ?? join(home(), '.cache'), 'limelight');
 }
 
 /** The Hugging Face hub may be reached by a mirror, which HF_ENDPOINT names as for Hugging Face's own tools. */

@@ -5,6 +5,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
+import { isMainThread } from 'node:worker_threads';
 import { brotliDecompressSync } from 'node:zlib';
 import { isSoftwareAdapter } from '../../adapter-names.ts';
 import type { Asked, Candidate } from '../choose.ts';
@@ -78,6 +79,8 @@ export function nodeCandidates(create: Create): Candidate[] {
 
 /** The one thing to do when the candidate asked for, or none at all, could be opened. */
 export function remedy(asked?: Asked): string {
+  if (!isMainThread)
+    return 'open the device on the main thread, or start the worker with { env: SHARE_ENV }: drivers are led by environment variables, which they do not see of a worker';
   if (asked?.which) return 'ask for plain "native", or for one of the names listed above';
   if (process.platform !== 'linux') return 'update the graphics driver of this computer';
   if (asked?.kind === 'native')
