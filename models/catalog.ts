@@ -3,7 +3,6 @@
 
 import { LimelightError } from '../engine/index.ts';
 import { type Architecture, architectures } from './architectures/index.ts';
-import { resnetCifar } from './architectures/resnet-cifar.ts';
 import { cifarGap, digitDense, digitScenes, digitVit } from './architectures/shipped.ts';
 import type { Graph } from './graph.ts';
 import { imagenetLabels, type Published, published } from './hub/published.ts';
@@ -78,19 +77,21 @@ const own: readonly CatalogEntry[] = [
     targetLayer: 'features',
     weights: new URL('./shipped/cifar10-gap.safetensors', import.meta.url),
   }),
-  entry(() => resnetCifar(3), {
-    name: 'resnet20',
-    summary: 'CIFAR-10 ResNet-20, option A shortcuts; as akamaster/pytorch_resnet_cifar10 has it',
-    preprocessing: { ...presets.torch },
-    classes: cifar,
-    probabilities: 'softmax',
-    targetLayer: 'layer3.2',
-  }),
 ];
 
 /** Architectures that do not know ImageNet's classes. */
 const others: Readonly<Record<string, Partial<CatalogEntry>>> = {
   nin_cifar10: { summary: 'CIFAR-10', classes: cifar, preprocessing: { ...presets.torch, size: [32, 32] } },
+  ...Object.fromEntries(
+    [20, 32, 44, 56, 110].map((depth) => [
+      `resnet${depth}`,
+      {
+        summary: `CIFAR-10 ResNet-${depth}, option A shortcuts; as akamaster/pytorch_resnet_cifar10 has it`,
+        classes: cifar,
+        preprocessing: { ...presets.torch },
+      },
+    ]),
+  ),
 };
 
 const imagenetClasses = numbered(1000);

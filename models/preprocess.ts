@@ -6,8 +6,8 @@ import { MAX_PIXELS, type Pixels } from './pixels.ts';
 
 /** How pixels become a network's input: (value / scale - mean) / std per channel. */
 export interface Preprocessing {
-  /** 3: colour; 1: grey, by ITU-R 601 luma. */
-  readonly channels: 1 | 3;
+  /** 3: colour; 1: grey, by ITU-R 601 luma. Of a network of other channels no picture can be the input. */
+  readonly channels: number;
   /** Order of three channels; rgb when left out. */
   readonly order?: 'rgb' | 'bgr';
   /** Height and width that the network wants; undefined: any size is taken as it is. */
@@ -75,6 +75,8 @@ export function checkPreprocessing({ channels, size, resize, scale, mean, std }:
 
 /**
  * Pixels as a network's input [1, C, H, W] on its device.
+ *
+ * @throws {PreprocessingError} if the network takes neither 1 nor 3 channels.
  */
 export function preprocess(
   { device, preprocessing }: { readonly device: Device; readonly preprocessing: Preprocessing },
@@ -82,6 +84,11 @@ export function preprocess(
 ): Tensor {
   const { width, height, rgb } = visiblePixels({ preprocessing }, pixels);
   const { channels, order, scale, mean, std } = preprocessing;
+  if (channels !== 1 && channels !== 3) {
+    throw new PreprocessingError(
+      `the network takes ${channels} channels, a picture has 3, or 1 if it is grey; make the input [1, ${channels}, H, W] yourself`,
+    );
+  }
   const plane = width * height;
   const values = new Float32Array(channels * plane);
   for (let c = 0; c < channels; c++) {

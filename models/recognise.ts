@@ -1,11 +1,13 @@
 // Which network of the catalog a state dict belongs to, by its keys and shapes.
 
+import { withChannels } from './architectures/blocks.ts';
 import { adaptTensors } from './architectures/index.ts';
 import type { CatalogEntry } from './catalog.ts';
 import { numbered } from './catalog.ts';
 import type { StateDict } from './formats/host-tensor.ts';
 import type { Graph } from './graph.ts';
 import { isCounter } from './network.ts';
+import type { Preprocessing } from './preprocess.ts';
 
 /** An entry made to fit a state dict, and the state dict under the entry's keys. */
 export interface Fitted {
@@ -14,28 +16,51 @@ export interface Fitted {
 }
 
 /**
- * Keys of other publishers become the entry's own, and the graph gets as many classes as the last weight has rows, so
- * that networks trained further on other classes load. What does not fit otherwise is left for `loadNetwork` to refuse.
+ * Keys of other publishers become the entry's own, and the graph gets as many classes as the last weight has rows, and as
+ * many channels of input as the first has, so that networks trained further load. What does not fit otherwise is left for
+ * `loadNetwork` to refuse.
  */
 export function fitted(entry: CatalogEntry, tensors: StateDict): Fitted {
   const { architecture } = entry;
   if (architecture === undefined) return { entry, tensors };
   const adapted = adaptTensors(architecture, entry.graph, tensors);
-  const classes = classesIn(entry.graph, adapted);
-  if (classes === undefined || classes === entry.classes.length) return { entry, tensors: adapted };
-  const { labels: _, ...rest } = entry;
-  const graph = architecture.graph(classes);
+  const { preprocessing } = entry;
+  const channels = sizeOf(entry.graph, adapted, 'find', 1) ?? preprocessing.channels;
+  const classes = sizeOf(entry.graph, adapted, 'findLast', 0) ?? entry.classes.length;
+  if (classes === entry.classes.length && channels === preprocessing.channels)
+    return { entry, tensors: adapted };
+  const graph = withChannels(architecture.graph(classes), channels);
+  const { labels, ...rest } = entry;
   return {
-    entry: { ...rest, graph, classes: numbered(classes) },
+    entry: {
+      ...rest,
+      graph,
+      preprocessing:
+        channels === preprocessing.channels ? preprocessing : forChannels(preprocessing, channels),
+      ...(classes === entry.classes.length ? labels && { labels } : { classes: numbered(classes) }),
+    },
     tensors: adaptTensors(architecture, graph, tensors),
   };
 }
 
-/** Rows of the last layer's weight. */
-function classesIn(graph: Graph, tensors: StateDict): number | undefined {
-  const last = graph.nodes.findLast(({ kind }) => kind === 'linear' || kind === 'conv');
-  const rows = tensors.get(last?.parameters.weight?.key ?? '')?.shape[0];
-  return rows !== undefined && rows > 0 ? rows : undefined;
+/** A side of the weight of the first or the last layer that has one. */
+function sizeOf(
+  graph: Graph,
+  tensors: StateDict,
+  which: 'find' | 'findLast',
+  axis: number,
+): number | undefined {
+  const layer = graph.nodes[which](({ kind }) => kind === 'linear' || kind === 'conv');
+  const size = tensors.get(layer?.parameters.weight?.key ?? '')?.shape[axis];
+  return size !== undefined && size > 0 ? size : undefined;
+}
+
+/** Colours' mean and deviation for other channels: their averages, as timm has it for grey pictures. */
+function forChannels({ mean, std, order: _, ...rest }: Preprocessing, channels: number): Preprocessing {
+  const average = (values: readonly number[]) => [
+    values.reduce((sum, value) => sum + value, 0) / values.length,
+  ];
+  return { ...rest, channels, mean: average(mean), std: average(std) };
 }
 
 /**

@@ -1,7 +1,7 @@
 // What several architectures have in common.
 
-import type { GraphNode } from '../graph.ts';
-import { batchNorm, conv } from '../layers.ts';
+import { type Graph, type GraphNode, INPUT } from '../graph.ts';
+import { batchNorm, type ConvSpec, conv } from '../layers.ts';
 
 /** A convolution padded by half its (odd) kernel, so that stride alone changes the size. */
 export interface Centred {
@@ -25,3 +25,15 @@ export const convNorm = (
 
 /** Name of a chain's output: its last node. */
 export const lastOf = (nodes: readonly GraphNode[]): string => nodes.at(-1)!.name;
+
+/** A graph whose first convolutions take so many channels of input; one that begins otherwise is left as it is. */
+export function withChannels(graph: Graph, channels: number): Graph {
+  const nodes = graph.nodes.map((node) => {
+    const { weight, bias } = node.parameters;
+    const isFirst = node.kind === 'conv' && node.inputs[0] === INPUT && node.attributes.groups === 1;
+    if (!isFirst || weight!.shape[1] === channels) return node;
+    const spec = { in: channels, out: weight!.shape[0]!, bias: bias !== undefined };
+    return conv(node.name, INPUT, { ...(node.attributes as Pick<ConvSpec, 'kernel'>), ...spec });
+  });
+  return { ...graph, nodes };
+}

@@ -59,6 +59,9 @@ function densenet(layers: readonly number[], growth: number, stem: number, class
 }
 
 export const densenet121 = (classes = 1000): Graph => densenet([6, 12, 24, 16], 32, 64, classes);
+export const densenet161 = (classes = 1000): Graph => densenet([6, 12, 36, 24], 48, 96, classes);
+export const densenet169 = (classes = 1000): Graph => densenet([6, 12, 32, 32], 32, 64, classes);
+export const densenet201 = (classes = 1000): Graph => densenet([6, 12, 48, 32], 32, 64, classes);
 
 /** torchvision's hosted files still have the keys of its first version: norm.1 for norm1. */
 export const densenetFirstKeys = (graph: Graph): OtherKeys =>

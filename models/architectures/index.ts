@@ -3,7 +3,7 @@
 import type { StateDict } from '../formats/host-tensor.ts';
 import type { Graph } from '../graph.ts';
 import { alexnet } from './alexnet.ts';
-import { densenet121, densenetFirstKeys } from './densenet.ts';
+import * as densenets from './densenet.ts';
 import { efficientnetB0, efficientnetB0TimmKeys } from './efficientnet.ts';
 import { googlenet, googlenetUnusedKeys } from './googlenet.ts';
 import { mobilenetV2, mobilenetV2TimmKeys } from './mobilenet-v2.ts';
@@ -14,12 +14,13 @@ import {
   mobilenetV3SmallTimmKeys,
 } from './mobilenet-v3.ts';
 import { ninCifar } from './nin.ts';
-import { type OtherKeys, underOwnKeys, unwrapped } from './other-keys.ts';
-import { resnet18, resnet34, resnet50 } from './resnet.ts';
+import { type OtherKeys, underOwnKeys, unwrapped, withOwnHead } from './other-keys.ts';
+import * as resnets from './resnet.ts';
+import { resnetCifar } from './resnet-cifar.ts';
 import { shufflenetV2x0_5, shufflenetV2x1_0 } from './shufflenet-v2.ts';
 import { squeezenet1_0, squeezenet1_1 } from './squeezenet.ts';
 import { type VggDepth, vgg, vggTimmKeys } from './vgg.ts';
-import { vitBase, vitSmall, vitTiny, vitTorchvisionKeys } from './vit.ts';
+import { vitBase, vitBase32, vitLarge, vitLarge32, vitSmall, vitTiny, vitTorchvisionKeys } from './vit.ts';
 
 export interface Architecture {
   /** The graph, for so many classes; as published when left out. */
@@ -43,7 +44,8 @@ export interface Architecture {
 export function adaptTensors(architecture: Architecture, graph: Graph, tensors: StateDict): StateDict {
   const { otherKeys, unusedKeys } = architecture;
   const used = [...unwrapped(tensors)].filter(([key]) => !unusedKeys?.test(key));
-  return underOwnKeys(graph, new Map(used), otherKeys?.(graph) ?? new Map());
+  const other = otherKeys?.(graph) ?? new Map();
+  return underOwnKeys(graph, withOwnHead(graph, new Map(used), other), other);
 }
 
 const imagenet = (
@@ -55,10 +57,22 @@ const imagenet = (
 const vggs = (depth: VggDepth, norm: boolean, targetLayer: string): Architecture =>
   imagenet((classes) => vgg(depth, { classes, norm }), targetLayer, vggTimmKeys);
 
+const cifarResnet = (blocks: number): Architecture => ({
+  graph: (classes) => resnetCifar(blocks, classes),
+  targetLayer: `layer3.${blocks - 1}`,
+  inputSize: [32, 32],
+});
+
 export const architectures: Readonly<Record<string, Architecture>> = {
-  resnet18: imagenet(resnet18, 'layer4.1'),
-  resnet34: imagenet(resnet34, 'layer4.2'),
-  resnet50: imagenet(resnet50, 'layer4.2'),
+  resnet18: imagenet(resnets.resnet18, 'layer4.1'),
+  resnet34: imagenet(resnets.resnet34, 'layer4.2'),
+  resnet50: imagenet(resnets.resnet50, 'layer4.2'),
+  resnet101: imagenet(resnets.resnet101, 'layer4.2'),
+  resnet152: imagenet(resnets.resnet152, 'layer4.2'),
+  resnext50_32x4d: imagenet(resnets.resnext50, 'layer4.2'),
+  resnext101_32x8d: imagenet(resnets.resnext101, 'layer4.2'),
+  wide_resnet50_2: imagenet(resnets.wideResnet50, 'layer4.2'),
+  wide_resnet101_2: imagenet(resnets.wideResnet101, 'layer4.2'),
   vgg11: vggs(11, false, 'features.19'),
   vgg13: vggs(13, false, 'features.23'),
   vgg16: vggs(16, false, 'features.29'),
@@ -85,14 +99,21 @@ export const architectures: Readonly<Record<string, Architecture>> = {
     'features.16',
     mobilenetV3LargeTimmKeys,
   ),
-  densenet121: imagenet(densenet121, 'relu', densenetFirstKeys),
+  densenet121: imagenet(densenets.densenet121, 'relu', densenets.densenetFirstKeys),
+  densenet161: imagenet(densenets.densenet161, 'relu', densenets.densenetFirstKeys),
+  densenet169: imagenet(densenets.densenet169, 'relu', densenets.densenetFirstKeys),
+  densenet201: imagenet(densenets.densenet201, 'relu', densenets.densenetFirstKeys),
   googlenet: { ...imagenet(googlenet, 'inception5b'), unusedKeys: googlenetUnusedKeys },
   efficientnet_b0: imagenet(efficientnetB0, 'features.8', efficientnetB0TimmKeys),
   shufflenet_v2_x0_5: imagenet(shufflenetV2x0_5, 'conv5'),
   shufflenet_v2_x1_0: imagenet(shufflenetV2x1_0, 'conv5'),
   nin_cifar10: { graph: ninCifar, targetLayer: 'features.stage3.unit2', inputSize: [32, 32] },
+  ...Object.fromEntries([3, 5, 7, 9, 18].map((blocks) => [`resnet${6 * blocks + 2}`, cifarResnet(blocks)])),
   vit_tiny_patch16_224: imagenet(vitTiny, 'blocks.11.norm1'),
   vit_small_patch16_224: imagenet(vitSmall, 'blocks.11.norm1'),
   vit_base_patch16_224: imagenet(vitBase, 'blocks.11.norm1'),
   vit_b_16: imagenet(vitBase, 'blocks.11.norm1', vitTorchvisionKeys),
+  vit_b_32: imagenet(vitBase32, 'blocks.11.norm1', vitTorchvisionKeys),
+  vit_l_16: imagenet(vitLarge, 'blocks.23.norm1', vitTorchvisionKeys),
+  vit_l_32: imagenet(vitLarge32, 'blocks.23.norm1', vitTorchvisionKeys),
 };

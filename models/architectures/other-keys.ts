@@ -2,15 +2,15 @@
 
 import { FormatError } from '../formats/errors.ts';
 import { elementCount, type HostTensor, type StateDict } from '../formats/host-tensor.ts';
-import type { Graph } from '../graph.ts';
+import type { Graph, Parameter } from '../graph.ts';
+import { isCounter } from '../network.ts';
 
 /** Another publisher's keys of a graph's parameters: theirs -> the graph's. */
 export type OtherKeys = ReadonlyMap<string, string>;
 
 /** Other keys from what each of the graph's own keys is called there. */
 export function otherKeys(graph: Graph, rename: (key: string) => string): OtherKeys {
-  const own = graph.nodes.flatMap((node) => Object.values(node.parameters).map(({ key }) => key));
-  return new Map(own.map((key) => [rename(key), key]));
+  return new Map(parametersOf(graph).map(({ key }) => [rename(key), key]));
 }
 
 /** Renaming by patterns, applied one after the other. */
@@ -31,6 +31,31 @@ export function unwrapped(tensors: StateDict): StateDict {
 }
 
 /**
+ * A state dict whose last layer goes by the graph's name of it. Networks that are trained further often get another head,
+ * "fc.1" or "head.fc": the one layer that the graph does not know, with as many inputs.
+ */
+export function withOwnHead(graph: Graph, tensors: StateDict, other: OtherKeys): StateDict {
+  const head = graph.nodes.findLast(({ kind }) => kind === 'linear');
+  const own = head?.parameters.weight;
+  const known = new Set([...other.keys(), ...parametersOf(graph).map(({ key }) => key)]);
+  const strangers = [...tensors.keys()].filter((key) => !known.has(key) && !isCounter(key));
+  const [theirs, ...more] = strangers.filter((key) => key.endsWith('.weight'));
+  if (own === undefined || theirs === undefined || more.length > 0) return tensors;
+  const before = theirs.slice(0, -'weight'.length);
+  const isHead =
+    ![...tensors.keys()].some((key) => (other.get(key) ?? key) === own.key) &&
+    strangers.every((key) => key.startsWith(before)) &&
+    tensors.get(theirs)!.shape[1] === own.shape[1];
+  if (!isHead) return tensors;
+  const renamed = (key: string) =>
+    strangers.includes(key) ? head!.name + key.slice(before.length - 1) : key;
+  return new Map([...tensors].map(([key, tensor]) => [renamed(key), tensor]));
+}
+
+const parametersOf = (graph: Graph): Parameter[] =>
+  graph.nodes.flatMap(({ parameters }) => Object.values(parameters));
+
+/**
  * A state dict under the graph's own keys. Tensors under other keys are renamed. A weight [O, I, 1, 1] or [O, C, h, w],
  * as convolutions on a whole feature map have it, becomes the [O, I] of the graph's linear layer: the numbers are the
  * same in the same order. Everything else is left for `loadNetwork` to accept or to refuse.
@@ -38,9 +63,7 @@ export function unwrapped(tensors: StateDict): StateDict {
  * @throws {FormatError} if two tensors stand for the same parameter.
  */
 export function underOwnKeys(graph: Graph, tensors: StateDict, other: OtherKeys): StateDict {
-  const shapes = new Map(
-    graph.nodes.flatMap((node) => Object.values(node.parameters).map(({ key, shape }) => [key, shape])),
-  );
+  const shapes = new Map(parametersOf(graph).map(({ key, shape }) => [key, shape]));
   const renamed = new Map<string, HostTensor>();
   const foundAs = new Map<string, string>();
   for (const [key, found] of tensors) {

@@ -13,11 +13,15 @@ const basic: Branch = (from, width, stride) => [
   { in: width, out: width, kernel: 3 },
 ];
 
-const bottleneck: Branch = (from, width, stride) => [
-  { in: from, out: width, kernel: 1 },
-  { in: width, out: width, kernel: 3, stride },
-  { in: width, out: 4 * width, kernel: 1 },
-];
+/** `share` is the inner width to that of ResNet-50 (Zagoruyko 2016), in `groups` (Xie 2017). */
+const bottleneckOf =
+  (share: number, groups: number): Branch =>
+  (from, width, stride) => [
+    { in: from, out: share * width, kernel: 1 },
+    { in: share * width, out: share * width, kernel: 3, stride, groups },
+    { in: share * width, out: 4 * width, kernel: 1 },
+  ];
+const bottleneck = bottleneckOf(1, 1);
 
 function block(name: string, input: string, convs: readonly Centred[], stride: number): GraphNode[] {
   const part = (suffix: string) => `${name}.${suffix}`;
@@ -61,3 +65,9 @@ function resnet(branch: Branch, blocks: readonly number[], classes: number): Gra
 export const resnet18 = (classes = 1000): Graph => resnet(basic, [2, 2, 2, 2], classes);
 export const resnet34 = (classes = 1000): Graph => resnet(basic, [3, 4, 6, 3], classes);
 export const resnet50 = (classes = 1000): Graph => resnet(bottleneck, [3, 4, 6, 3], classes);
+export const resnet101 = (classes = 1000): Graph => resnet(bottleneck, [3, 4, 23, 3], classes);
+export const resnet152 = (classes = 1000): Graph => resnet(bottleneck, [3, 8, 36, 3], classes);
+export const resnext50 = (classes = 1000): Graph => resnet(bottleneckOf(2, 32), [3, 4, 6, 3], classes);
+export const resnext101 = (classes = 1000): Graph => resnet(bottleneckOf(4, 32), [3, 4, 23, 3], classes);
+export const wideResnet50 = (classes = 1000): Graph => resnet(bottleneckOf(2, 1), [3, 4, 6, 3], classes);
+export const wideResnet101 = (classes = 1000): Graph => resnet(bottleneckOf(2, 1), [3, 4, 23, 3], classes);

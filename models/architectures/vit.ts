@@ -114,3 +114,10 @@ const imagenet = { image: 224, patch: 16, depth: 12 } as const;
 export const vitTiny = (classes = 1000): Graph => vit({ ...imagenet, width: 192, heads: 3, classes });
 export const vitSmall = (classes = 1000): Graph => vit({ ...imagenet, width: 384, heads: 6, classes });
 export const vitBase = (classes = 1000): Graph => vit({ ...imagenet, width: 768, heads: 12, classes });
+
+/** Larger patches, and more of everything (Dosovitskiy 2020, table 1). */
+export const vitBase32 = (classes = 1000): Graph =>
+  vit({ ...imagenet, patch: 32, width: 768, heads: 12, classes });
+const large = { ...imagenet, width: 1024, depth: 24, heads: 16 } as const;
+export const vitLarge = (classes = 1000): Graph => vit({ ...large, classes });
+export const vitLarge32 = (classes = 1000): Graph => vit({ ...large, patch: 32, classes });

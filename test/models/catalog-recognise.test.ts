@@ -2,7 +2,9 @@
 
 import test from 'tape';
 import { catalog, catalogEntry } from '../../models/catalog.ts';
+import { shapesOf } from '../../models/dry-run.ts';
 import type { HostTensor, StateDict } from '../../models/formats/host-tensor.ts';
+import { checkPreprocessing } from '../../models/preprocess.ts';
 import { fitted, recognise } from '../../models/recognise.ts';
 
 const data = new Float32Array();
@@ -69,6 +71,62 @@ test('counters are overlooked, other classes are counted', (t) => {
   t.equal(fitted(catalogEntry('resnet18'), keysOf('resnet18')).entry, catalogEntry('resnet18'));
   t.end();
 });
+
+test('a head of another name is the last layer', (t) => {
+  for (const [name, own, theirs] of [
+    ['resnet18', 'fc', 'fc.1'],
+    ['resnet50', 'fc', 'head.fc'],
+    ['mobilenet_v3_small', 'classifier.3', 'classifier.4'],
+    ['vit_tiny_patch16_224', 'head', 'classifier'],
+    ['resnet20', 'linear', 'fc'],
+  ] as const) {
+    const tensors = keysOf(name, 7, (key) => key.replace(new RegExp(`^${own}\\.(?=\\w+$)`), `${theirs}.`));
+    t.ok(tensors.has(`${theirs}.weight`));
+    const [found, ...more] = recognise(catalog.values(), tensors);
+    t.deepEqual(
+      [found?.entry.name, found?.entry.classes.length, more.length],
+      [name, 7, 0],
+      `${name}: ${theirs}`,
+    );
+    t.ok(found?.tensors.has(`${own}.weight`));
+  }
+  const two = keysOf('resnet18', 7, (key) => key.replace(/^fc\./, 'fc.3.'));
+  two.set('fc.0.weight', { shape: [512, 512], data });
+  t.deepEqual(namesOf(two), [], 'two layers are no head');
+  const narrow = keysOf('resnet18', 7, (key) => key.replace(/^fc\./, 'fc.1.'));
+  narrow.set('fc.1.weight', { shape: [7, 256], data });
+  t.deepEqual(namesOf(narrow), [], 'nor is one of other inputs');
+  t.end();
+});
+
+test('other channels of input are counted', (t) => {
+  for (const [name, first] of [
+    ['resnet18', 'conv1.weight'],
+    ['vit_tiny_patch16_224', 'patch_embed.proj.weight'],
+    ['densenet121', 'features.conv0.weight'],
+  ] as const) {
+    for (const channels of [1, 2, 4, 12]) {
+      const tensors = keysOf(name);
+      const [out, , ...kernel] = tensors.get(first)!.shape;
+      tensors.set(first, { shape: [out!, channels, ...kernel], data });
+      const [found, ...more] = recognise(catalog.values(), tensors);
+      t.deepEqual([found?.entry.name, more.length], [name, 0], `${name}: ${channels}`);
+      const { preprocessing, graph, labels } = found!.entry;
+      t.equal(preprocessing.channels, channels);
+      t.deepEqual(preprocessing.mean.length, 1);
+      t.equal(labels, catalogEntry(name).labels, 'the classes stay');
+      t.ok(shapesOf(graph, [1, channels, ...catalogEntry(name).architecture!.inputSize]).size > 0);
+      t.doesNotThrow(() => checkPreprocessing(preprocessing));
+    }
+  }
+  const { mean, std } = fitted(catalogEntry('resnet18'), greyResnet()).entry.preprocessing;
+  t.deepEqual([mean[0]!.toFixed(4), std[0]!.toFixed(4)], ['0.4490', '0.2260'], 'the averages of the colours');
+  t.end();
+});
+
+function greyResnet(): StateDict {
+  return keysOf('resnet18').set('conv1.weight', { shape: [64, 1, 7, 7], data });
+}
 
 test('prefixes of wrappers are taken off where every key has them', (t) => {
   for (const prefix of ['module.', 'state_dict.model.', 'backbone.', '_orig_mod.module.']) {

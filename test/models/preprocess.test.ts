@@ -155,6 +155,16 @@ for (const [title, preprocessing, expected] of inputs) {
   });
 }
 
+test('a picture is no input of other channels', async (t) => {
+  const pixels = { width: 1, height: 1, rgb: new Uint8Array(3) };
+  const preprocessing = { ...plain, channels: 4 };
+  const on = await device();
+  t.throws(
+    () => preprocess({ device: on, preprocessing }, pixels),
+    /takes 4 channels.*make the input \[1, 4, H, W\]/,
+  );
+});
+
 const impossible: readonly (readonly [Partial<Preprocessing>, RegExp])[] = [
   [{ mean: [1, 2] }, /mean has 2 numbers; expected 1 or 3/],
   [{ channels: 1, std: [1, 2, 3] }, /std has 3 numbers; expected 1$/],

@@ -177,6 +177,39 @@ class Nin(nn.Module):
         return self.output(self.features(x)).flatten(1)
 
 
+class CifarBlock(nn.Module):
+    def __init__(self, i, o):
+        super().__init__()
+        stride = 1 if i == o else 2
+        self.conv1 = nn.Conv2d(i, o, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(o)
+        self.conv2 = nn.Conv2d(o, o, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(o)
+        self.added = (o - i) // 2
+
+    def forward(self, x):
+        y = self.bn2(self.conv2(torch.relu(self.bn1(self.conv1(x)))))
+        if self.added:
+            x = nn.functional.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, self.added, self.added))
+        return torch.relu(x + y)
+
+
+class CifarResNet(nn.Module):
+    """akamaster/pytorch_resnet_cifar10's ResNets, restated: they are not a part of torchvision."""
+
+    def __init__(self, blocks, classes):
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 16, 3, 1, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(16)
+        stage = lambda i, o: nn.Sequential(*[CifarBlock(i if n == 0 else o, o) for n in range(blocks)])
+        self.layer1, self.layer2, self.layer3 = stage(16, 16), stage(16, 32), stage(32, 64)
+        self.linear = nn.Linear(64, classes)
+
+    def forward(self, x):
+        x = torch.relu(self.bn1(self.conv1(x)))
+        return self.linear(self.layer3(self.layer2(self.layer1(x))).mean((2, 3)))
+
+
 def narrow_classifier(model, first, second):
     """Hidden fully connected layers of 64 in place of 4096, which alone would take half a gigabyte."""
     classifier = model.classifier
@@ -250,6 +283,25 @@ def main():
         lambda model: model.features.stage3.unit2,
         (2, 3, 32, 32),
     )
+
+    for name in ["resnext50_32x4d", "wide_resnet50_2"]:
+        case(name, of(getattr(models, name)), "layer4.2", lambda model: model.layer4[-1], gain=0.7)
+    for name in ["resnet101", "resnet152", "resnext101_32x8d", "wide_resnet101_2"]:
+        published[name] = fingerprint(getattr(models, name)())
+    for blocks in [3, 5, 7, 9, 18]:
+        name = f"resnet{6 * blocks + 2}"
+        make = lambda classes: CifarResNet(blocks, classes or 10)
+        if blocks > 5:
+            published[name] = fingerprint(make(None))
+        else:
+            case(name, make, f"layer3.{blocks - 1}", lambda model: model.layer3[-1], (2, 3, 32, 40), gain=0.7)
+    densenets = {"densenet161": (48, (6, 12, 36, 24), 96), "densenet169": (32, (6, 12, 32, 32), 64)}
+    for name, (growth, blocks, stem) in densenets.items():
+        make = of(DenseNet, growth_rate=growth, block_config=blocks, num_init_features=stem)
+        case(name, make, "relu", lambda model: model.relu)
+    published["densenet201"] = fingerprint(models.densenet201())
+    for name in ["vit_b_32", "vit_l_16", "vit_l_32"]:
+        published[name] = fingerprint(getattr(models, name)(), lambda value: (value.numel(),))
 
     def timm_case(name, layer, module, size=size, narrow=lambda model: model, gain=1):
         print(f"timm/{name}", end=": ", flush=True)
