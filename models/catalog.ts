@@ -11,6 +11,7 @@ import { nearest } from './near.ts';
 import type { NetworkDescription } from './network.ts';
 import { presets } from './preprocess.ts';
 
+/** A network known by name: its description, and where its weights are. */
 export interface CatalogEntry extends NetworkDescription {
   /** Shipped weights. */
   readonly weights?: URL;
@@ -111,6 +112,7 @@ const known: readonly CatalogEntry[] = Object.entries(architectures).map(([name,
   });
 });
 
+/** Every network known by name. */
 export const catalog: ReadonlyMap<string, CatalogEntry> = new Map(
   [...own, ...known].map((one) => [one.name, one]),
 );

@@ -30,6 +30,7 @@ export interface LayerContext {
   readonly statistics?: Map<string, { readonly mean: Tensor; readonly variance: Tensor }>;
 }
 
+/** A layer of a network, by its name, with the names of those that it reads. */
 export interface GraphNode {
   readonly name: string;
   /** What it computes, in a word, for people to read. */
@@ -114,6 +115,7 @@ export interface ChannelRange {
 /** Name under which the picture goes into a network. */
 export const INPUT = 'input';
 
+/** A network without its numbers: layers, and which of them give what is asked for. */
 export interface Graph {
   /** In an order in which inputs come before their users. */
   readonly nodes: readonly GraphNode[];

@@ -24,6 +24,7 @@ export interface NetworkDescription {
   readonly targetLayer: string;
 }
 
+/** A network with its parameters on a device, ready to run; `disposeNetwork` frees them. */
 export interface Network extends NetworkDescription, Runnable {
   readonly device: Device;
 }

@@ -13,21 +13,28 @@ export function full(device: Device, shape: Shape, value: number): Tensor {
   return tensor(device, new Float32Array(sizeOf(shape)).fill(value), shape);
 }
 
+/** -x. */
 export const neg = unary({ name: 'neg', wgsl: '-v', vjp: (d) => neg(d), affine: jointly });
+/** e^x. */
 export const exp = unary({ name: 'exp', wgsl: 'exp(v)', vjp: (d, _x, y) => mul(d, y) });
+/** The natural logarithm; minus infinity at 0, NaN below. */
 export const log = unary({ name: 'log', wgsl: 'logarithm(v)', from: 0, vjp: (d, x) => div(d, x) });
+/** The square root; NaN below 0. */
 export const sqrt = unary({
   name: 'sqrt',
   wgsl: 'sqrt(v)',
   from: 0,
   vjp: (d, _x, y) => div(scale(d, 0.5), y),
 });
+/** |x|; derivative 0 at 0. */
 export const abs = unary({ name: 'abs', wgsl: 'abs(v)', vjp: (d, x) => mul(d, sign(x)) });
+/** The hyperbolic tangent. */
 export const tanh = unary({
   name: 'tanh',
   wgsl: 'tangent(v)',
   vjp: (d, _x, y) => mul(d, affine(mul(y, y), -1, 1)),
 });
+/** 1 / (1 + e^-x). */
 export const sigmoid = unary({
   name: 'sigmoid',
   wgsl: 'sigmoid(v)',
@@ -35,6 +42,7 @@ export const sigmoid = unary({
 });
 /** 1 where x > 0, else 0; derivative 0. */
 export const step = unary({ name: 'step', wgsl: 'select(vec4f(0.0), vec4f(1.0), v > vec4f(0.0))' });
+/** -1, 0 or 1; derivative 0. */
 export const sign = unary({ name: 'sign', wgsl: 'sign(v)' });
 /** log(1 + exp(x)). */
 export const softplus = unary({ name: 'softplus', wgsl: 'softplus(v)', vjp: (d, x) => mul(d, sigmoid(x)) });
@@ -44,11 +52,13 @@ export const notFinite = unary({
   wgsl: 'select(vec4f(1.0), vec4f(0.0), isFinite4(v))',
   ofNan: 'vec4f(1.0)',
 });
+/** 1 / x. */
 export const reciprocal = unary({
   name: 'reciprocal',
   wgsl: '1.0 / v',
   vjp: (d, _x, y) => neg(mul(d, mul(y, y))),
 });
+/** The error function, 2 / sqrt(pi) times the integral of e^-t^2 from 0 to x. */
 export const erf = unary({
   name: 'erf',
   wgsl: 'erf(v)',
@@ -95,6 +105,7 @@ export function powScalar(x: Tensor, k: number): Tensor {
   return power(x, k, Number.isInteger(k) ? Math.abs(k % 2) : NOT_WHOLE);
 }
 
+/** a + b. */
 export const add = binary({ name: 'add', wgsl: 'u + v', vjp: (d) => [() => d, () => d], affine: jointly });
 /** d where y > 0, else 0. */
 const reluGradient = binary({
@@ -111,18 +122,21 @@ export const addRelu = binary({
     return [() => sum, () => sum];
   },
 });
+/** a - b. */
 export const sub = binary({
   name: 'sub',
   wgsl: 'u - v',
   vjp: (d) => [() => d, () => neg(d)],
   affine: jointly,
 });
+/** a b, element by element. */
 export const mul = binary({
   name: 'mul',
   wgsl: 'u * v',
   vjp: (d, a, b) => [() => mul(d, b), () => mul(d, a)],
   affine: separately,
 });
+/** a / b. */
 export const div = binary({
   name: 'div',
   wgsl: 'u / v',
@@ -163,8 +177,9 @@ const atLeast = binary({ name: 'atLeast', wgsl: 'select(vec4f(0.0), vec4f(1.0), 
 /** 1 where a = b, else 0; derivative 0. */
 export const equal = binary({ name: 'equal', wgsl: 'select(vec4f(0.0), vec4f(1.0), u == v)' });
 
-/** A clamp, so that both are one kernel to compile. */
+/** max(x, 0): a clamp, so that both are one kernel to compile. */
 export const relu = (x: Tensor): Tensor => clamp(x, 0, Number.POSITIVE_INFINITY);
+/** min(max(x, 0), 6). */
 export const relu6 = (x: Tensor): Tensor => clamp(x, 0, 6);
 /** clamp(x / 6 + 1/2, 0, 1). */
 export const hardSigmoid = (x: Tensor): Tensor => clamp(affine(x, 1 / 6, 0.5), 0, 1);

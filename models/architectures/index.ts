@@ -22,6 +22,7 @@ import { squeezenet1_0, squeezenet1_1 } from './squeezenet.ts';
 import { type VggDepth, vgg, vggTimmKeys } from './vgg.ts';
 import { vitBase, vitBase32, vitLarge, vitLarge32, vitSmall, vitTiny, vitTorchvisionKeys } from './vit.ts';
 
+/** A family of networks with published weights: its graph, and how its parameters are named by those who publish it. */
 export interface Architecture {
   /** The graph, for so many classes; as published when left out. */
   readonly graph: (classes?: number) => Graph;
@@ -63,6 +64,7 @@ const cifarResnet = (blocks: number): Architecture => ({
   inputSize: [32, 32],
 });
 
+/** Every architecture by the name that torchvision or timm gives it. */
 export const architectures: Readonly<Record<string, Architecture>> = {
   resnet18: imagenet(resnets.resnet18, 'layer4.1'),
   resnet34: imagenet(resnets.resnet34, 'layer4.2'),
