@@ -1,5 +1,6 @@
 // The front door: an image's input tensor, some methods, some classes -> explanations.
 
+import { largest } from '../engine/extremes.ts';
 import {
   concat,
   narrow,
@@ -104,7 +105,7 @@ export async function explain(
   const observation = observe(network, input, options.layer);
   try {
     const logits = await finiteLogits(observation);
-    const predicted = logits.indexOf(Math.max(...logits));
+    const predicted = logits.indexOf(largest(logits));
     const classes = options.classes?.map((wanted) => findClass(network, wanted)) ?? [predicted];
     const out: Explanation[] = [];
     try {

@@ -1,6 +1,7 @@
 // How a layer's output holds a feature map: where its elements lie in the picture says it. A convolutional layer's output
 // is one as it is; others have their channels last, or are tokens, in whatever order and beside whatever other tokens.
 
+import { least } from '../engine/extremes.ts';
 import {
   broadcastTo,
   concat,
@@ -121,7 +122,7 @@ function gathered({ size, cells, others }: Grid, shape: Shape, spatial: readonly
   const count = cells.length + others.length;
   /** [N, positions, K] */
   const listed = (output: Tensor) => reshape(transpose(output, order), [output.shape[0]!, count, -1]);
-  const first = Math.min(...cells);
+  const first = least(cells);
   const isRun = cells.every((at, i) => at === first + i);
   /** Where each position stands among the cells and then the others. */
   const place = [...cells, ...others].reduce<number[]>((at, position, i) => {

@@ -2,6 +2,7 @@
 // wanted, computing only what lies between. Running the network, stopping at a layer, and running again from a layer
 // with another value (or N versions of it at once) are all that one function with other known values.
 
+import { largest } from '../engine/extremes.ts';
 import {
   type Activation,
   broadcastTo,
@@ -212,7 +213,7 @@ export function read(graph: Graph, known: ReadonlySet<string>, wanted: readonly 
 }
 
 function sameBatch(inputs: readonly Tensor[]): readonly Tensor[] {
-  const batch = Math.max(...inputs.map((x) => x.shape[0] ?? 1));
+  const batch = largest(inputs.map((x) => x.shape[0] ?? 1));
   return inputs.map((x) =>
     x.shape[0] === 1 && batch > 1 ? broadcastTo(x, [batch, ...x.shape.slice(1)]) : x,
   );

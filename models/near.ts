@@ -1,5 +1,7 @@
 // What somebody who gave a name that does not exist may have meant.
 
+import { largest } from '../engine/extremes.ts';
+
 /** Letters to insert, delete, replace or swap with a neighbour on the way from one word to another (Damerau 1964). */
 function distance(a: string, b: string): number {
   let before: number[] = [];
@@ -27,7 +29,7 @@ function beginningLike(text: string, names: readonly string[]): string[] {
     const end = [...name.toLowerCase()].findIndex((letter, i) => letter !== text[i]);
     return end < 0 ? name.length : end;
   };
-  const most = Math.max(...names.map(shared));
+  const most = largest(names.map(shared));
   return most < SHORTEST_PREFIX ? [] : names.filter((name) => shared(name) === most);
 }
 

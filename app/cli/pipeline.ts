@@ -8,6 +8,7 @@ import {
   logProbabilityTarget,
   methods,
 } from '../../cam/index.ts';
+import { largest, least } from '../../engine/extremes.ts';
 import {
   closeDevice,
   type Device,
@@ -32,7 +33,7 @@ import { writeWhole } from '../image/write.node.ts';
 import { asUsage } from './errors.ts';
 import { type ModelChoice, openImage, openModel, weightsOf } from './load.ts';
 import { bar, heartbeat, note } from './progress.ts';
-import { type Explained, largest, least, score } from './report.ts';
+import { type Explained, score } from './report.ts';
 
 /** What is to be explained, names already looked up. */
 export interface Request {

@@ -2,6 +2,7 @@
 
 import Table from 'cli-table3';
 import type { Explanation } from '../../cam/index.ts';
+import { largest, least } from '../../engine/extremes.ts';
 import type { HostTensor } from '../../models/formats/host-tensor.ts';
 import type { Pixels } from '../../models/pixels.ts';
 import type { Preprocessing } from '../../models/preprocess.ts';
@@ -72,9 +73,6 @@ export function explanationJson(explained: Explained): string {
     files,
   });
 }
-
-export const least = (values: Float32Array): number => values.reduce((a, b) => Math.min(a, b));
-export const largest = (values: Float32Array): number => values.reduce((a, b) => Math.max(a, b));
 
 /** How pictures become a network's input, in words. */
 export function preparation(preprocessing: Preprocessing): string {

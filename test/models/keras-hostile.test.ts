@@ -89,6 +89,11 @@ test('model.json that is none', async (t) => {
       'expected a Functional',
     ],
     ['nested beyond reason', new TextEncoder().encode('['.repeat(1e6)), 'is not JSON'],
+    [
+      'nested beyond use',
+      new TextEncoder().encode(`{"a":${'['.repeat(1e6)}${']'.repeat(1e6)}}`),
+      'nests deeper',
+    ],
   ] as const) {
     const message = await problem(readTfjs(bytes, 'model.json', never));
     t.ok(

@@ -1,6 +1,7 @@
 // A Keras model's calls and weights -> Limelight's graph: one loop over the layer table, each node's shape found on a
 // dry device as it is made.
 
+import { largest } from '../../../engine/extremes.ts';
 import { dryDevice, LimelightError, type Shape, sizeOf } from '../../../engine/index.ts';
 import { type GraphNode, INPUT } from '../../graph.ts';
 import { FormatError } from '../errors.ts';
@@ -150,7 +151,9 @@ function translate(
       }
     }
   }
-  if (problems.length === 0) problems.push(...leftOver().map((key) => `no layer takes the weight ${key}`));
+  if (problems.length === 0) {
+    for (const key of leftOver()) problems.push(`no layer takes the weight ${key}`);
+  }
   if (problems.length > 0) {
     const shown =
       problems.length <= 100 ? problems : [...problems.slice(0, 100), `and ${problems.length - 100} more`];
@@ -236,7 +239,7 @@ function weightFinder(weights: ReadonlyMap<string, StoredWeight>): (path: string
     const alike = (byTail.get(tail(path)) ?? []).map((key) => ({ key, own: key.split('/') }));
     const found = alike.filter(({ own }) => within(own, parts) || within(parts, own));
     const shared = ({ own }: { own: readonly string[] }) => Math.min(own.length, parts.length);
-    const most = Math.max(...found.map(shared));
+    const most = largest(found.map(shared));
     return found.filter((one) => shared(one) === most).map(({ key }) => key);
   };
 }

@@ -17,6 +17,19 @@ export function quote(value: unknown): string {
   return json.length <= 100 ? json : `${json.slice(0, 100)}...`;
 }
 
+/** Networks in networks lie some ten deep in each other; what walks through more runs out of stack. */
+const MAX_DEPTH = 500;
+
+/** How deep the brackets of a JSON text lie in each other. */
+function depthOf(json: string): number {
+  let [depth, most] = [0, 0];
+  for (const [bracket] of json.matchAll(/"(?:[^"\\]+|\\.)*"|[[\]{}]/g)) {
+    if (bracket === '[' || bracket === '{') most = Math.max(most, ++depth);
+    else if (bracket === ']' || bracket === '}') depth--;
+  }
+  return most;
+}
+
 /** A network's description is some hundred kilobytes; what is larger than this is something else. */
 const MAX_JSON_BYTES = 1 << 26;
 
@@ -26,13 +39,14 @@ export function parseObject(source: string | Uint8Array, where: string): Json {
     throw new FormatError(`${where} takes ${source.length} bytes; at most ${MAX_JSON_BYTES} are read`);
   }
   let value: unknown;
+  let text: string;
   try {
-    const text =
-      typeof source === 'string' ? source : new TextDecoder('utf-8', { fatal: true }).decode(source);
+    text = typeof source === 'string' ? source : new TextDecoder('utf-8', { fatal: true }).decode(source);
     value = JSON.parse(text);
   } catch (cause) {
     throw new FormatError(`${where} is not JSON: ${(cause as Error).message.slice(0, 200)}`, { cause });
   }
+  if (depthOf(text) > MAX_DEPTH) throw new FormatError(`${where} nests deeper than ${MAX_DEPTH} levels`);
   if (!isObject(value)) throw new FormatError(`${where} is ${quote(value)}, not a JSON object`);
   return value;
 }
