@@ -32,13 +32,26 @@ export const abs = unary({ name: 'abs', wgsl: 'abs(v)', vjp: (d, x) => mul(d, si
 export const tanh = unary({
   name: 'tanh',
   wgsl: 'tangent(v)',
-  vjp: (d, _x, y) => mul(d, affine(mul(y, y), -1, 1)),
+  vjp: (d, x) => mul(d, tanhSlope(x)),
 });
 /** 1 / (1 + e^-x). */
 export const sigmoid = unary({
   name: 'sigmoid',
   wgsl: 'sigmoid(v)',
-  vjp: (d, _x, y) => mul(d, mul(y, affine(y, -1, 1))),
+  vjp: (d, x) => mul(d, sigmoidSlope(x)),
+});
+// Derivatives by functions of their own: 1 - tanh(x)^2 and 1 - sigmoid(x) lose their digits where those are near 1.
+/** 1 - tanh(x)^2. */
+const tanhSlope = unary({
+  name: 'tanhSlope',
+  wgsl: '4.0 * sigmoidSlope(2.0 * v)',
+  vjp: (d, x, y) => mul(d, scale(mul(tanh(x), y), -2)),
+});
+/** sigmoid(x) (1 - sigmoid(x)). */
+const sigmoidSlope = unary({
+  name: 'sigmoidSlope',
+  wgsl: 'sigmoidSlope(v)',
+  vjp: (d, x, y) => neg(mul(d, mul(tanh(scale(x, 0.5)), y))),
 });
 /** 1 where x > 0, else 0; derivative 0. */
 export const step = unary({ name: 'step', wgsl: 'select(vec4f(0.0), vec4f(1.0), v > vec4f(0.0))' });
@@ -197,7 +210,22 @@ export const hardSwish = composed(
 );
 /** x sigmoid(x). */
 export const silu = composed({ name: 'silu', wgsl: 'v * sigmoid(v)' }, (x) => mul(x, sigmoid(x)));
-/** x Phi(x) with the normal distribution's Phi, by erf (Hendrycks 2016). */
-export const gelu = composed({ name: 'gelu', wgsl: '0.5 * v * (1.0 + erf(v * 0.70710678))' }, (x) =>
-  scale(mul(x, affine(erf(scale(x, Math.SQRT1_2)), 1, 1)), 0.5),
+/** exp(-x^2 / 2) / sqrt(2 pi), the normal distribution's density. */
+const density = unary({
+  name: 'density',
+  wgsl: 'gaussian(v) * 0.3989422804',
+  vjp: (d, x, y) => neg(mul(d, mul(x, y))),
+});
+/** The normal distribution's Phi(x) = (1 + erf(x / sqrt(2))) / 2. */
+const normal = unary({ name: 'normal', wgsl: 'normal(v)', vjp: (d, x) => mul(d, density(x)) });
+/** x Phi(x) with the normal distribution's Phi (Hendrycks 2016). Beyond 15 that is 0 or 1, and powers of x too large. */
+export const gelu = composed({ name: 'gelu', wgsl: 'v * normal(v)' }, (x) =>
+  mul(x, normal(clamp(x, -15, 15))),
 );
+/** a b, and 0 where b is 0, whatever a is there: a term that counts for nothing. */
+export const weighted = binary({
+  name: 'weighted',
+  wgsl: 'select(u * v, vec4f(0.0), v == vec4f(0.0))',
+  vjp: (d, a, b) => [() => weighted(d, b), () => mul(d, a)],
+  affine: separately,
+});

@@ -7,7 +7,7 @@ import { ShapeError } from '../errors.ts';
 import { apply, type Operation } from '../operation.ts';
 import { alias, show, type Tensor, tensor } from '../tensor.ts';
 import { around, axisOf } from './axes.ts';
-import { div, exp, log, mul, softplus, sub } from './elementwise.ts';
+import { add, div, exp, log, mul, neg, softplus, sub, weighted } from './elementwise.ts';
 import { affine } from './linear.ts';
 import { max, mean, sum } from './reduce.ts';
 
@@ -84,10 +84,11 @@ export function crossEntropy(logits: Tensor, targets: Tensor): Tensor {
   }
   if (logits.size === 0)
     throw new ShapeError(`crossEntropy: ${show(logits.shape)} has no rows or no classes`);
-  return affine(sum(mul(logSoftmax(logits, 1), targets)), -1 / logits.shape[0]!, 0);
+  return affine(sum(weighted(logSoftmax(logits, 1), targets)), -1 / logits.shape[0]!, 0);
 }
 
-/** Mean of softplus(x) - x t: cross-entropy of independent yes/no labels t in 0..1. */
+/** Mean of t softplus(-x) + (1 - t) softplus(x): cross-entropy of independent yes/no labels t in 0..1. */
 export function binaryCrossEntropy(logits: Tensor, targets: Tensor): Tensor {
-  return mean(sub(softplus(logits), mul(logits, targets)));
+  const yes = weighted(softplus(neg(logits)), targets);
+  return mean(add(yes, weighted(softplus(logits), affine(targets, -1, 1))));
 }

@@ -154,3 +154,134 @@ test('exact: statistics of numbers far from 0', async (t) => {
   t.ok(Math.abs((await inverse.data())[0]! / wanted - 1) < 1e-6, 'inverse deviation');
   inverse.dispose();
 });
+
+// ---- Functions at the edges
+
+/** A number, and the size of the terms that it is the sum of, which its error is measured by. */
+type Terms = readonly number[];
+
+const sigmoid64 = (x: number) => 1 / (1 + Math.exp(-x));
+/** Phi(x): the reference's erf in the middle, a continued fraction on the left, where 1 + erf would lose all digits. */
+function normal64(x: number): number {
+  if (x > -2) return (1 + ref.unary.erf(ref.array([], [x / Math.SQRT2])).data[0]!) / 2;
+  let fraction = 0;
+  for (let k = 80; k > 0; k--) fraction = k / (-x + fraction);
+  return density64(x) / (-x + fraction);
+}
+const density64 = (x: number) => Math.exp((-x * x) / 2) / Math.sqrt(2 * Math.PI);
+
+/** Values and three derivatives, each as the terms of its sum. */
+const functions: Readonly<
+  Record<string, { f: (x: Tensor) => Tensor; terms: (x: number) => readonly Terms[] }>
+> = {
+  sigmoid: {
+    f: engine.sigmoid,
+    terms: (x) => {
+      const [s, r] = [sigmoid64(x), sigmoid64(-x)];
+      return [[s], [s * r], [s * r * r, -s * s * r], [s * r, -6 * s * r * s * r]];
+    },
+  },
+  softplus: {
+    f: engine.softplus,
+    terms: (x) => {
+      const [s, r] = [sigmoid64(x), sigmoid64(-x)];
+      const value = Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)));
+      return [[value], [s], [s * r], [s * r * r, -s * s * r]];
+    },
+  },
+  tanh: {
+    f: engine.tanh,
+    terms: (x) => {
+      const [y, d] = [Math.tanh(x), 4 * sigmoid64(2 * x) * sigmoid64(-2 * x)];
+      return [[y], [d], [-2 * y * d], [4 * d * y * y, -2 * d * d]];
+    },
+  },
+  silu: {
+    f: engine.silu,
+    terms: (x) => {
+      const [s, r] = [sigmoid64(x), sigmoid64(-x)];
+      const d = s * r;
+      return [
+        [x * s],
+        [s, x * d],
+        [2 * d, x * d * r, -x * d * s],
+        [3 * d * r, -3 * d * s, x * d, -6 * x * d * d],
+      ];
+    },
+  },
+  gelu: {
+    f: engine.gelu,
+    terms: (x) => {
+      const [phi, n] = [normal64(x), Math.abs(x) > 40 ? 0 : density64(x)];
+      const cube = n === 0 ? 0 : n * x ** 3;
+      return [
+        [n === 0 && x < 0 ? 0 : x * phi],
+        [phi, n * x],
+        [2 * n, n === 0 ? 0 : -n * x * x],
+        [cube, -4 * n * x],
+      ];
+    },
+  },
+};
+
+const edges = [0, 1e-8, 1e-4, 0.01, 0.3, 0.62, 0.63, 1, 2, 3.3, 5, 8, 12, 15.5, 16.5, 20, 40, 80, 1e4, 1e20];
+const points = [...edges.slice(1).map((x) => -x), ...edges].map(Math.fround);
+/** Below it numbers lose digits, or are 0, on some drivers. */
+const SMALLEST = 2 ** -122;
+
+for (const [name, { f, terms }] of Object.entries(functions)) {
+  test(`exact: ${name} and its derivatives at the edges`, async (t) => {
+    const on = await device();
+    let of = f;
+    for (const order of [0, 1, 2, 3]) {
+      const g = of;
+      const y = scope(() => g(tensor(on, points, [points.length])));
+      const found = await y.data();
+      const wrong = points.flatMap((x, i) => {
+        const parts = terms(x)[order]!;
+        const expected = parts.reduce((a, b) => a + b, 0);
+        const size = parts.reduce((a, b) => a + Math.abs(b), 0);
+        const error = Math.abs(found[i]! - expected);
+        return error <= (order === 0 ? 8e-7 : 3e-6) * size + SMALLEST
+          ? []
+          : [`${x}: ${found[i]}, not ${expected}`];
+      });
+      t.deepEqual(wrong, [], `derivative ${order}`);
+      y.dispose();
+      of = (x) => engine.grad((free) => sum(g(free)))(x);
+    }
+  });
+}
+
+test('exact: cross-entropy with logits that are infinite, or say what the target says', async (t) => {
+  const on = await device();
+  const inf = Number.POSITIVE_INFINITY;
+  const entropy = (loss: typeof engine.crossEntropy, logits: number[], targets: number[]) => {
+    const of = tensor(on, targets, [1, targets.length]);
+    return engine.valueAndGrad((x) => loss(x, of), [tensor(on, logits, [1, logits.length])]);
+  };
+  for (const [loss, logits, targets, expected, slopes] of [
+    [engine.crossEntropy, [0, -inf, 0], [1, 0, 0], Math.LN2, [-0.5, 0, 0.5]],
+    [engine.binaryCrossEntropy, [-inf, inf], [0, 1], 0, [0, 0]],
+    [
+      engine.binaryCrossEntropy,
+      [20, -20],
+      [1, 0],
+      Math.log1p(Math.exp(-20)),
+      [-1, 1].map((s) => s * 0.5 * sigmoid64(-20)),
+    ],
+  ] as const) {
+    const { value, gradients } = scope(() => entropy(loss, [...logits], [...targets]));
+    const [found] = await value.data();
+    t.ok(Math.abs(found! - expected) <= 1e-6 * expected, `${loss.name} of ${logits}: ${found}`);
+    const slope = await gradients[0]!.data();
+    t.ok(
+      ref.relativeError(
+        slope.map((v) => v + 0),
+        slopes,
+      ) < 1e-6,
+      `its derivative: ${slope}`,
+    );
+    for (const made of [value, ...gradients]) made.dispose();
+  }
+});
