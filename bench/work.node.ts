@@ -20,8 +20,7 @@ export function workOfGraph(graph: Graph, inputShape: readonly number[], only?: 
       const weights = Object.values(node.parameters).map(({ shape }) => shape);
       const moved = [...node.inputs.map((name) => shapes.get(name)!), ...weights, shapes.get(node.name)!];
       const { weight } = node.parameters;
-      const perOutput =
-        weight && (node.kind === 'conv' || node.kind === 'linear') ? 2 * elements(weight.shape.slice(1)) : 1;
+      const perOutput = weight && node.traits.weighted ? 2 * elements(weight.shape.slice(1)) : 1;
       return { flops: perOutput * output, bytes: 4 * moved.reduce((sum, shape) => sum + elements(shape), 0) };
     })
     .reduce(add, { flops: 0, bytes: 0 });

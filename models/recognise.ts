@@ -50,7 +50,7 @@ function sizeOf(
   which: 'find' | 'findLast',
   axis: number,
 ): number | undefined {
-  const layer = graph.nodes[which](({ kind }) => kind === 'linear' || kind === 'conv');
+  const layer = graph.nodes[which](({ traits }) => traits.weighted);
   const size = tensors.get(layer?.parameters.weight?.key ?? '')?.shape[axis];
   return size !== undefined && size > 0 ? size : undefined;
 }

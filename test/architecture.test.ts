@@ -214,3 +214,21 @@ test('architecture: what a browser loads leads to no file for Node', (t) => {
   }
   t.end();
 });
+
+/** Where what a layer is called may be asked: where it is defined, and where people read it. */
+test('architecture: layers are told apart by their traits', (t) => {
+  const asked =
+    /\bkind\s*[!=]==|[!=]==\s*(\w+\.)?kind\b|\[\s*\w+\.kind\s*\]|\.(has|includes)\(\s*(\w+\.)?kind\s*\)|\.get\(\s*\w+\.kind\s*\)/;
+  const wrong = [...sources].filter(
+    ([name, { text }]) =>
+      /^models\/(?!layers|formats\/pytorch)/.test(name) && asked.test(withoutComments(text)),
+  );
+  t.deepEqual(
+    wrong.map(([name]) => name),
+    [],
+  );
+  for (const line of ["node.kind === 'conv'", 'VIEWS.has(kind)', 'table[node.kind]']) {
+    t.ok(asked.test(line), `${line} would be found`);
+  }
+  t.end();
+});

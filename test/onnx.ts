@@ -1,5 +1,5 @@
 // Runs the backend test suites of ONNX that Debian packages as libonnx-testdata: every case whose operators Limelight
-// reads and whose inputs and outputs are float32, int64 or bool. Prints what passed, failed and was skipped, with
+// reads and whose inputs and outputs are float32, whole numbers or bool. Prints what passed, failed and was skipped, with
 // reasons; the exit status says whether the bar was met.
 //
 //   npm run test:onnx [-- [--folder DIR] [--verbose] [NAME...]]
@@ -32,11 +32,15 @@ const PROMISED = new Set(
     'GreaterOrEqual LessOrEqual Concat Flatten Reshape Transpose Squeeze Unsqueeze Expand Tile Pad Slice Split Gather ' +
     'Shape Constant ConstantOfShape Range Cast Identity Dropout ReduceMean ReduceSum ReduceMax ReduceMin ReduceProd ' +
     'ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceSumSquare ArgMax Resize Upsample Softplus Softsign Celu ' +
-    'ThresholdedRelu Reciprocal Sign Not And Or Xor DepthToSpace SpaceToDepth Einsum'
+    'ThresholdedRelu Reciprocal Sign Not And Or Xor DepthToSpace SpaceToDepth Einsum CastLike ' +
+    'QuantizeLinear DequantizeLinear DynamicQuantizeLinear MatMulInteger ConvInteger QLinearMatMul QLinearConv'
   ).split(' '),
 );
 const TYPES = new Map([
   [1, 'float32'],
+  [2, 'uint8'],
+  [3, 'int8'],
+  [6, 'int32'],
   [7, 'int64'],
   [9, 'bool'],
 ]);
@@ -66,7 +70,7 @@ function notApplicable(graph: GraphProto): string | undefined {
   const types = [...graph.inputs, ...graph.outputs].map(({ type }) => type?.tensor?.elementType);
   const other = types.find((type) => !TYPES.has(type ?? 0));
   return types.some((type) => !TYPES.has(type ?? 0))
-    ? `type outside float32, int64, bool: ${other === undefined ? 'not a tensor' : `ONNX type ${other}`}`
+    ? `type outside float32, whole numbers, bool: ${other === undefined ? 'not a tensor' : `ONNX type ${other}`}`
     : undefined;
 }
 

@@ -30,7 +30,7 @@ export const lastOf = (nodes: readonly GraphNode[]): string => nodes.at(-1)!.nam
 export function withChannels(graph: Graph, channels: number): Graph {
   const nodes = graph.nodes.map((node) => {
     const { weight, bias } = node.parameters;
-    const isFirst = node.kind === 'conv' && node.inputs[0] === INPUT && node.attributes.groups === 1;
+    const isFirst = node.traits.weighted && node.inputs[0] === INPUT && node.attributes.groups === 1;
     if (!isFirst || weight!.shape[1] === channels) return node;
     const spec = { in: channels, out: weight!.shape[0]!, bias: bias !== undefined };
     return conv(node.name, INPUT, { ...(node.attributes as Pick<ConvSpec, 'kernel'>), ...spec });

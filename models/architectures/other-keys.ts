@@ -35,7 +35,9 @@ export function unwrapped(tensors: StateDict): StateDict {
  * "fc.1" or "head.fc": the one layer that the graph does not know, with as many inputs.
  */
 export function withOwnHead(graph: Graph, tensors: StateDict, other: OtherKeys): StateDict {
-  const head = graph.nodes.findLast(({ kind }) => kind === 'linear');
+  const head = graph.nodes.findLast(
+    ({ traits, parameters }) => traits.weighted && parameters.weight?.shape.length === 2,
+  );
   const own = head?.parameters.weight;
   const known = new Set([...other.keys(), ...parametersOf(graph).map(({ key }) => key)]);
   const strangers = [...tensors.keys()].filter((key) => !known.has(key) && !isCounter(key));

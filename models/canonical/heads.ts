@@ -12,38 +12,38 @@ const settle = (node: GraphNode): readonly GraphNode[] => {
   return [node];
 };
 
-/** A value, and axes of it over which a mean is taken. */
-interface Mean {
-  readonly of: string;
-  readonly axes: readonly number[];
-}
-
-/** The mean that a node takes, told of a value before its input where only a view, a transposition or a mean lies between. */
-function meanOf(node: GraphNode, around: Around): Mean | undefined {
-  const { shape, before, isOnly } = around;
-  const of = node.inputs[0]!;
-  const axes = node.traits.mean?.(shape(of));
+/**
+ * The mean that a node takes, told of a value as far before it as only means, transpositions and views that merge the axes
+ * of space lie between.
+ */
+function meanOf(
+  node: GraphNode,
+  { shape, before, isOnly }: Around,
+): { of: string; axes: readonly number[] } | undefined {
+  let of = node.inputs[0]!;
+  let axes = node.traits.mean?.(shape(of));
   if (axes === undefined) return undefined;
-  const first = before(node);
-  if (first === undefined || !isOnly(first)) return { of, axes };
-  const [from, to] = [shape(first.inputs[0]!), shape(of)];
-  const { order, view } = first.traits;
-  if (order) {
-    const rest = order.filter((_, i) => !axes.includes(i));
-    // What is left must come in the order in which it was.
-    if (rest.every((axis, i) => i === 0 || axis > rest[i - 1]!) && shape(node.name).length === rest.length) {
-      return { of: first.inputs[0]!, axes: axes.map((axis) => order[axis]!).sort() };
-    }
+  const keeps = shape(node.name).length === shape(of).length;
+  for (let at = before(node); at !== undefined && isOnly(at); at = before(at)) {
+    const [from, to] = [shape(at.inputs[0]!), shape(of)];
+    const { order, view, mean } = at.traits;
+    const inner = mean?.(from);
+    if (order && !keeps) {
+      const left = order.filter((_, i) => !axes!.includes(i));
+      // What is left must come in the order in which it was.
+      if (!left.every((axis, i) => i === 0 || axis > left[i - 1]!)) break;
+      axes = axes.map((axis) => order[axis]!);
+    } else if (view && from.length === 4 && to.length === 3 && axes.join() === '2' && from[1] === to[1]) {
+      // [N, C, h, w] as [N, C, h w].
+      axes = [2, 3];
+    } else if (inner) {
+      const left = from.flatMap((_, axis) => (inner.includes(axis) ? [] : [axis]));
+      const outer: readonly number[] = to.length === from.length ? axes : axes.map((axis) => left[axis]!);
+      axes = [...new Set([...inner, ...outer])];
+    } else break;
+    of = at.inputs[0]!;
   }
-  // [N, C, h, w] as [N, C, h w].
-  const merges = view && from.length === 4 && to.length === 3 && from[1] === to[1] && from[0] === to[0];
-  if (merges && axes.join() === '2') return { of: first.inputs[0]!, axes: [2, 3] };
-  const inner = meanOf(first, around);
-  if (inner === undefined) return { of, axes };
-  const left = shape(inner.of).flatMap((_, axis) => (inner.axes.includes(axis) ? [] : [axis]));
-  const kept = to.length === shape(inner.of).length;
-  const outer = axes.map((axis) => (kept ? axis : left[axis]!));
-  return { of: inner.of, axes: [...new Set([...inner.axes, ...outer])].sort() };
+  return { of, axes: [...axes].sort((a, b) => a - b) };
 }
 
 /** A mean over both axes of every plane is global average pooling, however many steps it takes. */

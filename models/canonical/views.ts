@@ -17,10 +17,11 @@ export const transposition: Rewrite = (node, { shape, before, isOnly }) => {
   const { order } = node.traits;
   if (order === undefined) return undefined;
   const first = before(node);
-  if (first?.traits.order && isOnly(first)) {
+  if (first?.traits.order) {
     const from = first.traits.order;
     const composed = order.map((axis) => from[axis]!);
-    return [layers.transpose(node.name, first.inputs[0]!, composed)];
+    if (isRising(composed)) return first.inputs[0];
+    if (isOnly(first)) return [layers.transpose(node.name, first.inputs[0]!, composed)];
   }
   const input = node.inputs[0]!;
   if (isRising(order)) return input;

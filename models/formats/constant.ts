@@ -14,6 +14,8 @@ export interface Constant {
   readonly data: Float32Array | Float64Array;
   /** The initializer's name, where it is one. */
   readonly name?: string;
+  /** The element type in the file, where it matters: "uint8", "int8". */
+  readonly element?: string;
 }
 
 /** Elements that one folded value may have: larger ones are no arithmetic on shapes. */

@@ -184,6 +184,18 @@ export const hardSigmoid = (slope = 1 / 6, shift = 0.5): ElementFunction =>
     (x) => bounded(slope * x + shift, 0, 1),
     { nonNegative: true, ...(slope >= 0 && rising), attributes: { slope, shift } },
   );
+/** x / (1 + exp(-beta x)) (Ramachandran 2017); of beta = 1.702 it is near GELU. */
+export const swish = (beta: number): ElementFunction =>
+  beta === 1
+    ? functions.silu
+    : fn(
+        'swish',
+        (x) => ops.mul(x, ops.sigmoid(ops.scale(x, beta))),
+        (x) => x * logistic(beta * x),
+        {
+          attributes: { beta },
+        },
+      );
 /** x above the threshold, else 0. */
 export const thresholdedRelu = (threshold: number): ElementFunction =>
   fn(

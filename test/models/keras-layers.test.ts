@@ -901,6 +901,23 @@ test('models in every shape that Keras writes', async (t) => {
       sequential([sequential([alone(stem, shape)], 'base'), alone(gap), alone(dense)]),
       weights,
     ],
+    'a functional model in two Sequential ones, its weights without the names between': [
+      sequential([sequential([named], 'outer'), alone(gap), alone(dense)]),
+      {
+        'd/kernel': weights['d/kernel']!,
+        'd/bias': weights['d/bias']!,
+        'outer/conv/kernel': weights['conv/kernel']!,
+        'outer/conv/bias': weights['conv/bias']!,
+      },
+    ],
+    'three deep, the input shape in the innermost layer alone': [
+      sequential([
+        sequential([sequential([alone(stem, shape)], 'c')], 'b'),
+        sequential([alone(gap)], 'pool'),
+        alone(dense),
+      ]),
+      weights,
+    ],
   };
   for (const [title, [config, own, version]] of Object.entries(forms)) {
     const network = await read(config, own, version);
@@ -1111,5 +1128,51 @@ test('everything that cannot be read is listed at once', async (t) => {
     spare instanceof FormatError && spare.message.includes('no layer takes the weight other/kernel'),
     'a weight left over',
   );
+  t.end();
+});
+
+test('one of several outputs', async (t) => {
+  const heads: LayerSpec[] = [
+    stem,
+    gap,
+    { class: 'Dense', name: 'scores', config: { units: 5, activation: 'softmax' }, from: ['gap'] },
+    { class: 'Dense', name: 'age', config: { units: 1 }, from: ['gap'] },
+  ];
+  const config = functional([6, 6, 3], heads);
+  const both = { ...config, config: { ...config.config, output_layers: [['scores', 0, 0], ['age', 0, 0]] } }; // biome-ignore format: one list
+  const weights = weightsOf({
+    ...stemShapes,
+    'scores/kernel': [4, 5],
+    'scores/bias': [5],
+    'age/kernel': [4, 1],
+    'age/bias': [1],
+  });
+  const { root, shard } = tfjsFiles(both, weights);
+  const parts = memory({ 'group1-shard1of1.bin': shard });
+  const several = await readTfjs(encode(root), 'model.json', parts).then(String, String);
+  t.match(several, /--output NAME.*\n {2}scores \[1, 5\]\n {2}age \[1, 1\]/, 'all are listed');
+  const scores = await readTfjs(encode(root), 'model.json', parts, { output: 'scores' });
+  t.deepEqual([scores.graph.output, scores.probabilities], ['scores/linear', 'softmax']);
+  const age = await readTfjs(encode(root), 'model.json', parts, { output: 'age' });
+  t.deepEqual([age.graph.output, age.probabilities, age.classCount], ['age', 'none', 1]);
+  t.end();
+});
+
+test('augmentation and scaling inside a network', async (t) => {
+  const augment: LayerSpec = { class: 'RandomFlip', name: 'flip', config: { mode: 'horizontal' } };
+  const rescale: LayerSpec = { class: 'Rescaling', name: 'scale', config: { scale: 1 / 127.5, offset: -1 } };
+  const resize: LayerSpec = { class: 'Resizing', name: 'size', config: { height: 5, width: 5 } };
+  const weights = weightsOf({ ...stemShapes, 'd/kernel': [4, 5], 'd/bias': [5] });
+  const dense: LayerSpec = { class: 'Dense', name: 'd', config: { units: 5 } };
+  const raw = { scale: 1, mean: [0], std: [1] };
+  const starts: [LayerSpec[], typeof raw | undefined][] = [
+    [[augment, rescale], raw],
+    [[resize, augment, rescale], raw],
+    [[augment], undefined],
+  ];
+  for (const [start, expected] of starts) {
+    const network = await read(functional([6, 6, 3], [...start, stem, gap, dense]), weights);
+    t.deepEqual(network.preprocessing, expected, start.map(({ class: name }) => name).join(', '));
+  }
   t.end();
 });

@@ -28,6 +28,7 @@ type Attribute =
   | readonly number[]
   | { float: number }
   | { floats: number[] }
+  | { reference: string }
   | TensorSpec
   | BranchSpec;
 
@@ -47,7 +48,17 @@ export interface InputSpec {
   readonly type?: number;
 }
 
+/** An operator that the file defines. */
+export interface FunctionSpec {
+  readonly name: string;
+  readonly domain: string;
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  readonly nodes: readonly NodeSpec[];
+}
+
 export interface ModelSpec {
+  readonly functions?: readonly FunctionSpec[];
   readonly opset?: number;
   readonly nodes: readonly NodeSpec[];
   readonly initializers?: readonly TensorSpec[];
@@ -105,24 +116,33 @@ function writeAttribute(writer: protobuf.Writer, name: string, value: Attribute)
   else if (typeof value === 'number') int(writer, 3, value);
   else if (Array.isArray(value)) for (const n of value) int(writer, 8, n);
   else if ('float' in value) writer.uint32((2 << 3) | 5).float(value.float);
+  else if ('reference' in value) text(writer, 21, value.reference);
   else if ('floats' in value) for (const n of value.floats) writer.uint32((7 << 3) | 5).float(n);
   else if ('nodes' in value) message(writer, 6, (w) => writeGraph(w, value));
   else message(writer, 5, (w) => writeTensor(w, value as TensorSpec));
 }
 
-function writeGraph(writer: protobuf.Writer, { nodes, initializers = [], outputs }: BranchSpec): void {
-  for (const node of nodes) {
-    message(writer, 1, (w) => {
-      for (const name of node.inputs ?? []) text(w, 1, name);
-      for (const name of node.outputs) text(w, 2, name);
-      if (node.name !== undefined) text(w, 3, node.name);
-      text(w, 4, node.op);
-      for (const [name, value] of Object.entries(node.attributes ?? {})) {
-        message(w, 5, (a) => writeAttribute(a, name, value));
-      }
-      if (node.domain !== undefined) text(w, 7, node.domain);
-    });
+function writeNode(w: protobuf.Writer, node: NodeSpec): void {
+  for (const name of node.inputs ?? []) text(w, 1, name);
+  for (const name of node.outputs) text(w, 2, name);
+  if (node.name !== undefined) text(w, 3, node.name);
+  text(w, 4, node.op);
+  for (const [name, value] of Object.entries(node.attributes ?? {})) {
+    message(w, 5, (a) => writeAttribute(a, name, value));
   }
+  if (node.domain !== undefined) text(w, 7, node.domain);
+}
+
+function writeFunction(w: protobuf.Writer, { name, domain, inputs, outputs, nodes }: FunctionSpec): void {
+  text(w, 1, name);
+  for (const input of inputs) text(w, 4, input);
+  for (const output of outputs) text(w, 5, output);
+  for (const node of nodes) message(w, 7, (inner) => writeNode(inner, node));
+  text(w, 10, domain);
+}
+
+function writeGraph(writer: protobuf.Writer, { nodes, initializers = [], outputs }: BranchSpec): void {
+  for (const node of nodes) message(writer, 1, (w) => writeNode(w, node));
   for (const tensor of initializers) message(writer, 5, (w) => writeTensor(w, tensor));
   for (const name of outputs) message(writer, 12, (value) => text(value, 1, name));
 }
@@ -134,6 +154,7 @@ export function modelBytes(spec: ModelSpec): Uint8Array {
   return bytes((model) => {
     int(model, 1, 7);
     message(model, 8, (w) => int(w, 2, opset));
+    for (const one of spec.functions ?? []) message(model, 25, (w) => writeFunction(w, one));
     message(model, 7, (graph) => {
       writeGraph(graph, { nodes, initializers, outputs });
       for (const { name, dims, type = 1 } of inputs) {

@@ -3,7 +3,17 @@
 
 import test from 'tape';
 import { recogniseHead } from '../../cam/methods/cam.ts';
-import { concat, maxPoolSelect, narrow, ShapeError, scope, type Tensor, tensor } from '../../engine/index.ts';
+import {
+  concat,
+  grad,
+  maxPoolSelect,
+  narrow,
+  ShapeError,
+  scope,
+  sum,
+  type Tensor,
+  tensor,
+} from '../../engine/index.ts';
 import { dryRun } from '../../models/dry-run.ts';
 import { FormatError } from '../../models/formats/errors.ts';
 import { floatToHalf } from '../../models/formats/half.ts';
@@ -831,4 +841,410 @@ test('everything that is not supported is listed at once', async (t) => {
   t.match(String(error), /Det: \/first, \/second/);
   t.match(String(error), /Loop: b/);
   t.match(String(error), /com\.example\.Relu: y/);
+});
+
+const head: readonly NodeSpec[] = [conv, relu, gap, { op: 'Flatten', inputs: ['g'], outputs: ['f'] }];
+
+test('of several outputs the one is explained that is meant, or the one that is asked for', async (t) => {
+  const nodes: readonly NodeSpec[] = [
+    ...head,
+    { ...gemm('f'), outputs: ['logits'] },
+    { op: 'Softmax', inputs: ['logits'], outputs: ['probabilities'] },
+    { op: 'ArgMax', inputs: ['probabilities'], outputs: ['label'], attributes: { axis: 1, keepdims: 0 } },
+  ];
+  const spec = { nodes, initializers: weights };
+  const found = async (outputs: readonly string[], output?: string) =>
+    readOnnx(modelBytes({ ...spec, outputs }), 'net.onnx', noParts, { output });
+  for (const outputs of [
+    ['logits'],
+    ['f', 'logits'],
+    ['label', 'probabilities'],
+    ['probabilities', 'r', 'logits'],
+  ]) {
+    const network = await found(outputs);
+    t.equal(network.graph.output, 'logits', outputs.join(', '));
+    t.deepEqual([...network.graph.outputs!.keys()], outputs, 'and all are kept');
+  }
+  const named = await found(['logits', 'f'], 'f');
+  t.equal(named.classCount, 5, 'by its name');
+  await checkBatch(t, named, 'another output');
+  const two = {
+    ...spec,
+    nodes: [...nodes, { ...gemm('f'), outputs: ['other'] }],
+    outputs: ['logits', 'other'],
+  };
+  const several = await readOnnx(modelBytes(two), 'net.onnx', noParts).then(String, String);
+  t.match(
+    several,
+    /net\.onnx: it has several outputs.*--output NAME.*\n {2}logits \[1, 4\]\n {2}other \[1, 4\]/,
+  );
+  const unknown = await readOnnx(modelBytes(two), 'net.onnx', noParts, { output: 'none' }).then(
+    String,
+    String,
+  );
+  t.match(unknown, /no output "none"; its outputs are:\n {2}logits/);
+  const label = await readOnnx(modelBytes({ ...spec, outputs: ['label'] }), 'net.onnx', noParts).then(
+    String,
+    String,
+  );
+  t.match(label, /"label" is \[1\] for one picture, of whole numbers/);
+});
+
+test('logits are found through what stands behind a softmax', async (t) => {
+  const logitsNode: NodeSpec = { ...gemm('f'), outputs: ['z'] };
+  const plain = await read({ nodes: [...head, logitsNode], initializers: weights, outputs: ['z'] });
+  const x = await picture([1, 3, 4, 4]);
+  const wanted = await logits(plain, x).data();
+  const softmax: NodeSpec = { op: 'Softmax', inputs: ['z'], outputs: ['p'], attributes: { axis: 1 } };
+  const constants = [
+    ints('shape', -1, 4, 1, 1),
+    ints('axes', 2, 3),
+    ints('last', 1),
+    { name: 'low', dims: [], data: [1e-7] },
+  ];
+  const ends: Record<string, readonly NodeSpec[]> = {
+    'a clamp': [softmax, { op: 'Clip', inputs: ['p', 'low'], outputs: ['y'] }],
+    'a logarithm': [softmax, { op: 'Log', inputs: ['p'], outputs: ['y'] }],
+    'a reshape': [softmax, { op: 'Reshape', inputs: ['p', 'shape'], outputs: ['y'] }],
+    'views on both sides': [
+      { op: 'Unsqueeze', inputs: ['z', 'axes'], outputs: ['u'] },
+      { ...softmax, inputs: ['u'] },
+      { op: 'Squeeze', inputs: ['p', 'axes'], outputs: ['y'] },
+    ],
+    'casts and identities': [
+      softmax,
+      { op: 'Cast', inputs: ['p'], outputs: ['q'], attributes: { to: 1 } },
+      { op: 'Identity', inputs: ['q'], outputs: ['y'] },
+    ],
+  };
+  for (const [what, end] of Object.entries(ends)) {
+    const network = await read({
+      nodes: [...head, logitsNode, ...end],
+      initializers: [...weights, ...constants],
+    });
+    t.equal(network.probabilities, 'softmax', what);
+    t.ok(relativeError(await logits(network, x).data(), wanted) < 1e-6, `${what}: the logits`);
+    await checkBatch(t, network, what);
+  }
+  const falling = await read({
+    nodes: [...head, logitsNode, softmax, { op: 'Neg', inputs: ['p'], outputs: ['y'] }],
+    initializers: weights,
+  });
+  t.equal(falling.graph.output, 'y', 'what turns the order of classes about is no end of probabilities');
+});
+
+test('one number is a value, unless a sigmoid makes it a probability', async (t) => {
+  const one = [...weights.slice(0, 2), random('fc', [1, 5]), random('fcb', [1])];
+  const last = { ...gemm('f'), outputs: ['z'] };
+  const value = await read({ nodes: [...head, last], initializers: one, outputs: ['z'] });
+  t.deepEqual([value.probabilities, value.classCount], ['none', 1]);
+  const score = await read({
+    nodes: [...head, last, { op: 'Sigmoid', inputs: ['z'], outputs: ['y'] }],
+    initializers: one,
+  });
+  t.deepEqual([score.probabilities, score.graph.output], ['sigmoid', 'z']);
+  const squeezed = await read({
+    nodes: [...head, last, { op: 'Squeeze', inputs: ['z', 'axis'], outputs: ['y'] }],
+    initializers: [...one, ints('axis', 1)],
+  });
+  t.deepEqual([squeezed.probabilities, squeezed.classCount], ['none', 1], '[N] is [N, 1]');
+  await checkBatch(t, squeezed, 'one number a picture');
+});
+
+test('a network that scales pixels itself takes them as they are', async (t) => {
+  const channels = (name: string, ...data: number[]): TensorSpec => ({ name, dims: [1, 3, 1, 1], data });
+  const number = (name: string, value: number): TensorSpec => ({ name, dims: [], data: [value] });
+  const raw = { scale: 1, mean: [0], std: [1] };
+  const of = (op: string, from: string, to: string, by?: string): NodeSpec => ({
+    op,
+    inputs: by ? [from, by] : [from],
+    outputs: [to],
+  });
+  const starts: Record<string, readonly [nodes: readonly NodeSpec[], is: typeof raw | undefined]> = {
+    'x / 255, less the mean, over the deviation': [
+      [of('Div', 'x', 'a', 'full'), of('Sub', 'a', 'm', 'mean'), of('Div', 'm', 's', 'std')],
+      raw,
+    ],
+    'x / 127.5 - 1': [[of('Mul', 'x', 'a', 'half'), of('Sub', 'a', 's', 'one')], raw],
+    'behind a transposition and an identity': [[of('Identity', 'x', 'a'), of('Mul', 'a', 's', 'half')], raw],
+    'mean and deviation alone': [[of('Sub', 'x', 'm', 'mean'), of('Div', 'm', 's', 'std')], undefined],
+    'a square': [[of('Mul', 'x', 'a', 'half'), of('Abs', 'a', 'e'), of('Sqrt', 'e', 's')], undefined],
+    nothing: [[of('Identity', 'x', 's')], undefined],
+  };
+  const constants = [
+    number('full', 255),
+    number('half', 1 / 127.5),
+    number('one', 1),
+    channels('mean', 0.485, 0.456, 0.406),
+    channels('std', 0.229, 0.224, 0.225),
+  ];
+  for (const [what, [start, expected]] of Object.entries(starts)) {
+    const network = await read({
+      nodes: [...start, { ...conv, inputs: ['s', 'w', 'b'] }, ...head.slice(1), gemm('f')],
+      initializers: [...weights, ...constants],
+    });
+    t.deepEqual(network.preprocessing, expected, what);
+  }
+  const bytes = await read({
+    nodes: [
+      { op: 'Cast', inputs: ['x'], outputs: ['s'], attributes: { to: 1 } },
+      { ...conv, inputs: ['s', 'w', 'b'] },
+      ...head.slice(1),
+      gemm('f'),
+    ],
+    initializers: weights,
+    inputs: [{ name: 'x', dims: [1, 3, 4, 4], type: 2 }],
+  });
+  t.deepEqual(bytes.preprocessing, raw, 'an input of bytes');
+});
+
+test('any number of pictures, from shapes that are computed', async (t) => {
+  // The batch is read with a prime: n / prime times prime is not n for many n where it is rounded on the way.
+  const nodes: readonly NodeSpec[] = [
+    conv,
+    { op: 'Shape', inputs: ['c'], outputs: ['s'] },
+    { op: 'Gather', inputs: ['s', 'zero'], outputs: ['n'] },
+    { op: 'Unsqueeze', inputs: ['n', 'zeros'], outputs: ['n1'] },
+    { op: 'Concat', inputs: ['n1', 'five', 'four'], outputs: ['t'], attributes: { axis: 0 } },
+    { op: 'Reshape', inputs: ['c', 't'], outputs: ['rows'] },
+    { op: 'Concat', inputs: ['n1', 'five', 'four'], outputs: ['e'], attributes: { axis: 0 } },
+    { op: 'Expand', inputs: ['rows', 'e'], outputs: ['wide'] },
+    { op: 'ReduceMax', inputs: ['wide'], outputs: ['f'], attributes: { axes: [2], keepdims: 0 } },
+    gemm('f'),
+  ];
+  const initializers = [
+    ...weights,
+    { name: 'zero', dims: [], type: 7, data: [0] },
+    ints('zeros', 0),
+    ints('five', 5),
+    ints('four', 4),
+  ];
+  const { graph } = await read({ nodes, initializers, inputs: [{ name: 'x', dims: ['N', 3, 4, 4] }] });
+  const wrong: number[] = [];
+  for (let n = 1; n <= 512; n++) {
+    const { shapes } = dryRun(graph, [n, 3, 4, 4]);
+    const fits = [...shapes.values()].every((shape) => shape[0] === n && shape.every(Number.isInteger));
+    if (!fits) wrong.push(n);
+  }
+  t.deepEqual(wrong, [], '1 to 512');
+});
+
+test('further inputs have names and shapes', async (t) => {
+  const network = await read({
+    nodes: [
+      ...head,
+      { op: 'Concat', inputs: ['f', 'age'], outputs: ['all'], attributes: { axis: 1 } },
+      { op: 'Gemm', inputs: ['all', 'fc', 'fcb'], outputs: ['y'], attributes: { transB: 1 } },
+    ],
+    initializers: [...weights.slice(0, 2), random('fc', [4, 7]), random('fcb', [4])],
+    inputs: [
+      { name: 'x', dims: ['N', 3, 4, 4] },
+      { name: 'age', dims: ['N', 2] },
+    ],
+  });
+  t.deepEqual(network.graph.inputs, [INPUT, 'age']);
+  t.deepEqual([...network.otherInputs], [['age', [1, 2]]]);
+});
+
+test('functions of the file stand for their nodes', async (t) => {
+  const body = { op: 'scaled', domain: 'local', inputs: ['a'], outputs: ['y'] };
+  const network = await read({
+    nodes: [
+      ...head,
+      gemm('f'),
+      { ...body, inputs: ['y'], outputs: ['out'], name: 'call', attributes: { slope: { float: 0.5 } } },
+    ],
+    initializers: weights,
+    outputs: ['out'],
+    functions: [
+      {
+        name: 'scaled',
+        domain: 'local',
+        inputs: ['a'],
+        outputs: ['b'],
+        nodes: [
+          {
+            op: 'LeakyRelu',
+            inputs: ['a'],
+            outputs: ['h'],
+            name: 'inner',
+            attributes: { alpha: { reference: 'slope' } },
+          },
+          { op: 'Neg', inputs: ['h'], outputs: ['b'] },
+        ],
+      },
+    ],
+  });
+  const plain = await read({ nodes: [...head, gemm('f')], initializers: weights });
+  const x = await picture([1, 3, 4, 4]);
+  const expected = [...(await logits(plain, x).data())].map((n) => -(n > 0 ? n : 0.5 * n));
+  t.ok(relativeError(await logits(network, x).data(), expected) < 1e-6, 'with the attributes of the call');
+  t.ok(
+    network.graph.nodes.some(({ name }) => name === 'call/inner'),
+    'named by the call',
+  );
+});
+
+test('what ONNX Runtime fuses is taken apart', async (t) => {
+  const x = await picture([1, 3, 4, 4]);
+  const domain = 'com.microsoft';
+  const z = random('z', [1, 5, 2, 2], 9);
+  const pairs: Record<string, readonly [fused: readonly NodeSpec[], plain: readonly NodeSpec[]]> = {
+    'a convolution, a sum and a function': [
+      [
+        {
+          op: 'FusedConv',
+          domain,
+          inputs: ['x', 'w', 'b', 'z'],
+          outputs: ['r'],
+          attributes: { activation: 'LeakyRelu', activation_params: { floats: [0.3] } },
+        },
+      ],
+      [
+        conv,
+        { op: 'Add', inputs: ['c', 'z'], outputs: ['sum'] },
+        { op: 'LeakyRelu', inputs: ['sum'], outputs: ['r'], attributes: { alpha: { float: 0.3 } } },
+      ],
+    ],
+    'GELU of a sum': [
+      [conv, { op: 'BiasGelu', domain, inputs: ['c', 'z'], outputs: ['r'] }],
+      [
+        conv,
+        { op: 'Add', inputs: ['c', 'z'], outputs: ['s'] },
+        { op: 'Gelu', inputs: ['s'], outputs: ['r'] },
+      ],
+    ],
+    'its approximation': [
+      [conv, { op: 'FastGelu', domain, inputs: ['c'], outputs: ['r'] }],
+      [conv, { op: 'Gelu', inputs: ['c'], outputs: ['r'], attributes: { approximate: 'tanh' } }],
+    ],
+    'a product with a factor': [
+      [
+        conv,
+        {
+          op: 'FusedMatMul',
+          domain,
+          inputs: ['c', 'z'],
+          outputs: ['r'],
+          attributes: { alpha: { float: 0.5 }, transB: 1 },
+        },
+      ],
+      [
+        conv,
+        { op: 'Transpose', inputs: ['z'], outputs: ['zt'], attributes: { perm: [0, 1, 3, 2] } },
+        { op: 'MatMul', inputs: ['c', 'zt'], outputs: ['m'] },
+        { op: 'Mul', inputs: ['m', 'half'], outputs: ['r'] },
+      ],
+    ],
+    'a normalised sum': [
+      [
+        conv,
+        {
+          op: 'SkipLayerNormalization',
+          domain,
+          inputs: ['c', 'z', 'gamma', 'beta'],
+          outputs: ['r'],
+          attributes: { epsilon: { float: 1e-5 } },
+        },
+      ],
+      [
+        conv,
+        { op: 'Add', inputs: ['c', 'z'], outputs: ['s'] },
+        { op: 'LayerNormalization', inputs: ['s', 'gamma', 'beta'], outputs: ['r'] },
+      ],
+    ],
+  };
+  const initializers = [
+    ...weights,
+    z,
+    random('gamma', [2]),
+    random('beta', [2]),
+    { name: 'half', dims: [], data: [0.5] },
+  ];
+  for (const [what, [fused, plain]] of Object.entries(pairs)) {
+    const [a, b] = await Promise.all(
+      [fused, plain].map((nodes) =>
+        read({ opset: 20, nodes: [...nodes, ...head.slice(2), gemm('f')], initializers }),
+      ),
+    );
+    const expected = await logits(b!, x).data();
+    t.ok(Math.max(...expected.map(Math.abs)) > 0);
+    t.ok(relativeError(await logits(a!, x).data(), expected) < 1e-5, what);
+  }
+});
+
+test('attention of ONNX Runtime, against float64', async (t) => {
+  // Tokens [N, 4, 6], two heads of 3.
+  const [tokens, width, heads] = [4, 6, 2];
+  const [weight, bias] = [random('qkv', [width, 3 * width], 3), random('qkvb', [3 * width], 4)];
+  const network = await read({
+    nodes: [
+      { op: 'Conv', inputs: ['x', 'w'], outputs: ['c'], attributes: { strides: [2, 2] } },
+      { op: 'Reshape', inputs: ['c', 'to'], outputs: ['r'] },
+      { op: 'Transpose', inputs: ['r'], outputs: ['t'], attributes: { perm: [0, 2, 1] } },
+      {
+        op: 'Attention',
+        domain: 'com.microsoft',
+        inputs: ['t', 'qkv', 'qkvb'],
+        outputs: ['a'],
+        attributes: { num_heads: heads },
+      },
+      { op: 'Flatten', inputs: ['a'], outputs: ['y'] },
+    ],
+    initializers: [random('w', [width, 3, 2, 2]), weight, bias, ints('to', 0, width, tokens)],
+  });
+  const x = await picture([1, 3, 4, 4]);
+  const input = scope(() => {
+    const parameters = new Map(
+      [...network.tensors].map(([k, v]) => [k, tensor(x.device, v.data, v.shape)] as const),
+    );
+    return evaluate(network.graph, parameters, new Map([[INPUT, x]]), ['t']).get('t')!;
+  });
+  const rows = Array.from({ length: tokens }, (_, i) => i);
+  const values = await input.data();
+  const qkv = rows.map((i) =>
+    Array.from({ length: 3 * width }, (_, o) =>
+      Array.from(
+        { length: width },
+        (_, k) => values[i * width + k]! * weight.data![k * 3 * width + o]!,
+      ).reduce((a, b) => a + b, bias.data![o]!),
+    ),
+  );
+  const d = width / heads;
+  const expected = rows.flatMap((i) =>
+    Array.from({ length: width }, (_, o) => {
+      const first = Math.floor(o / d) * d;
+      const scores = rows.map(
+        (j) =>
+          Array.from({ length: d }, (_, k) => qkv[i]![first + k]! * qkv[j]![width + first + k]!).reduce(
+            (a, b) => a + b,
+            0,
+          ) / Math.sqrt(d),
+      );
+      const total = scores.reduce((sum, s) => sum + Math.exp(s), 0);
+      return rows.reduce((sum, j) => sum + (Math.exp(scores[j]!) / total) * qkv[j]![2 * width + o]!, 0);
+    }),
+  );
+  t.ok(relativeError(await logits(network, x).data(), expected) < 1e-5);
+});
+
+test('a quantised network rounds forward and passes derivatives on', async (t) => {
+  const scale: TensorSpec = { name: 'scale', dims: [], data: [0.25] };
+  const zero: TensorSpec = { name: 'zero', dims: [], type: 2, raw: Uint8Array.of(3) };
+  const network = await read({
+    nodes: [
+      { op: 'Flatten', inputs: ['x'], outputs: ['f'] },
+      { op: 'QuantizeLinear', inputs: ['f', 'scale', 'zero'], outputs: ['q'] },
+      { op: 'DequantizeLinear', inputs: ['q', 'scale', 'zero'], outputs: ['y'] },
+    ],
+    initializers: [scale, zero],
+    inputs: [{ name: 'x', dims: [1, 1, 2, 4] }],
+  });
+  const gpu = await device();
+  const x = tensor(gpu, [-1.1, -0.7, -0.1, 0.125, 0.375, 0.6, 60, 70], [1, 1, 2, 4]);
+  // round(x / 0.25), halves to even, from -3 to 252, times 0.25.
+  const expected = [-0.75, -0.75, 0, 0, 0.5, 0.5, 60, 63];
+  t.deepEqual([...(await logits(network, x).data())], expected, 'forward');
+  const gradient = scope(() => grad((v: Tensor) => sum(logits(network, v)))(x));
+  t.deepEqual([...(await gradient.data())], [0, 1, 1, 1, 1, 1, 1, 0], 'backward: 1, and 0 beyond the range');
 });

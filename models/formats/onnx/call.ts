@@ -85,6 +85,8 @@ export interface Call {
   ): Value;
   /** The outputs of a graph inside the node, which sees the values around it; what it names itself is gone afterwards. */
   walk(graph: GraphProto): readonly Value[];
+  /** A call of the same node for a part of its work, whose nodes carry a name of their own, with other inputs. */
+  part(name: string, ...inputs: readonly (Value | undefined)[]): Call;
   /** A tensor attribute's value. */
   tensor(name: string): Constant | undefined;
 }
@@ -101,6 +103,10 @@ export function attributesOf(node: NodeProto, around: NodeProto['attributes'] = 
   };
   return {
     attribute,
+    all: node.attributes.flatMap(({ name }) => {
+      const found = attribute(name);
+      return found ? [{ ...found, name }] : [];
+    }),
     int: (name: string, otherwise: number) => attribute(name)?.int ?? otherwise,
     float: (name: string, otherwise: number) => attribute(name)?.float ?? otherwise,
     text: (name: string, otherwise: string) => attribute(name)?.text ?? otherwise,

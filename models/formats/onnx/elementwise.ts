@@ -6,7 +6,7 @@ import * as fn from '../../layers/functions.ts';
 import * as layers from '../../layers.ts';
 import { type Constant, constant, type NumberType } from '../constant.ts';
 import { FormatError } from '../errors.ts';
-import { type Builder, element, isConstant, type Value } from './call.ts';
+import { type Builder, type Call, element, isConstant, type Value } from './call.ts';
 import { ELEMENT_TYPES } from './tensors.ts';
 
 /** A function of one number. */
@@ -131,13 +131,16 @@ const prelu: Builder = (call) => {
 const cast: Builder = (call) => {
   const to = ELEMENT_TYPES.get(call.int('to', 0));
   if (to === undefined) throw new FormatError(`a cast to type ${call.int('to', 0)} is not supported`);
+  return castTo(call, to.type);
+};
+
+function castTo(call: Call, type: NumberType): Value {
   const x = call.input(0);
-  const { type } = to;
   if (!isConstant(x) && type === 'int' && x.type === 'float') {
     throw new FormatError('a cast to whole numbers of what depends on the picture is not supported');
   }
   const fold = (v: Constant | undefined) => constant(type, v!.shape, v!.data);
-  if (type !== 'bool' || x.type === 'bool') return identity('identity', { fold, type })(call);
+  if (type !== 'bool' || x.type === 'bool') return identity('identity', { fold, type })(call) as Value;
   return call.apply({
     kind: 'cast',
     operands: { x },
@@ -145,7 +148,7 @@ const cast: Builder = (call) => {
     fold,
     type,
   });
-};
+}
 
 /** What changes no element, though perhaps what its numbers mean. */
 export const identity =
@@ -212,6 +215,7 @@ export const elementwise: Readonly<Record<string, Builder>> = {
   Sign: unary(f.sign),
   Mish: unary(f.mish),
   Gelu: gelu,
+  Swish: (call) => element(call, fn.swish(call.float('alpha', 1))),
   PRelu: prelu,
   Clip: clip,
   Add: addition,
@@ -262,6 +266,7 @@ export const elementwise: Readonly<Record<string, Builder>> = {
       type: call.input(1).type,
     }),
   Cast: cast,
+  CastLike: (call) => castTo(call, call.input(1).type),
   Identity: identity('identity'),
   Dropout: dropout,
 };

@@ -161,7 +161,7 @@ export function importNodes(
       values: new Map(),
       initializers: new Map(),
       opsets: new Map(body.opsets.map(({ domain, version }) => [isStandard(domain) ? '' : domain, version])),
-      attributes: [...node.attributes, ...body.defaults],
+      attributes: [...attributesOf(node, scope.attributes).all, ...body.defaults],
       prefix: `${scope.prefix}${nameOf(node)}/`,
       depth: scope.depth + 1,
     };
@@ -178,8 +178,17 @@ export function importNodes(
     if (body) return inlined(scope, node, body);
     const wanted = scope.prefix + nameOf(node);
     const inputs = node.inputs.map((name) => (name === '' ? undefined : lookUp(scope, name)));
+    return [operators.get(operatorOf(node))!(callOf(scope, node, wanted, inputs))].flat();
+  };
+
+  const callOf = (
+    scope: Scope,
+    node: NodeProto,
+    wanted: string,
+    inputs: readonly (Value | undefined)[],
+  ): Call => {
     const attributes = attributesOf(node, scope.attributes);
-    const call: Call = {
+    return {
       ...attributes,
       operator: node.operator,
       opset: scope.opsets.get('') ?? LATEST,
@@ -214,8 +223,8 @@ export function importNodes(
       charge,
       walk: (inner) => inside(scope, inner),
       layer: (from, parameters, make) => made.layer(wanted, from, parameters, make),
+      part: (name, ...others) => callOf(scope, node, `${wanted}.${name}`, others),
     };
-    return [operators.get(operatorOf(node))!(call)].flat();
   };
 
   const enter = (scope: Scope, node: NodeProto) => {

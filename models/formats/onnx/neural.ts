@@ -90,7 +90,7 @@ function overPlanes(
   });
 }
 
-const conv: Builder = (call) => {
+export const conv: Builder = (call) => {
   const [x, weight, bias] = [call.input(0), call.input(1), call.optional(2)];
   const rank = spatialRank(x);
   if (weight.shape.length !== rank + 2) {
@@ -277,8 +277,49 @@ const instanceNorm: Builder = (call) => {
   });
 };
 
+/** Over groups of channels and every axis of space (Wu 2018); one number a group before opset 21, then one a channel. */
+const groupNorm: Builder = (call) => {
+  const groups = call.int('num_groups', 1);
+  const epsilon = call.float('epsilon', 1e-5);
+  const channels = call.input(0).shape[1]!;
+  if (channels % groups !== 0) throw new FormatError(`${groups} groups do not divide ${channels} channels`);
+  return call.apply({
+    kind: 'groupNorm',
+    operands: { x: call.input(0), weight: call.input(1), bias: call.input(2) },
+    device: (x, weight, bias) => {
+      const grouped = ops.reshape(x!, [x!.shape[0]!, groups, -1]);
+      const y = ops.reshape(ops.standardise(grouped, 2, epsilon), x!.shape);
+      const each = (own: Tensor) =>
+        own.size === channels
+          ? own
+          : ops.reshape(ops.broadcastTo(ops.reshape(own, [groups, 1]), [groups, channels / groups]), [
+              channels,
+            ]);
+      return ops.scaleShift(y, each(weight!), each(bias!));
+    },
+    attributes: { groups, epsilon },
+  });
+};
+
+/** x / sqrt(mean x^2 + epsilon) weight, over the axes from `axis` on (Zhang 2019). */
+const rmsNorm: Builder = (call) => {
+  const x = call.input(0);
+  const axis = axisOf(call.int('axis', -1), x.shape.length);
+  const epsilon = call.float('epsilon', 1e-5);
+  const axes = x.shape.flatMap((_, i) => (i < axis ? [] : [i]));
+  return call.apply({
+    kind: 'rmsNorm',
+    operands: { x, weight: call.input(1) },
+    device: (t, weight) => {
+      const square = ops.mean(ops.mul(t!, t!), axes, true);
+      return ops.mul(ops.div(t!, ops.sqrt(ops.affine(square, 1, epsilon))), weight!);
+    },
+    attributes: { axis, epsilon },
+  });
+};
+
 /** Over the axes from `axis` on (Ba 2016); mean and inverse deviation are further outputs. */
-const layerNorm: Builder = (call) => {
+export const layerNorm: Builder = (call) => {
   const x = call.input(0);
   const axis = axisOf(call.int('axis', -1), x.shape.length);
   const epsilon = call.float('epsilon', 1e-5);
@@ -334,7 +375,7 @@ const localResponse: Builder = (call) => {
 };
 
 /** A product as NumPy's matmul: vectors are rows or columns, leading axes broadcast. */
-function matmul(a: Tensor, b: Tensor): Tensor {
+export function matmul(a: Tensor, b: Tensor): Tensor {
   const left = a.shape.length === 1 ? ops.reshape(a, [1, -1]) : a;
   const right = b.shape.length === 1 ? ops.reshape(b, [-1, 1]) : b;
   const [p, q] = [left.shape.slice(0, -2), right.shape.slice(0, -2)];
@@ -351,16 +392,16 @@ function matmul(a: Tensor, b: Tensor): Tensor {
   return ops.reshape(y, shape);
 }
 
-/** x [N, I] weight [O, I]^T (+ bias [O]): the layer that CAM's head is made of. */
-function linear(call: Call, x: Computed, weight: Constant, bias: Constant | undefined): Value {
+/** x [N, ..., I] weight [O, I]^T (+ bias [O]): the layer that CAM's head is made of. */
+export function linear(call: Call, x: Computed, weight: Constant, bias: Constant | undefined): Value {
   const [out, inputs] = weight.shape as [number, number];
   const spec = { in: inputs, out, bias: bias !== undefined };
   return call.layer([x], { weight, bias }, (name, input) => layers.linear(name, input, spec));
 }
 
-const matMul: Builder = (call) => {
+export const matMul: Builder = (call) => {
   const [a, b] = [call.input(0), call.input(1)];
-  if (!isConstant(a) && isConstant(b) && a.shape.length === 2 && b.shape.length === 2) {
+  if (!isConstant(a) && isConstant(b) && a.shape.length >= 2 && b.shape.length === 2) {
     return linear(
       call,
       a,
@@ -372,7 +413,7 @@ const matMul: Builder = (call) => {
 };
 
 /** alpha A B + beta C, A and B perhaps transposed. */
-const gemm: Builder = (call) => {
+export const gemm: Builder = (call) => {
   const [a, b, c] = [call.input(0), call.input(1), call.optional(2)];
   const [alpha, beta] = [call.float('alpha', 1), call.float('beta', 1)];
   const [turnA, turnB] = [call.int('transA', 0) !== 0, call.int('transB', 0) !== 0];
@@ -428,6 +469,9 @@ export const neural: Readonly<Record<string, Builder>> = {
   BatchNormalization: batchNorm,
   InstanceNormalization: instanceNorm,
   LayerNormalization: layerNorm,
+  GroupNormalization: groupNorm,
+  RMSNormalization: rmsNorm,
+  SimplifiedLayerNormalization: rmsNorm,
   LRN: localResponse,
   MatMul: matMul,
   Gemm: gemm,

@@ -136,7 +136,7 @@ export function readTensor(proto: TensorProto, parts: Parts): Constant {
       `${where} of ${element.name} needs ${expected} bytes of data; the file has ${found}`,
     );
   }
-  const named = { type, shape: dims, ...(name !== '' && { name }) };
+  const named = { type, shape: dims, element: element.name, ...(name !== '' && { name }) };
   if (raw !== undefined && element.name === 'float') return { ...named, data: floatView(raw) };
   const data = type === 'float' ? new Float32Array(count) : new Float64Array(count);
   if (raw === undefined) data.set(proto[field].map(fromField));
