@@ -6,7 +6,7 @@ import { ShapeError } from './errors.ts';
 import { isRecording, recording } from './operation.ts';
 import { add, full } from './ops/elementwise.ts';
 import { createNode, type Maker, type TapeNode } from './tape.ts';
-import { alias, sameShape, scope, show, type Tensor, unowned } from './tensor.ts';
+import { alias, checkDevices, sameShape, scope, show, type Tensor, unowned } from './tensor.ts';
 
 type Node = TapeNode<Tensor>;
 
@@ -88,6 +88,7 @@ export function vjp(f: (...xs: Tensor[]) => Tensor, xs: readonly Tensor[]): Vjp 
   return {
     value,
     pullback(cotangent) {
+      checkDevices('pullback', [value, cotangent]);
       if (!sameShape(cotangent.shape, value.shape)) {
         throw new ShapeError(
           `pullback: a cotangent of ${show(cotangent.shape)} for a value of ${show(value.shape)}`,

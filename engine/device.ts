@@ -16,7 +16,7 @@ import type { MatmulVariant } from '../kernels/matmul/variants.ts';
 import { type DeviceClass, figuresOf, type Profile } from '../kernels/profile.ts';
 import { bindings, type Field, fieldsOf, specialise } from '../kernels/source.ts';
 import { isSoftwareAdapter } from './adapter-names.ts';
-import { DeviceLostError, KernelError, type LimelightError } from './errors.ts';
+import { DeviceLostError, KernelError, type LimelightError, MixedDevicesError } from './errors.ts';
 import { createMemory, forget, type Memory, type Storage } from './memory.ts';
 import { createUniforms, fill, type Uniforms, wordsOf } from './uniform.ts';
 
@@ -38,6 +38,8 @@ export interface Device {
 interface Pipeline {
   readonly pipeline: GPUComputePipeline;
   readonly layout: GPUBindGroupLayout;
+  /** Storage bindings: inputs, then the output. */
+  readonly bindings: number;
   readonly fields: readonly Field[];
   /** Of the uniform. */
   readonly words: number;
@@ -48,6 +50,7 @@ interface Pipeline {
 /** What is recorded and not yet submitted, and what is kept between submits. */
 interface Commands {
   readonly gpu: GPUDevice;
+  readonly memory: Memory;
   readonly wgsl: ReadonlyMap<string, string>;
   readonly pipelines: Map<string, Pipeline>;
   readonly uniform: GPUBuffer;
@@ -60,12 +63,29 @@ interface Commands {
   dispatches: number;
   encoder: GPUCommandEncoder | undefined;
   pass: GPUComputePassEncoder | undefined;
+  /** What the next call throws: the device was lost, or ran out of memory. */
   failure: LimelightError | undefined;
   closed: boolean;
   /** Never touched, so that it takes no memory: by it JavaScript knows how much collecting a closed device gives back. */
   readonly ballast: ArrayBuffer;
-  /** What hears of refused commands. */
-  readonly refused: (event: GPUUncapturedErrorEvent) => void;
+  /** What hears of failures outside commands, such as of memory. */
+  readonly failed: (event: GPUUncapturedErrorEvent) => void;
+  /** Submits so far. */
+  epoch: number;
+  /** Commands that WebGPU refused. */
+  readonly refusals: Refusal[];
+  /** Settled once WebGPU has judged every submit so far. */
+  judged: Promise<void>;
+}
+
+/**
+ * A command that WebGPU refused, and with it the submit that it was part of. WebGPU says so late: what was written since,
+ * up to the submit `to`, may have been made of what that submit did not write.
+ */
+interface Refusal {
+  readonly from: number;
+  readonly to: number;
+  readonly error: KernelError;
 }
 
 /** How a device is opened; everything may be left out. */
@@ -113,8 +133,20 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
   const { adapter, kind, name, why } = opened;
   const requiredLimits = Object.fromEntries(WANTED_LIMITS.map((limit) => [limit, adapter.limits[limit]]));
   const gpu = await adapter.requestDevice({ requiredLimits });
+  const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
+  const memory = createMemory({
+    budget: options.memoryBudget ?? 2 ** 31,
+    largest: gpu.limits.maxBufferSize,
+    binding: Math.min(gpu.limits.maxStorageBufferBindingSize, gpu.limits.maxBufferSize),
+    create: (size) => gpu.createBuffer({ size, usage }),
+    settle: () => {
+      submit(commands);
+      forgetGroups(commands);
+    },
+  });
   const commands: Commands = {
     gpu,
+    memory,
     wgsl: new Map(wgsl),
     pipelines: new Map(),
     uniform: gpu.createBuffer({
@@ -130,31 +162,24 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
     pass: undefined,
     failure: undefined,
     closed: false,
+    epoch: 0,
+    refusals: [],
+    judged: Promise.resolve(),
     ballast: new ArrayBuffer(DRIVER_BYTES),
-    refused: (event) => {
+    failed: (event) => {
       event.preventDefault();
-      commands.failure ??= new KernelError(`WebGPU refused a command on ${name}: ${event.error.message}`);
+      commands.failure ??= new KernelError(`WebGPU failed on ${name}: ${event.error.message}`);
     },
   };
-  gpu.addEventListener('uncapturederror', commands.refused);
+  gpu.addEventListener('uncapturederror', commands.failed);
   gpu.lost.then((info) => {
     if (!commands.closed)
       commands.failure = new DeviceLostError(`the device ${name} was lost: ${info.message}`);
   });
-  const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
-  const memory = createMemory({
-    budget: options.memoryBudget ?? 2 ** 31,
-    largest: Math.min(gpu.limits.maxStorageBufferBindingSize, gpu.limits.maxBufferSize),
-    create: (size) => gpu.createBuffer({ size, usage }),
-    settle: () => {
-      submit(commands);
-      forgetGroups(commands);
-    },
-  });
   const profile: Profile = {
     class:
       options.profile ?? (adapter.info.isFallbackAdapter || isSoftwareAdapter(name) ? 'software' : 'gpu'),
-    limits: { binding: gpu.limits.maxStorageBufferBindingSize, buffer: gpu.limits.maxBufferSize },
+    limits: { binding: memory.binding, buffer: memory.largest },
     features: gpu.features,
     without: new Set(options.without),
   };
@@ -171,6 +196,7 @@ export function dryDevice(): Device {
   const memory = createMemory({
     budget: Number.POSITIVE_INFINITY,
     largest: Number.POSITIVE_INFINITY,
+    binding: Number.POSITIVE_INFINITY,
     create: () => undefined,
     settle: () => {},
   });
@@ -191,7 +217,7 @@ export function closeDevice(device: Device): void {
   commands.failure = new DeviceLostError(`the device ${name} was closed`);
   commands.gpu.destroy();
   // Dawn keeps its listeners by references that are never collected, and this one leads back to the device.
-  commands.gpu.removeEventListener('uncapturederror', commands.refused);
+  commands.gpu.removeEventListener('uncapturederror', commands.failed);
   open.delete(device);
 }
 
@@ -201,7 +227,7 @@ export function gpuOf({ commands }: Device): GPUDevice {
   return commands.gpu;
 }
 
-/** Throws what went wrong since the last call: a lost device, a refused command. */
+/** Throws what went wrong since the last call. */
 function check(commands: Commands): void {
   const { failure } = commands;
   if (failure === undefined) return;
@@ -209,28 +235,48 @@ function check(commands: Commands): void {
   throw failure;
 }
 
+/** Throws where a storage was written by a submit that was refused, or made of what such a submit should have written. */
+function checkWritten({ refusals }: Commands, storages: readonly Storage[]): void {
+  for (const { from, to, error } of refusals) {
+    if (storages.some(({ epoch }) => epoch >= from && epoch <= to)) throw error;
+  }
+}
+
 /** Records one launch: `inputs` and then `output` are the kernel's storage bindings in order. */
 export function run(device: Device, launch: Launch, inputs: readonly Storage[], output: Storage): void {
   const { commands } = device;
+  const storages = [...inputs, output];
+  if (storages.some(({ memory }) => memory !== device.memory))
+    throw new MixedDevicesError(`${launch.kernel}: a buffer is not of the device ${device.name}`);
   if (commands === undefined) return;
   check(commands);
   if (!isShort(launch)) throw new KernelError(tooLong(launch));
+  checkWritten(commands, inputs);
   forget(output);
   if (launch.threads === 0) return; // empty output: nothing to compute
   const { gpu } = commands;
   const { kernel, params, threads, tiled } = launch;
   const size = tiled ? figuresOf(device.profile).tileWorkgroup : WORKGROUP;
+  const workgroups = workgroupsOf(threads, size);
+  if (workgroups[1] > gpu.limits.maxComputeWorkgroupsPerDimension)
+    throw new KernelError(`${kernel}: ${threads} threads are more than can be started at once`);
+  encoderOf(commands);
   const pipeline = pipelineOf(commands, kernel, launch.constants, size);
+  if (pipeline.bindings !== storages.length)
+    throw new KernelError(
+      `${kernel}: given ${storages.length} buffers, it has ${pipeline.bindings} bindings`,
+    );
   const alignment = gpu.limits.minUniformBufferOffsetAlignment;
   const bytes = Math.ceil((pipeline.words * 4) / alignment) * alignment;
   if (commands.used + bytes > UNIFORM_BYTES || commands.dispatches >= DISPATCHES_PER_SUBMIT) submit(commands);
   fill(commands.staging, commands.used / 4, pipeline.fields, params, kernel);
-  commands.encoder ??= gpu.createCommandEncoder({ label: 'limelight' });
-  commands.pass ??= commands.encoder.beginComputePass();
-  const group = groupOf(commands, pipeline, kernel, [...inputs, output]);
+  const encoder = encoderOf(commands);
+  commands.pass ??= encoder.beginComputePass();
+  const group = groupOf(commands, pipeline, kernel, storages);
   commands.pass.setPipeline(pipeline.pipeline);
   commands.pass.setBindGroup(0, group, [commands.used]);
-  commands.pass.dispatchWorkgroups(...workgroupsOf(threads, size));
+  commands.pass.dispatchWorkgroups(...workgroups);
+  output.epoch = commands.epoch;
   commands.used += bytes;
   commands.dispatches++;
 }
@@ -256,7 +302,10 @@ function groupOf(
   const known = groups.get(key);
   if (known) return known;
   const uniform = { binding: 0, resource: { buffer: commands.uniform, size: UNIFORM_BINDING } };
-  const entries = storages.map(({ buffer }, i) => ({ binding: i + 1, resource: { buffer: buffer! } }));
+  const entries = storages.map(({ buffer, offset, size }, i) => ({
+    binding: i + 1,
+    resource: { buffer: buffer!, offset, size },
+  }));
   const made = commands.gpu.createBindGroup({ label, layout, entries: [uniform, ...entries] });
   if (commands.groups++ >= MOST_GROUPS) forgetGroups(commands);
   groups.set(key, made);
@@ -278,11 +327,12 @@ function pipelineOf(commands: Commands, kernel: string, constants: Constants, wo
   const wgsl = sourceTexts.get(kernel);
   if (wgsl === undefined) throw new KernelError(`no kernel is named ${kernel}`);
   const code = specialise(wgsl, { ...constants, WORKGROUP: workgroup });
+  const storages = bindings(wgsl);
   const layout = gpu.createBindGroupLayout({
     label: key,
     entries: [
       { binding: 0, visibility: GPUShaderStage.COMPUTE, buffer: { type: 'uniform', hasDynamicOffset: true } },
-      ...bindings(wgsl).map((access, i) => ({
+      ...storages.map((access, i) => ({
         binding: i + 1,
         visibility: GPUShaderStage.COMPUTE,
         buffer: { type: access === 'read' ? ('read-only-storage' as const) : ('storage' as const) },
@@ -296,7 +346,14 @@ function pipelineOf(commands: Commands, kernel: string, constants: Constants, wo
     compute: { module, entryPoint: 'main' },
   });
   const fields = fieldsOf(wgsl);
-  const made = { pipeline, layout, fields, words: wordsOf(fields), groups: new Map() };
+  const made = {
+    pipeline,
+    layout,
+    bindings: storages.length,
+    fields,
+    words: wordsOf(fields),
+    groups: new Map(),
+  };
   pipelines.set(key, made);
   return made;
 }
@@ -304,6 +361,16 @@ function pipelineOf(commands: Commands, kernel: string, constants: Constants, wo
 /** Sends what is recorded. */
 export function flush(device: Device): void {
   if (device.commands) submit(device.commands);
+}
+
+/** The encoder of what is recorded next. */
+function encoderOf(commands: Commands): GPUCommandEncoder {
+  if (commands.encoder === undefined) {
+    // Its errors, those of what is made for it included, come out where it is submitted.
+    commands.gpu.pushErrorScope('validation');
+    commands.encoder = commands.gpu.createCommandEncoder({ label: 'limelight' });
+  }
+  return commands.encoder;
 }
 
 function submit(commands: Commands): void {
@@ -314,11 +381,25 @@ function submit(commands: Commands): void {
   if (commands.used > 0)
     gpu.queue.writeBuffer(commands.uniform, 0, commands.staging.u32, 0, commands.used / 4);
   gpu.queue.submit([commands.encoder.finish()]);
+  const from = commands.epoch++;
+  const verdict = gpu.popErrorScope().then((error) => {
+    if (error !== null) refuse(commands, from, error.message);
+  });
+  commands.judged = Promise.all([commands.judged, verdict.catch(() => {})]).then(() => {});
   commands.encoder = undefined;
   commands.pass = undefined;
   commands.touched.clear();
   commands.used = 0;
   commands.dispatches = 0;
+}
+
+/** Notes a refused submit, and empties the caches of what may have been made in it. */
+function refuse(commands: Commands, from: number, message: string): void {
+  const error = new KernelError(`WebGPU refused a command: ${message}`);
+  commands.refusals.push({ from, to: commands.epoch, error });
+  commands.pipelines.clear();
+  commands.groups = 0;
+  for (const storage of commands.memory.copied) forget(storage);
 }
 
 /** Copies host data into a storage. */
@@ -335,6 +416,7 @@ export function write(
   }
   check(commands);
   forget(storage);
+  storage.epoch = -1;
   // A pooled buffer may still be read by recorded commands, and a write would overtake them.
   if (commands.touched.has(storage.buffer!)) submit(commands);
   if (data.byteLength > 0) commands.gpu.queue.writeBuffer(storage.buffer!, 0, data);
@@ -364,16 +446,22 @@ export async function read(device: Device, pieces: readonly Piece[]): Promise<Ar
   try {
     commands.pass?.end();
     commands.pass = undefined;
-    commands.encoder ??= gpu.createCommandEncoder({ label: 'limelight' });
+    const encoder = encoderOf(commands);
     for (const { storage, bytes, start } of places) {
-      if (bytes > 0) commands.encoder.copyBufferToBuffer(storage.buffer!, 0, target, start, bytes);
+      if (bytes > 0) encoder.copyBufferToBuffer(storage.buffer!, storage.offset, target, start, bytes);
     }
+    const { epoch } = commands;
     submit(commands);
     await target.mapAsync(GPUMapMode.READ).catch((cause: unknown) => {
       check(commands);
       throw new KernelError(`reading from ${name} failed: ${String(cause)}`, { cause });
     });
+    await commands.judged;
     check(commands);
+    const storages = pieces.map(({ storage }) => storage);
+    checkWritten(commands, storages);
+    // Refused for what others recorded: the copy was part of it.
+    if (commands.refusals.some(({ from }) => from === epoch)) return await read(device, pieces);
     const mapped = target.getMappedRange();
     return places.map(({ start, bytes }) => mapped.slice(start, start + bytes));
   } finally {

@@ -23,7 +23,10 @@ export class KernelError extends LimelightError {}
 /** An operation was called with shapes or attributes that do not fit together. */
 export class ShapeError extends LimelightError {}
 
-/** An allocation would exceed the memory budget of the device. */
+/** Tensors of several devices were given to one operation; each device has its own memory. */
+export class MixedDevicesError extends LimelightError {}
+
+/** An allocation would exceed the memory budget of the device, or a tensor is larger than its kernels can see. */
 export class MemoryBudgetError extends LimelightError {}
 
 /** A disposed tensor was used. */

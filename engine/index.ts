@@ -17,6 +17,7 @@ export {
   KernelError,
   LimelightError,
   MemoryBudgetError,
+  MixedDevicesError,
   NoDeviceError,
   ShapeError,
   UnknownAdapterError,

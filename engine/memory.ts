@@ -5,7 +5,7 @@
 
 import { MemoryBudgetError } from './errors.ts';
 
-/** A buffer and its number, in the order of making. */
+/** A buffer and its number, in the order of making, which no other buffer of any device has. */
 interface Numbered {
   readonly number: number;
   /** Undefined on a dry device. */
@@ -15,9 +15,16 @@ interface Numbered {
 /** What a tensor's numbers lie in; may be shared by several tensors (reshape). */
 export interface Storage extends Numbered {
   readonly memory: Memory;
-  /** Bytes of the buffer. */
+  /** Where it begins in its buffer, and its size there, in bytes. */
+  readonly offset: number;
   readonly size: number;
+  /** What it is a part of; such a part holds no buffer of its own, and references to it are counted there. */
+  readonly whole?: Storage;
+  /** Its parts, by their offsets; see `partOf`. */
+  readonly parts: Map<number, Storage>;
   references: number;
+  /** The submit, counted on its device, that was open when it was last written. */
+  epoch: number;
   /** Where it holds indices, what they are all below. */
   below?: number;
   /** Copies of it in the order a kernel wants, by name; see `keep`. */
@@ -32,6 +39,8 @@ interface Source {
   readonly budget: number;
   /** Most bytes of one buffer. */
   readonly largest: number;
+  /** Most bytes that a kernel sees of one: results are no larger, what is uploaded may be. */
+  readonly binding: number;
   readonly create: (bytes: number) => GPUBuffer | undefined;
   /** Submits what is recorded; a buffer may only be destroyed when no waiting command uses it. */
   readonly settle: () => void;
@@ -45,8 +54,6 @@ export interface Memory extends Source {
   readonly free: Map<number, Numbered[]>;
   /** Storages with copies, which go first when memory is short. */
   readonly copied: Set<Storage>;
-  /** Buffers made so far. */
-  made: number;
   liveBytes: number;
   pooledBytes: number;
 }
@@ -55,10 +62,12 @@ export const createMemory = (source: Source): Memory => ({
   ...source,
   free: new Map(),
   copied: new Set(),
-  made: 0,
   liveBytes: 0,
   pooledBytes: 0,
 });
+
+/** Buffers made so far, on all devices: caches know a buffer by its number. */
+let numbers = 0;
 
 /** Sizes are rounded up to quarter powers of two, so that buffers of similar shapes are exchangeable. */
 function bucket(bytes: number): number {
@@ -66,18 +75,28 @@ function bucket(bytes: number): number {
   return Math.ceil(size / 256) * 256;
 }
 
-const megabytes = (bytes: number) => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+export const megabytes = (bytes: number) => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 
-/** Storage for at least `bytes`; its contents are whatever was there. `purpose` names the caller in errors. */
-export function allocate(memory: Memory, bytes: number, purpose: string): Storage {
-  const { free, budget, largest } = memory;
+/**
+ * Storage for at least `bytes`, of which there may be no more than `largest`; its contents are whatever was there.
+ * `purpose` names the caller in errors.
+ */
+export function allocate(
+  memory: Memory,
+  bytes: number,
+  purpose: string,
+  largest: number = memory.binding,
+): Storage {
+  const { free, budget } = memory;
   if (bytes > largest) {
     throw new MemoryBudgetError(
-      `${purpose}: one tensor of ${megabytes(bytes)} is more than this device binds at once ` +
-        `(${megabytes(largest)}); use smaller batches or images`,
+      `${purpose}: one tensor of ${megabytes(bytes)} is more than this device ` +
+        `${largest === memory.binding ? 'binds at once' : 'holds in one buffer'} (${megabytes(largest)}); ` +
+        'use smaller batches or images, or layers with fewer weights',
     );
   }
-  const size = Math.min(bucket(bytes), Math.floor(largest / 256) * 256);
+  const most = bytes <= memory.binding ? memory.binding : largest;
+  const size = Math.min(bucket(bytes), Math.floor(most / 256) * 256);
   const reused = free.get(size)?.pop();
   if (reused) memory.pooledBytes -= size;
   else if (memory.liveBytes + memory.pooledBytes + size > budget) {
@@ -91,24 +110,39 @@ export function allocate(memory: Memory, bytes: number, purpose: string): Storag
     );
   }
   memory.liveBytes += size;
-  const { number, buffer } = reused ?? { number: memory.made++, buffer: memory.create(size) };
+  const { number, buffer } = reused ?? { number: numbers++, buffer: memory.create(size) };
   return {
     memory,
     number,
     size,
     buffer,
     references: 0,
+    epoch: -1,
+    offset: 0,
+    parts: new Map(),
     copies: new Map(),
     host: undefined,
   };
 }
 
+/** Some of a storage, for a kernel to see no more of it; `offset` is whole 256 bytes. The same is given every time. */
+export function partOf(whole: Storage, offset: number, size: number): Storage {
+  const known = whole.parts.get(offset);
+  if (known?.size === size) return known;
+  const { memory, buffer } = whole;
+  const part = { memory, buffer, number: numbers++, offset, size, whole, references: 0 };
+  const made: Storage = { ...part, epoch: whole.epoch, copies: new Map(), host: undefined, parts: new Map() };
+  whole.parts.set(offset, made);
+  return made;
+}
+
 export function retain(storage: Storage): void {
-  storage.references++;
+  (storage.whole ?? storage).references++;
 }
 
 /** Gives up one reference; the last one returns the buffer to the pool. */
-export function release(storage: Storage): void {
+export function release(given: Storage): void {
+  const storage = given.whole ?? given;
   if (--storage.references > 0) return;
   const { memory, number, buffer, size } = storage;
   forget(storage);
@@ -135,9 +169,10 @@ export function keep(storage: Storage, name: string, make: () => Storage): Stora
   return made;
 }
 
-/** Gives up the copies of a storage. */
+/** Gives up the copies of a storage and of its parts. */
 export function forget(storage: Storage): void {
   storage.host = undefined;
+  for (const part of storage.parts.values()) forget(part);
   if (storage.copies.size === 0) return;
   for (const copy of storage.copies.values()) release(copy);
   storage.copies.clear();

@@ -1,10 +1,11 @@
 // What an operation is, and how one is applied: shape checked, kernels launched, and recorded on the tape when a
 // derivative is being taken.
 
-import { ShapeError } from './errors.ts';
+import { MemoryBudgetError, ShapeError } from './errors.ts';
 import { type Passing, passOn } from './facts.ts';
+import { megabytes } from './memory.ts';
 import { type Applied, createNode } from './tape.ts';
-import { alias, empty, type Shape, show, type Tensor, unowned } from './tensor.ts';
+import { alias, checkDevices, empty, rowsWithin, type Shape, show, type Tensor, unowned } from './tensor.ts';
 
 /** What an operation's derivative rule is given. */
 export interface VjpContext<Attributes> extends Applied<Tensor> {
@@ -23,8 +24,13 @@ export interface Operation<Attributes> extends Passing<Attributes> {
     readonly input: number;
     readonly of: (inputs: readonly Tensor[], attributes: Attributes) => number;
   };
-  /** Launches the kernels that fill `output`. Left out when the result is the first input under another shape. */
+  /**
+   * Launches the kernels that fill `output`. Left out when the result is the first input under another shape, or, given
+   * `firstRow`, some of its rows.
+   */
   readonly forward?: (inputs: readonly Tensor[], output: Tensor, attributes: Attributes) => void;
+  /** Where the result begins, if it is rows of the first input where they lie. */
+  readonly firstRow?: (attributes: Attributes) => number;
   /** Cotangents of the inputs from that of the output. Left out where the derivative is zero everywhere. */
   readonly vjp?: (cotangent: Tensor, context: VjpContext<Attributes>) => readonly (Tensor | undefined)[];
 }
@@ -66,13 +72,31 @@ function checkTypes<A>({ name, indices }: Operation<A>, inputs: readonly Tensor[
   }
 }
 
+/** Refuses inputs that are larger than what a kernel sees of a buffer. Results never are: it was uploaded so. */
+function checkSizes(name: string, inputs: readonly Tensor[]): void {
+  for (const [i, { shape, storage, device }] of inputs.entries()) {
+    const { binding } = device.profile.limits;
+    if (storage.size <= binding) continue;
+    throw new MemoryBudgetError(
+      `${name}: input ${i} of shape ${show(shape)}, a weight and not the batch, takes ${megabytes(storage.size)}, and ` +
+        `this device binds ${megabytes(binding)} at once; only linear() takes such a weight, a part of its rows at a ` +
+        'time. Use a network with fewer weights in this layer, or another adapter (LIMELIGHT_DEVICE)',
+    );
+  }
+}
+
 /** Applies an operation, and records it if a derivative is being taken with respect to something it depends on. */
 export function apply<A>(operation: Operation<A>, inputs: readonly Tensor[], attributes: A): Tensor {
+  checkDevices(operation.name, inputs);
   const shape = operation.shape(inputs, attributes);
-  if (operation.forward !== undefined) checkTypes(operation, inputs, attributes);
+  if (operation.forward !== undefined) {
+    checkTypes(operation, inputs, attributes);
+    checkSizes(operation.name, inputs);
+  }
   const first = inputs[0]!;
   const { name, vjp } = operation;
   const make = (): Tensor => {
+    if (operation.firstRow !== undefined) return rowsWithin(first, operation.firstRow(attributes), shape);
     if (operation.forward === undefined) return alias(first, shape);
     const below = operation.below?.(inputs, attributes);
     const output = empty(first.device, shape, below === undefined ? 'f32' : 'u32', name);

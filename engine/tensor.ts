@@ -9,8 +9,8 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 
 import { type Device, type Piece, read, write } from './device.ts';
-import { DisposedError, ShapeError } from './errors.ts';
-import { allocate, release, retain, type Storage } from './memory.ts';
+import { DisposedError, MixedDevicesError, ShapeError } from './errors.ts';
+import { allocate, partOf, release, retain, type Storage } from './memory.ts';
 import { releaseNode, retainNode, type TapeNode } from './tape.ts';
 
 /** Sizes of axes, the slowest first; [] is a scalar's. */
@@ -112,6 +112,7 @@ async function bytesOf(x: Tensor): Promise<ArrayBuffer> {
 export async function toHost(tensors: readonly Tensor[]): Promise<void> {
   const [first] = tensors;
   if (first === undefined) return;
+  checkDevices('toHost', tensors);
   const pieces = tensors.map(piece);
   // In place before the wait: a storage that is written meanwhile forgets it.
   const hosts = pieces.map(({ storage }) => {
@@ -120,6 +121,18 @@ export async function toHost(tensors: readonly Tensor[]): Promise<void> {
   });
   const found = await read(first.device, pieces);
   for (const [i, bytes] of found.entries()) hosts[i]!.bytes = bytes;
+}
+
+/** Refuses tensors of several devices, a dry one among them, in the name of a function. */
+export function checkDevices(name: string, [first, ...others]: readonly Tensor[]): void {
+  for (const [i, other] of others.entries()) {
+    if (other.device.memory === first!.device.memory) continue;
+    throw new MixedDevicesError(
+      `${name}: tensor 0 of shape ${show(first!.shape)} is on ${first!.device.name}, tensor ${i + 1} of shape ` +
+        `${show(other.shape)} on ${first!.device.name === other.device.name ? 'another opening of it' : other.device.name}; ` +
+        'make both on one device: its numbers, from data(), go there by tensor()',
+    );
+  }
 }
 
 /** A tensor with the given row-major numbers. */
@@ -155,7 +168,7 @@ function upload(
       `tensor: ${data.length} numbers do not fill the shape ${show(shape)} (${sizeOf(shape)})`,
     );
   }
-  const storage = allocate(device.memory, data.byteLength, 'tensor');
+  const storage = allocate(device.memory, data.byteLength, 'tensor', device.memory.largest);
   write(device, storage, data);
   return new Tensor(device, shape, storage, type);
 }
@@ -171,6 +184,12 @@ export const placeholder = (device: Device, shape: Shape): Tensor => empty(devic
 /** The same numbers under another shape or node; shares storage. */
 export function alias(x: Tensor, shape: Shape = x.shape, node?: TapeNode<Tensor>): Tensor {
   return new Tensor(x.device, shape, x.storage, x.type, node);
+}
+
+/** Rows of a matrix from `first` on, a multiple of 64, where they lie. */
+export function rowsWithin(x: Tensor, first: number, shape: Shape): Tensor {
+  const rowBytes = 4 * x.shape.at(-1)!;
+  return new Tensor(x.device, shape, partOf(x.storage, first * rowBytes, 4 * sizeOf(shape)), x.type);
 }
 
 /** Runs `make` outside every scope: what it makes lives until it is disposed. For the tape and for caches. */

@@ -6,7 +6,7 @@ import { ShapeError } from '../errors.ts';
 import { apply, isRecorded, type Operation } from '../operation.ts';
 import { foldedPlaces, placesByElement, productPlaces, reshapedPlaces } from '../places.ts';
 import { runPlan } from '../plan.ts';
-import { sameShape, show, sizeOf, type Tensor } from '../tensor.ts';
+import { checkDevices, sameShape, show, sizeOf, type Tensor } from '../tensor.ts';
 import { narrow, transpose } from './layout.ts';
 import { reshape, scale } from './linear.ts';
 import { matmul } from './matmul.ts';
@@ -75,6 +75,7 @@ const mixed: Operation<kernels.AttentionGeometry> = {
 
 /** Values averaged by attention probabilities [N, heads, T, T], heads side by side: [N, T, D]. */
 export function attentionMix(probabilities: Tensor, qkv: Tensor, heads: number): Tensor {
+  checkDevices('attention', [probabilities, qkv]);
   const g = geometryOf(qkv, heads);
   const { batch, tokens, width } = g;
   if (!sameShape(probabilities.shape, [batch, heads, tokens, tokens])) {

@@ -5,7 +5,7 @@ import { ShapeError } from '../errors.ts';
 import type { Storage } from '../memory.ts';
 import { apply, type Operation } from '../operation.ts';
 import { placesByElement } from '../places.ts';
-import { type Shape, sameShape, show, type Tensor } from '../tensor.ts';
+import { checkDevices, type Shape, sameShape, show, type Tensor } from '../tensor.ts';
 import { add, clamp, clampGradient } from './elementwise.ts';
 import { reshape, sumTo } from './linear.ts';
 
@@ -41,6 +41,7 @@ export const described = ({ addends, clamp }: StoredEpilogue, along: BiasAlong):
 
 /** y plus a bias for the channels along one of its axes. */
 export function addBias(y: Tensor, bias: Tensor, axis = 1): Tensor {
+  checkDevices('bias', [y, bias]);
   checkBias(bias, y.shape, axis);
   return add(y, reshape(bias, besides(bias, y, axis)));
 }
@@ -100,9 +101,10 @@ export function followed<A>(
     multiplyAdds: (inputs, shape, { own }) => operation.multiplyAdds!(inputs.slice(0, 2), shape, own),
   };
   return (a: Tensor, b: Tensor, own: A, { bias, summand, activation }: Following): Tensor => {
+    const others = [bias, summand].filter((other) => other !== undefined);
+    checkDevices(operation.name, [a, b, ...others]);
     const shape = operation.shape([a, b], own);
     if (bias !== undefined) checkBias(bias, shape, axis);
-    const others = [bias, summand].filter((other) => other !== undefined);
     if (summand === undefined || sameShape(summand.shape, shape))
       return apply(fused, [a, b, ...others], { own, biased: bias !== undefined, activation });
     const y = apply(operation, [a, b], own);

@@ -1,14 +1,24 @@
 // Matrix products. One operation with transposition flags is closed under differentiation.
 
 import { planMatmul } from '../../kernels/matmul/variants.ts';
-import { ShapeError } from '../errors.ts';
-import { separately } from '../facts.ts';
+import { MemoryBudgetError, ShapeError } from '../errors.ts';
+import { jointly, separately } from '../facts.ts';
+import { megabytes } from '../memory.ts';
 import { apply, type Operation } from '../operation.ts';
 import { productPlaces } from '../places.ts';
 import { runPlan } from '../plan.ts';
 import { type Shape, sameShape, show, sizeOf, type Tensor } from '../tensor.ts';
 import { broadcastShape } from './axes.ts';
-import { described, type Following, follow, followed, NO_ADDENDS, type StoredEpilogue } from './epilogue.ts';
+import {
+  addBias,
+  described,
+  type Following,
+  follow,
+  followed,
+  NO_ADDENDS,
+  type StoredEpilogue,
+} from './epilogue.ts';
+import { concat, pad } from './layout.ts';
 import { reshape, sumTo } from './linear.ts';
 
 interface MatmulAttributes {
@@ -87,9 +97,49 @@ export function matmul(a: Tensor, b: Tensor, transposeA = false, transposeB = fa
 
 const multiplied = followed(product, 1, runProduct);
 
+/** Some rows of a matrix where they lie; their number before these is a multiple of `ROWS_ALIGNED`. */
+const someRows: Operation<{ readonly first: number; readonly count: number }> = {
+  name: 'rows of a weight',
+  shape: ([weight], { count }) => [count, weight!.shape[1]!],
+  firstRow: ({ first }) => first,
+  vjp: (d, { inputs: [weight], attributes: { first, count } }) => [
+    pad(d, [first, 0], [weight!.shape[0]! - first - count, 0]),
+  ],
+  affine: jointly,
+};
+
+/** Rows of any length from every so many on begin at whole 256 bytes, where WebGPU can bind them. */
+const ROWS_ALIGNED = 64;
+
+/** How many rows of a weight a kernel sees at once. */
+function rowsAtOnce({ shape, storage, device }: Tensor): number {
+  const { binding } = device.profile.limits;
+  if (storage.size <= binding) return shape[0]!;
+  const rows = ROWS_ALIGNED * Math.floor(binding / (4 * shape[1]! * ROWS_ALIGNED));
+  if (rows > 0) return rows;
+  throw new MemoryBudgetError(
+    `linear: ${ROWS_ALIGNED} rows of the weight ${show(shape)} take more than the ${megabytes(binding)} that this device ` +
+      'binds at once; use a network with fewer inputs to this layer, or another adapter (LIMELIGHT_DEVICE)',
+  );
+}
+
+const TURNED = { transposeA: false, transposeB: true };
+
+/** Products with some rows of a weight at a time, side by side. */
+function linearInParts(x: Tensor, weight: Tensor, rows: number, { bias, ...after }: Following): Tensor {
+  const outputs = weight.shape[0]!;
+  const parts = Array.from({ length: Math.ceil(outputs / rows) }, (_, i) => {
+    const [first, count] = [i * rows, Math.min(rows, outputs - i * rows)];
+    return apply(product, [x, apply(someRows, [weight], { first, count })], TURNED);
+  });
+  const y = concat(parts, 1);
+  return follow(bias === undefined ? y : addBias(y, bias), after);
+}
+
 /**
  * x [..., I] times a weight [O, I] as frameworks store it: [..., O]. One product, whatever the leading axes. What
- * follows it, with a bias [O], costs no launch of its own, as long as a summand has the result's shape.
+ * follows it, with a bias [O], costs no launch of its own, as long as a summand has the result's shape. A weight that is
+ * larger than what a kernel sees of one buffer is gone through a part of its rows at a time.
  */
 export function linear(x: Tensor, weight: Tensor, after: Following = {}): Tensor {
   if (weight.shape.length !== 2) {
@@ -97,7 +147,11 @@ export function linear(x: Tensor, weight: Tensor, after: Following = {}): Tensor
   }
   const { bias, summand, activation } = after;
   const shape = [...x.shape.slice(0, -1), weight.shape[0]!];
-  if (shape.length === 2) return multiplied(x, weight, { transposeA: false, transposeB: true }, after);
+  if (shape.length === 2) {
+    const rows = rowsAtOnce(weight);
+    if (rows < shape[1]!) return linearInParts(x, weight, rows, after);
+    return multiplied(x, weight, TURNED, after);
+  }
   const fits = summand === undefined || sameShape(summand.shape, shape);
   if (!fits) return follow(linear(x, weight, { bias }), { summand, activation });
   const rows = (t: Tensor) => reshape(t, [sizeOf(shape.slice(0, -1)), t.shape.at(-1) ?? 1]);

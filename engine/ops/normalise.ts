@@ -8,7 +8,7 @@ import { separately } from '../facts.ts';
 import { apply, isRecorded, type Operation } from '../operation.ts';
 import { runParts } from '../parts.ts';
 import { foldedPlaces, placesByElement, reshapedPlaces } from '../places.ts';
-import { alias, empty, sameShape, show, sizeOf, type Tensor } from '../tensor.ts';
+import { alias, checkDevices, empty, sameShape, show, sizeOf, type Tensor } from '../tensor.ts';
 import { axisOf } from './axes.ts';
 import { add, div, full, maximum, mul, reciprocal, sqrt, sub } from './elementwise.ts';
 import { narrow, stridedWindow } from './layout.ts';
@@ -123,6 +123,7 @@ export interface BatchNormParameters {
 
 /** Batch normalisation with given statistics (Ioffe 2015): weight (x - mean) / sqrt(variance + epsilon) + bias. */
 export function batchNorm(x: Tensor, p: BatchNormParameters, epsilon = 1e-5): Tensor {
+  checkDevices('batchNorm', [x, p.weight, p.bias, p.mean, p.variance]);
   const scale = div(p.weight, sqrt(affine(p.variance, 1, epsilon)));
   return scaleShift(x, scale, sub(p.bias, mul(p.mean, scale)));
 }
@@ -164,6 +165,7 @@ export function batchNormTraining(
   bias: Tensor,
   epsilon = 1e-5,
 ): { output: Tensor; mean: Tensor; variance: Tensor } {
+  checkDevices('batchNormTraining', [x, weight, bias]);
   if (x.size === 0)
     throw new ShapeError(`batchNormTraining: ${show(x.shape)} has no numbers to take a mean of`);
   const { first, rest } = shifted(x, beside(x));
@@ -260,6 +262,7 @@ const rowNorm: Operation<Epsilon> = {
 
 /** Layer normalisation over the last axis (Ba 2016): x [..., D], weight and bias [D]. */
 export function layerNorm(x: Tensor, weight: Tensor, bias: Tensor, epsilon = 1e-5): Tensor {
+  checkDevices('layerNorm', [x, weight, bias]);
   const fits = x.shape.length > 0 && [weight, bias].every((t) => sameShape(t.shape, x.shape.slice(-1)));
   if (!fits) {
     throw new ShapeError(

@@ -5,7 +5,7 @@ import { softmax as kernel } from '../../kernels/softmax/softmax.ts';
 import { run } from '../device.ts';
 import { ShapeError } from '../errors.ts';
 import { apply, type Operation } from '../operation.ts';
-import { alias, show, type Tensor, tensor } from '../tensor.ts';
+import { alias, checkDevices, show, type Tensor, tensor } from '../tensor.ts';
 import { around, axisOf } from './axes.ts';
 import { add, div, exp, log, mul, neg, softplus, sub, weighted } from './elementwise.ts';
 import { affine } from './linear.ts';
@@ -77,6 +77,7 @@ export function oneHot(like: Tensor, labels: ArrayLike<number>, classes: number)
 
 /** Mean over the batch of -sum(targets * log-softmax(logits)); both [N, classes], each row of targets sums to 1. */
 export function crossEntropy(logits: Tensor, targets: Tensor): Tensor {
+  checkDevices('crossEntropy', [logits, targets]);
   if (show(logits.shape) !== show(targets.shape) || logits.shape.length !== 2) {
     throw new ShapeError(
       `crossEntropy: logits ${show(logits.shape)} and targets ${show(targets.shape)} must both be [N, classes]`,
@@ -89,6 +90,7 @@ export function crossEntropy(logits: Tensor, targets: Tensor): Tensor {
 
 /** Mean of t softplus(-x) + (1 - t) softplus(x): cross-entropy of independent yes/no labels t in 0..1. */
 export function binaryCrossEntropy(logits: Tensor, targets: Tensor): Tensor {
+  checkDevices('binaryCrossEntropy', [logits, targets]);
   const yes = weighted(softplus(neg(logits)), targets);
   return mean(add(yes, weighted(softplus(logits), affine(targets, -1, 1))));
 }

@@ -260,7 +260,10 @@ function countedMemory(settle: () => void) {
     counts.made++;
     return { size, destroy: () => counts.destroyed++ } as unknown as GPUBuffer;
   };
-  return { memory: createMemory({ budget: 2 ** 20, largest: 2 ** 20, create, settle }), counts };
+  return {
+    memory: createMemory({ budget: 2 ** 20, largest: 2 ** 20, binding: 2 ** 20, create, settle }),
+    counts,
+  };
 }
 
 test('errors: the memory budget', (t) => {
