@@ -40,6 +40,22 @@ const number = (value: string): number => {
 
 const numbers = (value: string): number[] => list(value).map(number);
 
+/** A whole number, 1 or more. */
+export const wholeNumber = (value: string): number => {
+  if (/^[1-9]\d{0,8}$/.test(value.trim())) return Number(value);
+  throw new InvalidArgumentError(`"${value}" is no whole number of 1 or more.`);
+};
+
+/** A part of a whole, counted from 1, such as 3/16. */
+export const part = (value: string): { index: number; count: number } => {
+  const [index, count, ...rest] = value.split('/').map(wholeNumber);
+  if (index !== undefined && count !== undefined && rest.length === 0 && index <= count)
+    return { index, count };
+  throw new InvalidArgumentError(
+    'Give a part and how many there are, such as 3/16; parts are counted from 1.',
+  );
+};
+
 const side = (value: string): number => {
   if (/^[1-9]\d{0,5}$/.test(value.trim())) return Number(value);
   throw new InvalidArgumentError(`"${value}" is not a number of pixels.`);

@@ -2,13 +2,15 @@
 
 import { createRequire } from 'node:module';
 import { Command, Option } from 'commander';
-import { defaultMethods, methods } from '../../cam/index.ts';
+import { defaultMethods, methods, metrics } from '../../cam/index.ts';
 import { compareCommand } from './compare.ts';
 import { demoCommand } from './demo.ts';
+import { evaluateCommand } from './evaluate.ts';
 import { explainCommand } from './explain.ts';
 import { inspectCommand } from './inspect.ts';
+import { mergeCommand } from './merge.ts';
 import { modelsCommand } from './models.ts';
-import { modelOptions, names, repeated } from './options.ts';
+import { modelOptions, names, part, repeated, wholeNumber } from './options.ts';
 import { targets } from './pipeline.ts';
 
 const examples = `
@@ -19,6 +21,7 @@ Examples:
   limelight explain dog.jpg --model resnet18 --class "golden retriever"
   limelight explain dog.jpg --model network.onnx --preset imagenet --labels labels.txt
   limelight compare dog.jpg --model squeezenet1_0=weights.safetensors --labels imagenet
+  limelight evaluate --model resnet18 --data photos/ --method grad-cam,score-cam
   limelight inspect digit-dense
   limelight inspect resnet18 --dot resnet18.dot`;
 
@@ -82,6 +85,39 @@ export function program(): Command {
     .option('--all', 'every node, however many there are')
     .option('--dot [file]', 'write the graph as Graphviz text, to the file or to standard output')
     .action(inspectCommand);
+  out(modelOptions(device(root.command('evaluate'))))
+    .description('measure how right the maps of a data set are, by method')
+    .option('--model <model>', 'NAME (see models), a file, or NAME=WEIGHTS.safetensors', 'digit-scenes')
+    .requiredOption(
+      '--data <data>',
+      'scenes, a folder of pictures (one folder a class, Pascal VOC, CUB), or a file of boxes (COCO .json, .csv)',
+    )
+    .option('--method <methods>', 'separated by commas (default: those that apply)', names)
+    .option(
+      '--metric <metrics>',
+      `${[...metrics.metrics.keys()].join(', ')} (default: those of boxes where there are any)`,
+      names,
+    )
+    .option('--layer <layer>', "target layer (default: the model's own; see inspect)")
+    .option('--masks <dir>', 'folder of masks, PICTURE.png; what is not black is the object')
+    .option('--mosaic <n>', 'measure mosaics of n x n pictures of different classes', wholeNumber)
+    .option(
+      '--count <n>',
+      'how many scenes (default: 300), or pictures drawn of those there are',
+      wholeNumber,
+    )
+    .option('--seed <n>', 'of scenes, mosaics and drawn pictures', wholeNumber, 1)
+    .option(
+      '--shard <k/n>',
+      "measure part k of n (default: the scheduler's variables, else everything)",
+      part,
+    )
+    .option('--resume', 'go on where an earlier run was stopped')
+    .action(evaluateCommand);
+  out(root.command('merge'))
+    .description('put the parts of a sharded evaluation together')
+    .argument('<part...>', 'files that evaluate --shard wrote')
+    .action(mergeCommand);
   root.command('models').description('list the models').action(modelsCommand);
   device(out(root.command('demo')))
     .description('explain a shipped picture by every method')

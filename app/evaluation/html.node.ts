@@ -1,0 +1,101 @@
+// An evaluation as one HTML file: the table, a plot of each column with its intervals, and the worst pictures.
+
+import type { Pixels } from '../../models/pixels.ts';
+import { encodePng } from '../image/decode.ts';
+import { heatPicture } from '../image/heat.ts';
+import type { Header, KeptMap } from './record.ts';
+import { type Estimate, type Summary, shown } from './summary.ts';
+
+/** A map to show, over its picture where that can be read. */
+export interface WorstMap {
+  readonly name: string;
+  readonly className: string;
+  readonly value: string;
+  readonly map: KeptMap;
+  readonly pixels: Pixels | undefined;
+}
+
+const escaped = (text: string): string =>
+  text.replace(/[&<>"]/g, (c) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' })[c]!);
+
+const style = `
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 76rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
+table { border-collapse: collapse } th, td { padding: .25rem .75rem; text-align: right; white-space: nowrap }
+th:first-child, td:first-child { text-align: left } tr + tr { border-top: 1px solid #ddd }
+small, .faint { color: #666 } figure { display: inline-block; margin: 0 1rem 1rem 0; width: 160px }
+figure img { width: 160px; image-rendering: pixelated } figcaption { font-size: 12px; overflow-wrap: anywhere }
+.scroll { overflow-x: auto } svg { display: inline-block; margin: 0 1.5rem 1rem 0 }`;
+
+export function evaluationHtml(
+  { settings, device }: Header,
+  summary: Summary,
+  worst: ReadonlyMap<string, readonly WorstMap[]>,
+): string {
+  const columns = summary.methods[0]?.estimates ?? [];
+  const head = columns.map(({ column }) => `<th>${escaped(column.title)}${arrow(column)}</th>`).join('');
+  const rows = summary.methods.map(
+    ({ method, estimates }) => `<tr><td>${escaped(method)}</td>${estimates.map(cell).join('')}</tr>`,
+  );
+  const plots = columns.map((_, i) =>
+    plot(
+      columns[i]!.column.title + arrow(columns[i]!.column),
+      summary.methods.map(({ method, estimates }) => [method, estimates[i]!]),
+    ),
+  );
+  const damaged = summary.damaged.map(({ name, error }) => `<li>${escaped(name)}: ${escaped(error)}</li>`);
+  const about = Object.entries({ ...settings, device }).map(
+    ([name, value]) => `<tr><td>${name}</td><td style="text-align:left">${escaped(String(value))}</td></tr>`,
+  );
+  return `<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>${escaped(settings.model)} evaluated</title><style>${style}</style>
+<h1>${escaped(settings.model)} on ${escaped(settings.data)}</h1>
+<p>${summary.maps} maps of each method on ${summary.pictures} pictures; in brackets 95 % intervals by the bootstrap over
+pictures. ↑: more is better; ↓: less is.</p>
+<div class="scroll"><table><tr><th>method</th>${head}</tr>${rows.join('\n')}</table></div>
+<h2>By column</h2>${plots.join('\n')}
+<h2>Worst pictures</h2>${[...worst].map(([method, maps]) => gallery(method, maps)).join('\n')}
+${damaged.length > 0 ? `<h2>Not measured</h2><ul>${damaged.join('')}</ul>` : ''}
+<h2>Settings</h2><table>${about.join('')}</table></html>
+`;
+}
+
+const arrow = ({ better }: Estimate['column']): string =>
+  ({ higher: ' ↑', lower: ' ↓', none: '' })[better ?? 'none'];
+
+const cell = ({ value, low, high, column: { unit } }: Estimate): string =>
+  `<td>${shown(value, unit)} <small>[${shown(low, unit)}, ${shown(high, unit)}]</small></td>`;
+
+const ROW = 22;
+const LABEL = 130;
+const WIDTH = 330;
+
+/** A line and a point for each method, from the least to the largest end of their intervals. */
+function plot(title: string, rows: readonly (readonly [method: string, estimate: Estimate])[]): string {
+  const ends = rows.flatMap(([, { low, high, value }]) => [low, high, value]).filter(Number.isFinite);
+  const [least, most] = [Math.min(...ends), Math.max(...ends)];
+  const x = (value: number) =>
+    Number.isFinite(value)
+      ? LABEL + 10 + ((WIDTH - LABEL - 20) * (value - least)) / (most - least || 1)
+      : LABEL;
+  const lines = rows.map(([method, { value, low, high, column }], i) => {
+    const y = 34 + ROW * i;
+    return `<text x="0" y="${y + 4}">${escaped(method)}</text>
+<line x1="${x(low)}" x2="${x(high)}" y1="${y}" y2="${y}" stroke="#888" stroke-width="2"/>
+<circle cx="${x(value)}" cy="${y}" r="4" fill="#c33"><title>${shown(value, column.unit)}</title></circle>`;
+  });
+  const height = 40 + ROW * rows.length;
+  return `<svg width="${WIDTH}" height="${height}" font-size="12" role="img" aria-label="${escaped(title)}">
+<text x="0" y="14" font-weight="bold">${escaped(title)}</text>${lines.join('')}</svg>`;
+}
+
+const gallery = (method: string, maps: readonly WorstMap[]): string =>
+  `<h3>${escaped(method)}</h3>${maps.map(figure).join('')}`;
+
+function figure({ name, className, value, map, pixels }: WorstMap): string {
+  const data = Float32Array.from(Buffer.from(map.bytes, 'base64'), (byte) => byte / 255);
+  const heat = { width: map.width, height: map.height, data };
+  const black = { width: map.width, height: map.height, rgb: new Uint8Array(3 * map.width * map.height) };
+  const drawn = heatPicture({ pixels: pixels ?? black, map: heat, minSide: 160, maxSide: 320 });
+  const source = `data:image/png;base64,${Buffer.from(encodePng(drawn)).toString('base64')}`;
+  return `<figure><img src="${source}" alt=""><figcaption>${escaped(name)}<br>class ${escaped(className)}, ${escaped(value)}</figcaption></figure>`;
+}

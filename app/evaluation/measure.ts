@@ -1,0 +1,225 @@
+// One picture measured: its classes explained by every method, each map by every metric.
+
+import { disposeExplanation, explain } from '../../cam/index.ts';
+import type { Box, HostMap, Mask } from '../../cam/metrics/host-map.ts';
+import type { Metric, Picture, Subject } from '../../cam/metrics/index.ts';
+import { LimelightError, type Tensor, tensor } from '../../engine/index.ts';
+import { INPUT } from '../../models/graph.ts';
+import type { Network } from '../../models/network.ts';
+import { preprocess, visibleBox, visiblePixels } from '../../models/preprocess.ts';
+import { run } from '../../models/run.ts';
+import type { Example, Labelled } from '../datasets/data-set.ts';
+import { type KeptMap, type Measured, type MeasuredClass, toRuns } from './record.ts';
+
+export interface Plan {
+  readonly network: Network;
+  readonly layer: string;
+  readonly methods: readonly string[];
+  readonly metrics: readonly Metric[];
+  /** The network's class for each label of the data set that it has. */
+  readonly classes: ReadonlyMap<string, number>;
+}
+
+/** Pictures whose probabilities are computed at once. */
+const BATCH = 16;
+
+/**
+ * Measures a picture's classes: those that its annotations name, or else the predicted one. Classes that the network does
+ * not have are left out, and so are objects that cropping cut away.
+ */
+export async function measure(
+  plan: Plan,
+  example: Example,
+  digest: string,
+): Promise<Pick<Measured, 'classes' | 'sums'>> {
+  const { network, layer, methods } = plan;
+  const objects = example.objects.flatMap((one) => {
+    const seen = visible(network, example, one);
+    return seen ? [seen] : [];
+  });
+  if (example.objects.length > 0 && objects.length === 0) return { classes: [], sums: {} };
+  const known = objects.flatMap((one) => {
+    const index = plan.classes.get(one.label);
+    return index === undefined ? [] : [{ ...one, index }];
+  });
+  if (objects.length > 0 && known.length === 0) return { classes: [], sums: {} };
+  const input = preprocess(network, example.pixels);
+  try {
+    const explanations = await explain(network, input, {
+      methods,
+      layer,
+      ...(known.length > 0 && { classes: known.map(({ index }) => index) }),
+    });
+    const picture = await pictureOf(input);
+    const black = await blackOf(network);
+    const sums: Record<string, Record<string, Float64Array>> = {};
+    const classes = new Map<number, MeasuredClass>();
+    try {
+      for (const explanation of explanations) {
+        const { method, classIndex, className, probability, map, upsampled } = explanation;
+        const [height, width] = upsampled.shape as [number, number];
+        const object = known.find(({ index }) => index === classIndex);
+        const subject: Subject = {
+          map: { width, height, data: await upsampled.data() },
+          boxes: object?.boxes ?? [],
+          mask: object?.mask,
+          picture,
+          black,
+          probability: (await probabilities(network, classIndex, [picture]))[0]!,
+          probabilities: (pictures) => probabilities(network, classIndex, pictures),
+          explain: (other) => mapOf(plan, method, classIndex, other),
+          seed: numberOf(digest),
+          half: (Number.parseInt(digest.at(-1)!, 16) & 1) as 0 | 1,
+        };
+        sums[method] ??= {};
+        for (const metric of plan.metrics) {
+          if (metric.needs !== 'nothing' && subject.boxes.length === 0) continue;
+          add(sums[method], metric.name, await metric.measure(subject));
+        }
+        const before = classes.get(classIndex);
+        classes.set(classIndex, {
+          class: classIndex,
+          className,
+          probability,
+          maps: { ...before?.maps, [method]: kept(map.shape as [number, number], await map.data()) },
+        });
+      }
+    } finally {
+      for (const explanation of explanations) disposeExplanation(explanation);
+    }
+    return { classes: [...classes.values()], sums: encoded(sums) };
+  } finally {
+    input.dispose();
+  }
+}
+
+/** A number that hardly any other digest gives; 52 bits. */
+export const numberOf = (digest: string): number => Number.parseInt(digest.slice(0, 13), 16);
+
+function add(to: Record<string, Float64Array>, name: string, values: ArrayLike<number>): void {
+  const before = to[name];
+  to[name] = Float64Array.from(values, (value, i) => value + (before?.[i] ?? 0));
+}
+
+const encoded = (sums: Record<string, Record<string, Float64Array>>): Measured['sums'] =>
+  Object.fromEntries(
+    Object.entries(sums).map(([method, of]) => [
+      method,
+      Object.fromEntries(Object.entries(of).map(([metric, values]) => [metric, toRuns(values)])),
+    ]),
+  );
+
+/** An object as the network sees it, its boxes on whole pixels; undefined where nothing of it is left. */
+function visible(network: Network, { pixels }: Example, one: Labelled): Labelled | undefined {
+  const boxes = one.boxes.flatMap((box) => {
+    const edges = visibleBox(network, pixels, box)?.map(Math.round) as Box | undefined;
+    return edges && edges[0] < edges[2] && edges[1] < edges[3] ? [edges] : [];
+  });
+  if (one.boxes.length > 0 && boxes.length === 0) return undefined;
+  return { label: one.label, boxes, ...(one.mask && { mask: visibleMask(network, one.mask) }) };
+}
+
+function visibleMask({ preprocessing }: Network, { width, height, data }: Mask): Mask {
+  const rgb = new Uint8Array(3 * width * height);
+  for (let i = 0; i < rgb.length; i++) rgb[i] = data[Math.floor(i / 3)] ? 255 : 0;
+  const seen = visiblePixels(
+    { preprocessing: { ...preprocessing, interpolation: 'nearest' } },
+    { width, height, rgb },
+  );
+  const inside = Uint8Array.from({ length: seen.width * seen.height }, (_, i) =>
+    Number(seen.rgb[3 * i]! > 0),
+  );
+  return { width: seen.width, height: seen.height, data: inside };
+}
+
+async function pictureOf(input: Tensor): Promise<Picture> {
+  const [, channels, height, width] = input.shape as [number, number, number, number];
+  return { channels, height, width, data: await input.data() };
+}
+
+/** What a black pixel becomes in each channel. */
+async function blackOf({ device, preprocessing }: Network): Promise<readonly number[]> {
+  const one = { width: 1, height: 1, rgb: new Uint8Array(3) };
+  const input = preprocess(
+    { device, preprocessing: { ...preprocessing, size: [1, 1], resize: undefined } },
+    one,
+  );
+  try {
+    return [...(await input.data())];
+  } finally {
+    input.dispose();
+  }
+}
+
+const inputTensor = ({ device }: Network, pictures: readonly Picture[]): Tensor => {
+  const { channels, height, width } = pictures[0]!;
+  const values = new Float32Array(pictures.length * channels * height * width);
+  pictures.forEach(({ data }, i) => {
+    values.set(data, i * data.length);
+  });
+  return tensor(device, values, [pictures.length, channels, height, width]);
+};
+
+/** The probability of a class on each picture. */
+async function probabilities(
+  network: Network,
+  index: number,
+  pictures: Iterable<Picture>,
+): Promise<number[]> {
+  const found: number[] = [];
+  let batch: Picture[] = [];
+  const flush = async () => {
+    const input = inputTensor(network, batch);
+    const logits = run(network, new Map([[INPUT, input]]), [network.graph.output]).get(network.graph.output)!;
+    try {
+      const values = await logits.data();
+      const classes = values.length / batch.length;
+      batch.forEach((_, i) => {
+        found.push(probability(network, values.subarray(i * classes, (i + 1) * classes), index));
+      });
+    } finally {
+      logits.dispose();
+      input.dispose();
+    }
+    batch = [];
+  };
+  for (const picture of pictures) {
+    batch.push(picture);
+    if (batch.length === BATCH) await flush();
+  }
+  if (batch.length > 0) await flush();
+  return found;
+}
+
+function probability({ probabilities, name }: Network, logits: Float32Array, index: number): number {
+  if (probabilities === 'sigmoid') return 1 / (1 + Math.exp(-logits[index]!));
+  if (probabilities === 'softmax') {
+    const top = logits.reduce((a, b) => Math.max(a, b));
+    const total = logits.reduce((sum, logit) => sum + Math.exp(logit - top), 0);
+    return Math.exp(logits[index]! - top) / total;
+  }
+  throw new LimelightError(
+    `${name} gives no probabilities of classes, which evaluate needs; --probabilities says how its outputs become some`,
+  );
+}
+
+async function mapOf(plan: Plan, method: string, index: number, picture: Picture): Promise<HostMap> {
+  const { network, layer } = plan;
+  const input = inputTensor(network, [picture]);
+  try {
+    const [found] = await explain(network, input, { methods: [method], classes: [index], layer });
+    const data = await found!.upsampled.data();
+    disposeExplanation(found!);
+    return { width: picture.width, height: picture.height, data };
+  } finally {
+    input.dispose();
+  }
+}
+
+function kept([height, width]: readonly [number, number], data: Float32Array): KeptMap {
+  const high = data.reduce((a, b) => Math.max(a, b), 0);
+  const bytes = Uint8Array.from(data, (value) =>
+    high > 0 ? Math.round((255 * Math.max(0, value)) / high) : 0,
+  );
+  return { width, height, bytes: btoa(String.fromCharCode(...bytes)) };
+}
