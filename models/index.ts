@@ -8,6 +8,7 @@ export { type CatalogEntry, catalog, catalogEntry, ModelError } from './catalog.
 export { describeImported } from './describe.ts';
 export { type DryRun, dryRun, firstNonlinear, shapesOf } from './dry-run.ts';
 export { type FeatureMapView, featureMapView } from './feature-map.ts';
+export { isNetwork, type Model, readModel, type Weights } from './formats/any.ts';
 export { FormatError } from './formats/errors.ts';
 export type { HostTensor, StateDict } from './formats/host-tensor.ts';
 export type { ImportedNetwork, OpenPart } from './formats/imported.ts';
@@ -35,6 +36,7 @@ export {
   type Network,
   type NetworkDescription,
 } from './network.ts';
+export { type ModelFile, type ModelSource, type OpenOptions, open } from './open.ts';
 export type { Pixels } from './pixels.ts';
 export {
   type Interpolation,

@@ -2,8 +2,8 @@
 
 import { withChannels } from './architectures/blocks.ts';
 import { adaptTensors } from './architectures/index.ts';
-import type { CatalogEntry } from './catalog.ts';
-import { numbered } from './catalog.ts';
+import { type CatalogEntry, catalog, ModelError, numbered } from './catalog.ts';
+import type { Weights } from './formats/any.ts';
 import type { StateDict } from './formats/host-tensor.ts';
 import type { Graph } from './graph.ts';
 import { isCounter } from './network.ts';
@@ -78,4 +78,22 @@ function isWhole({ entry: { graph }, tensors }: Fitted): boolean {
   const found = [...tensors.keys()].filter((key) => !isCounter(key));
   if (found.length !== new Set(expected.map(({ key }) => key)).size) return false;
   return expected.every(({ key, shape }) => tensors.get(key)?.shape.join() === shape.join());
+}
+
+/**
+ * The architecture of weights: the one given, the one that the file names, or the only one that they fit.
+ *
+ * @throws {ModelError} where none or several fit.
+ */
+export function architectureOf(name: string, { tensors, metadata }: Weights, given?: CatalogEntry): Fitted {
+  const named = given ?? catalog.get(metadata?.get('network') ?? '');
+  const [first, ...others] = named ? [fitted(named, tensors)] : recognise(catalog.values(), tensors);
+  if (first !== undefined && others.length === 0) return first;
+  throw new ModelError(
+    first === undefined
+      ? `${name}: the keys and shapes are those of no known architecture; naming one (--architecture NAME, or the ` +
+          'option architecture) tells what differs'
+      : `${name} could be ${[first, ...others].map(({ entry }) => entry.name).join(' or ')}; choose with --architecture, ` +
+          'or the option architecture',
+  );
 }

@@ -8,6 +8,7 @@ import { defaultMethods, LayerError, recogniseHead } from '../../cam/index.ts';
 import { type Device, LimelightError } from '../../engine/index.ts';
 import { type CatalogEntry, catalog, catalogEntry } from '../../models/catalog.ts';
 import { describeImported } from '../../models/describe.ts';
+import { isNetwork, type Weights } from '../../models/formats/any.ts';
 import type { StateDict } from '../../models/formats/host-tensor.ts';
 import type { ImportedNetwork, ReadOptions } from '../../models/formats/imported.ts';
 import { readSafetensors } from '../../models/formats/safetensors.ts';
@@ -17,13 +18,13 @@ import { HubError, type RemoteFile } from '../../models/hub/remote-file.ts';
 import { assertFits, loadNetwork, type Network, type NetworkDescription } from '../../models/network.ts';
 import type { Pixels } from '../../models/pixels.ts';
 import { checkPreprocessing, type Preprocessing, presets } from '../../models/preprocess.ts';
-import { fitted, recognise } from '../../models/recognise.ts';
+import { architectureOf, fitted } from '../../models/recognise.ts';
 import type { Background } from '../image/alpha.ts';
 import { decodeImage, formatOf } from '../image/decode.ts';
 import { classNames } from '../labels.ts';
 import { labelsBeside, preprocessingBeside, textOf } from './beside.ts';
 import { asUsage, UsageError } from './errors.ts';
-import { isWeights, looksLikeFile, readNetworkFile, readWeights } from './model-file.ts';
+import { looksLikeFile, readModelFile } from './model-file.ts';
 import type { ModelArguments } from './options.ts';
 import { fetchFile, note } from './progress.ts';
 
@@ -76,20 +77,22 @@ export async function chooseModel(asked: ModelArguments, run: boolean): Promise<
 }
 
 async function findModel({ model, architecture, size, crop, output }: ModelArguments): Promise<Found> {
-  const isFile = existsSync(model) || (looksLikeFile(model) && !model.includes('='));
-  if (output !== undefined && (!isFile || isWeights(model))) {
-    throw new UsageError(`--output is for files that hold their graph; ${model} has one output`);
-  }
+  const given = architecture === undefined ? undefined : asUsage(() => catalogEntry(architecture));
+  const options: ReadOptions = { size: size ?? (crop && [crop[1], crop[1]]), output };
   if (catalog.has(model)) {
-    if (architecture === undefined) return named(catalogEntry(model));
-    throw new UsageError(`--architecture is for a file of weights, not for the model ${model}`);
+    if (given !== undefined)
+      throw new UsageError(`--architecture is for a file of weights, not for the model ${model}`);
+    if (output !== undefined)
+      throw new UsageError(`--output is for files that hold their graph; ${model} has one output`);
+    return named(catalogEntry(model));
   }
-  if (isFile) return fromFile(model, architecture, { size: size ?? (crop && [crop[1], crop[1]]), output });
+  if (existsSync(model) || (looksLikeFile(model) && !model.includes('=')))
+    return fromFile(model, given, options);
   const [name, ...rest] = model.split('=') as [string, ...string[]];
   const path = rest.join('=');
   const entry = asUsage(() => catalogEntry(name));
   if (path === '') throw new UsageError(`--model ${model}: the name of a file of weights is missing`);
-  return fromWeights(path, entry);
+  return fromFile(path, entry, options);
 }
 
 /** A network by its name, with shipped or published weights, or none. */
@@ -107,48 +110,31 @@ const readTensors = async (url: URL): Promise<StateDict> =>
 
 async function fromFile(
   path: string,
-  architecture: string | undefined,
+  architecture: CatalogEntry | undefined,
   options: ReadOptions,
 ): Promise<Found> {
-  if (isWeights(path)) {
-    return fromWeights(
-      path,
-      architecture === undefined ? undefined : asUsage(() => catalogEntry(architecture)),
-    );
-  }
-  if (architecture !== undefined) {
-    throw new UsageError(`--architecture is for a file of weights; ${path} holds its own`);
-  }
-  const isPart = basename(path) === 'model.json';
-  const named = isPart ? dirname(resolve(path)) : resolve(path);
+  const named = basename(path) === 'model.json' ? dirname(resolve(path)) : resolve(path);
   const isFolder = statSync(named, { throwIfNoEntry: false })?.isDirectory() ?? false;
-  return {
-    ...fromGraph(basename(named), await readNetworkFile(path, options)),
-    folder: isFolder ? named : dirname(named),
-  };
+  const folder = isFolder ? named : dirname(named);
+  const model = await readModelFile(path, options);
+  if (!isNetwork(model)) {
+    if (options.output !== undefined)
+      throw new UsageError(`--output is for files that hold their graph; ${path} holds weights alone`);
+    return { ...fromWeights(path, model, architecture), folder };
+  }
+  if (architecture === undefined) return { ...fromGraph(basename(named), model), folder };
+  throw new UsageError(`--architecture is for a file of weights; ${path} holds its own`);
 }
 
-async function fromWeights(path: string, given: CatalogEntry | undefined): Promise<Found> {
-  const { tensors: read, metadata } = await readWeights(path);
-  const known = given ?? catalog.get(metadata?.get('network') ?? '');
-  const { entry, tensors } = known ? fitted(known, read) : recognised(path, read);
+function fromWeights(path: string, weights: Weights, given: CatalogEntry | undefined): Found {
+  const { entry, tensors } = asUsage(() => architectureOf(path, weights, given));
   try {
     assertFits(entry, tensors);
   } catch (cause) {
     if (!(cause instanceof LimelightError)) throw cause;
     throw new LimelightError(`${path}: ${cause.message}`, { cause });
   }
-  return { description: entry, tensors: async () => tensors, folder: dirname(resolve(path)) };
-}
-
-function recognised(path: string, tensors: StateDict) {
-  const [first, ...others] = recognise(catalog.values(), tensors);
-  if (first !== undefined && others.length === 0) return first;
-  throw new UsageError(
-    first === undefined
-      ? `${path}: the keys and shapes are those of no known architecture; --architecture NAME tells what differs`
-      : `${path} could be ${[first, ...others].map(({ entry }) => entry.name).join(' or ')}; choose with --architecture`,
-  );
+  return { description: entry, tensors: async () => tensors };
 }
 
 /** A network whose file holds its graph. */

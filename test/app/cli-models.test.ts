@@ -107,7 +107,7 @@ test('files that are no networks fail', (t) =>
       [file('weights.pkl', ''), /weights\.pkl: this format is not read: save the weights by torch\.save/],
       [
         file('notes.txt', 'hello'),
-        /no format has this extension; the formats are \.onnx, \.safetensors, \.pt/,
+        /this is no model that is read; the formats are Keras \.h5.*PyTorch, safetensors/,
       ],
       [file('broken.onnx', 'hello'), /broken\.onnx/],
       [file('broken.safetensors', 'hello'), /broken\.safetensors/],
@@ -152,7 +152,7 @@ test('weights that fit no architecture, or another, are refused', (t) =>
     });
     const unknown = await failure(() => choose('--model', strange));
     t.ok(unknown instanceof UsageError);
-    t.match(unknown.message, /those of no known architecture; --architecture NAME tells what differs/);
+    t.match(unknown.message, /those of no known architecture; naming one \(--architecture NAME/);
     const args = ['--model', strange, '--architecture', 'digit-dense'];
     const wrong = await failure(() => explained(scene, {}, ...args));
     t.match(wrong.message, /missing fc2\.bias \[10\]\s+unexpected fc3\.bias/);
