@@ -13,6 +13,7 @@ import {
   withNetwork,
   writeSheet,
 } from './pipeline.ts';
+import { note, print } from './progress.ts';
 import { explanationTable } from './report.ts';
 
 export interface CompareArguments extends ModelArguments {
@@ -27,12 +28,12 @@ export interface CompareArguments extends ModelArguments {
 export async function compareCommand(image: string, asked: CompareArguments): Promise<void> {
   const choice = await chooseModel(asked, true);
   const found = lookUp(choice, { classes: asked.class, layer: asked.layer });
-  const { methods, note } = applicableMethods(choice.description, asked.layer);
+  const { methods, note: left } = applicableMethods(choice.description, asked.layer);
   await checkImages([image]);
   await assertWritable(asked.out);
-  if (note) process.stderr.write(`${note}\n`);
+  if (left) note(left);
   await withNetwork(choice, asked.device, async (network) => {
-    process.stderr.write(`${deviceLine(network.device)}\n`);
+    note(deviceLine(network.device));
     if (choice.guesses) await sayGuesses(network, choice.guesses, image, asked.background);
     const explained = await explainImage(network, image, {
       ...found,
@@ -42,6 +43,6 @@ export async function compareCommand(image: string, asked: CompareArguments): Pr
       ...(asked.target && { target: asked.target }),
     });
     const sheet = await writeSheet(explained, stems([image])[0]!, asked.out);
-    process.stdout.write(`${explanationTable(explained)}\nwrote ${sheet}\n`);
+    print(`${explanationTable(explained)}\nwrote ${sheet}\n`);
   });
 }

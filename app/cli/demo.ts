@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { assertWritable } from '../image/write.node.ts';
 import { applicableMethods, chooseModel } from './load.ts';
 import { deviceLine, explainImage, lookUp, stems, withNetwork, writeFiles, writeSheet } from './pipeline.ts';
+import { note, print } from './progress.ts';
 import { explanationTable } from './report.ts';
 
 /** The classes are what the picture shows (models/images/scenes.json). */
@@ -12,11 +13,11 @@ const show = { model: 'digit-scenes', image: 'scene-2.png', classes: ['3', '0', 
 export async function demoCommand(asked: { readonly out: string; readonly device?: string }): Promise<void> {
   const choice = await chooseModel({ model: show.model }, true);
   const image = fileURLToPath(new URL(`../../models/images/${show.image}`, import.meta.url));
-  const { methods, note } = applicableMethods(choice.description);
+  const { methods, note: left } = applicableMethods(choice.description);
   await assertWritable(asked.out);
-  if (note) process.stderr.write(`${note}\n`);
+  if (left) note(left);
   await withNetwork(choice, asked.device, async (network) => {
-    process.stdout.write(`${deviceLine(network.device)}\n`);
+    print(`${deviceLine(network.device)}\n`);
     const explained = await explainImage(network, image, {
       ...lookUp(choice, { classes: show.classes }),
       methods,
@@ -25,8 +26,6 @@ export async function demoCommand(asked: { readonly out: string; readonly device
     const first = explained.slice(0, methods.length);
     await writeFiles(first, stem!, asked.out, false);
     const files = [await writeSheet(explained, stem!, asked.out), ...first.map((one) => one.files.overlay)];
-    process.stdout.write(
-      `${explanationTable(explained)}\n${files.map((file) => `wrote ${file}\n`).join('')}`,
-    );
+    print(`${explanationTable(explained)}\n${files.map((file) => `wrote ${file}\n`).join('')}`);
   });
 }

@@ -2,10 +2,11 @@
 
 import type { Shape } from '../../engine/index.ts';
 import { type Graph, INPUT } from '../../models/graph.ts';
+import { visible } from '../visible.ts';
 
 /** A quoted string of the DOT language; \n breaks a line. */
 const quoted = (...lines: readonly string[]): string =>
-  `"${lines.map((line) => line.replace(/[\\"]/g, '\\$&').replace(/\p{Cc}/gu, ' ')).join('\\n')}"`;
+  `"${lines.map((line) => visible(line).replace(/[\\"]/g, '\\$&')).join('\\n')}"`;
 
 const shown = (shape: Shape): string => shape.join(' x ');
 

@@ -2,6 +2,7 @@
 
 import { CommanderError } from 'commander';
 import { LimelightError, UnknownAdapterError } from '../../engine/errors.ts';
+import { visibleLines } from '../visible.ts';
 
 /** The command line asks for something that does not exist; exit code 2. */
 export class UsageError extends LimelightError {}
@@ -32,11 +33,13 @@ const shortages: Readonly<Record<string, string>> = {
 export function describeError(error: unknown): string {
   // It has said everything already.
   if (error instanceof CommanderError) return '';
-  if (!(error instanceof Error)) return `limelight: ${error}\n`;
+  if (!(error instanceof Error)) return visibleLines(`limelight: ${error}\n`);
   const shortage = shortages[(error as NodeJS.ErrnoException).code ?? ''];
   const plain = shortage ? `${shortage} (${error.message})` : error.message;
   const isExpected = error instanceof LimelightError || shortage !== undefined;
-  return `limelight: ${isExpected && !process.env.LIMELIGHT_DEBUG ? plain : (error.stack ?? plain)}\n`;
+  return visibleLines(
+    `limelight: ${isExpected && !process.env.LIMELIGHT_DEBUG ? plain : (error.stack ?? plain)}\n`,
+  );
 }
 
 /** 0 after help, 2 for bad usage, else 1. */

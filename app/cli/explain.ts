@@ -15,6 +15,7 @@ import {
   withNetwork,
   writeFiles,
 } from './pipeline.ts';
+import { note, print } from './progress.ts';
 import { explanationJson, explanationTable } from './report.ts';
 
 export interface ExplainArguments extends ModelArguments {
@@ -35,7 +36,7 @@ export async function explainCommand(images: readonly string[], asked: ExplainAr
   });
   const choice = await chooseModel(asked, true);
   const found = lookUp(choice, { classes: asked.class, layer: asked.layer });
-  const { methods, note } = asked.method
+  const { methods, note: left } = asked.method
     ? { methods: asked.method, note: undefined }
     : applicableMethods(choice.description, asked.layer);
   const { graph, targetLayer } = choice.description;
@@ -43,7 +44,7 @@ export async function explainCommand(images: readonly string[], asked: ExplainAr
   if (refusal) throw new LayerError(refusal);
   await checkImages(images);
   await assertWritable(asked.out);
-  if (note) process.stderr.write(`${note}\n`);
+  if (left) note(left);
   const request = {
     ...found,
     methods,
@@ -52,14 +53,14 @@ export async function explainCommand(images: readonly string[], asked: ExplainAr
     ...(asked.target && { target: asked.target }),
   };
   await withNetwork(choice, asked.device, async (network) => {
-    process.stderr.write(`${deviceLine(network.device)}\n`);
+    note(deviceLine(network.device));
     if (choice.guesses) await sayGuesses(network, choice.guesses, images[0]!, asked.background);
     const names = stems(images);
     for (const [i, image] of images.entries()) {
       const explained = await explainImage(network, image, request);
       await writeFiles(explained, names[i]!, asked.out, asked.raw ?? false);
       const files = explained.flatMap((one) => Object.values(one.files));
-      process.stdout.write(
+      print(
         asked.json
           ? explained.map((one) => `${explanationJson(one)}\n`).join('')
           : `${image}\n${explanationTable(explained)}\n${files.map((file) => `wrote ${file}\n`).join('')}`,

@@ -5,9 +5,11 @@ import { dryRun } from '../../models/dry-run.ts';
 import { type GraphNode, parameterCount } from '../../models/graph.ts';
 import { targetLayers } from '../../models/target-layer.ts';
 import { writeWhole } from '../image/write.node.ts';
+import { visible } from '../visible.ts';
 import { dotOf } from './dot.ts';
 import { camRefusal, chooseModel } from './load.ts';
 import type { ModelArguments } from './options.ts';
+import { print } from './progress.ts';
 import { preparation, table } from './report.ts';
 
 export interface InspectArguments extends Omit<ModelArguments, 'model'> {
@@ -21,9 +23,9 @@ const MANY = 60;
 /** Longer names are shown without their middle. */
 const LONGEST = 48;
 
-/** A name as a table holds it; names come from files, and control characters would steer the terminal. */
+/** A name as a table holds it. */
 export function shortened(name: string): string {
-  const plain = name.replace(/\p{Cc}/gu, '\ufffd');
+  const plain = visible(name);
   return plain.length <= LONGEST ? plain : `${plain.slice(0, LONGEST / 2 - 1)}…${plain.slice(-LONGEST / 2)}`;
 }
 
@@ -42,7 +44,7 @@ export async function inspectCommand(model: string, asked: InspectArguments): Pr
   const { shapes, multiplyAdds: costs } = dry;
   if (asked.dot !== undefined) {
     const text = dotOf(graph, shapes, { name, inputShape, targetLayer });
-    if (asked.dot === true) process.stdout.write(text);
+    if (asked.dot === true) print(text);
     else await writeWhole(asked.dot, new TextEncoder().encode(text));
     return;
   }
@@ -89,7 +91,7 @@ export async function inspectCommand(model: string, asked: InspectArguments): Pr
     ...(left > 0 ? [`${left} nodes without parameters are left out; --all shows them`] : []),
     ...methodLines(graph, targetLayer, targets.has(targetLayer)),
   ];
-  process.stdout.write(`${lines.join('\n')}\n`);
+  print(`${lines.join('\n')}\n`);
 }
 
 /** Which methods apply to the default target layer, and why the others do not. */

@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { type CatalogEntry, catalog } from '../../models/catalog.ts';
 import { cacheFolder } from '../../models/hub/cache.node.ts';
+import { print } from './progress.ts';
 import { table } from './report.ts';
 
 /** Where an entry's weights are. */
@@ -23,7 +24,7 @@ export function modelsCommand(): void {
     entry.targetLayer,
     entry.summary,
   ]);
-  process.stdout.write(
+  print(
     `${table(['model', 'weights', 'classes', 'target layer', 'what'], rows)}\n` +
       `fetched weights are kept in ${cacheFolder()}\n`,
   );

@@ -12,6 +12,7 @@ import { mergeCommand } from './merge.ts';
 import { modelsCommand } from './models.ts';
 import { modelOptions, names, part, repeated, wholeNumber } from './options.ts';
 import { targets } from './pipeline.ts';
+import { note, print } from './progress.ts';
 
 const examples = `
 Examples:
@@ -61,6 +62,8 @@ export function program(): Command {
     .version((createRequire(import.meta.url)('limelight/package.json') as { version: string }).version)
     .exitOverride()
     .configureOutput({
+      writeOut: print,
+      writeErr: (text) => note(text.trimEnd()),
       outputError: (text, write) => write(text.replace(/^error: /, 'limelight: ')),
     })
     .addHelpText('after', examples);

@@ -3,9 +3,16 @@
 import { Presets, SingleBar } from 'cli-progress';
 import { cachedFile, mirrored } from '../../models/hub/cache.node.ts';
 import type { RemoteFile } from '../../models/hub/remote-file.ts';
+import { visibleLines } from '../visible.ts';
 
+/** Says a line on stderr; nothing in it steers the terminal. */
 export const note = (text: string): void => {
-  process.stderr.write(`${text}\n`);
+  process.stderr.write(`${visibleLines(text)}\n`);
+};
+
+/** Gives a result, lines that end with one, on stdout; nothing in it steers the terminal. */
+export const print = (text: string): void => {
+  process.stdout.write(visibleLines(text));
 };
 
 /** A bar that is drawn where stderr is a terminal, and leaves nothing behind. */

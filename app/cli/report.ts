@@ -7,6 +7,7 @@ import type { HostTensor } from '../../models/formats/host-tensor.ts';
 import type { Pixels } from '../../models/pixels.ts';
 import type { Preprocessing } from '../../models/preprocess.ts';
 import { formatValue } from '../image/heat.ts';
+import { visibleJson, visibleLines } from '../visible.ts';
 
 /** An explanation read back from the device, and the files made of it. */
 export interface Explained {
@@ -30,7 +31,7 @@ export interface Explained {
 /** A plain table: a bold head is all it has, since colours belong to terminals only. */
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const drawn = new Table({ head: [...head], style: { head: [], border: [], compact: true } });
-  for (const row of rows) drawn.push([...row]);
+  for (const row of rows) drawn.push(row.map(visibleLines));
   return drawn.toString();
 }
 
@@ -54,7 +55,7 @@ export const score = (probability: number): string => `${(100 * probability).toF
 export function explanationJson(explained: Explained): string {
   const { image, model, device, target, signed, explanation, map, peak, weights, files } = explained;
   const { method, layer, classIndex, className, logit, probability, notes, milliseconds } = explanation;
-  return JSON.stringify({
+  return visibleJson({
     image,
     model,
     device,

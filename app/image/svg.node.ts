@@ -6,6 +6,7 @@ import { Resvg, type ResvgRenderOptions } from '@resvg/resvg-js';
 import { LimelightError } from '../../engine/errors.ts';
 import type { Pixels } from '../../models/pixels.ts';
 import { MAX_PIXELS } from '../../models/pixels.ts';
+import { visible } from '../visible.ts';
 import { encodePng } from './png.node.ts';
 
 export const PAPER = '#ffffff';
@@ -109,7 +110,7 @@ const entities: Record<string, string> = {
 };
 
 function escapeXml(content: string): string {
-  return content
+  return visible(content)
     .replace(/[^\t\n\r\u{20}-\u{d7ff}\u{e000}-\u{fffd}\u{10000}-\u{10ffff}]/gu, '\ufffd')
     .replace(/[&<>"']/g, (character) => entities[character]!);
 }
