@@ -28,32 +28,33 @@ fn erf(v: vec4f) -> vec4f {
   return clamp(t * top / bottom, vec4f(-1.0), vec4f(1.0));
 }
 
-// exp(v) to a few units of the last place, where WGSL allows drivers one for each unit of v: v = n log(2) + r, and of the
-// two steps that take n log(2) away the first is exact (Cody and Waite 1980). Beyond normal numbers it is the driver's.
-fn exponential(v: vec4f) -> vec4f {
-  let n = round(v * 1.4426950);
+// exp(v) for v <= 0 to a few units of the last place, where WGSL allows drivers one for each unit of v: v = n log(2) + r,
+// and of the two steps that take n log(2) away the first is exact (Cody and Waite 1980). Below the normal numbers it is 0.
+fn decay(v: vec4f) -> vec4f {
+  let n = round(max(v, vec4f(-87.3)) * 1.4426950);
   let r = (v - n * 0.693359375) + n * 2.1219444e-4;
-  let whole = bitcast<vec4f>((vec4i(clamp(n, vec4f(-126.0), vec4f(127.0))) + 127) << vec4u(23u));
-  return select(exp(r) * whole, exp(v), abs(v) > vec4f(87.0));
+  let power = bitcast<vec4f>((vec4i(n) + 127) << vec4u(23u));
+  return select(exp(r) * power, vec4f(0.0), v < vec4f(-87.3));
 }
 
 // 1 / (1 + exp(-v)), where exp(-|v|) cannot overflow and its digits are kept on the left too.
 fn sigmoid(v: vec4f) -> vec4f {
-  let e = exponential(-abs(v));
+  let e = decay(-abs(v));
   return select(vec4f(1.0), e, v < vec4f(0.0)) / (1.0 + e);
 }
 
 // The derivative of sigmoid, sigmoid(v) sigmoid(-v).
 fn sigmoidSlope(v: vec4f) -> vec4f {
-  let e = exponential(-abs(v));
+  let e = decay(-abs(v));
   return e / ((1.0 + e) * (1.0 + e));
 }
 
-// exp(-v^2 / 2); the square is halved into one of 12 digits, which is exact, and the rest.
+// exp(-v^2 / 2); the square is halved into that of 12 digits, which is exact, and a small rest, for which a series will do.
 fn gaussian(v: vec4f) -> vec4f {
   let a = min(abs(v), vec4f(15.0));
   let high = bitcast<vec4f>(bitcast<vec4u>(a) & vec4u(0xfffff000u));
-  return exponential(-0.5 * high * high) * exponential(-0.5 * (a - high) * (a + high));
+  let rest = -0.5 * (a - high) * (a + high);
+  return decay(-0.5 * high * high) * (1.0 + rest * (1.0 + rest / 2.0 * (1.0 + rest / 3.0 * (1.0 + rest / 4.0))));
 }
 
 // The normal distribution's Phi(v). On the left it is exp(-v^2 / 2) times a polynomial in 1 / (1 - v / 3), which was fitted
@@ -85,14 +86,14 @@ fn tangent(v: vec4f) -> vec4f {
   sum = fma(s, sum, vec4f(-5.37397155531e-2));
   sum = fma(s, sum, vec4f(1.33314422036e-1));
   sum = fma(s, sum, vec4f(-3.33332819422e-1));
-  let e = exponential(-2.0 * abs(v));
+  let e = decay(-2.0 * abs(v));
   return select(sign(v) * ((1.0 - e) / (1.0 + e)), fma(v * s, sum, v), abs(v) < vec4f(0.625));
 }
 
 // log(1 + exp(v)) with the larger of the two taken out, so that exp cannot overflow; what is left is log(1 + e) =
 // 2 artanh(e / (2 + e)) by its series, which loses no digits of a small e.
 fn softplus(v: vec4f) -> vec4f {
-  let e = exponential(-abs(v));
+  let e = decay(-abs(v));
   let z = e / (2.0 + e);
   let s = z * z;
   var sum = fma(s, vec4f(1.0 / 13.0), vec4f(1.0 / 11.0));
