@@ -34,6 +34,7 @@ export interface EvaluateArguments extends ModelArguments {
   readonly method?: readonly string[];
   readonly metric?: readonly string[];
   readonly layer?: string;
+  readonly signed?: boolean;
   readonly device?: string;
   readonly masks?: string;
   readonly mosaic?: number;
@@ -74,12 +75,13 @@ export async function evaluateCommand(asked: EvaluateArguments): Promise<void> {
   if (from) note(`part ${shard.index} of ${shard.count}, by ${from}`);
   await assertWritable(asked.out);
   const metrics = asked.metric ?? (await defaultMetrics(data));
-  const settings = await settingsOf(asked, choice, data, { layer, methods, metrics });
+  const signed = asked.signed ?? false;
+  const settings = await settingsOf(asked, choice, data, { layer, signed, methods, metrics });
   const path = join(asked.out, fileOf(shard));
   await withNetwork(choice, asked.device, async (network) => {
     note(deviceLine(network.device));
     const header: Header = { limelight: 'evaluation', settings, shard, device: deviceName(network) };
-    const plan = { network, layer, methods, metrics: metrics.map(metricOf), classes };
+    const plan = { network, layer, signed, methods, metrics: metrics.map(metricOf), classes };
     await measureAll(path, header, partOf(data.items, shard), asked.resume ?? false, plan);
     if (shard.count > 1) {
       note(`wrote ${path}; merge puts the parts together`);
@@ -165,7 +167,7 @@ async function settingsOf(
   { data: path, mosaic, seed }: EvaluateArguments,
   choice: ModelChoice,
   data: DataSet,
-  chosen: Pick<Settings, 'layer' | 'methods' | 'metrics'>,
+  chosen: Pick<Settings, 'layer' | 'signed' | 'methods' | 'metrics'>,
 ): Promise<Settings> {
   const { name, preprocessing, classes } = choice.description;
   const sha = (...parts: (string | Uint8Array)[]) => {

@@ -102,6 +102,7 @@ export function program(): Command {
       names,
     )
     .option('--layer <layer>', "target layer (default: the model's own; see inspect)")
+    .option('--signed', 'upsample maps with their negative values, and cut those off afterwards')
     .option('--masks <dir>', 'folder of masks, PICTURE.png; what is not black is the object')
     .option('--mosaic <n>', 'measure mosaics of n x n pictures of different classes', wholeNumber)
     .option(

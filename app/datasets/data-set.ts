@@ -21,6 +21,8 @@ export interface Example {
   readonly pixels: Pixels;
   /** One for each class; empty where nothing is known. */
   readonly objects: readonly Labelled[];
+  /** Each object, and the same picture without it; only what draws its pictures has these. */
+  readonly removed?: readonly { readonly box: Box; readonly pixels: Pixels }[];
 }
 
 /** A picture that has not been decoded yet. */

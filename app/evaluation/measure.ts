@@ -14,6 +14,7 @@ import { type KeptMap, type Measured, type MeasuredClass, toRuns } from './recor
 export interface Plan {
   readonly network: Network;
   readonly layer: string;
+  readonly signed: boolean;
   readonly methods: readonly string[];
   readonly metrics: readonly Metric[];
   /** The network's class for each label of the data set that it has. */
@@ -32,7 +33,7 @@ export async function measure(
   example: Example,
   digest: string,
 ): Promise<Pick<Measured, 'classes' | 'sums'>> {
-  const { network, layer, methods } = plan;
+  const { network, layer, methods, signed } = plan;
   const objects = example.objects.flatMap((one) => {
     const seen = visible(network, example, one);
     return seen ? [seen] : [];
@@ -48,10 +49,12 @@ export async function measure(
     const explanations = await explain(network, input, {
       methods,
       layer,
+      signed,
       ...(known.length > 0 && { classes: known.map(({ index }) => index) }),
     });
     const picture = await pictureOf(input);
     const black = await blackOf(network);
+    const removed = isAsked(plan, 'removed') ? await removedFrom(network, example) : undefined;
     const sums: Record<string, Record<string, Float64Array>> = {};
     const classes = new Map<number, MeasuredClass>();
     try {
@@ -63,6 +66,7 @@ export async function measure(
           map: { width, height, data: await upsampled.data() },
           boxes: object?.boxes ?? [],
           mask: object?.mask,
+          removed,
           picture,
           black,
           probability: (await probabilities(network, classIndex, [picture]))[0]!,
@@ -73,7 +77,7 @@ export async function measure(
         };
         sums[method] ??= {};
         for (const metric of plan.metrics) {
-          if (metric.needs !== 'nothing' && subject.boxes.length === 0) continue;
+          if (!has(subject, metric.needs)) continue;
           add(sums[method], metric.name, await metric.measure(subject));
         }
         const before = classes.get(classIndex);
@@ -91,6 +95,27 @@ export async function measure(
   } finally {
     input.dispose();
   }
+}
+
+const isAsked = ({ metrics }: Plan, need: Metric['needs']): boolean =>
+  metrics.some(({ needs }) => needs === need);
+
+function has({ boxes, removed }: Subject, need: Metric['needs']): boolean {
+  if (need === 'removed') return removed !== undefined;
+  return need === 'nothing' || boxes.length > 0;
+}
+
+/** Every object as the network sees it, with the picture that lacks it. */
+async function removedFrom(network: Network, { pixels, removed }: Example): Promise<Subject['removed']> {
+  const found: { box: Box; picture: Picture }[] = [];
+  for (const one of removed ?? []) {
+    const box = visibleBox(network, pixels, one.box)?.map(Math.round) as Box | undefined;
+    if (!box) continue;
+    const input = preprocess(network, one.pixels);
+    found.push({ box, picture: await pictureOf(input) });
+    input.dispose();
+  }
+  return removed && found;
 }
 
 /** A number that hardly any other digest gives; 52 bits. */
@@ -204,10 +229,10 @@ function probability({ probabilities, name }: Network, logits: Float32Array, ind
 }
 
 async function mapOf(plan: Plan, method: string, index: number, picture: Picture): Promise<HostMap> {
-  const { network, layer } = plan;
+  const { network, layer, signed } = plan;
   const input = inputTensor(network, [picture]);
   try {
-    const [found] = await explain(network, input, { methods: [method], classes: [index], layer });
+    const [found] = await explain(network, input, { methods: [method], classes: [index], layer, signed });
     const data = await found!.upsampled.data();
     disposeExplanation(found!);
     return { width: picture.width, height: picture.height, data };

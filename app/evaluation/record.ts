@@ -13,6 +13,8 @@ export interface Settings {
   readonly weights: string;
   readonly network: string;
   readonly layer: string;
+  /** Whether maps keep what speaks against the class until they are upsampled. */
+  readonly signed: boolean;
   readonly methods: readonly string[];
   readonly metrics: readonly string[];
   readonly data: string;

@@ -3,6 +3,7 @@
 import { averageAdcc } from './adcc.ts';
 import { boxAcc, boxAccLargest } from './box-accuracy.ts';
 import { confidence } from './confidence.ts';
+import { counterfactual } from './counterfactual.ts';
 import { energy } from './energy.ts';
 import { MetricError } from './errors.ts';
 import { infidelityMetric } from './infidelity.ts';
@@ -19,6 +20,7 @@ export { boxAccuracy, DELTAS, maxBoxAcc, maxBoxAccV2, splitBoxAcc } from './box-
 export { boxOverlap, iou, LEVELS } from './box-overlap.ts';
 export { drop, gain, increase } from './confidence.ts';
 export { pearson, ranks, spearman } from './correlation.ts';
+export { objectAgreement } from './counterfactual.ts';
 export { energyPointing } from './energy.ts';
 export { MetricError } from './errors.ts';
 export { cellOf, gridPointing } from './grid-pointing.ts';
@@ -47,6 +49,7 @@ export const metrics: ReadonlyMap<string, Metric> = new Map(
     roadMetric,
     infidelityMetric,
     sensitivity,
+    counterfactual,
   ].map((metric) => [metric.name, metric]),
 );
 

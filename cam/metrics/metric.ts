@@ -22,6 +22,8 @@ export interface Subject {
   /** Where the class's objects are; none where the data does not say. */
   readonly boxes: readonly Box[];
   readonly mask: Mask | undefined;
+  /** Every object on the picture, of whatever class, and the picture without it; undefined where it cannot be had. */
+  readonly removed?: readonly { readonly box: Box; readonly picture: Picture }[] | undefined;
   readonly picture: Picture;
   /** What black becomes in each channel of the network's input. */
   readonly black: readonly number[];
@@ -50,7 +52,7 @@ export interface Column {
 export interface Metric {
   readonly name: string;
   /** What the data must have. */
-  readonly needs: 'nothing' | 'boxes' | 'region';
+  readonly needs: 'nothing' | 'boxes' | 'region' | 'removed';
   /** What one map adds to the sums; always of the same length. */
   readonly measure: (subject: Subject) => ArrayLike<number> | Promise<ArrayLike<number>>;
   readonly columns: readonly Column[];

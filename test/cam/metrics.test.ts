@@ -34,6 +34,7 @@ import {
   maxBoxAcc,
   maxBoxAccV2,
   metrics,
+  objectAgreement,
   type Picture,
   pearson,
   pixelAveragePrecision,
@@ -495,5 +496,38 @@ test('metrics: what does not fit is refused', (t) => {
   t.throws(() => boxOverlap(mapOf(2, 2, [1, Number.NaN, 3, 4]), []), MetricError, 'NaN');
   t.throws(() => levelCounts(mapOf(2, 2, [1, Infinity, 3, 4]), maskOf([], 2, 2)), MetricError, 'infinity');
   t.throws(() => energyPointing(mapOf(2, 2, [1, Number.NaN, 3, 4]), maskOf([], 2, 2)), MetricError, 'energy');
+  t.end();
+});
+
+test('metrics: a map against what objects are worth', async (t) => {
+  const boxes: Box[] = [
+    [0, 0, 2, 1],
+    [2, 0, 3, 1],
+    [3, 0, 4, 1],
+  ];
+  const map = mapOf(1, 5, [2, 1, 2, 1, 4]);
+  const objects = (...worths: number[]) => boxes.map((box, i) => ({ box, worth: worths[i]! }));
+  const found = objectAgreement(map, objects(9, 2, 1));
+  t.ok(
+    near(found.onCause, 0.3) && near(found.elsewhere, 0.4) && near(found.agreement, 1),
+    JSON.stringify(found),
+  );
+  t.ok(near(objectAgreement(map, objects(1, 2, 9)).agreement, -1), 'the other way round');
+  t.ok(near(objectAgreement(map, objects(1, 2, 9)).onCause, 0.1));
+  const flat = mapOf(1, 5, [1, 1, 1, 1, 1]);
+  t.deepEqual(objectAgreement(flat, objects(9, 2, 1)), { onCause: 0, agreement: 0, elsewhere: 1 }, 'flat');
+  const picture = { channels: 1, width: 5, height: 1, data: new Float32Array(5) };
+  const removed = boxes.map((box, i) => ({ box, picture: { ...picture, data: picture.data.map(() => i) } }));
+  // Without the first object the log-odds fall from 0 to -9, without the others to -2 and -1.
+  const odds = [-9, -2, -1];
+  const subject = {
+    map,
+    removed,
+    probability: 0.5,
+    probabilities: async (pictures: Iterable<Picture>) =>
+      Array.from(pictures, ({ data }) => 1 / (1 + Math.exp(-odds[data[0]!]!))),
+  } as unknown as Subject;
+  const sums = (await metrics.get('counterfactual')!.measure(subject)) as number[];
+  t.ok(near(sums[0]!, 0.3) && near(sums[2]!, 1) && sums[3] === 1 && sums[4] === 1, sums.join(' '));
   t.end();
 });

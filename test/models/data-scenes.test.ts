@@ -192,7 +192,8 @@ test('scenes: clutter keeps off the digits, and noise below its bound', (t) => {
 
 test('scenes: one seed, one scene', (t) => {
   const digits = shapes(5);
-  t.deepEqual(makeScene(digits, random(3)), makeScene(digits, random(3)));
+  const plain = ({ pixels, digits: placed }: Scene) => ({ pixels, placed });
+  t.deepEqual(plain(makeScene(digits, random(3))), plain(makeScene(digits, random(3))));
   t.notDeepEqual(makeScene(digits, random(3)).pixels, makeScene(digits, random(4)).pixels);
   t.end();
 });
@@ -283,5 +284,24 @@ test('scenes: unusable digits and options are refused', (t) => {
     ShapeError,
   );
   t.equal(sceneDefaults.noise < INK, true, 'by default noise is fainter than ink');
+  t.end();
+});
+
+test('scenes: without a digit a scene is the same but for its ink', (t) => {
+  const digits = shapes(6);
+  for (let seed = 0; seed < 30; seed++) {
+    const scene = makeScene(digits, random(seed));
+    scene.digits.forEach(({ box: [x0, y0, x1, y1] }, i) => {
+      const pixels = scene.without(i);
+      const changed = Array.from(pixels).flatMap((value, at) => (value === scene.pixels[at] ? [] : [at]));
+      const inside = changed.every((at) => {
+        const [x, y] = [at % SCENE_SIZE, Math.floor(at / SCENE_SIZE)];
+        return x >= x0 && x < x1 && y >= y0 && y < y1 && pixels[at]! < scene.pixels[at]!;
+      });
+      const left = changed.every((at) => pixels[at]! <= sceneDefaults.noise);
+      if (!inside || !left || changed.length < INK) t.fail(`seed ${seed}, digit ${i}`);
+    });
+  }
+  t.pass('darker in its box, noise there, nothing elsewhere');
   t.end();
 });

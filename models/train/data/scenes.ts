@@ -35,6 +35,8 @@ export interface Scene {
   pixels: Uint8Array;
   /** At least one; all of different classes, in the order drawn. */
   digits: SceneDigit[];
+  /** The pixels of the same scene without one of its digits: what that digit was worth can be measured exactly. */
+  without: (digit: number) => Uint8Array;
 }
 
 /** Ranges are inclusive. */
@@ -65,7 +67,18 @@ export const sceneDefaults: SceneOptions = {
 export function makeScene(digits: LabelledImages, next: Random, options: Partial<SceneOptions> = {}): Scene {
   const checked = checkOptions(digits, options);
   const pixels = new Uint8Array(SCENE_SIZE * SCENE_SIZE);
-  return { size: SCENE_SIZE, pixels, digits: drawScene(digits, next, checked, pixels) };
+  const { placed, pastes } = drawScene(digits, next, checked, pixels);
+  const bare = pixels.slice();
+  pasteAll(pastes, pixels);
+  const without = (digit: number) => {
+    const canvas = bare.slice();
+    pasteAll(
+      pastes.filter((one) => one.of !== placed[digit]),
+      canvas,
+    );
+    return canvas;
+  };
+  return { size: SCENE_SIZE, pixels, digits: placed, without };
 }
 
 /**
@@ -96,25 +109,39 @@ export function sceneBatch(
   out.labels.fill(0);
   for (let n = 0; n < count; n++) {
     const scene = out.pixels instanceof Uint8Array ? out.pixels.subarray(n * area, (n + 1) * area) : scratch;
-    for (const digit of drawScene(digits, next, checked, scene)) out.labels[n * classes + digit.class] = 1;
+    const { placed, pastes } = drawScene(digits, next, checked, scene);
+    pasteAll(pastes, scene);
+    for (const digit of placed) out.labels[n * classes + digit.class] = 1;
     if (floats) for (let i = 0; i < area; i++) out.pixels[n * area + i] = scene[i] / 255;
   }
 }
 
-/** Fills `canvas` and returns what is on it. */
+/** Part of a picture that is laid over a scene, the brighter sample winning, so that order does not matter. */
+interface Paste {
+  grey: Grey;
+  from: Box;
+  to: Box;
+  /** The digit that it shows; undefined for a fragment. */
+  of: SceneDigit | undefined;
+}
+
+/** Fills `canvas` with noise, and says what is to be laid over it. */
 function drawScene(
   digits: LabelledImages,
   next: Random,
   options: SceneOptions,
   canvas: Uint8Array,
-): SceneDigit[] {
+): { placed: SceneDigit[]; pastes: Paste[] } {
   for (let i = 0; i < canvas.length; i++) canvas[i] = below(options.noise + 1, next);
 
   const placed: SceneDigit[] = [];
+  const pastes: Paste[] = [];
   const wanted = between(options.digits, next);
   for (let tries = 0; placed.length < wanted && tries < wanted * TRIES; tries++) {
-    const digit = placeDigit(digits, next, options, placed, canvas);
-    if (digit) placed.push(digit);
+    const paste = placeDigit(digits, next, options, placed);
+    if (!paste) continue;
+    placed.push(paste.of);
+    pastes.push(paste);
   }
   if (placed.length === 0) {
     throw new DataError(
@@ -123,19 +150,23 @@ function drawScene(
   }
 
   for (let wanted = between(options.fragments, next); wanted > 0; wanted--) {
-    for (let tries = 0; tries < TRIES; tries++) if (placeFragment(digits, next, placed, canvas)) break;
+    for (let tries = 0; tries < TRIES; tries++) {
+      const paste = placeFragment(digits, next, placed);
+      if (!paste) continue;
+      pastes.push(paste);
+      break;
+    }
   }
-  return placed;
+  return { placed, pastes };
 }
 
-/** Draws a random digit at a random place; draws nothing if its class is taken or its place is. */
+/** A random digit at a random place; nothing if its class is taken or its place is. */
 function placeDigit(
   digits: LabelledImages,
   next: Random,
   options: SceneOptions,
   placed: SceneDigit[],
-  canvas: Uint8Array,
-): SceneDigit | undefined {
+): (Paste & { of: SceneDigit }) | undefined {
   const index = below(digits.count, next);
   const label = digits.labels[index];
   if (placed.some((other) => other.class === label)) return undefined;
@@ -147,28 +178,21 @@ function placeDigit(
 
   const box = randomBox(ink[2] - ink[0], ink[3] - ink[1], next);
   if (!placed.every((other) => apart(box, other.box))) return undefined;
-  paste(sprite, ink, box, canvas);
-  return { class: label, box };
+  return { grey: sprite, from: ink, to: box, of: { class: label, box } };
 }
 
-/** Draws a square cut from a random digit at a random place; draws nothing if it is near a digit or nearly empty. */
-function placeFragment(
-  digits: LabelledImages,
-  next: Random,
-  placed: SceneDigit[],
-  canvas: Uint8Array,
-): boolean {
+/** A square cut from a random digit at a random place; nothing if it is near a digit or nearly empty. */
+function placeFragment(digits: LabelledImages, next: Random, placed: SceneDigit[]): Paste | undefined {
   const image = digitImage(digits, below(digits.count, next));
   const side = Math.min(FRAGMENT_SIDES[below(FRAGMENT_SIDES.length, next)], image.width, image.height);
   const x = below(image.width - side + 1, next);
   const y = below(image.height - side + 1, next);
   const box = randomBox(side, side, next);
-  if (!placed.every((digit) => apart(box, digit.box))) return false;
+  if (!placed.every((digit) => apart(box, digit.box))) return undefined;
 
   const cut: Box = [x, y, x + side, y + side];
-  if (countInk(image, cut) < side) return false;
-  paste(image, cut, box, canvas);
-  return true;
+  if (countInk(image, cut) < side) return undefined;
+  return { grey: image, from: cut, to: box, of: undefined };
 }
 
 /** A grey picture: row `y` begins at `offset + y * width`. */
@@ -237,7 +261,11 @@ function countInk({ pixels, offset, width }: Grey, [x0, y0, x1, y1]: Box): numbe
   return count;
 }
 
-/** Lays part of a picture over a scene, the brighter sample winning. `from` and `to` are of one size. */
+function pasteAll(pastes: readonly Paste[], canvas: Uint8Array): void {
+  for (const { grey, from, to } of pastes) paste(grey, from, to, canvas);
+}
+
+/** `from` and `to` are of one size. */
 function paste({ pixels, offset, width }: Grey, from: Box, to: Box, canvas: Uint8Array): void {
   for (let y = 0; y < to[3] - to[1]; y++) {
     const source = offset + (from[1] + y) * width + from[0];
