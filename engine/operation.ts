@@ -74,15 +74,15 @@ function checkTypes<A>({ name, indices }: Operation<A>, inputs: readonly Tensor[
 
 /** Refuses inputs that are larger than what a kernel sees of a buffer. Results never are: it was uploaded so. */
 function checkSizes(name: string, inputs: readonly Tensor[]): void {
-  for (const [i, { shape, storage, device }] of inputs.entries()) {
-    const { binding } = device.profile.limits;
-    if (storage.size <= binding) continue;
-    throw new MemoryBudgetError(
-      `${name}: input ${i} of shape ${show(shape)}, a weight and not the batch, takes ${megabytes(storage.size)}, and ` +
-        `this device binds ${megabytes(binding)} at once; only linear() takes such a weight, a part of its rows at a ` +
-        'time. Use a network with fewer weights in this layer, or another adapter (LIMELIGHT_DEVICE)',
-    );
-  }
+  const { binding } = inputs[0]!.device.profile.limits;
+  const at = inputs.findIndex(({ storage }) => storage.size > binding);
+  if (at < 0) return;
+  const { shape, storage } = inputs[at]!;
+  throw new MemoryBudgetError(
+    `${name}: input ${at} of shape ${show(shape)}, a weight and not the batch, takes ${megabytes(storage.size)}, and ` +
+      `this device binds ${megabytes(binding)} at once; only linear() takes such a weight, a part of its rows at a ` +
+      'time. Use a network with fewer weights in this layer, or another adapter (LIMELIGHT_DEVICE)',
+  );
 }
 
 /** Applies an operation, and records it if a derivative is being taken with respect to something it depends on. */

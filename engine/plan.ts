@@ -13,7 +13,6 @@ export function runPlan(
   purpose: string,
 ): void {
   const made = new Map<string, Storage>();
-  const lastReads = new Map(plan.flatMap(({ reads }, i) => reads.map((name) => [name, i] as const)));
   try {
     for (const [i, { launch, reads, writes, elements, kept }] of plan.entries()) {
       const inputs = reads.map((name) => made.get(name) ?? buffers[name]!);
@@ -25,9 +24,8 @@ export function runPlan(
         made.set(writes, output);
       }
       if (!kept) run(device, launch, inputs, output);
-      for (const name of new Set(reads)) {
-        const temporary = made.get(name);
-        if (temporary === undefined || lastReads.get(name) !== i) continue;
+      for (const [name, temporary] of made) {
+        if (plan.some((later, j) => j > i && (later.reads.includes(name) || later.writes === name))) continue;
         made.delete(name);
         release(temporary);
       }

@@ -124,15 +124,16 @@ export async function toHost(tensors: readonly Tensor[]): Promise<void> {
 }
 
 /** Refuses tensors of several devices, a dry one among them, in the name of a function. */
-export function checkDevices(name: string, [first, ...others]: readonly Tensor[]): void {
-  for (const [i, other] of others.entries()) {
-    if (other.device.memory === first!.device.memory) continue;
-    throw new MixedDevicesError(
-      `${name}: tensor 0 of shape ${show(first!.shape)} is on ${first!.device.name}, tensor ${i + 1} of shape ` +
-        `${show(other.shape)} on ${first!.device.name === other.device.name ? 'another opening of it' : other.device.name}; ` +
-        'make both on one device: its numbers, from data(), go there by tensor()',
-    );
-  }
+export function checkDevices(name: string, tensors: readonly Tensor[]): void {
+  const first = tensors[0]!;
+  const at = tensors.findIndex(({ device }) => device.memory !== first.device.memory);
+  if (at < 0) return;
+  const [one, other] = [first.device.name, tensors[at]!.device.name];
+  throw new MixedDevicesError(
+    `${name}: tensor 0 of shape ${show(first.shape)} is on ${one}, tensor ${at} of shape ` +
+      `${show(tensors[at]!.shape)} on ${one === other ? 'another opening of it' : other}; ` +
+      'make both on one device: its numbers, from data(), go there by tensor()',
+  );
 }
 
 /** A tensor with the given row-major numbers. */
