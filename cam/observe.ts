@@ -55,9 +55,9 @@ export interface Observation {
 }
 
 /** Runs the network once on an input [1, C, H, W], keeping what explaining `layer` needs. */
-export function observe(network: Network, input: Tensor, layer: string = network.targetLayer): Observation {
+export function observe(network: Network, input: Tensor, named: string = network.targetLayer): Observation {
   const { graph } = network;
-  nodeOf(graph, layer);
+  const layer = nodeOf(graph, named).name;
   if (input.shape[0] !== 1) {
     throw new LayerError(`observe: the input holds ${input.shape[0]} images; observe one image at a time`);
   }

@@ -61,11 +61,12 @@ export function lookUp(
   { description }: ModelChoice,
   { classes, layer }: { classes?: readonly string[] | undefined; layer?: string | undefined },
 ): Pick<Request, 'classes' | 'layer'> {
-  if (layer !== undefined) asUsage(() => nodeOf(description.graph, layer));
+  // A layer that does nothing is found as the one that gives its value.
+  const node = layer === undefined ? undefined : asUsage(() => nodeOf(description.graph, layer).name);
   const indices = classes?.flatMap((value) =>
     namesIn(value, description).map((name) => asUsage(() => classIndex(description, name))),
   );
-  return { ...(indices && { classes: [...new Set(indices)] }), ...(layer !== undefined && { layer }) };
+  return { ...(indices && { classes: [...new Set(indices)] }), ...(node !== undefined && { layer: node }) };
 }
 
 /** Names separated by commas, unless the whole is the name of a class: "tench, Tinca tinca". */

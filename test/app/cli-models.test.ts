@@ -261,6 +261,77 @@ test('preprocessing beside a model is followed, where it fits', (t) =>
     t.match(wrong.stdout, /\(value \/ 255 - 0\.1307\) \/ 0\.3081/);
   }));
 
+test('outputs by name, probabilities by choice, layers that do nothing by the layer before them', (t) =>
+  inFolder((folder) => {
+    const model = join(folder, 'two.onnx');
+    const weights = (count: number) => Array.from({ length: count }, (_, i) => Math.sin(i));
+    const gemm = (to: string) => ({
+      op: 'Gemm',
+      inputs: ['f', to[0]!],
+      outputs: [to],
+      attributes: { transB: 1 },
+    });
+    writeFileSync(
+      model,
+      modelBytes({
+        inputs: [{ name: 'x', dims: [1, 3, 8, 8] }],
+        initializers: [
+          { name: 'w', dims: [5, 3, 1, 1], data: weights(15) },
+          { name: 'k', dims: [4, 5], data: weights(20) },
+          { name: 'a', dims: [1, 5], data: weights(5) },
+        ],
+        nodes: [
+          { op: 'Conv', inputs: ['x', 'w'], outputs: ['c'] },
+          { op: 'Relu', inputs: ['c'], outputs: ['r'] },
+          { op: 'Identity', inputs: ['r'], outputs: ['same'] },
+          { op: 'GlobalAveragePool', inputs: ['same'], outputs: ['g'] },
+          { op: 'Flatten', inputs: ['g'], outputs: ['f'] },
+          gemm('kinds'),
+          gemm('age'),
+        ],
+        outputs: ['kinds', 'age'],
+      }),
+    );
+    const image = join(folder, 'grey.png');
+    writeFileSync(image, encodePng({ width: 8, height: 8, rgb: new Uint8Array(3 * 64).fill(119) }));
+    const explain = (...more: string[]) =>
+      limelight(
+        'explain',
+        image,
+        '--model',
+        model,
+        '--method',
+        'grad-cam',
+        '--preset',
+        'unit',
+        '--out',
+        folder,
+        ...more,
+      );
+    const all = explain();
+    t.notEqual(all.status, 0);
+    t.match(
+      all.stderr,
+      /two\.onnx: it has several outputs.*--output NAME.*\n {2}kinds \[1, 4\]\n {2}age \[1, 1\]/,
+    );
+    const unknown = explain('--output', 'kind');
+    t.match(unknown.stderr, /no output "kind"; its outputs are:\n {2}kinds/);
+    const json = (...more: string[]) => JSON.parse(explain('--json', ...more).stdout);
+    const kinds = json('--output', 'kinds', '--layer', 'same');
+    t.equal(kinds.layer, 'r', 'an identity is what it repeats');
+    t.ok(kinds.probability > 0.25 && kinds.probability < 1, 'a softmax');
+    const age = json('--output', 'age');
+    t.equal(age.probability, null, 'a value');
+    t.doesNotMatch(explain('--output', 'age').stdout, /%/, 'nor is it shown as one');
+    const asked = json('--output', 'age', '--probabilities', 'sigmoid');
+    t.ok(
+      Math.abs(asked.probability - 1 / (1 + Math.exp(-asked.logit))) < 1e-6,
+      'unless a sigmoid is asked for',
+    );
+    const named = limelight('explain', image, '--model', 'digit-scenes', '--output', 'x');
+    t.match(named.stderr, /--output is for files that hold their graph/);
+  }));
+
 test('of a network that looks like one of ImageNet, what it would say under each preset', (t) =>
   inFolder((folder) => {
     // Class 0 is as likely as the first channel is bright.
