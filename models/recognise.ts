@@ -2,6 +2,7 @@
 
 import { withChannels } from './architectures/blocks.ts';
 import { adaptTensors } from './architectures/index.ts';
+import { unwrapped } from './architectures/other-keys.ts';
 import { type CatalogEntry, catalog, ModelError, numbered } from './catalog.ts';
 import type { Weights } from './formats/any.ts';
 import type { StateDict } from './formats/host-tensor.ts';
@@ -64,13 +65,13 @@ function forChannels({ mean, std, order: _, ...rest }: Preprocessing, channels: 
 }
 
 /**
- * The entries that a state dict fits, keys and shapes. Where some have these very keys as their own, entries that would
- * take others too are left out.
+ * The entry that a state dict fits, keys and shapes; of several the first of those that need the fewest keys renamed.
  */
-export function recognise(entries: Iterable<CatalogEntry>, tensors: StateDict): Fitted[] {
+export function recognise(entries: Iterable<CatalogEntry>, tensors: StateDict): Fitted | undefined {
   const fits = [...entries].map((entry) => fitted(entry, tensors)).filter(isWhole);
-  const own = fits.filter(({ entry }) => entry.architecture?.otherKeys === undefined);
-  return own.length > 0 ? own : fits;
+  const own = unwrapped(tensors);
+  const kept = fits.map((fit) => [...fit.tensors.keys()].filter((key) => own.has(key)).length);
+  return fits[kept.indexOf(Math.max(...kept))];
 }
 
 function isWhole({ entry: { graph }, tensors }: Fitted): boolean {
@@ -81,19 +82,16 @@ function isWhole({ entry: { graph }, tensors }: Fitted): boolean {
 }
 
 /**
- * The architecture of weights: the one given, the one that the file names, or the only one that they fit.
+ * The architecture of weights: the one given, the one that the file names, or the one that they fit.
  *
- * @throws {ModelError} where none or several fit.
+ * @throws {ModelError} where none fits.
  */
 export function architectureOf(name: string, { tensors, metadata }: Weights, given?: CatalogEntry): Fitted {
   const named = given ?? catalog.get(metadata?.get('network') ?? '');
-  const [first, ...others] = named ? [fitted(named, tensors)] : recognise(catalog.values(), tensors);
-  if (first !== undefined && others.length === 0) return first;
+  const found = named ? fitted(named, tensors) : recognise(catalog.values(), tensors);
+  if (found !== undefined) return found;
   throw new ModelError(
-    first === undefined
-      ? `${name}: the keys and shapes are those of no known architecture; naming one (--architecture NAME, or the ` +
-          'option architecture) tells what differs'
-      : `${name} could be ${[first, ...others].map(({ entry }) => entry.name).join(' or ')}; choose with --architecture, ` +
-          'or the option architecture',
+    `${name}: the keys and shapes are those of no known architecture; naming one (--architecture NAME, or the ` +
+      'option architecture) tells what differs',
   );
 }

@@ -3,6 +3,7 @@
 import type { StateDict } from '../formats/host-tensor.ts';
 import type { Graph } from '../graph.ts';
 import { alexnet } from './alexnet.ts';
+import * as convnexts from './convnext.ts';
 import * as densenets from './densenet.ts';
 import { efficientnetB0, efficientnetB0TimmKeys } from './efficientnet.ts';
 import { googlenet, googlenetUnusedKeys } from './googlenet.ts';
@@ -14,13 +15,13 @@ import {
   mobilenetV3SmallTimmKeys,
 } from './mobilenet-v3.ts';
 import { ninCifar } from './nin.ts';
-import { type OtherKeys, underOwnKeys, unwrapped, withOwnHead } from './other-keys.ts';
+import { type OtherKeys, underOwnKeys, unwrapped, withOwnHead, withPackedAttention } from './other-keys.ts';
 import * as resnets from './resnet.ts';
 import { resnetCifar } from './resnet-cifar.ts';
 import { shufflenetV2x0_5, shufflenetV2x1_0 } from './shufflenet-v2.ts';
 import { squeezenet1_0, squeezenet1_1 } from './squeezenet.ts';
 import { type VggDepth, vgg, vggTimmKeys } from './vgg.ts';
-import { vitBase, vitBase32, vitLarge, vitLarge32, vitSmall, vitTiny, vitTorchvisionKeys } from './vit.ts';
+import * as vits from './vit.ts';
 
 /** A family of networks with published weights: its graph, and how its parameters are named by those who publish it. */
 export interface Architecture {
@@ -44,7 +45,7 @@ export interface Architecture {
  */
 export function adaptTensors(architecture: Architecture, graph: Graph, tensors: StateDict): StateDict {
   const { otherKeys, unusedKeys } = architecture;
-  const used = [...unwrapped(tensors)].filter(([key]) => !unusedKeys?.test(key));
+  const used = [...withPackedAttention(unwrapped(tensors))].filter(([key]) => !unusedKeys?.test(key));
   const other = otherKeys?.(graph) ?? new Map();
   return underOwnKeys(graph, withOwnHead(graph, new Map(used), other), other);
 }
@@ -66,11 +67,11 @@ const cifarResnet = (blocks: number): Architecture => ({
 
 /** Every architecture by the name that torchvision or timm gives it. */
 export const architectures: Readonly<Record<string, Architecture>> = {
-  resnet18: imagenet(resnets.resnet18, 'layer4.1'),
-  resnet34: imagenet(resnets.resnet34, 'layer4.2'),
-  resnet50: imagenet(resnets.resnet50, 'layer4.2'),
-  resnet101: imagenet(resnets.resnet101, 'layer4.2'),
-  resnet152: imagenet(resnets.resnet152, 'layer4.2'),
+  resnet18: imagenet(resnets.resnet18, 'layer4.1', resnets.resnetHuggingFaceKeys),
+  resnet34: imagenet(resnets.resnet34, 'layer4.2', resnets.resnetHuggingFaceKeys),
+  resnet50: imagenet(resnets.resnet50, 'layer4.2', resnets.resnetHuggingFaceKeys),
+  resnet101: imagenet(resnets.resnet101, 'layer4.2', resnets.resnetHuggingFaceKeys),
+  resnet152: imagenet(resnets.resnet152, 'layer4.2', resnets.resnetHuggingFaceKeys),
   resnext50_32x4d: imagenet(resnets.resnext50, 'layer4.2'),
   resnext101_32x8d: imagenet(resnets.resnext101, 'layer4.2'),
   wide_resnet50_2: imagenet(resnets.wideResnet50, 'layer4.2'),
@@ -111,11 +112,17 @@ export const architectures: Readonly<Record<string, Architecture>> = {
   shufflenet_v2_x1_0: imagenet(shufflenetV2x1_0, 'conv5'),
   nin_cifar10: { graph: ninCifar, targetLayer: 'features.stage3.unit2', inputSize: [32, 32] },
   ...Object.fromEntries([3, 5, 7, 9, 18].map((blocks) => [`resnet${6 * blocks + 2}`, cifarResnet(blocks)])),
-  vit_tiny_patch16_224: imagenet(vitTiny, 'blocks.11.norm1'),
-  vit_small_patch16_224: imagenet(vitSmall, 'blocks.11.norm1'),
-  vit_base_patch16_224: imagenet(vitBase, 'blocks.11.norm1'),
-  vit_b_16: imagenet(vitBase, 'blocks.11.norm1', vitTorchvisionKeys),
-  vit_b_32: imagenet(vitBase32, 'blocks.11.norm1', vitTorchvisionKeys),
-  vit_l_16: imagenet(vitLarge, 'blocks.23.norm1', vitTorchvisionKeys),
-  vit_l_32: imagenet(vitLarge32, 'blocks.23.norm1', vitTorchvisionKeys),
+  vit_tiny_patch16_224: imagenet(vits.vitTiny, 'blocks.11.norm1', vits.vitHuggingFaceKeys),
+  vit_small_patch16_224: imagenet(vits.vitSmall, 'blocks.11.norm1', vits.vitHuggingFaceKeys),
+  vit_base_patch16_224: imagenet(vits.vitBase, 'blocks.11.norm1', vits.vitHuggingFaceKeys),
+  deit_tiny_distilled_patch16_224: imagenet(vits.deitTiny, 'blocks.11.norm1', vits.deitHuggingFaceKeys),
+  deit_small_distilled_patch16_224: imagenet(vits.deitSmall, 'blocks.11.norm1', vits.deitHuggingFaceKeys),
+  deit_base_distilled_patch16_224: imagenet(vits.deitBase, 'blocks.11.norm1', vits.deitHuggingFaceKeys),
+  convnext_tiny: imagenet(convnexts.convnextTiny, 'features.7.2', convnexts.convnextKeys),
+  convnext_small: imagenet(convnexts.convnextSmall, 'features.7.2', convnexts.convnextKeys),
+  convnext_base: imagenet(convnexts.convnextBase, 'features.7.2', convnexts.convnextKeys),
+  vit_b_16: imagenet(vits.vitBase, 'blocks.11.norm1', vits.vitTorchvisionKeys),
+  vit_b_32: imagenet(vits.vitBase32, 'blocks.11.norm1', vits.vitTorchvisionKeys),
+  vit_l_16: imagenet(vits.vitLarge, 'blocks.23.norm1', vits.vitTorchvisionKeys),
+  vit_l_32: imagenet(vits.vitLarge32, 'blocks.23.norm1', vits.vitTorchvisionKeys),
 };

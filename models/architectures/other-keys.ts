@@ -15,9 +15,30 @@ export function otherKeys(graph: Graph, rename: (key: string) => string): OtherK
 
 /** Renaming by patterns, applied one after the other. */
 export const byPatterns =
-  (patterns: readonly (readonly [RegExp, string])[]) =>
+  (patterns: readonly (readonly [RegExp, string | ((...found: string[]) => string)])[]) =>
   (key: string): string =>
-    patterns.reduce((name, [pattern, to]) => name.replace(pattern, to), key);
+    patterns.reduce(
+      (name, [pattern, to]) =>
+        typeof to === 'string' ? name.replace(pattern, to) : name.replace(pattern, to),
+      key,
+    );
+
+/** Queries, keys and values of the same shape that are stored apart, "attention.query.weight", as one: "….qkv.weight". */
+export function withPackedAttention(tensors: StateDict): StateDict {
+  const packed = new Map(tensors);
+  for (const key of tensors.keys()) {
+    const [, before, after] = /^(.*\.)query(\.(?:weight|bias))$/.exec(key) ?? [];
+    const keys = ['query', 'key', 'value'].map((part) => `${before}${part}${after}`);
+    const parts = keys.flatMap((part) => tensors.get(part) ?? []);
+    const shape = parts[0]?.shape ?? [];
+    if (parts.length !== 3 || !parts.every((part) => part.shape.join() === shape.join())) continue;
+    const data = new Float32Array(parts.reduce((sum, part) => sum + part.data.length, 0));
+    for (const [i, part] of parts.entries()) data.set(part.data, i * part.data.length);
+    for (const part of keys) packed.delete(part);
+    packed.set(`${before}qkv${after}`, { shape: [3 * shape[0]!, ...shape.slice(1)], data });
+  }
+  return packed;
+}
 
 /** What wrappers put before every key: data parallelism, compilation, training frameworks, checkpoints. */
 const WRAPPER = /^(module|_orig_mod|model|state_dict|backbone|net|network)\./;
@@ -59,8 +80,8 @@ const parametersOf = (graph: Graph): Parameter[] =>
 
 /**
  * A state dict under the graph's own keys. Tensors under other keys are renamed. A weight [O, I, 1, 1] or [O, C, h, w],
- * as convolutions on a whole feature map have it, becomes the [O, I] of the graph's linear layer: the numbers are the
- * same in the same order. Everything else is left for `loadNetwork` to accept or to refuse.
+ * as convolutions on a whole feature map have it, becomes the [O, I] of the graph's linear layer, and axes of one element come and go: the
+ * numbers are the same in the same order. Everything else is left for `loadNetwork` to accept or to refuse.
  *
  * @throws {FormatError} if two tensors stand for the same parameter.
  */
@@ -76,12 +97,10 @@ export function underOwnKeys(graph: Graph, tensors: StateDict, other: OtherKeys)
     }
     foundAs.set(own, key);
     const shape = shapes.get(own);
-    const flattened =
-      shape?.length === 2 &&
-      found.shape.length === 4 &&
-      found.shape[0] === shape[0] &&
-      elementCount(found.shape) === elementCount(shape);
-    renamed.set(own, flattened ? { shape, data: found.data } : found);
+    const isSame = shape !== undefined && elementCount(found.shape) === elementCount(shape);
+    const flattened = shape?.length === 2 && found.shape.length === 4 && found.shape[0] === shape[0];
+    const squeezed = found.shape.filter((n) => n > 1).join() === shape?.filter((n) => n > 1).join();
+    renamed.set(own, isSame && (flattened || squeezed) ? { shape, data: found.data } : found);
   }
   return renamed;
 }

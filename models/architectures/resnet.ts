@@ -4,6 +4,7 @@
 import type { Graph, GraphNode } from '../graph.ts';
 import { add, globalAvgPool, linear, maxPool, relu } from '../layers.ts';
 import { type Centred, convNorm } from './blocks.ts';
+import { byPatterns, type OtherKeys, otherKeys } from './other-keys.ts';
 
 /** The residual branch of a block of some width: its convolutions, in order. */
 type Branch = (from: number, width: number, stride: number) => readonly Centred[];
@@ -71,3 +72,19 @@ export const resnext50 = (classes = 1000): Graph => resnet(bottleneckOf(2, 32), 
 export const resnext101 = (classes = 1000): Graph => resnet(bottleneckOf(4, 32), [3, 4, 23, 3], classes);
 export const wideResnet50 = (classes = 1000): Graph => resnet(bottleneckOf(2, 1), [3, 4, 6, 3], classes);
 export const wideResnet101 = (classes = 1000): Graph => resnet(bottleneckOf(2, 1), [3, 4, 23, 3], classes);
+
+/** Keys of Hugging Face's transformers. */
+export const resnetHuggingFaceKeys = (graph: Graph): OtherKeys =>
+  otherKeys(
+    graph,
+    byPatterns([
+      [/^conv1\./, 'resnet.embedder.embedder.convolution.'],
+      [/^bn1\./, 'resnet.embedder.embedder.normalization.'],
+      [/^layer(\d)\.(\d+)\./, (_, stage, i) => `resnet.encoder.stages.${Number(stage) - 1}.layers.${i}.`],
+      [/\.conv(\d)\./, (_, i) => `.layer.${Number(i) - 1}.convolution.`],
+      [/\.bn(\d)\./, (_, i) => `.layer.${Number(i) - 1}.normalization.`],
+      [/\.downsample\.0\./, '.shortcut.convolution.'],
+      [/\.downsample\.1\./, '.shortcut.normalization.'],
+      [/^fc\./, 'classifier.1.'],
+    ]),
+  );

@@ -1,7 +1,9 @@
 // Vision transformers (Dosovitskiy 2020, section 3.1) as timm names them: patches as tokens behind a class token,
 // blocks of attention and of a perceptron, each behind a layer norm and beside a residual.
 
+import { affine } from '../../engine/index.ts';
 import type { Graph, GraphNode } from '../graph.ts';
+import { plain } from '../layers/node.ts';
 import {
   add,
   addPositions,
@@ -29,6 +31,8 @@ export interface VitOptions {
   readonly hidden?: number;
   /** Input channels; 3 when left out. */
   readonly channels?: number;
+  /** A second learnt token, with a head of its own: the answer is the mean of both (Touvron 2021, section 4). */
+  readonly distilled?: boolean;
   /** Convolutions before the patches are cut (Xiao 2021, "Early Convolutions Help Transformers See Better"). */
   readonly stem?: Stem;
 }
@@ -64,8 +68,20 @@ function block(name: string, input: string, width: number, heads: number, hidden
  * Attention can be read at `blocks.<i>.attn.probabilities` [N, heads, 1 + T, 1 + T].
  */
 export function vit(options: VitOptions): Graph {
-  const { image, patch, width, depth, heads, classes, hidden = 4 * width, channels = 3, stem } = options;
-  const tokens = 1 + (image / patch) ** 2;
+  const {
+    image,
+    patch,
+    width,
+    depth,
+    heads,
+    classes,
+    hidden = 4 * width,
+    channels = 3,
+    stem,
+    distilled,
+  } = options;
+  const learnt = distilled ? ['dist_token', 'cls_token'] : ['cls_token'];
+  const tokens = learnt.length + (image / patch) ** 2;
   const before = stem ?? { nodes: [], out: channels, stride: 1 };
   const kernel = patch / before.stride;
   const names = Array.from({ length: depth }, (_, i) => `blocks.${i}`);
@@ -79,16 +95,25 @@ export function vit(options: VitOptions): Graph {
         stride: kernel,
       }),
       toTokens('patch_embed', 'patch_embed.proj'),
-      prependToken('cls_token', 'patch_embed', width),
+      ...learnt.map((token, i) => prependToken(token, learnt[i - 1] ?? 'patch_embed', width)),
       addPositions('pos_embed', 'cls_token', tokens, width),
       ...names.flatMap((name, i) => block(name, names[i - 1] ?? 'pos_embed', width, heads, hidden)),
       layerNorm('norm', names.at(-1) ?? 'pos_embed', width),
       takeToken('token', 'norm', 0),
       linear('head', 'token', { in: width, out: classes }),
+      ...(distilled ? distilledHead(width, classes) : []),
     ],
-    output: 'head',
+    output: distilled ? 'logits' : 'head',
   };
 }
+
+/** The mean of the class token's logits and the distillation token's. */
+const distilledHead = (width: number, classes: number): GraphNode[] => [
+  takeToken('token_dist', 'norm', 1),
+  linear('head_dist', 'token_dist', { in: width, out: classes }),
+  add('heads', 'head', 'head_dist'),
+  plain('logits', 'mean', ['heads'], (sum) => affine(sum, 0.5, 0)),
+];
 
 /** timm's name of a part, and torchvision's. The packed queries, keys and values are stored alike. */
 const torchvisionNames = [
@@ -108,12 +133,56 @@ const torchvisionNames = [
 /** Keys of torchvision's VisionTransformer. */
 export const vitTorchvisionKeys = (graph: Graph): OtherKeys => otherKeys(graph, byPatterns(torchvisionNames));
 
+/** timm's name of a part, and that of Hugging Face's transformers, which store queries, keys and values apart. */
+const huggingFaceNames = [
+  [/^patch_embed\.proj\./, 'vit.embeddings.patch_embeddings.projection.'],
+  [/^cls_token$/, 'vit.embeddings.cls_token'],
+  [/^pos_embed$/, 'vit.embeddings.position_embeddings'],
+  [/^blocks\.(\d+)\./, 'vit.encoder.layer.$1.'],
+  [/\.norm1\./, '.layernorm_before.'],
+  [/\.norm2\./, '.layernorm_after.'],
+  [/\.attn\.qkv\./, '.attention.attention.qkv.'],
+  [/\.attn\.proj\./, '.attention.output.dense.'],
+  [/\.mlp\.fc1\./, '.intermediate.dense.'],
+  [/\.mlp\.fc2\./, '.output.dense.'],
+  [/^norm\./, 'vit.layernorm.'],
+  [/^head\./, 'classifier.'],
+] as const;
+
+/** Keys of transformers' ViTForImageClassification. */
+export const vitHuggingFaceKeys = (graph: Graph): OtherKeys => otherKeys(graph, byPatterns(huggingFaceNames));
+
+const both = [
+  ...huggingFaceNames.slice(0, 3),
+  [/^dist_token$/, 'vit.embeddings.distillation_token'] as const,
+];
+
+/** Keys of transformers' DeiTForImageClassificationWithTeacher. */
+export const deitHuggingFaceKeys = (graph: Graph): OtherKeys =>
+  otherKeys(
+    graph,
+    byPatterns([
+      [/^head_dist\./, 'distillation_classifier.'],
+      [/^head\./, 'cls_classifier.'],
+      ...both,
+      ...huggingFaceNames.slice(3, -1),
+      [/^vit\./, 'deit.'],
+    ]),
+  );
+
 const imagenet = { image: 224, patch: 16, depth: 12 } as const;
 
 /** DeiT's sizes (Touvron 2021, table 1): tiny, small, base. */
 export const vitTiny = (classes = 1000): Graph => vit({ ...imagenet, width: 192, heads: 3, classes });
 export const vitSmall = (classes = 1000): Graph => vit({ ...imagenet, width: 384, heads: 6, classes });
 export const vitBase = (classes = 1000): Graph => vit({ ...imagenet, width: 768, heads: 12, classes });
+
+export const deitTiny = (classes = 1000): Graph =>
+  vit({ ...imagenet, width: 192, heads: 3, classes, distilled: true });
+export const deitSmall = (classes = 1000): Graph =>
+  vit({ ...imagenet, width: 384, heads: 6, classes, distilled: true });
+export const deitBase = (classes = 1000): Graph =>
+  vit({ ...imagenet, width: 768, heads: 12, classes, distilled: true });
 
 /** Larger patches, and more of everything (Dosovitskiy 2020, table 1). */
 export const vitBase32 = (classes = 1000): Graph =>

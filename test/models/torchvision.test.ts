@@ -49,6 +49,7 @@ const reduced: Readonly<Record<string, Architecture>> = {
   ),
   alexnet: { ...architectures.alexnet!, graph: () => alexnet(10, hidden) },
   vit: { graph: () => vit(small), targetLayer: 'norm', inputSize: [48, 48] },
+  deit: { graph: () => vit({ ...small, distilled: true }), targetLayer: 'norm', inputSize: [48, 48] },
   vit_torchvision: {
     graph: () => vit(small),
     targetLayer: 'norm',
@@ -69,7 +70,9 @@ test('every architecture has the published keys and shapes', (t) => {
   for (const [reference, expected] of Object.entries(published)) {
     const { name, foreign } = named(reference);
     const { graph, otherKeys } = architectures[name]!;
-    const other = foreign ? (otherKeys?.(graph()) ?? new Map()) : undefined;
+    // timm's ResNets have torchvision's keys; their other keys are Hugging Face's.
+    const renamed = name.startsWith('resnet') ? undefined : otherKeys?.(graph());
+    const other = foreign ? (renamed ?? new Map()) : undefined;
     t.deepEqual(fingerprint(graph(), other), expected, reference);
   }
   for (const [name, { graph, targetLayer, inputSize }] of Object.entries(architectures)) {
@@ -112,6 +115,53 @@ test('published state dicts: counters, auxiliary classifiers, first keys, flatte
     () => keysOf('vgg11', { 'head.fc.bias': [1000], 'classifier.6.bias': [1000] }),
     /classifier\.6\.bias twice, as head\.fc\.bias and as classifier\.6\.bias/,
   );
+  t.end();
+});
+
+test("Hugging Face's and timm's keys are renamed, queries, keys and values packed", (t) => {
+  const apart = (name: string, keys: readonly RegExp[]) => {
+    const { graph: make, otherKeys } = architectures[name]!;
+    const graph = make(7);
+    const tensors = seededTensors(graph);
+    const theirs = new Map<string, { shape: readonly number[]; data: Float32Array }>();
+    const names = [...otherKeys!(graph)].filter(([key]) => keys.some((pattern) => pattern.test(key)));
+    for (const [key, own] of names) {
+      const { shape, data } = tensors.get(own)!;
+      if (!key.includes('.qkv.')) theirs.set(key, { shape: shape.filter((n, i) => n > 1 || i < 2), data });
+      else
+        for (const [i, part] of ['query', 'key', 'value'].entries()) {
+          const size = data.length / 3;
+          const third = {
+            shape: [shape[0]! / 3, ...shape.slice(1)],
+            data: data.slice(i * size, (i + 1) * size),
+          };
+          theirs.set(key.replace('.qkv.', `.${part}.`), third);
+        }
+    }
+    const adapted = adaptTensors(architectures[name]!, graph, theirs);
+    t.equal(adapted.size, tensors.size, `${name}: every tensor`);
+    for (const [key, { shape, data }] of tensors) {
+      t.deepEqual(adapted.get(key)?.shape, shape, key);
+      if (adapted.get(key)?.data.join() !== data.join()) t.fail(`${name}: ${key}`);
+    }
+  };
+  apart('vit_tiny_patch16_224', [/^vit\./, /^classifier\./]);
+  apart('deit_tiny_distilled_patch16_224', [/^deit\./, /_classifier\./]);
+  apart('resnet18', [/^resnet\./, /^classifier\.1/]);
+  apart('convnext_tiny', [/^convnext\./, /^classifier\.(weight|bias)/]);
+  apart('convnext_tiny', [/^stem\./, /^stages\./, /^head\./]);
+  const { otherKeys, graph } = architectures.resnet50!;
+  const theirs = otherKeys!(graph());
+  for (const [key, own] of [
+    [
+      'resnet.encoder.stages.1.layers.0.shortcut.normalization.running_mean',
+      'layer2.0.downsample.1.running_mean',
+    ],
+    ['resnet.encoder.stages.3.layers.2.layer.1.convolution.weight', 'layer4.2.conv2.weight'],
+    ['resnet.embedder.embedder.normalization.weight', 'bn1.weight'],
+  ] as const) {
+    t.equal(theirs.get(key), own);
+  }
   t.end();
 });
 

@@ -177,6 +177,41 @@ class Nin(nn.Module):
         return self.output(self.features(x)).flatten(1)
 
 
+class DeiTBlock(nn.Module):
+    def __init__(self, width, heads):
+        super().__init__()
+        self.heads = heads
+        self.norm1, self.norm2 = nn.LayerNorm(width, 1e-6), nn.LayerNorm(width, 1e-6)
+        self.attn = named(qkv=nn.Linear(width, 3 * width), proj=nn.Linear(width, width))
+        self.mlp = named(fc1=nn.Linear(width, 4 * width), act=nn.GELU(), fc2=nn.Linear(4 * width, width))
+
+    def forward(self, x):
+        n, tokens, width = x.shape
+        q, k, v = self.attn.qkv(self.norm1(x)).reshape(n, tokens, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        attention = (q @ k.transpose(-1, -2) / math.sqrt(width / self.heads)).softmax(-1)
+        x = x + self.attn.proj((attention @ v).transpose(1, 2).reshape(n, tokens, width))
+        return x + self.mlp(self.norm2(x))
+
+
+class DeiT(nn.Module):
+    """timm's VisionTransformerDistilled, restated with its keys."""
+
+    def __init__(self, image, patch, width, depth, heads, classes):
+        super().__init__()
+        self.patch_embed = named(proj=nn.Conv2d(3, width, patch, patch))
+        token = lambda count: nn.Parameter(torch.zeros(1, count, width))
+        self.cls_token, self.dist_token, self.pos_embed = token(1), token(1), token(2 + (image // patch) ** 2)
+        self.blocks = nn.Sequential(*[DeiTBlock(width, heads) for _ in range(depth)])
+        self.norm = nn.LayerNorm(width, 1e-6)
+        self.head, self.head_dist = nn.Linear(width, classes), nn.Linear(width, classes)
+
+    def forward(self, x):
+        x = self.patch_embed.proj(x).flatten(2).transpose(1, 2)
+        first = [token.expand(len(x), -1, -1) for token in (self.cls_token, self.dist_token)]
+        x = self.norm(self.blocks(torch.cat([*first, x], 1) + self.pos_embed))
+        return (self.head(x[:, 0]) + self.head_dist(x[:, 1])) / 2
+
+
 class CifarBlock(nn.Module):
     def __init__(self, i, o):
         super().__init__()
@@ -299,6 +334,14 @@ def main():
     for name, (growth, blocks, stem) in densenets.items():
         make = of(DenseNet, growth_rate=growth, block_config=blocks, num_init_features=stem)
         case(name, make, "relu", lambda model: model.relu)
+    case("convnext_tiny", of(models.convnext_tiny), "features.7.2", lambda model: model.features[7][-1], gain=0.6)
+    for name in ["convnext_small", "convnext_base"]:
+        published[name] = fingerprint(getattr(models, name)())
+    for name, (width, heads) in {"tiny": (192, 3), "small": (384, 6), "base": (768, 12)}.items():
+        model = DeiT(224, 16, width, 12, heads, 1000)
+        published[f"deit_{name}_distilled_patch16_224"] = fingerprint(model)
+    print("deit", end=": ")
+    cases["deit"] = reference(DeiT(48, 8, 48, 3, 4, CLASSES), None, None, (2, 3, 48, 48))
     published["densenet201"] = fingerprint(models.densenet201())
     for name in ["vit_b_32", "vit_l_16", "vit_l_32"]:
         published[name] = fingerprint(getattr(models, name)(), lambda value: (value.numel(),))
