@@ -22,7 +22,7 @@ import {
 import { readVoc } from './voc.node.ts';
 
 export interface FilesOptions {
-  /** A folder of masks, PICTURE.png for each picture: what is not black is the object. */
+  /** A folder of masks, PICTURE.mask.png or PICTURE.png for each picture: what is not black is the object. */
   readonly masks?: string | undefined;
   /** Laid behind what is transparent; white unless said. */
   readonly background?: Background | undefined;
@@ -128,7 +128,7 @@ function item(folder: string, { file, objects }: Annotated, options: FilesOption
       const bytes = await readFile(path).catch((cause: Error) => {
         throw new DataSetError(`${path} cannot be read: ${cause.message}`, { cause });
       });
-      const masked = options.masks === undefined ? undefined : await maskOf(options.masks, file);
+      const masked = options.masks === undefined ? undefined : await maskFileOf(options.masks, file, path);
       const digest = createHash('sha256')
         .update(JSON.stringify([file, objects]))
         .update(bytes);
@@ -150,10 +150,16 @@ function item(folder: string, { file, objects }: Annotated, options: FilesOption
   };
 }
 
-/** The file of a picture's mask, if there is one. */
-async function maskOf(folder: string, file: string): Promise<{ path: string; bytes: Buffer } | undefined> {
-  const stem = file.slice(0, -extname(file).length);
-  const path = [join(folder, `${stem}.png`), join(folder, `${stem}.mask.png`)].find(existsSync);
+/** The file of a picture's mask, if there is one; never the picture itself. */
+async function maskFileOf(
+  folder: string,
+  file: string,
+  picture: string,
+): Promise<{ path: string; bytes: Buffer } | undefined> {
+  const stem = file.slice(0, file.length - extname(file).length);
+  const path = ['.mask.png', '.png']
+    .map((ending) => join(folder, `${stem}${ending}`))
+    .find((one) => one !== picture && existsSync(one));
   return path === undefined ? undefined : { path, bytes: await readFile(path) };
 }
 
