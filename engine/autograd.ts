@@ -1,6 +1,10 @@
 // Reverse-mode differentiation. An operation's vector-Jacobian product is itself written in operations, so it can be
-// differentiated in turn, to any order. `backward` walks the tape from an output to the leaves that were asked for,
-// and touches only nodes that lie between.
+// differentiated in turn, to any order. `pullback` walks the tape from outputs to the tensors that were asked for, and
+// touches only nodes that lie between.
+//
+// There is no forward mode. It would need a second rule for every operation; made of two reverse passes instead (the
+// derivative of a pullback in its cotangent), it costs what it would save: along a line, where all rows of a batch are
+// differentiated by one number each, the gradient of a sum is the vector of derivatives, which reverse mode gives as well.
 
 import { ShapeError } from './errors.ts';
 import { isRecording, recording } from './operation.ts';
@@ -11,7 +15,7 @@ import { alias, checkDevices, sameShape, scope, show, type Tensor, unowned } fro
 type Node = TapeNode<Tensor>;
 
 /** A tensor with the same numbers that a derivative can be taken at. */
-function leaf(x: Tensor): Tensor {
+export function leaf(x: Tensor): Tensor {
   // Over a tensor that is itself on a tape the leaf is an identity, so that an outer derivative passes through.
   const inputs = x.node ? [unowned(() => alias(x, x.shape, x.node))] : [];
   return alias(x, x.shape, createNode(x.node ? identity : undefined, inputs));
@@ -19,47 +23,69 @@ function leaf(x: Tensor): Tensor {
 
 const identity: Maker<Tensor> = { name: 'identity', rule: (cotangent) => [cotangent] };
 
-function backward(output: Tensor, cotangent: Tensor, leaves: readonly Tensor[]): (Tensor | undefined)[] {
-  const wanted = new Set(leaves.map((x) => x.node!));
-  const path = pathTo(output.node, wanted);
-  const cotangents = new Map<Node, Tensor>();
-  if (output.node) cotangents.set(output.node, cotangent);
-  for (const node of path) {
-    const d = cotangents.get(node);
-    const { maker } = node;
-    if (d === undefined || maker === undefined || wanted.has(node)) continue;
-    const inputs = node.inputs.map((input) =>
-      alias(input, input.shape, isRecording() ? input.node : undefined),
+/**
+ * The cotangents of tensors from those of outputs that were computed from them while recording: of leaves, and of what was
+ * made of those on the way. Undefined where no output depends on a tensor. An output without a cotangent is left out.
+ */
+export function pullback(
+  outputs: readonly (readonly [output: Tensor, cotangent: Tensor | undefined])[],
+  at: readonly Tensor[],
+): (Tensor | undefined)[] {
+  const given = outputs.filter((pair): pair is readonly [Tensor, Tensor] => pair[1] !== undefined);
+  for (const [output, cotangent] of given) {
+    checkDevices('pullback', [output, cotangent]);
+    if (sameShape(cotangent.shape, output.shape)) continue;
+    throw new ShapeError(
+      `pullback: a cotangent of ${show(cotangent.shape)} for a value of ${show(output.shape)}`,
     );
-    const result = node.result ?? inputs[0]!;
-    const found = maker.rule(d, {
-      inputs,
-      output: alias(result, d.shape, isRecording() ? node : undefined),
-      needs: node.inputs.map((input) => input.node !== undefined && path.has(input.node)),
-    });
-    node.inputs.forEach((input, i) => {
-      const part = found[i];
-      if (part === undefined || input.node === undefined || !path.has(input.node)) return;
-      if (!sameShape(part.shape, input.shape)) {
-        throw new ShapeError(
-          `${maker.name}: its derivative rule returned ${show(part.shape)} for an input of ${show(input.shape)}`,
-        );
-      }
-      const sum = cotangents.get(input.node);
-      cotangents.set(input.node, sum === undefined ? part : add(sum, part));
-    });
   }
-  return leaves.map((x) => cotangents.get(x.node!));
+  return scope(() => {
+    const cotangents = new Map<Node, Tensor>();
+    const give = ({ node }: Tensor, part: Tensor) => {
+      if (node === undefined) return;
+      const sum = cotangents.get(node);
+      cotangents.set(node, sum === undefined ? part : add(sum, part));
+    };
+    for (const [output, cotangent] of given) give(output, cotangent);
+    const path = pathTo([...cotangents.keys()], new Set(at.map((x) => x.node!)));
+    for (const node of path) {
+      const d = cotangents.get(node);
+      const { maker } = node;
+      if (d === undefined || maker === undefined) continue;
+      const inputs = node.inputs.map((input) =>
+        alias(input, input.shape, isRecording() ? input.node : undefined),
+      );
+      const result = node.result ?? inputs[0]!;
+      const found = maker.rule(d, {
+        inputs,
+        output: alias(result, d.shape, isRecording() ? node : undefined),
+        needs: node.inputs.map((input) => input.node !== undefined && path.has(input.node)),
+      });
+      node.inputs.forEach((input, i) => {
+        const part = found[i];
+        if (part === undefined || input.node === undefined || !path.has(input.node)) return;
+        if (!sameShape(part.shape, input.shape)) {
+          throw new ShapeError(
+            `${maker.name}: its derivative rule returned ${show(part.shape)} for an input of ${show(input.shape)}`,
+          );
+        }
+        give(input, part);
+      });
+    }
+    return at.map((x) => {
+      const d = cotangents.get(x.node!);
+      return d && alias(d, d.shape, d.node);
+    });
+  });
 }
 
-/** The nodes between `from` and the wanted ones, latest first. */
-function pathTo(from: Node | undefined, wanted: ReadonlySet<Node>): Set<Node> {
+/** The nodes between some and the wanted ones, latest first. */
+function pathTo(from: readonly Node[], wanted: ReadonlySet<Node>): Set<Node> {
   const seen = new Set<Node>();
-  const waiting = from ? [from] : [];
+  const waiting = [...from];
   for (let node = waiting.pop(); node !== undefined; node = waiting.pop()) {
     if (seen.has(node)) continue;
     seen.add(node);
-    if (wanted.has(node)) continue;
     for (const input of node.inputs) if (input.node) waiting.push(input.node);
   }
   const reaching = new Set<Node>();
@@ -87,21 +113,10 @@ export function vjp(f: (...xs: Tensor[]) => Tensor, xs: readonly Tensor[]): Vjp 
   const value = recording(() => f(...leaves));
   return {
     value,
-    pullback(cotangent) {
-      checkDevices('pullback', [value, cotangent]);
-      if (!sameShape(cotangent.shape, value.shape)) {
-        throw new ShapeError(
-          `pullback: a cotangent of ${show(cotangent.shape)} for a value of ${show(value.shape)}`,
-        );
-      }
-      return scope(() => {
-        const found = backward(value, cotangent, leaves);
-        return xs.map((x, i) => {
-          const d = found[i];
-          return d === undefined ? full(x.device, x.shape, 0) : alias(d, d.shape, d.node);
-        });
-      });
-    },
+    pullback: (cotangent) =>
+      scope(() =>
+        pullback([[value, cotangent]], leaves).map((d, i) => d ?? full(value.device, xs[i]!.shape, 0)),
+      ),
   };
 }
 
