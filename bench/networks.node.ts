@@ -3,10 +3,15 @@
 
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { recogniseHead } from '../cam/index.ts';
 import { partsIn } from '../models/formats/folder.node.ts';
 import { readOnnx } from '../models/formats/onnx/read.ts';
-import { catalogEntry, type NetworkDescription, readSafetensors } from '../models/index.ts';
+import {
+  catalogEntry,
+  defaultTargetLayer,
+  dryRun,
+  type NetworkDescription,
+  readSafetensors,
+} from '../models/index.ts';
 import { Unsupported } from './engines/engine.ts';
 import { type HostTensor, randomTensor } from './problems.ts';
 
@@ -84,7 +89,7 @@ async function importedNetwork(name: string): Promise<MeasuredNetwork> {
     preprocessing: { channels: inputShape[0] as 1 | 3, ...pixels }, // not used: inputs are random numbers
     classes: [],
     probabilities,
-    targetLayer: recogniseHead(graph).featureMap,
+    targetLayer: defaultTargetLayer(dryRun(graph, [1, ...inputShape]))!,
   };
   return { description, tensors };
 }

@@ -1,83 +1,110 @@
-// The network without one channel of the feature map, for many channels at once: N versions of the logits.
+// S without one channel of the feature map, for many channels at once.
 //
-// Removing a channel is linear, and so is the first layer behind the feature map in nearly every network; in between
-// stand at most layers that treat each channel alone (ReLU, pooling). So the N versions of that layer's output are its
-// one output minus what each channel contributes to it: no N convolutions. Only what comes after is run N times.
+// Removing a channel is linear, and so is the next layer that mixes channels in nearly every network; before it stand at
+// most layers that treat each channel alone (ReLU, pooling). So that layer's output without a channel is its output minus
+// what the channel contributes to it: no convolution is run again. Only what comes after is run for each channel.
 
-import { affine, mul, narrow, reshape, sub, type Tensor } from '../engine/index.ts';
+import { affine, gather, indexTensor, mul, sub, type Tensor } from '../engine/index.ts';
 import {
+  boundary,
   type ChannelRange,
   evaluate,
+  type Graph,
   type GraphNode,
   nodeOf,
   parametersOf,
-  type Runnable,
   read,
 } from '../models/graph.ts';
-import { linearBehind } from './behind.ts';
-import { type Observation, oneHotRows } from './observe.ts';
+import { scoreOf, type Target } from './target.ts';
+import { oneHotRows, type TracedLayer } from './trace.ts';
 
-/** What of a network is run: up to a node, with these parameters, and with these values that are known already. */
-type Part = Pick<Runnable, 'parameters'> & Pick<Observation, 'behind'> & { readonly output: string };
+/** The linear layers that follow a layer through layers of one input that treat each channel alone. */
+function nextLinear(graph: Graph, layer: string): GraphNode[] {
+  const carriers = new Set([layer]);
+  const found: GraphNode[] = [];
+  for (const node of graph.nodes) {
+    if (node.inputs.length !== 1 || !carriers.has(node.inputs[0]!)) continue;
+    if (node.traits.channelwise) carriers.add(node.name);
+    else if (node.traits.weighted?.contributions) found.push(node);
+  }
+  return found;
+}
 
-/** The last layer cut down to one class, where that layer's outputs are the classes. */
-function oneClass({ network, layer, logits, behind }: Observation, index: number): Part | undefined {
-  const { graph, parameters } = network;
+/** Values that ablation asks for: those layers' and what they read. Not where a batch norm could otherwise be folded in. */
+export function ablationKeeps(graph: Graph, layer: string): string[] {
+  const isFolded = ({ name }: GraphNode) =>
+    graph.nodes.some((user) => user.traits.channelAffine && user.inputs.includes(name));
+  const kept = nextLinear(graph, layer).filter((node) => !isFolded(node));
+  return kept.flatMap((node) => [node.inputs[0]!, node.name]);
+}
+
+/** A target on the last layer, which is cut down to the rows of its weight that the target needs. */
+interface LastLayer {
+  readonly node: GraphNode;
+  /** The node whose output are the rows' logits. */
+  readonly output: string;
+  readonly rows: Tensor;
+  readonly target: Target;
+}
+
+/** The last layer, where the target is a sum of logits and that layer's outputs are the logits. */
+function lastLayerOf({ trace, layer }: TracedLayer, target: Target): LastLayer | undefined {
+  if (typeof target === 'function') return undefined;
+  const { graph, device } = trace.network;
   /** Backwards through nodes with a trait, not beyond the feature map. */
   const back = (from: GraphNode, trait: 'view' | 'channelwise'): GraphNode =>
     from.name !== layer && from.traits[trait] ? back(nodeOf(graph, from.inputs[0]!), trait) : from;
   const last = back(nodeOf(graph, graph.output), 'view');
   const node = back(last, 'channelwise');
-  const gives =
-    node.traits.weighted?.contributions && node.name !== layer ? node.parameters.weight!.shape[0] : undefined;
-  if (gives !== logits.size) return undefined;
-  const known = behind.get(node.name);
-  // Where its value is known the layer is not run, and only what its channels contribute is asked for.
-  const own = Object.entries(node.parameters)
-    .filter(([short]) => known === undefined || short === 'weight')
-    .map(([, { key }]) => [key, narrow(parameters.get(key)!, 0, index, 1)] as const);
+  const { weight } = node.parameters;
+  const gives = node.traits.weighted?.contributions && node.name !== layer && weight?.shape[0];
+  if (gives !== trace.outputs.logits.size) return undefined;
+  const indices = target.logits.map(([index]) => index);
   return {
-    parameters: new Map([...parameters, ...own]),
+    node,
     output: last.name,
-    behind: known ? new Map([...behind, [node.name, narrow(known, 1, index, 1)]]) : behind,
+    rows: indexTensor(device, indices, [indices.length]),
+    target: { logits: target.logits.map(([, factor], row) => [row, factor]) },
   };
 }
 
-/** Logits [count, classes], or [count, 1] of one class, perhaps as an image of one pixel, of the network without each channel of a range. */
-export type AblatedLogits = (range: ChannelRange) => Tensor;
-
-/**
- * Prepares the ablations of an observed feature map; call it and what it returns inside one scope. With `index`, of
- * that class's logit alone, so that a classifier of a thousand classes is not computed for one; undefined where the
- * network's last layer does not allow that.
- */
-export function ablation(observation: Observation, index?: number): AblatedLogits | undefined {
-  const { network, layer, featureMap, values, view, behind } = observation;
-  const { graph } = network;
-  const whole: Part = { parameters: network.parameters, output: graph.output, behind };
-  const part = index === undefined ? whole : oneClass(observation, index);
-  if (part === undefined) return undefined;
-  const { parameters, output } = part;
-  // Among tokens a channel is no channel of the graph's: those are masked.
-  const linear = featureMap === values.get(layer) ? linearBehind(graph, layer) : [];
-  const names = linear.flatMap((node) => [node.inputs[0]!, node.name]);
-  const before = evaluate(graph, parameters, new Map([...values, ...part.behind]), names);
-  const known = new Set([...values.keys(), ...linear.map((node) => node.name)]);
-  const masks = read(graph, known, [output]).has(layer);
+/** Prepares ablating a layer: S [count] without each channel of a range. Call it and what it returns in one scope. */
+export function ablation(seen: TracedLayer, target: Target): (range: ChannelRange) => Tensor {
+  const { trace, layer, featureMap } = seen;
+  const { graph, parameters } = trace.network;
+  const last = lastLayerOf(seen, target);
+  const outputs = new Map<string, string>(
+    last ? [['logits', last.output]] : [...(graph.outputs ?? []), ['logits', graph.output]],
+  );
+  const ends = [...new Set(outputs.values())];
+  // Among tokens a channel is no channel of the graph's: there it is masked.
+  const linear = seen.outputFor(featureMap) === featureMap ? nextLinear(graph, layer) : [];
+  const around = new Map(boundary(graph, [layer], ends).map((name) => [name, trace.value(name)] as const));
+  const given = new Set([...around.keys(), layer, ...linear.map(({ name }) => name)]);
+  const masks = read(graph, given, ends).has(layer);
+  const rowsOf = (node: GraphNode, x: Tensor, axis: number) =>
+    node === last?.node ? gather(x, last.rows, axis) : x;
+  const cut = new Map(
+    Object.values(last?.node.parameters ?? {}).map(({ key }) => [
+      key,
+      gather(parameters.get(key)!, last!.rows, 0),
+    ]),
+  );
+  const all = new Map([...parameters, ...cut]);
+  const whole = new Map(linear.map((node) => [node.name, rowsOf(node, trace.value(node.name), 1)] as const));
   return (range) => {
-    const versions = new Map(values);
+    const versions = new Map(around);
     for (const node of linear) {
-      const context = { parameters: parametersOf(node, parameters) };
-      const parts = node.traits.weighted!.contributions!(before.get(node.inputs[0]!)!, range, context);
-      versions.set(node.name, sub(before.get(node.name)!, parts));
+      const context = { parameters: parametersOf(node, all) };
+      const parts = node.traits.weighted!.contributions!(trace.value(node.inputs[0]!), range, context);
+      versions.set(node.name, sub(whole.get(node.name)!, parts));
     }
     if (masks) {
       const keep = affine(oneHotRows(featureMap, range.start, range.count, [range.total, 1, 1]), -1, 1);
-      versions.set(layer, view.fromMap(mul(featureMap, keep), values.get(layer)!));
-    } else versions.delete(layer);
-    return evaluate(graph, parameters, versions, [output]).get(output)!;
+      versions.set(layer, seen.outputFor(mul(featureMap, keep)));
+    }
+    const values = evaluate(graph, all, versions, ends);
+    const named = [...outputs].map(([name, node]) => [name, values.get(node)!]);
+    return scoreOf(last?.target ?? target, Object.fromEntries(named));
   };
 }
-
-/** The scalar of one class's logits [count, 1] or [count, 1, 1, 1]. */
-export const onlyLogit = (logits: Tensor): Tensor => reshape(logits, [-1]);

@@ -1,27 +1,32 @@
-// The front door: an image's input tensor, some methods, some classes -> explanations.
+// The front door: a network's input or a trace, some methods, some classes -> explanations.
 
-import { largest } from '../engine/extremes.ts';
 import {
+  add,
   concat,
+  maximum,
   narrow,
   notFinite,
   relu,
   reshape,
+  scale,
   scope,
   sum,
   type Tensor,
   toHost,
 } from '../engine/index.ts';
+import { nodeOf } from '../models/graph.ts';
 import { classIndex as findClass, type Network } from '../models/network.ts';
 import { MethodError, NotFiniteError } from './errors.ts';
 import { normaliseMap, upsampleMap } from './map.ts';
-import type { Method } from './method.ts';
+import type { Method, MethodContext, Term, Terms } from './method.ts';
 import { ablationCam } from './methods/ablation-cam.ts';
 import { cam } from './methods/cam.ts';
 import { gradCam } from './methods/grad-cam.ts';
 import { gradCamPlusPlus, gradCamPlusPlusTrue } from './methods/grad-cam-plus-plus.ts';
-import { scoreCam, scoreCamAuthors, scoreCamLogit } from './methods/score-cam.ts';
-import { logitTarget, type Observation, observe, probabilityOf, type Target } from './observe.ts';
+import { scoreCam, scoreCamAuthors, scoreCamLogit, scoreCamSoftmax } from './methods/score-cam.ts';
+import { likenessNotes, weightsNote } from './notes.ts';
+import { logit, type Target } from './target.ts';
+import { observe, type Prediction, type Trace } from './trace.ts';
 
 /** Every method by its name. */
 export const methods: ReadonlyMap<string, Method> = new Map(
@@ -32,6 +37,7 @@ export const methods: ReadonlyMap<string, Method> = new Map(
     gradCamPlusPlusTrue,
     ablationCam,
     scoreCam,
+    scoreCamSoftmax,
     scoreCamLogit,
     scoreCamAuthors,
   ].map((method) => [method.name, method]),
@@ -54,38 +60,53 @@ export function methodOf(name: string): Method {
 }
 
 export interface ExplainOptions {
-  /** Names of methods; the five when left out. */
-  readonly methods?: readonly string[];
+  /** Methods, or the names of those that there are; the five when left out. */
+  readonly methods?: readonly (string | Method)[];
   /** Classes by index or name; the predicted one when left out. */
   readonly classes?: readonly (number | string)[];
-  /** Target layer; the network's own when left out. */
-  readonly layer?: string;
+  /** Target layers, one or several; the trace's, or the network's, when left out. */
+  readonly layer?: string | readonly string[];
+  /**
+   * One map of all layers instead of one of each: the mean or the maximum of their maps, each normalised at the input's
+   * size.
+   */
+  readonly fuse?: 'mean' | 'max';
   /** What is explained, given the class; its logit when left out. */
-  readonly target?: (classIndex: number) => Target;
+  readonly target?: (classIndex: number, network: Network) => Target;
   /** Keep negative evidence: no ReLU. */
   readonly signed?: boolean;
   /** Called as slow methods go on. */
   readonly progress?: (method: string, share: number) => void;
 }
 
+/** A symbol of the method's formula with its numbers. */
+export interface ExplainedTerm extends Pick<Term, 'tex' | 'equation' | 'is'> {
+  readonly symbol: string;
+  readonly layer: string;
+  readonly tensor: Tensor;
+}
+
 /**
- * One method's answer for one class. The caller disposes the tensors (`disposeExplanation`). Their numbers have been
- * brought to the host, so that reading them takes no time.
+ * One method's answer for one class. The caller disposes the tensors (`disposeExplanation`). The numbers of maps and
+ * weights have been brought to the host, so that reading them takes no time.
  */
 export interface Explanation {
   readonly method: string;
+  /** The target layer; those that were fused, joined by " + ". */
   readonly layer: string;
   readonly classIndex: number;
   readonly className: string;
-  /** The class's logit and probability; null where the network gives values, not probabilities. */
   readonly logit: number;
+  /** null where the network gives values, not probabilities. */
   readonly probability: number | null;
-  /** At layer resolution [h, w], in the method's own units, after its ReLU unless `signed`. */
+  /** At layer resolution [h, w], in the method's own units, after its ReLU unless `signed`; of fused layers as `upsampled`. */
   readonly map: Tensor;
   /** At the input's size [H, W], after a ReLU and divided by its maximum; where `signed`, by its largest magnitude. */
   readonly upsampled: Tensor;
-  /** One weight a channel [K]. */
+  /** One weight a channel [K]: the term `w_k`. Undefined where a method has none, and of several layers. */
   readonly weights: Tensor | undefined;
+  /** What the method's formula consists of. */
+  readonly terms: readonly ExplainedTerm[];
   /** What a reader of the map should know: that it is zero everywhere, that a denominator vanished. */
   readonly notes: readonly string[];
   /** Wall time of the method, the device's work included. */
@@ -93,43 +114,41 @@ export interface Explanation {
 }
 
 /**
- * Explains one image [1, C, H, W]; all methods and classes share its forward pass. A NotFiniteError where the image, the
- * feature map, the logits or a map holds NaN or infinity: nothing can be read from them.
+ * Explains one image [1, C, H, W], or a trace of it; all methods, classes and layers share its forward pass.
+ *
+ * @throws {NotFiniteError} where the image, a feature map, the logits or a map holds NaN or infinity.
+ * @throws {LayerError} where a layer is no feature map, or not one that a method explains.
  */
-export async function explain(
+export function explain(trace: Trace, options?: ExplainOptions): Promise<Explanation[]>;
+export function explain(
   network: Network,
-  input: Tensor,
-  options: ExplainOptions = {},
+  input: Tensor | Readonly<Record<string, Tensor>>,
+  options?: ExplainOptions,
+): Promise<Explanation[]>;
+export async function explain(
+  subject: Trace | Network,
+  ...given: [ExplainOptions?] | [Tensor | Readonly<Record<string, Tensor>>, ExplainOptions?]
 ): Promise<Explanation[]> {
-  const chosen = (options.methods ?? defaultMethods).map(methodOf);
-  const observation = observe(network, input, options.layer);
+  if ('vary' in subject) return explainTrace(subject, (given[0] ?? {}) as ExplainOptions);
+  const [input, options = {}] = given as [Tensor, ExplainOptions?];
+  const layers = layersOf(options) ?? [subject.targetLayer];
+  const keep = chosenMethods(options).flatMap(
+    ({ keeps }) =>
+      keeps && layers.flatMap((layer) => keeps(subject.graph, nodeOf(subject.graph, layer).name)),
+  );
+  const trace = observe(subject, input, { layers, keep: keep.filter((name) => name !== undefined) });
   try {
-    const logits = await finiteLogits(observation);
-    const predicted = logits.indexOf(largest(logits));
-    const classes = options.classes?.map((wanted) => findClass(network, wanted)) ?? [predicted];
-    const out: Explanation[] = [];
-    try {
-      for (const index of classes) {
-        const target = (options.target ?? logitTarget)(index);
-        const logit = logits[index]!;
-        const ofClass = {
-          classIndex: index,
-          className: network.classes[index]!,
-          logit,
-          probability: probabilityOf(network, logits, index),
-        };
-        for (const method of chosen)
-          out.push(await explainOne(observation, method, ofClass, target, options));
-      }
-    } catch (error) {
-      for (const explanation of out) disposeExplanation(explanation);
-      throw error;
-    }
-    return out;
+    return await explainTrace(trace, options);
   } finally {
-    observation.dispose();
+    trace.dispose();
   }
 }
+
+const chosenMethods = ({ methods = defaultMethods }: ExplainOptions): Method[] =>
+  methods.map((method) => (typeof method === 'string' ? methodOf(method) : method));
+
+const layersOf = ({ layer }: ExplainOptions): readonly string[] | undefined =>
+  typeof layer === 'string' ? [layer] : layer;
 
 /** Explains each image of a batch [N, C, H, W] in turn. */
 export async function explainBatch(
@@ -153,15 +172,40 @@ export async function explainBatch(
 }
 
 /** Frees an explanation's tensors. */
-export function disposeExplanation({ map, upsampled, weights }: Explanation): void {
-  for (const made of [map, upsampled, weights]) made?.dispose();
+export function disposeExplanation({ map, upsampled, weights, terms }: Explanation): void {
+  for (const made of [map, upsampled, weights, ...terms.map(({ tensor }) => tensor)]) made?.dispose();
 }
 
-/** Logits of an observation, read: where the input or the feature map is not finite, they are not either. */
-async function finiteLogits(observation: Observation): Promise<Float32Array> {
-  const logits = await observation.logits.data();
-  if (!logits.every(Number.isFinite)) await refuseNotFinite(observation);
-  return logits;
+async function explainTrace(trace: Trace, options: ExplainOptions): Promise<Explanation[]> {
+  const { network } = trace;
+  const chosen = chosenMethods(options);
+  const layers = layersOf(options)?.map((layer) => nodeOf(network.graph, layer).name) ?? trace.layers;
+  const predictions = await finitePredictions(trace, layers);
+  const predicted = predictions.reduce((best, one) => (one.logit > best.logit ? one : best));
+  const classes = options.classes?.map((wanted) => predictions[findClass(network, wanted)]!) ?? [predicted];
+  const groups = options.fuse ? [layers] : layers.map((layer) => [layer]);
+  const out: Explanation[] = [];
+  try {
+    for (const prediction of classes) {
+      const target = options.target?.(prediction.index, network) ?? logit(prediction.index);
+      for (const group of groups) {
+        for (const method of chosen)
+          out.push(await explainOne(trace, method, group, prediction, target, options));
+      }
+    }
+    const notes = await likenessNotes(out);
+    return out.map((one, i) => ({ ...one, notes: [...one.notes, ...notes[i]!] }));
+  } catch (error) {
+    for (const explanation of out) disposeExplanation(explanation);
+    throw error;
+  }
+}
+
+/** Predictions of a trace: where the input or a feature map is not finite, the logits are not either. */
+async function finitePredictions(trace: Trace, layers: readonly string[]): Promise<Prediction[]> {
+  const predictions = await trace.predictions();
+  if (!predictions.every(({ logit }) => Number.isFinite(logit))) await refuseNotFinite(trace, layers);
+  return predictions;
 }
 
 /** How many elements of each tensor are NaN or infinite [tensors]. */
@@ -171,75 +215,113 @@ const countNotFinite = (xs: readonly Tensor[]): Tensor =>
     0,
   );
 
-/** Says which numbers of an observation are not finite. */
-async function refuseNotFinite({ input, featureMap, logits, layer }: Observation): Promise<void> {
-  const counts = scope(() => countNotFinite([input, featureMap, logits]));
-  const [ofInput, ofMap, ofLogits] = await counts.data();
-  counts.dispose();
-  const refuse = (what: string, count: number | undefined, size: number, advice: string) => {
-    if (count === 0) return;
-    throw new NotFiniteError(
-      `explain: ${count} of ${size} numbers of ${what} are NaN or infinite; ${advice}`,
-    );
-  };
-  refuse('the input', ofInput, input.size, 'check how its pixels were made');
+/** Says which numbers of a trace are not finite. */
+async function refuseNotFinite({ picture, at, outputs }: Trace, layers: readonly string[]): Promise<void> {
   const overflow = 'the input is finite, so the network overflows: check its weights and the preprocessing';
-  refuse(`the feature map of "${layer}"`, ofMap, featureMap.size, overflow);
-  refuse('the logits', ofLogits, logits.size, overflow);
+  const suspects: [what: string, Tensor, advice: string][] = [
+    ['the input', picture, 'check how its pixels were made'],
+    ...layers.map((layer): [string, Tensor, string] => [
+      `the feature map of "${layer}"`,
+      at(layer).featureMap,
+      overflow,
+    ]),
+    ['the logits', outputs.logits, overflow],
+  ];
+  const counts = scope(() => countNotFinite(suspects.map(([, tensor]) => tensor)));
+  const found = await counts.data();
+  counts.dispose();
+  const first = found.findIndex((count) => count > 0);
+  const [what, { size }, advice] = suspects[first]!;
+  throw new NotFiniteError(
+    `explain: ${found[first]} of ${size} numbers of ${what} are NaN or infinite; ${advice}`,
+  );
 }
 
 async function explainOne(
-  observation: Observation,
+  trace: Trace,
   method: Method,
-  ofClass: Pick<Explanation, 'classIndex' | 'className' | 'logit' | 'probability'>,
+  layers: readonly string[],
+  prediction: Prediction,
   target: Target,
   options: ExplainOptions,
 ): Promise<Explanation> {
-  const { input, layer } = observation;
-  const { classIndex } = ofClass;
-  const report = options.progress;
+  const { progress, signed = false, fuse } = options;
   const started = performance.now();
-  const context = {
+  const context: MethodContext = {
     target,
-    classIndex,
-    ...(report && { progress: (share: number) => report(method.name, share) }),
+    classIndex: prediction.index,
+    ...(progress && { progress: (share: number) => progress(method.name, share) }),
   };
-  const { weights, map: raw, caveat } = scope(() => method.explain(observation, context));
+  const [height, width] = trace.picture.shape.slice(2) as [number, number];
+  const parts = scope(() =>
+    layers.map((layer) => {
+      const found = method.explain(trace.at(layer), context);
+      // Handles of the explanation's: some of the tensors belong to the trace.
+      const terms = Object.entries(found).map(([symbol, tensor]) => ({
+        symbol,
+        layer,
+        tensor: reshape(tensor, tensor.shape),
+      }));
+      const map = signed ? reshape(found.M, found.M.shape) : relu(found.M);
+      return { terms, map, upsampled: normaliseMap(upsampleMap(map, [height, width])) };
+    }),
+  );
+  const terms = parts.flatMap((part) => part.terms);
+  const only = parts.length === 1 ? parts[0] : undefined;
   const { map, upsampled } = scope(() => {
-    const signed = reshape(raw, raw.shape);
-    const shown = options.signed ? signed : relu(raw);
-    const size = [input.shape[2]!, input.shape[3]!] as const;
-    return { map: method.relu ? shown : signed, upsampled: normaliseMap(upsampleMap(shown, size)) };
+    if (only) {
+      const shown = method.relu ? only.map : only.terms.find(({ symbol }) => symbol === 'M')!.tensor;
+      return { map: reshape(shown, shown.shape), upsampled: only.upsampled };
+    }
+    const maps = parts.map((part) => part.upsampled);
+    const fused = fuse === 'max' ? maps.reduce(maximum) : scale(maps.reduce(add), 1 / maps.length);
+    return { map: fused, upsampled: normaliseMap(fused) };
   });
-  const made = [map, upsampled, ...(weights ? [weights] : [])];
-  await toHost([raw, ...made, ...(caveat ? [caveat.count] : [])]);
-  const values = await raw.data();
-  const [count = 0] = (await caveat?.count.data()) ?? [];
-  raw.dispose();
-  caveat?.count.dispose();
-  const lost = values.reduce((n, value) => n + Number(!Number.isFinite(value)), 0);
-  if (lost > 0) {
-    for (const tensor of made) tensor.dispose();
-    throw new NotFiniteError(
-      `${method.name}: ${lost} of ${values.length} numbers of the map of class ${classIndex} at "${layer}" are NaN or ` +
-        'infinite, though the logits are finite: a derivative or a difference overflows there; choose another ' +
-        'layer, method or target',
-    );
-  }
-  const isBlank = values.every((value) => value === 0 || (value < 0 && !options.signed));
-  return {
+  for (const part of parts)
+    for (const made of [part.map, part.upsampled]) if (made !== upsampled) made.dispose();
+  const weights = only?.terms.find(({ symbol }) => symbol === 'w_k')?.tensor;
+  const read = terms.filter(({ symbol }) => symbol === 'M' || symbol === 'w_k' || method.terms[symbol]?.note);
+  await toHost([...read.map(({ tensor }) => tensor), map, upsampled]);
+  const values = await Promise.all(read.map(({ tensor }) => tensor.data()));
+  const explanation = {
     method: method.name,
-    layer,
-    ...ofClass,
+    layer: layers.join(' + '),
+    classIndex: prediction.index,
+    className: prediction.name,
+    logit: prediction.logit,
+    probability: prediction.probability,
     map,
     upsampled,
-    weights,
-    notes: [
-      ...(caveat && count > 0 ? [caveat.say(count)] : []),
-      ...(isBlank ? [options.signed ? NOTHING : NOTHING_POSITIVE] : []),
-    ],
+    weights: weights && reshape(weights, weights.shape),
+    terms: terms.map((term) => ({ ...described(method.terms, term.symbol), ...term })),
+  };
+  const raw = values.filter((_, i) => read[i]!.symbol === 'M').flatMap((one) => [...one]);
+  const lost = raw.filter((value) => !Number.isFinite(value)).length;
+  if (lost > 0) {
+    disposeExplanation({ ...explanation, notes: [], milliseconds: 0 });
+    throw new NotFiniteError(
+      `${method.name}: ${lost} of ${raw.length} numbers of the map of class ${prediction.index} at ` +
+        `"${explanation.layer}" are NaN or infinite, though the logits are finite: a derivative or a difference ` +
+        'overflows there; choose another layer, method or target',
+    );
+  }
+  const said = read.flatMap(({ symbol }, i) => [
+    method.terms[symbol]?.note?.(values[i]!, trace.network),
+    symbol === 'w_k' ? weightsNote(values[i]!) : undefined,
+  ]);
+  const isBlank = raw.every((value) => value === 0 || (value < 0 && !signed));
+  if (isBlank) said.push(signed ? NOTHING : NOTHING_POSITIVE);
+  return {
+    ...explanation,
+    notes: said.filter((note) => note !== undefined),
     milliseconds: performance.now() - started,
   };
+}
+
+/** What a method says of a symbol. */
+function described(terms: Terms<Term>, symbol: string): Pick<Term, 'tex' | 'equation' | 'is'> {
+  const { tex, equation, is } = terms[symbol] ?? { tex: symbol, equation: '', is: '' };
+  return { tex, equation, is };
 }
 
 const NOTHING = 'the map is zero everywhere';

@@ -2,15 +2,10 @@
 
 export * from './errors.ts';
 export * from './explain.ts';
-export type { Method, MethodContext, MethodResult } from './method.ts';
-export { type Head, recogniseHead } from './methods/cam.ts';
-export { closedFormAlpha } from './methods/grad-cam-plus-plus.ts';
+export { normaliseMap, upsampleMap, weightedSum } from './map.ts';
+export type { Method, MethodContext, Term, Terms } from './method.ts';
+export { camLayer, camRefusal } from './methods/cam.ts';
 export * as metrics from './metrics/index.ts';
-export {
-  gradientOf,
-  logitTarget,
-  logProbabilityTarget,
-  type Observation,
-  observe,
-  type Target,
-} from './observe.ts';
+export type { LogitSum, Outputs, Target } from './target.ts';
+export * as targets from './target.ts';
+export { observe, type Prediction, type Trace, type TracedLayer, type TraceOptions } from './trace.ts';

@@ -1,4 +1,4 @@
-// What all methods share after their weights: the weighted sum, ReLU, upsampling, normalisation.
+// What all methods share after their weights: the weighted sum, upsampling, normalisation.
 
 import { divideByMaxNorm, matmul, reshape, type Tensor, upsample } from '../engine/index.ts';
 

@@ -1,34 +1,52 @@
-// What a CAM method is: from an observation and a target to a map, usually through one weight a channel.
+// What a method is: data, and a function from a traced layer and a target to the tensors of its formula.
 
 import { MemoryBudgetError, scope, type Tensor } from '../engine/index.ts';
-import type { Observation, Target } from './observe.ts';
+import type { Graph } from '../models/graph.ts';
+import type { Network } from '../models/network.ts';
+import type { Target } from './target.ts';
+import type { TracedLayer } from './trace.ts';
 
-/** What a method is given beside the observation. */
+/** What is explained. */
 export interface MethodContext {
-  /** S: what is explained. */
+  /** S. */
   readonly target: Target;
-  /** The class that is explained; CAM and Score-CAM need it by itself. */
+  /** The class, whose probability Score-CAM takes whatever the target is. */
   readonly classIndex: number;
   /** Called as the work goes on, with the share done, 0 to 1. */
   readonly progress?: (share: number) => void;
 }
 
-export interface MethodResult {
-  /** One weight a channel [K]; undefined for a method that has none. */
-  readonly weights?: Tensor;
-  /** The map at layer resolution [h, w], before ReLU. */
-  readonly map: Tensor;
-  /** Something a user should know when the count [] is not zero, and how it is said. */
-  readonly caveat?: { readonly count: Tensor; readonly say: (count: number) => string };
+/** A symbol of a formula. */
+export interface Term {
+  /** Its definition. */
+  readonly tex: string;
+  /** Where the paper has it. */
+  readonly equation: string;
+  /** In words, with its shape. */
+  readonly is: string;
+  /** What a user should know of its numbers, if anything. */
+  readonly note?: (values: Float32Array, network: Network) => string | undefined;
+}
+
+/** Tensors by their symbols: `M` is the map [h, w] before ReLU; `w_k`, where a method has weights, has one a channel [K]. */
+export interface Terms<Value> {
+  readonly M: Value;
+  readonly [symbol: string]: Value;
 }
 
 export interface Method {
   readonly name: string;
   /** Name as printed. */
   readonly title: string;
+  /** Author and year. */
+  readonly paper: string;
   /** Whether its paper cuts the map off at zero. */
   readonly relu: boolean;
-  readonly explain: (observation: Observation, context: MethodContext) => MethodResult;
+  /** What each symbol is; `explain` gives a tensor for each. */
+  readonly terms: Terms<Term>;
+  /** Nodes whose values `explain` will ask the trace for, so that the forward pass keeps them. */
+  readonly keeps?: (graph: Graph, layer: string) => readonly string[];
+  readonly explain: (seen: TracedLayer, context: MethodContext) => Terms<Tensor>;
 }
 
 /** Versions of a feature map or an input that are evaluated at once, where memory allows: this many or more. */
@@ -37,9 +55,8 @@ const CHUNK = 64;
 const CHUNK_ELEMENTS = 2 ** 22;
 
 /**
- * `body` over 0 .. total in chunks of about the same size, each in a scope of its own; results in order. A version has
- * `elements` elements. A chunk that exceeds what the device
- * or the budget allows is tried again at half its size, down to one.
+ * `body` over 0 .. total in chunks of about the same size, each in a scope; results in order. A version has `elements`
+ * elements. A chunk that exceeds what the device or the budget allows is tried again at half its size, down to one.
  */
 export function inChunks<T>(
   total: number,

@@ -219,16 +219,18 @@ function sameBatch(inputs: readonly Tensor[]): readonly Tensor[] {
   );
 }
 
-/** Nodes beside `from` whose values are needed to go from it to the output: what skips past it. */
-export function boundary(graph: Graph, from: string): string[] {
-  const dependent = new Set([from]);
-  for (const node of graph.nodes)
-    if (node.inputs.some((input) => dependent.has(input))) dependent.add(node.name);
-  if (!dependent.has(graph.output)) {
-    throw new LimelightError(`the output does not depend on "${from}"`);
-  }
-  const tail = nodesBetween(graph, new Set([from, INPUT]), [graph.output]).filter((node) =>
-    dependent.has(node.name),
-  );
-  return [...new Set(tail.flatMap((node) => node.inputs).filter((name) => !dependent.has(name)))];
+/** The nodes whose values depend on those of some nodes, and these. */
+export function dependents(graph: Graph, from: readonly string[]): Set<string> {
+  const found = new Set(from);
+  for (const node of graph.nodes) if (node.inputs.some((input) => found.has(input))) found.add(node.name);
+  return found;
+}
+
+/** What must be there to go from some nodes to the wanted ones: every value on the way that does not depend on them. */
+export function boundary(graph: Graph, from: readonly string[], wanted: readonly string[]): string[] {
+  const dependent = dependents(graph, from);
+  const known = new Set([...from, ...(graph.inputs ?? [INPUT])]);
+  const tail = nodesBetween(graph, known, wanted).filter((node) => dependent.has(node.name));
+  const reads = [...wanted, ...tail.flatMap((node) => node.inputs)];
+  return [...new Set(reads.filter((name) => !dependent.has(name)))];
 }

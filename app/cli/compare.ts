@@ -4,15 +4,7 @@ import { assertWritable } from '../image/write.node.ts';
 import { sayGuesses } from './guesses.ts';
 import { applicableMethods, checkImages, chooseModel } from './load.ts';
 import type { ModelArguments } from './options.ts';
-import {
-  deviceLine,
-  explainImage,
-  lookUp,
-  stems,
-  type TargetName,
-  withNetwork,
-  writeSheet,
-} from './pipeline.ts';
+import { deviceLine, explainImage, lookUp, stems, withNetwork, writeSheet } from './pipeline.ts';
 import { note, print } from './progress.ts';
 import { explanationTable } from './report.ts';
 
@@ -22,13 +14,13 @@ export interface CompareArguments extends ModelArguments {
   readonly layer?: string;
   readonly device?: string;
   readonly signed?: boolean;
-  readonly target?: TargetName;
+  readonly target?: string;
 }
 
 export async function compareCommand(image: string, asked: CompareArguments): Promise<void> {
   const choice = await chooseModel(asked, true);
-  const found = lookUp(choice, { classes: asked.class, layer: asked.layer });
-  const { methods, note: left } = applicableMethods(choice.description, asked.layer);
+  const found = lookUp(choice, asked);
+  const { methods, note: left } = applicableMethods(choice, asked.layer);
   await checkImages([image]);
   await assertWritable(asked.out);
   if (left) note(left);
@@ -40,7 +32,6 @@ export async function compareCommand(image: string, asked: CompareArguments): Pr
       methods,
       signed: asked.signed ?? false,
       background: asked.background,
-      ...(asked.target && { target: asked.target }),
     });
     const sheet = await writeSheet(explained, stems([image])[0]!, asked.out);
     print(`${explanationTable(explained)}\nwrote ${sheet}\n`);

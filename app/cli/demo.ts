@@ -13,13 +13,13 @@ const show = { model: 'digit-scenes', image: 'scene-2.png', classes: ['3', '0', 
 export async function demoCommand(asked: { readonly out: string; readonly device?: string }): Promise<void> {
   const choice = await chooseModel({ model: show.model }, true);
   const image = fileURLToPath(new URL(`../../models/images/${show.image}`, import.meta.url));
-  const { methods, note: left } = applicableMethods(choice.description);
+  const { methods, note: left } = applicableMethods(choice);
   await assertWritable(asked.out);
   if (left) note(left);
   await withNetwork(choice, asked.device, async (network) => {
     print(`${deviceLine(network.device)}\n`);
     const explained = await explainImage(network, image, {
-      ...lookUp(choice, { classes: show.classes }),
+      ...lookUp(choice, { class: show.classes }),
       methods,
     });
     const [stem] = stems([image]);

@@ -22,7 +22,7 @@ import { type Summary, shown } from '../evaluation/summary.ts';
 import { ImageError } from '../image/errors.ts';
 import { assertWritable } from '../image/write.node.ts';
 import { asUsage, UsageError } from './errors.ts';
-import { applicableMethods, camRefusal, chooseModel, type ModelChoice, weightsOf } from './load.ts';
+import { applicableMethods, camRefusalOf, chooseModel, type ModelChoice, weightsOf } from './load.ts';
 import type { ModelArguments } from './options.ts';
 import { deviceLine, withNetwork } from './pipeline.ts';
 import { bar, heartbeat, note } from './progress.ts';
@@ -62,8 +62,8 @@ export async function evaluateCommand(asked: EvaluateArguments): Promise<void> {
   asUsage(() => nodeOf(graph, layer));
   const { methods, note: leftOut } = asked.method
     ? { methods: asked.method, note: undefined }
-    : applicableMethods(choice.description, asked.layer);
-  const refusal = methods.includes('cam') && camRefusal(graph, layer);
+    : applicableMethods(choice, asked.layer);
+  const refusal = methods.includes('cam') && camRefusalOf(choice, layer);
   if (refusal) throw new LayerError(refusal);
   if (leftOut) note(leftOut);
   const data = await openData(asked, choice.description);

@@ -4,17 +4,9 @@ import { LayerError, methodOf } from '../../cam/index.ts';
 import { assertWritable } from '../image/write.node.ts';
 import { asUsage } from './errors.ts';
 import { sayGuesses } from './guesses.ts';
-import { applicableMethods, camRefusal, checkImages, chooseModel } from './load.ts';
+import { applicableMethods, camRefusalOf, checkImages, chooseModel } from './load.ts';
 import type { ModelArguments } from './options.ts';
-import {
-  deviceLine,
-  explainImage,
-  lookUp,
-  stems,
-  type TargetName,
-  withNetwork,
-  writeFiles,
-} from './pipeline.ts';
+import { deviceLine, explainImage, lookUp, stems, withNetwork, writeFiles } from './pipeline.ts';
 import { note, print } from './progress.ts';
 import { explanationJson, explanationTable } from './report.ts';
 
@@ -27,7 +19,7 @@ export interface ExplainArguments extends ModelArguments {
   readonly raw?: boolean;
   readonly json?: boolean;
   readonly signed?: boolean;
-  readonly target?: TargetName;
+  readonly target?: string;
 }
 
 export async function explainCommand(images: readonly string[], asked: ExplainArguments): Promise<void> {
@@ -35,12 +27,11 @@ export async function explainCommand(images: readonly string[], asked: ExplainAr
     asUsage(() => methodOf(name));
   });
   const choice = await chooseModel(asked, true);
-  const found = lookUp(choice, { classes: asked.class, layer: asked.layer });
+  const found = lookUp(choice, asked);
   const { methods, note: left } = asked.method
     ? { methods: asked.method, note: undefined }
-    : applicableMethods(choice.description, asked.layer);
-  const { graph, targetLayer } = choice.description;
-  const refusal = methods.includes('cam') && camRefusal(graph, asked.layer ?? targetLayer);
+    : applicableMethods(choice, asked.layer);
+  const refusal = asked.method?.includes('cam') && camRefusalOf(choice, asked.layer);
   if (refusal) throw new LayerError(refusal);
   await checkImages(images);
   await assertWritable(asked.out);
@@ -50,7 +41,6 @@ export async function explainCommand(images: readonly string[], asked: ExplainAr
     methods,
     signed: asked.signed ?? false,
     background: asked.background,
-    ...(asked.target && { target: asked.target }),
   };
   await withNetwork(choice, asked.device, async (network) => {
     note(deviceLine(network.device));

@@ -1,13 +1,13 @@
 // limelight inspect: the nodes of a network with what they cost, and which methods apply to it.
 
-import { defaultMethods } from '../../cam/index.ts';
-import { dryRun } from '../../models/dry-run.ts';
+import { camRefusal, defaultMethods } from '../../cam/index.ts';
+import { type DryRun, dryRun } from '../../models/dry-run.ts';
 import { type GraphNode, parameterCount } from '../../models/graph.ts';
 import { targetLayers } from '../../models/target-layer.ts';
 import { writeWhole } from '../image/write.node.ts';
 import { visible } from '../visible.ts';
 import { dotOf } from './dot.ts';
-import { camRefusal, chooseModel } from './load.ts';
+import { chooseModel } from './load.ts';
 import type { ModelArguments } from './options.ts';
 import { print } from './progress.ts';
 import { preparation, table } from './report.ts';
@@ -89,18 +89,15 @@ export async function inspectCommand(model: string, asked: InspectArguments): Pr
       rows,
     ),
     ...(left > 0 ? [`${left} nodes without parameters are left out; --all shows them`] : []),
-    ...methodLines(graph, targetLayer, targets.has(targetLayer)),
+    ...methodLines(dry, targetLayer, targets.has(targetLayer)),
   ];
   print(`${lines.join('\n')}\n`);
 }
 
 /** Which methods apply to the default target layer, and why the others do not. */
-function methodLines(graph: Parameters<typeof camRefusal>[0], targetLayer: string, has: boolean): string[] {
+function methodLines(dry: DryRun, targetLayer: string, has: boolean): string[] {
   if (!has) return ['methods: none, since no node is a feature map of several pixels'];
-  const refusal = camRefusal(graph, targetLayer);
+  const refusal = camRefusal(dry, targetLayer);
   const applying = defaultMethods.filter((method) => method !== 'cam' || refusal === undefined);
-  return [
-    `methods: ${applying.join(', ')}`,
-    ...(refusal === undefined ? [`cam takes the layer ${targetLayer} alone`] : [`not cam: ${refusal}`]),
-  ];
+  return [`methods: ${applying.join(', ')}`, ...(refusal === undefined ? [] : [`not cam: ${refusal}`])];
 }

@@ -4,15 +4,15 @@ import { existsSync, statSync } from 'node:fs';
 import { basename, dirname, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { bytes } from '#platform';
-import { defaultMethods, LayerError, recogniseHead } from '../../cam/index.ts';
+import { camRefusal, defaultMethods } from '../../cam/index.ts';
 import { type Device, LimelightError } from '../../engine/index.ts';
 import { type CatalogEntry, catalog, catalogEntry } from '../../models/catalog.ts';
 import { describeImported } from '../../models/describe.ts';
+import { dryRun } from '../../models/dry-run.ts';
 import { isNetwork, type Weights } from '../../models/formats/any.ts';
 import type { StateDict } from '../../models/formats/host-tensor.ts';
 import type { ImportedNetwork, ReadOptions } from '../../models/formats/imported.ts';
 import { readSafetensors } from '../../models/formats/safetensors.ts';
-import type { Graph } from '../../models/graph.ts';
 import { imagenetLabels } from '../../models/hub/published.ts';
 import { HubError, type RemoteFile } from '../../models/hub/remote-file.ts';
 import { assertFits, loadNetwork, type Network, type NetworkDescription } from '../../models/network.ts';
@@ -33,6 +33,8 @@ export interface ModelChoice {
   readonly description: NetworkDescription;
   /** Height and width to show it for; a network that takes any size is shown for an example. */
   readonly exampleSize: readonly [height: number, width: number];
+  /** Height and width for which it is made, whatever the command line asks for. */
+  readonly knownSize: readonly [height: number, width: number];
   /** Where nothing says how pictures become its input, but it looks like one of ImageNet's: the usual ways, by preset. */
   readonly guesses?: ReadonlyMap<string, Preprocessing>;
   /** Its weights, fetched first where they are published; undefined where the user must bring them. */
@@ -40,7 +42,7 @@ export interface ModelChoice {
 }
 
 /** A model before the command line's options change its preprocessing and its class names. */
-interface Found extends Omit<ModelChoice, 'exampleSize' | 'guesses'> {
+interface Found extends Omit<ModelChoice, 'exampleSize' | 'knownSize' | 'guesses'> {
   readonly exampleSize?: ModelChoice['exampleSize'];
   /** The folder of its file, where more may be said of it. */
   readonly folder?: string;
@@ -71,6 +73,7 @@ export async function chooseModel(asked: ModelArguments, run: boolean): Promise<
       ...(asked.probabilities && { probabilities: asked.probabilities }),
     },
     exampleSize: preprocessing.size ?? found.exampleSize ?? EXAMPLE_SIZE,
+    knownSize: found.exampleSize ?? found.description.preprocessing.size ?? EXAMPLE_SIZE,
     tensors: found.tensors,
     ...(guesses && { guesses }),
   };
@@ -269,23 +272,16 @@ export async function openImage(path: string, background?: Background): Promise<
 
 /** The five methods, without CAM where the network or the layer rules it out; `note` then says why. */
 export function applicableMethods(
-  { graph, targetLayer }: NetworkDescription,
-  layer: string = targetLayer,
+  choice: ModelChoice,
+  layer?: string,
 ): { methods: readonly string[]; note?: string } {
-  const reason = camRefusal(graph, layer);
+  const reason = camRefusalOf(choice, layer);
   if (reason === undefined) return { methods: defaultMethods };
   return { methods: defaultMethods.filter((name) => name !== 'cam'), note: `CAM is left out: ${reason}` };
 }
 
-/** Why CAM cannot explain a layer; undefined where it can. */
-export function camRefusal(graph: Graph, layer: string): string | undefined {
-  try {
-    const { featureMap } = recogniseHead(graph);
-    return featureMap === layer
-      ? undefined
-      : `CAM explains the layer before the head, "${featureMap}", not "${layer}"`;
-  } catch (error) {
-    if (error instanceof LayerError) return error.message;
-    throw error;
-  }
-}
+/** Why CAM cannot explain a layer of a model; undefined where it can. */
+export const camRefusalOf = (
+  { description: { graph, preprocessing, targetLayer }, knownSize }: ModelChoice,
+  layer: string = targetLayer,
+): string | undefined => camRefusal(dryRun(graph, [1, preprocessing.channels, ...knownSize]), layer);

@@ -1,13 +1,7 @@
 // What explain, compare and demo share: pictures in, explanations with their files out.
 
 import { basename, extname, join } from 'node:path';
-import {
-  disposeExplanation,
-  type Explanation,
-  explain,
-  logProbabilityTarget,
-  methods,
-} from '../../cam/index.ts';
+import { disposeExplanation, type Explanation, explain, methods } from '../../cam/index.ts';
 import { largest, least } from '../../engine/extremes.ts';
 import {
   closeDevice,
@@ -30,10 +24,11 @@ import type { HeatMap } from '../image/heat.ts';
 import { renderOverlay } from '../image/overlay.ts';
 import { renderSheet } from '../image/sheet.ts';
 import { writeWhole } from '../image/write.node.ts';
-import { asUsage } from './errors.ts';
+import { asUsage, UsageError } from './errors.ts';
 import { type ModelChoice, openImage, openModel, weightsOf } from './load.ts';
 import { bar, heartbeat, note } from './progress.ts';
 import { type Explained, score } from './report.ts';
+import { readTarget, type TargetChoice } from './target.ts';
 
 /** What is to be explained, names already looked up. */
 export interface Request {
@@ -43,30 +38,26 @@ export interface Request {
   readonly layer?: string;
   readonly signed?: boolean;
   /** The logit when left out. */
-  readonly target?: TargetName;
+  readonly target?: TargetChoice;
   readonly background?: Background | undefined;
 }
 
-/** What of a class can be explained; the logit is what methods explain when they are given no target. */
-export const targets = {
-  logit: undefined,
-  'log-probability': (index: number, { probabilities }: Network) =>
-    logProbabilityTarget(index, probabilities),
-};
-
-export type TargetName = keyof typeof targets;
-
-/** Looks up the classes and the layer of the command line, before any device is opened. */
+/** Looks up the classes, the layer and the target of the command line, before any device is opened. */
 export function lookUp(
   { description }: ModelChoice,
-  { classes, layer }: { classes?: readonly string[] | undefined; layer?: string | undefined },
-): Pick<Request, 'classes' | 'layer'> {
+  asked: { readonly class?: readonly string[]; readonly layer?: string; readonly target?: string },
+): Pick<Request, 'classes' | 'layer' | 'target'> {
+  const { layer: named } = asked;
   // A layer that does nothing is found as the one that gives its value.
-  const node = layer === undefined ? undefined : asUsage(() => nodeOf(description.graph, layer).name);
-  const indices = classes?.flatMap((value) =>
+  const layer = named === undefined ? undefined : asUsage(() => nodeOf(description.graph, named).name);
+  const target = asked.target === undefined ? undefined : readTarget(asked.target, description);
+  if (target?.named !== undefined && asked.class)
+    throw new UsageError(`--target ${target.text} names its class; leave --class out`);
+  const indices = asked.class?.flatMap((value) =>
     namesIn(value, description).map((name) => asUsage(() => classIndex(description, name))),
   );
-  return { ...(indices && { classes: [...new Set(indices)] }), ...(node !== undefined && { layer: node }) };
+  const classes = target?.named === undefined ? indices && [...new Set(indices)] : [target.named];
+  return { ...(classes && { classes }), ...(layer !== undefined && { layer }), ...(target && { target }) };
 }
 
 /** Names separated by commas, unless the whole is the name of a class: "tench, Tinca tinca". */
@@ -102,15 +93,14 @@ export async function explainImage(network: Network, path: string, request: Requ
   }
   const input = inputOf(network, pixels, path);
   assertTakes(network, path, input.shape, request.layer);
-  const target = targets[request.target ?? 'logit'];
   const shown = bar('{method} {bar} {percentage} %');
   const tell = heartbeat();
   shown.start(100, 0, { method: 'forward pass' });
   try {
-    const { target: _, background: __, ...asked } = request;
+    const { target, background: _, ...asked } = request;
     const explanations = await explain(network, input, {
       ...asked,
-      ...(target && { target: (index) => target(index, network) }),
+      ...(target && { target: target.of }),
       progress(method, share) {
         shown.update(100 * share, { method });
         tell(`${path}: ${method}, ${Math.floor(100 * share)} %`);
@@ -182,7 +172,7 @@ async function readBack(
   image: string,
   explanation: Explanation,
   pixels: Pixels,
-  { target = 'logit', signed = false }: Request,
+  { target, signed = false }: Request,
 ): Promise<Explained> {
   const { map, upsampled, weights } = explanation;
   const [mapData, upsampledData, weightData] = await Promise.all([
@@ -202,7 +192,7 @@ async function readBack(
     map: { shape: map.shape, data: mapData },
     weights: weights && weightData && { shape: weights.shape, data: weightData },
     peak: [at % width, Math.floor(at / width)],
-    target,
+    target: target?.text ?? 'logit',
     signed,
     files: {},
   };

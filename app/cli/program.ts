@@ -1,7 +1,7 @@
 // The command line: which commands there are, and what they take.
 
 import { createRequire } from 'node:module';
-import { Command, Option } from 'commander';
+import { Command } from 'commander';
 import { defaultMethods, methods, metrics } from '../../cam/index.ts';
 import { compareCommand } from './compare.ts';
 import { demoCommand } from './demo.ts';
@@ -11,8 +11,8 @@ import { inspectCommand } from './inspect.ts';
 import { mergeCommand } from './merge.ts';
 import { modelsCommand } from './models.ts';
 import { modelOptions, names, part, repeated, wholeNumber } from './options.ts';
-import { targets } from './pipeline.ts';
 import { note, print } from './progress.ts';
+import { targetForms } from './target.ts';
 
 const examples = `
 Examples:
@@ -41,12 +41,7 @@ const explaining = (command: Command): Command =>
       repeated,
     )
     .option('--layer <layer>', "target layer (default: the model's own; see inspect)")
-    .addOption(
-      new Option(
-        '--target <target>',
-        'what of the class is differentiated or ablated (default: logit)',
-      ).choices(Object.keys(targets)),
-    )
+    .option('--target <target>', `what of the class is explained: ${targetForms} (default: logit)`)
     .option('--signed', 'keep evidence against the class');
 
 const device = (command: Command): Command =>

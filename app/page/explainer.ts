@@ -2,9 +2,14 @@
 // read back into plain data.
 
 import { bytes } from '#platform';
-import { disposeExplanation, explain, observe } from '../../cam/index.ts';
-import { probabilities } from '../../cam/observe.ts';
-import { type Device, LimelightError, type Shape, scope } from '../../engine/index.ts';
+import {
+  type Prediction as ClassPrediction,
+  disposeExplanation,
+  explain,
+  observe,
+  type Trace,
+} from '../../cam/index.ts';
+import { type Device, LimelightError, type Shape } from '../../engine/index.ts';
 import { messageOf } from '../../engine/platform/errors.ts';
 import { type DryRun, dryRun } from '../../models/dry-run.ts';
 import {
@@ -23,20 +28,18 @@ import type { HeatMap } from '../image/heat.ts';
 /** The networks that come with their weights. */
 export const shipped: readonly CatalogEntry[] = [...catalog.values()].filter(({ weights }) => weights);
 
-/** What a network makes of a picture. */
+/** What a network makes of a picture; whoever takes another disposes it. */
 export interface Prediction {
   readonly network: Network;
+  readonly trace: Trace;
   readonly pixels: Pixels;
   /** The part of the picture that the network sees, in its size. */
   readonly seen: Pixels;
   /** Classes, the most probable first. */
-  readonly classes: readonly {
-    readonly index: number;
-    readonly name: string;
-    readonly probability: number;
-  }[];
+  readonly classes: readonly ClassPrediction[];
   /** Nodes that can be explained, with the shapes of their outputs. */
   readonly layers: readonly { readonly name: string; readonly shape: Shape }[];
+  readonly dispose: () => void;
 }
 
 /** One explanation, read back. */
@@ -72,25 +75,25 @@ export async function predict(device: Device, entry: CatalogEntry, pixels: Pixel
   const input = preprocess(network, pixels);
   try {
     const dry = dryRunFor(network, pixels, input.shape);
-    const observation = observe(network, input);
-    const row = scope(() => probabilities(network, observation.logits));
-    const values = await row.data();
-    row.dispose();
-    observation.dispose();
+    const layers = [...targetLayers(dry).keys()];
+    // From every layer at once: whatever is chosen next, the network need not run again.
+    const trace = observe(network, input, { layers });
+    const predictions = await trace.predictions();
     return {
       network,
+      trace,
       pixels,
       seen: visiblePixels(network, pixels),
-      classes: [...values]
-        .map((probability, index) => ({ index, name: network.classes[index]!, probability }))
-        .sort((a, b) => b.probability - a.probability),
-      layers: [...targetLayers(dry).keys()].map((name) => ({
-        name,
-        shape: dry.shapes.get(name)!,
-      })),
+      classes: predictions.sort((a, b) => b.logit - a.logit),
+      layers: layers.map((name) => ({ name, shape: dry.shapes.get(name)! })),
+      dispose() {
+        trace.dispose();
+        input.dispose();
+      },
     };
-  } finally {
+  } catch (error) {
     input.dispose();
+    throw error;
   }
 }
 
@@ -109,7 +112,7 @@ function dryRunFor({ name, graph }: Network, { width, height }: Pixels, input: S
 
 /** Explains one class of a picture by one method at one layer. */
 export async function answer(
-  { network, pixels }: Prediction,
+  { trace }: Prediction,
   asked: {
     readonly method: string;
     readonly title: string;
@@ -117,29 +120,24 @@ export async function answer(
     readonly classIndex: number;
   },
 ): Promise<Answer> {
-  const input = preprocess(network, pixels);
-  try {
-    const [found] = await explain(network, input, {
-      methods: [asked.method],
-      classes: [asked.classIndex],
-      layer: asked.layer,
-    });
-    const { map, probability, logit, notes, milliseconds } = found!;
-    const values = await map.data();
-    const [height, width] = map.shape as [number, number];
-    disposeExplanation(found!);
-    const high = values.reduce((largest, value) => Math.max(largest, value), 0);
-    const data = values.map((value) => (high === 0 ? 0 : Math.max(0, value) / high));
-    return {
-      title: asked.title,
-      probability,
-      logit,
-      map: { width, height, data },
-      high,
-      notes,
-      milliseconds,
-    };
-  } finally {
-    input.dispose();
-  }
+  const [found] = await explain(trace, {
+    methods: [asked.method],
+    classes: [asked.classIndex],
+    layer: asked.layer,
+  });
+  const { map, probability, logit, notes, milliseconds } = found!;
+  const values = await map.data();
+  const [height, width] = map.shape as [number, number];
+  disposeExplanation(found!);
+  const high = values.reduce((largest, value) => Math.max(largest, value), 0);
+  const data = values.map((value) => (high === 0 ? 0 : Math.max(0, value) / high));
+  return {
+    title: asked.title,
+    probability,
+    logit,
+    map: { width, height, data },
+    high,
+    notes,
+    milliseconds,
+  };
 }

@@ -61,6 +61,7 @@ async function show(device: Device, { pixels, network, method, layer, classIndex
   };
   // Only where it is new, since what is replaced loses the keyboard's focus.
   if (!known) showPrediction(current, asked.layer, asked.classIndex);
+  if (!known) prediction?.dispose();
   prediction = current;
   say(`${asked.title} is at work …`);
   const found = await answer(current, asked);

@@ -71,10 +71,15 @@ export function showPrediction(
   );
   fill(
     element('classes'),
-    classes.slice(0, MOST_CLASSES).map(({ index, name, probability }) => {
-      const share = make('span', { class: 'number' }, percent(probability));
-      const bar = make('meter', { value: String(probability), 'aria-hidden': 'true' });
-      return choice('class', String(index), index === chosen, make('span', {}, name), share, bar);
+    classes.slice(0, MOST_CLASSES).map(({ index, name, logit, probability }) => {
+      const parts =
+        probability === null
+          ? [make('span', { class: 'number' }, formatValue(logit))]
+          : [
+              make('span', { class: 'number' }, percent(probability)),
+              make('meter', { value: String(probability), 'aria-hidden': 'true' }),
+            ];
+      return choice('class', String(index), index === chosen, make('span', {}, name), ...parts);
     }),
   );
 }

@@ -1,6 +1,6 @@
 // Limelight itself: what its users call, and each variant of a kernel beside it.
 
-import { disposeExplanation, type ExplainOptions, explain, observe } from '../../cam/index.ts';
+import { disposeExplanation, type ExplainOptions, explain, observe, targets } from '../../cam/index.ts';
 import { gpuOf } from '../../engine/device.ts';
 import * as ops from '../../engine/index.ts';
 import { type Device, openDevice, scope, type Tensor } from '../../engine/index.ts';
@@ -97,11 +97,11 @@ async function prepareNetwork(device: Device, problem: Exclude<Problem, KernelPr
   }
   if (problem.op === 'gradient') {
     const gradient = () => {
-      const observation = observe(network, input);
+      const trace = observe(network, input);
       try {
-        return scope(() => observation.pullback(observation.logits));
+        return ops.reshape(trace.at().gradient(targets.logit(0)), [-1]);
       } finally {
-        observation.dispose();
+        trace.dispose();
       }
     };
     return { run: repeated(gradient), dispose };

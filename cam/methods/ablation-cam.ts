@@ -4,30 +4,52 @@
 //   M   = ReLU(sum_k w_k A_k)
 //
 // S^k is the target with channel k of the feature map set to zero. The paper divides by S; where S < 0 that turns every
-// sign, so that channels that speak for the class count against it: divided by |S| the weight is the drop.
+// sign, so that channels that speak for the class count against it: divided by |S| the weight is the drop. Where S = 0 it
+// is the drop itself, which is said.
 // Behind global average pooling and a linear layer, S - S^k = w_k^CAM mean(A_k).
 
-import { abs, concat, div, reshape, sub } from '../../engine/index.ts';
-import { ablation, onlyLogit } from '../ablate.ts';
+import { abs, add, affine, concat, div, reshape, step, sub } from '../../engine/index.ts';
+import { ablation, ablationKeeps } from '../ablate.ts';
 import { weightedSum } from '../map.ts';
 import { inChunks, type Method } from '../method.ts';
+import { scoreOf } from '../target.ts';
+import { weightedMap } from './grad-cam.ts';
 
 export const ablationCam: Method = {
   name: 'ablation-cam',
   title: 'Ablation-CAM',
+  paper: 'Desai 2020',
   relu: true,
-  explain(observation, { target, progress }) {
-    const { featureMap, logits } = observation;
+  terms: {
+    S: {
+      tex: 'S',
+      equation: 'Desai 2020',
+      is: 'the target [1]',
+      note: ([score]) =>
+        score === 0
+          ? 'S is 0, and nothing can be divided by it: the weights are drops of S itself'
+          : undefined,
+    },
+    S_k: { tex: 'S^k', equation: 'Desai 2020', is: 'the target without channel k [K]' },
+    w_k: {
+      tex: 'w_k = \\frac{S - S^k}{\\lvert S \\rvert}',
+      equation: 'Desai 2020',
+      is: 'what the target loses without channel k, as a share of it [K]',
+    },
+    M: weightedMap('Desai 2020'),
+  },
+  keeps: ablationKeeps,
+  explain(seen, { target, progress }) {
+    const { featureMap, trace } = seen;
     const total = featureMap.shape[1]!;
-    const { logitOf } = target;
-    const single = logitOf === undefined ? undefined : ablation(observation, logitOf);
-    const ablated = single ?? ablation(observation)!;
-    const scoreOf = single ? onlyLogit : target;
-    const without = inChunks(total, featureMap.size, progress, (start, count) =>
-      scoreOf(ablated({ total, start, count })),
-    ); // S^k
-    const score = target(logits); // S, [1]
-    const weights = reshape(div(sub(score, concat(without, 0)), abs(score)), [-1]);
-    return { weights, map: weightedSum(weights, featureMap) };
+    const without = ablation(seen, target);
+    const S = scoreOf(target, trace.outputs);
+    const S_k = concat(
+      inChunks(total, featureMap.size, progress, (start, count) => without({ total, start, count })),
+      0,
+    );
+    const isZero = affine(step(abs(S)), -1, 1);
+    const w_k = reshape(div(sub(S, S_k), add(abs(S), isZero)), [-1]);
+    return { S, S_k, w_k, M: weightedSum(w_k, featureMap) };
   },
 };

@@ -1,91 +1,89 @@
 // CAM (Zhou, Khosla, Lapedriza, Oliva, Torralba: Learning Deep Features for Discriminative Localization, CVPR 2016).
 //
-//   M_c(x, y) = sum_k w_k^c A_k(x, y)                                  equation (2)
+//   S       = b + 1/Z sum_xy M(x, y)                                   equation (3), its mean written out
+//   M(x, y) = Z sum_k dS/dA_k(x, y) A_k(x, y)                          equation (2)
 //
-// with w^c the classifier's weights of class c behind global average pooling. No ReLU, no bias. Where the head is a 1x1
-// convolution followed by pooling, the class's own channel is the map, with its bias and its activation.
+// Z = h w. The paper has global average pooling and a linear layer after A: then Z dS/dA_k is the class's weight w_k at
+// every (x, y), and M = sum_k w_k A_k. Nothing in it but linearity is needed: wherever S is an affine function of A, its
+// gradient does not depend on A, and S is the mean of M and a bias b, S at A = 0. No ReLU.
+//
+// Where the logits are means of channels, as after a convolution with one channel a class, A is that convolution's
+// output, after its activation if it has one: M is then the class's own channel, and b = 0.
 
-import { gather, indexTensor, narrow, reshape, type Tensor } from '../../engine/index.ts';
-import { type Graph, type GraphNode, nodeOf } from '../../models/graph.ts';
-import { run } from '../../models/run.ts';
+import { mul, reshape, scale, sum } from '../../engine/index.ts';
+import { type DryRun, firstNonlinear } from '../../models/dry-run.ts';
+import { featureMapView } from '../../models/feature-map.ts';
+import { nodeOf } from '../../models/graph.ts';
 import { LayerError } from '../errors.ts';
-import { weightedSum } from '../map.ts';
 import type { Method } from '../method.ts';
+import { logit } from '../target.ts';
 
-/** Layers that pass a feature map through unchanged when a network is explained. */
-const TRANSPARENT = new Set(['dropout', 'flatten', 'identity']);
-
-/** The last layers, if they are of a form to which CAM applies. */
-export interface Head {
-  /** The node whose output CAM weighs. */
-  readonly featureMap: string;
-  /** linear: weights behind GAP; conv: the node whose class channel is the map. */
-  readonly kind: 'linear' | 'conv';
-  readonly node: string;
-  readonly weight: string;
-}
-
-/** Recognises GAP + linear and 1x1 convolution (+ ReLU) + GAP; otherwise a LayerError that names what stands in the way. */
-export function recogniseHead(graph: Graph): Head {
-  const before = (node: GraphNode): GraphNode => {
-    let at = nodeOf(graph, node.inputs[0]!);
-    while (TRANSPARENT.has(at.kind)) at = nodeOf(graph, at.inputs[0]!);
-    return at;
-  };
-  const refuse = (node: GraphNode, wanted: string): never => {
-    throw new LayerError(
-      `CAM needs a head of global average pooling and one linear layer, or of a 1x1 convolution and global average ` +
-        `pooling; here "${node.name}" (${node.kind}) stands where ${wanted} should. Use grad-cam for this network.`,
-    );
-  };
-  const output = nodeOf(graph, skipTransparent(graph, graph.output));
-  if (output.kind === 'linear') {
-    const pool = before(output);
-    if (pool.kind !== 'globalAvgPool') refuse(pool, 'global average pooling');
-    return {
-      featureMap: skipTransparent(graph, pool.inputs[0]!),
-      kind: 'linear',
-      node: output.name,
-      weight: output.parameters.weight!.key,
-    };
+/** The map whose channels' means are the logits, by layers without parameters; undefined where the head is another. */
+function pooledScores({ graph, places }: DryRun): string | undefined {
+  let node = nodeOf(graph, graph.output);
+  while (typeof featureMapView(places.get(node.name)) === 'string') {
+    const [input, ...others] = node.inputs;
+    const previous = graph.nodes.find(({ name }) => name === input);
+    if (others.length > 0 || !previous || Object.keys(node.parameters).length > 0) return undefined;
+    node = previous;
   }
-  if (output.kind !== 'globalAvgPool') refuse(output, 'a linear layer or global average pooling');
-  const last = nodeOf(graph, output.inputs[0]!);
-  const classifier = last.kind === 'relu' ? before(last) : last;
-  if (!isPointwise(classifier)) refuse(classifier, 'a 1x1 convolution');
-  return {
-    featureMap: skipTransparent(graph, classifier.inputs[0]!),
-    kind: 'conv',
-    node: last.name,
-    weight: classifier.parameters.weight!.key,
-  };
+  return node.name;
 }
 
-function isPointwise({ kind, parameters }: GraphNode): boolean {
-  const [, , height, width] = parameters.weight?.shape ?? [];
-  return kind === 'conv' && height === 1 && width === 1;
+/** The layer whose output is A when a target layer is asked for; a LayerError that says why where CAM does not apply. */
+export function camLayer(dry: DryRun, named: string): string {
+  const layer = nodeOf(dry.graph, named).name;
+  const scores = pooledScores(dry);
+  const bend = firstNonlinear(dry, layer);
+  if (bend === undefined) return scores ?? layer;
+  if (scores !== undefined && firstNonlinear(dry, scores) === undefined) {
+    if (scores === layer || bend.name === scores) return scores;
+  }
+  throw new LayerError(
+    `CAM needs logits that depend on the layer's output linearly, as by pooling and a linear layer; after "${layer}" ` +
+      `"${bend.name}" (${bend.kind}) is not linear. Choose a later layer, or grad-cam.`,
+  );
 }
 
-function skipTransparent(graph: Graph, name: string): string {
-  const node = graph.nodes.find((candidate) => candidate.name === name);
-  return node && TRANSPARENT.has(node.kind) ? skipTransparent(graph, node.inputs[0]!) : name;
+/** Why CAM cannot explain a layer; undefined where it can. */
+export function camRefusal(dry: DryRun, layer: string): string | undefined {
+  try {
+    camLayer(dry, layer);
+    return undefined;
+  } catch (error) {
+    if (error instanceof LayerError) return error.message;
+    throw error;
+  }
 }
 
 export const cam: Method = {
   name: 'cam',
   title: 'CAM',
+  paper: 'Zhou 2016',
   relu: false,
-  explain({ network, layer, featureMap }, { classIndex }) {
-    const head = recogniseHead(network.graph);
-    if (head.featureMap !== layer) {
-      throw new LayerError(`CAM explains the layer before the head, "${head.featureMap}", not "${layer}"`);
-    }
-    const w = network.parameters.get(head.weight)!;
-    const row = gather(w, indexTensor(w.device, [classIndex], [1]), 0);
-    const weights = reshape(row, [-1]); // w^c, [K]
-    if (head.kind === 'linear') return { weights, map: weightedSum(weights, featureMap) };
-    const known = new Map<string, Tensor>([[layer, featureMap]]);
-    const channels = run(network, known, [head.node]).get(head.node)!;
-    return { weights, map: reshape(narrow(channels, 1, classIndex, 1), channels.shape.slice(2)) };
+  terms: {
+    g_k: {
+      tex: 'g_k = \\frac{\\partial S}{\\partial A_k}',
+      equation: 'Zhou 2016, (2)',
+      is: 'gradient of the logit, the same for every A; the weight over Z after pooling [1, K, h, w]',
+    },
+    w_k: {
+      tex: 'w_k = \\sum_{xy} g_k(x, y)',
+      equation: 'Zhou 2016, (2)',
+      is: 'weight of channel k for the class [K]',
+    },
+    M: {
+      tex: 'M = Z \\sum_k g_k A_k',
+      equation: 'Zhou 2016, (2)',
+      is: 'sum_k w_k A_k after pooling, the class channel where there is one [h, w]',
+    },
+  },
+  explain({ trace, layer }, { target, classIndex }) {
+    const { featureMap, gradient } = trace.at(camLayer(trace.dry(), layer));
+    // A target that bends is no affine function of A: CAM explains the class's logit whatever the target makes of it.
+    const g_k = gradient(typeof target === 'function' ? logit(classIndex) : target);
+    const w_k = reshape(sum(g_k, [2, 3]), [-1]);
+    const M = reshape(sum(mul(g_k, featureMap), [1]), featureMap.shape.slice(2));
+    return { g_k, w_k, M: scale(M, M.size) };
   },
 };

@@ -16,6 +16,9 @@
 // direction an element: phi_n(t) = S(A + t e_n), all n of a chunk at once as rows of a batch, differentiated three
 // times in t. Rows do not interact, so the gradient of the sum of phi is the vector of phi'. (The gradient of the sum
 // of a gradient would be row sums of the Hessian, not its diagonal.)
+//
+// t is counted in units of 1 / max |g|. alpha is the same in every unit, since Y'' takes the unit twice, Y''' thrice and
+// A, divided by it, makes up for the third; but g^2 and g^3 of small gradients would be lost in f32.
 
 import {
   abs,
@@ -27,67 +30,98 @@ import {
   full,
   grad,
   greater,
+  max,
   mul,
   planeDot,
   reciprocal,
   relu,
   reshape,
-  scope,
   step,
   sum,
   type Tensor,
 } from '../../engine/index.ts';
+import { coverage, isSame } from '../../engine/places.ts';
+import { firstNonlinear } from '../../models/dry-run.ts';
 import { nodeOf } from '../../models/graph.ts';
 import { weightedSum } from '../map.ts';
 import { inChunks, type Method, type MethodContext } from '../method.ts';
-import { gradientOf, type Observation, oneHotRows } from '../observe.ts';
+import { oneHotRows, type TracedLayer } from '../trace.ts';
+import { gradientTerm, weightedMap } from './grad-cam.ts';
 
-/** 2 + g sum_ab A_ab, [1, K, h, w]; the sums over a and b are [1, K, 1, 1]. */
-const denominatorOf = (featureMap: Tensor, g: Tensor): Tensor =>
-  affine(mul(g, sum(featureMap, [2, 3], true)), 1, 2);
+/** A denominator below this share of its numerator is as good as 0: alpha, 1/2 for small gradients, is then over 50. */
+const NEAR_0 = 0.02;
 
-/** alpha [1, K, h, w] in closed form. */
-export const closedFormAlpha = (featureMap: Tensor, g: Tensor): Tensor =>
-  mul(step(abs(g)), reciprocal(denominatorOf(featureMap, g)));
+const elements = (n: number) => `${n} element${n === 1 ? '' : 's'}`;
 
-const sayCrossed = (n: number) =>
-  `the denominator of alpha is negative at ${n} elements; their alpha is used as it is`;
+const terms = {
+  g_k: gradientTerm,
+  w_k: {
+    tex: 'w_k = \\sum_{xy} \\alpha_k(x, y) \\, \\mathrm{ReLU}(g_k(x, y))',
+    equation: 'Chattopadhay 2018, (5)',
+    is: 'positive gradients of channel k, weighted by alpha [K]',
+  },
+  M: weightedMap('Chattopadhay 2018, (20)'),
+  n: {
+    tex: 'n',
+    equation: 'not in the paper',
+    is: 'elements where the denominator of alpha is negative, and where it is nearly 0 [2]',
+    note: ([negative, near]: Float32Array) => {
+      const found = [
+        ...(negative! > 0 ? [`negative at ${elements(negative!)}`] : []),
+        ...(near! > 0 ? [`nearly 0 at ${elements(near!)}`] : []),
+      ];
+      if (found.length === 0) return undefined;
+      return `the denominator of alpha is ${found.join(' and ')}; their alpha is used as it is`;
+    },
+  },
+};
 
-/** w_k = sum_xy alpha ReLU(g), [K]. */
-const weightsOf = (alpha: Tensor, positive: Tensor) => reshape(planeDot(alpha, positive), [-1]);
+/** How many of the elements that are used have a negative denominator, and how many one that is nearly 0. */
+function countDenominators(numerator: Tensor, denominator: Tensor, used: Tensor): Tensor {
+  const negative = greater(full(used.device, [1], 0), denominator);
+  const near = greater(affine(abs(numerator), NEAR_0, 0), abs(denominator));
+  return concat(
+    [negative, near].map((is) => reshape(sum(mul(used, is)), [1])),
+    0,
+  );
+}
 
 export const gradCamPlusPlus: Method = {
   name: 'grad-cam++',
   title: 'Grad-CAM++',
+  paper: 'Chattopadhay 2018',
   relu: true,
-  explain(observation, { target }) {
-    const { featureMap, network, layer } = observation;
+  terms: {
+    ...terms,
+    alpha_k: {
+      tex: '\\alpha_k = \\frac{1}{2 + g_k \\sum_{ab} A_k(a, b)}',
+      equation: 'Chattopadhay 2018, (19)',
+      is: 'share of each element of positive gradient in the weight, where S is piecewise linear [1, K, h, w]',
+    },
+  },
+  explain({ featureMap, gradient, trace, layer }, { target }) {
+    const g_k = gradient(target);
     // ReLU(g) in alpha too: where g < 0 alpha is not asked for, and must not divide by zero.
-    const positive = relu(gradientOf(observation, target));
-    const denominator = denominatorOf(featureMap, positive);
-    const weights = weightsOf(reciprocal(denominator), positive);
-    const answer = { weights, map: weightedSum(weights, featureMap) };
-    // Then no denominator is negative.
-    if (nodeOf(network.graph, layer).traits.nonNegative) return answer;
-    const count = sum(greater(full(featureMap.device, [1], 0), denominator));
-    return { ...answer, caveat: { count, say: sayCrossed } };
+    const positive = relu(g_k);
+    const used = step(positive);
+    const denominator = affine(mul(positive, sum(featureMap, [2, 3], true)), 1, 2);
+    const alpha_k = mul(used, reciprocal(denominator));
+    const w_k = reshape(planeDot(alpha_k, positive), [-1]);
+    const found = { g_k, alpha_k, w_k, M: weightedSum(w_k, featureMap) };
+    // Then every denominator is 2 or more.
+    if (nodeOf(trace.network.graph, layer).traits.nonNegative) return found;
+    return { ...found, n: countDenominators(full(g_k.device, [1], 1), denominator, used) };
   },
 };
 
-/** S', S'' and S''' along each element of the feature map, or of one element a channel: each [N]. */
-interface Diagonal {
-  readonly first: Tensor;
-  readonly second: Tensor;
-  readonly third: Tensor;
-}
-
+/** S', S'' and S''' [N] along each of some elements of the feature map, for t in a unit [1]. */
 function diagonal(
-  observation: Observation,
+  { featureMap, score }: TracedLayer,
   { target, progress }: MethodContext,
   elements: readonly number[],
-): Diagonal {
-  const { featureMap, tail } = observation;
-  const parts = inChunks(elements.length, featureMap.size, progress, (start, count): Diagonal => {
+  unit: Tensor,
+): Tensor[] {
+  const parts = inChunks(elements.length, featureMap.size, progress, (start, count) => {
     const directions = concat(
       elements
         .slice(start, start + count)
@@ -95,58 +129,79 @@ function diagonal(
       0,
     );
     const copies = broadcastTo(featureMap, directions.shape);
-    const phi = (t: Tensor) => sum(target(tail(add(copies, mul(directions, reshape(t, [-1, 1, 1, 1]))))));
-    const zero = full(featureMap.device, [count], 0);
+    const along = mul(directions, unit);
+    const phi = (t: Tensor) => sum(score(target, add(copies, mul(along, reshape(t, [-1, 1, 1, 1])))));
     const d1 = grad(phi);
     const d2 = grad((t) => sum(d1(t)));
     const d3 = grad((t) => sum(d2(t)));
-    return { first: d1(zero), second: d2(zero), third: d3(zero) };
+    return [d1, d2, d3].map((d) => d(full(featureMap.device, [count], 0)));
   });
-  const joined = (part: keyof Diagonal) =>
+  return [0, 1, 2].map((order) =>
     concat(
-      parts.map((p) => p[part]),
+      parts.map((part) => part[order]!),
       0,
-    );
-  return { first: joined('first'), second: joined('second'), third: joined('third') };
+    ),
+  );
 }
 
-/** Whether the tail sees the feature map through global average pooling alone: then a channel's elements are alike. */
-function isBehindPooling({ network, layer }: Observation): boolean {
-  const users = network.graph.nodes.filter((node) => node.inputs.includes(layer));
-  return users.length === 1 && users[0]!.kind === 'globalAvgPool';
+/** Whether the tail sees of the feature map its channels' means alone: then a channel's elements are alike. */
+function isPooled({ trace: { network, dry }, layer, featureMap }: TracedLayer): boolean {
+  const [user, ...others] = network.graph.nodes.filter((node) => node.inputs.includes(layer));
+  if (!user?.traits.channelwise || others.length > 0 || user.name === network.graph.output) return false;
+  const places = dry().places.get(user.name);
+  const seesAll = places !== undefined && isSame(coverage(places), [0, 0, 1, 1]);
+  const gives = dry()
+    .shapes.get(user.name)!
+    .reduce((product, n) => product * n, 1);
+  return seesAll && gives === featureMap.shape[1] && firstNonlinear(dry(), layer, user.name) === undefined;
 }
 
 export const gradCamPlusPlusTrue: Method = {
   name: 'grad-cam++-true',
   title: 'Grad-CAM++ (true derivatives)',
+  paper: 'Chattopadhay 2018',
   relu: true,
-  explain(observation, context) {
-    const { featureMap } = observation;
+  terms: {
+    ...terms,
+    Y2: {
+      tex: "Y'' / Y = g^2 + S''",
+      equation: 'Chattopadhay 2018, (12)',
+      is: 'second derivative along each element, over Y, in units of max g^2 [1, K, h, w]',
+    },
+    Y3: {
+      tex: "Y''' / Y = g^3 + 3 g S'' + S'''",
+      equation: 'Chattopadhay 2018, (12)',
+      is: 'third derivative along each element, over Y, in units of max |g^3| [1, K, h, w]',
+    },
+    alpha_k: {
+      tex: "\\alpha_k = \\frac{Y''}{2 Y'' + \\sum_{ab} A_k(a, b) Y'''}",
+      equation: 'Chattopadhay 2018, (10)',
+      is: 'share of each element of positive gradient in the weight [1, K, h, w]',
+    },
+  },
+  explain(seen, context) {
+    const { featureMap, gradient } = seen;
     const [, channels, h, w] = featureMap.shape as [number, number, number, number];
-    const pooled = isBehindPooling(observation);
+    const g_k = gradient(context.target);
+    const largest = max(abs(g_k)); // 0 of a target that does not change: any unit will do
+    const unit = reshape(reciprocal(add(largest, affine(step(largest), -1, 1))), [1]);
+    const pooled = isPooled(seen);
     const elements = Array.from({ length: pooled ? channels : channels * h * w }, (_, i) =>
       pooled ? i * h * w : i,
     );
-    const [weights, count] = scope(() => {
-      const d = diagonal(observation, context, elements);
-      const shape = [1, channels, ...(pooled ? [1, 1] : [h, w])];
-      const [g, s2, s3] = [d.first, d.second, d.third].map((part) => reshape(part, shape)) as [
-        Tensor,
-        Tensor,
-        Tensor,
-      ];
-      const second = add(mul(g, g), s2);
-      const third = add(add(mul(mul(g, g), g), affine(mul(g, s2), 3, 0)), s3);
-      const denominator = add(affine(second, 2, 0), mul(sum(featureMap, [2, 3], true), third));
-      // An element without gradient, or whose denominator vanishes, has no weight.
-      const positive = relu(g);
-      const zero = full(g.device, [1], 0);
-      const usable = mul(greater(positive, zero), greater(mul(denominator, denominator), zero));
-      const safe = add(mul(denominator, usable), affine(usable, -1, 1));
-      const alpha = broadcastTo(mul(div(second, safe), usable), featureMap.shape);
-      const crossed = broadcastTo(mul(usable, greater(zero, denominator)), featureMap.shape);
-      return [weightsOf(alpha, broadcastTo(positive, featureMap.shape)), sum(crossed)] as const;
-    });
-    return { weights, map: weightedSum(weights, featureMap), caveat: { count, say: sayCrossed } };
+    const shape = [1, channels, ...(pooled ? [1, 1] : [h, w])];
+    const [g, s2, s3] = diagonal(seen, context, elements, unit).map((d) =>
+      broadcastTo(reshape(d, shape), featureMap.shape),
+    ) as [Tensor, Tensor, Tensor];
+    const Y2 = add(mul(g, g), s2);
+    const Y3 = add(add(mul(mul(g, g), g), affine(mul(g, s2), 3, 0)), s3);
+    const denominator = add(affine(Y2, 2, 0), mul(div(sum(featureMap, [2, 3], true), unit), Y3));
+    // An element without gradient, or whose denominator vanishes, has no weight.
+    const positive = relu(g_k);
+    const used = mul(step(positive), step(abs(denominator)));
+    const alpha_k = mul(used, div(Y2, add(denominator, affine(used, -1, 1))));
+    const w_k = reshape(planeDot(alpha_k, positive), [-1]);
+    const n = countDenominators(Y2, denominator, used);
+    return { g_k, Y2, Y3, alpha_k, w_k, M: weightedSum(w_k, featureMap), n };
   },
 };

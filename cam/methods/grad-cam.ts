@@ -8,15 +8,38 @@
 import { mean, reshape } from '../../engine/index.ts';
 import { weightedSum } from '../map.ts';
 import type { Method } from '../method.ts';
-import { gradientOf } from '../observe.ts';
+
+/** The gradient, as every method that takes it has it. */
+export const gradientTerm = {
+  tex: 'g_k = \\frac{\\partial S}{\\partial A_k}',
+  equation: 'Selvaraju 2017, (1)',
+  is: 'gradient of the target at each element of the feature map [1, K, h, w]',
+};
+
+/** The map, as every method with a ReLU and one weight a channel has it. */
+export const weightedMap = (equation: string) => ({
+  tex: 'M = \\mathrm{ReLU} \\sum_k w_k A_k',
+  equation,
+  is: 'sum of the channels by their weights [h, w], before ReLU',
+});
 
 export const gradCam: Method = {
   name: 'grad-cam',
   title: 'Grad-CAM',
+  paper: 'Selvaraju 2017',
   relu: true,
-  explain(observation, { target }) {
-    const g = gradientOf(observation, target);
-    const weights = reshape(mean(g, [2, 3]), [-1]);
-    return { weights, map: weightedSum(weights, observation.featureMap) };
+  terms: {
+    g_k: gradientTerm,
+    w_k: {
+      tex: 'w_k = \\frac{1}{Z} \\sum_{xy} g_k(x, y)',
+      equation: 'Selvaraju 2017, (1)',
+      is: 'mean gradient of channel k [K]',
+    },
+    M: weightedMap('Selvaraju 2017, (2)'),
+  },
+  explain({ featureMap, gradient }, { target }) {
+    const g_k = gradient(target);
+    const w_k = reshape(mean(g_k, [2, 3]), [-1]);
+    return { g_k, w_k, M: weightedSum(w_k, featureMap) };
   },
 };

@@ -10,9 +10,11 @@ import { counted, shortened } from '../../app/cli/inspect.ts';
 import { chooseModel, openModel } from '../../app/cli/load.ts';
 import { type ModelArguments, modelOptions } from '../../app/cli/options.ts';
 import { explainImage, type Request } from '../../app/cli/pipeline.ts';
+import { readTarget } from '../../app/cli/target.ts';
 import { encodePng } from '../../app/image/decode.ts';
 import { largest } from '../../engine/extremes.ts';
 import { LimelightError } from '../../engine/index.ts';
+import { catalogEntry } from '../../models/catalog.ts';
 import { INPUT } from '../../models/graph.ts';
 import * as layers from '../../models/layers.ts';
 import { disposeNetwork } from '../../models/network.ts';
@@ -405,8 +407,9 @@ test('a JPEG and a PNG of the same pixels are explained alike', (t) =>
 test('a log-probability is explained by its own gradient', async (t) => {
   // d log sigmoid(z) = (1 - sigmoid(z)) dz: the map shrinks by what is not certain.
   const args = ['--model', 'digit-scenes'];
+  const target = readTarget('log-probability', catalogEntry('digit-scenes'));
   const logit = await explained(scene, { classes: [3] }, ...args);
-  const log = await explained(scene, { classes: [3], target: 'log-probability' }, ...args);
+  const log = await explained(scene, { classes: [3], target }, ...args);
   t.equal(log.logit, logit.logit);
   const expected = largest(logit.map.data) * (1 - logit.probability!);
   t.ok(Math.abs(largest(log.map.data) - expected) <= 1e-4 * expected, `${expected}`);
@@ -418,7 +421,10 @@ test('inspect counts, marks the target layer and says which methods apply', (t) 
   t.match(stdout, /106 k parameters, 1\.12 M multiply-adds, 10 nodes/);
   t.match(stdout, /│ conv2 +│ conv +│ +│ 1 x 32 x 14 x 14 │ 4\.64 k +│ 903 k +│ yes +│/);
   t.match(stdout, /│ features │ relu .*│ default +│/);
-  t.match(stdout, /^methods: grad-cam, grad-cam\+\+, ablation-cam, score-cam\nnot cam: .*"relu3"/m);
+  t.match(
+    stdout,
+    /^methods: grad-cam, grad-cam\+\+, ablation-cam, score-cam\nnot cam: .*"pool2" \(maxPool\) is not linear/m,
+  );
   const large = limelight('inspect', 'mobilenet_v2', '--size', '96');
   t.match(large.stdout, /input 1 x 3 x 96 x 96; rgb, scaled to cover it, cropped, bilinear/);
   t.match(large.stdout, /\d+ nodes without parameters are left out; --all shows them\nmethods: cam, /);

@@ -47,7 +47,7 @@ const misuse: readonly (readonly [title: string, args: readonly string[], messag
   [
     'an unknown target',
     ['explain', scene, ...model, '--target', 'loss'],
-    /Allowed choices are logit, log-prob/,
+    /there is no target "loss"; the targets are logit, log-prob/,
   ],
 ];
 for (const [title, args, message] of misuse) {
@@ -119,7 +119,11 @@ const failures: readonly (readonly [title: string, args: readonly string[], mess
     [scene, '--size', '3'],
     /scene.*"features" of digit-scenes gives 1 x 48 x 1 x 1 for/,
   ],
-  ['CAM where it does not apply', [scene, ...model, '--method', 'cam'], /CAM needs a head/],
+  [
+    'CAM where it does not apply',
+    [scene, ...model, '--method', 'cam'],
+    /CAM needs logits that depend .* linearly/,
+  ],
 ];
 for (const [title, args, message] of failures) {
   test(`${title} is a failure of one line`, (t) => {
@@ -149,7 +153,10 @@ test('what can be told before any work is done is refused before the device is o
     [['explain', scene, empty], /empty\.png: the file is empty; expected a picture/],
     [['explain', scene, file], /file: the format of this file is not known/],
     [['compare', empty], /the file is empty/],
-    [['explain', scene, '--method', 'cam', '--layer', 'pool'], /the layer before the head/],
+    [
+      ['explain', scene, '--method', 'cam', '--layer', 'pool'],
+      /CAM needs logits that depend .* linearly.* "pool" "stage2" \(relu\)/,
+    ],
     ...['explain', 'compare', 'demo'].flatMap((command) => {
       const asked = command === 'demo' ? [command] : [command, scene];
       return [

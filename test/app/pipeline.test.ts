@@ -2,8 +2,9 @@
 
 import { readFileSync } from 'node:fs';
 import test from 'tape';
-import { explainImage, stems, type TargetName } from '../../app/cli/pipeline.ts';
+import { explainImage, stems } from '../../app/cli/pipeline.ts';
 import { heartbeat } from '../../app/cli/progress.ts';
+import { readTarget } from '../../app/cli/target.ts';
 import { decodePng } from '../../app/image/decode.ts';
 import { disposeExplanation, explain } from '../../cam/index.ts';
 import { closeDevice, openDevice } from '../../engine/index.ts';
@@ -51,9 +52,12 @@ test('the command line asks no more of the device than the library, for whose de
       for (const one of await explain(network, input, request)) disposeExplanation(one);
       input.dispose();
     });
-  const byCommand = (target?: TargetName) =>
+  const byCommand = (target?: string) =>
     workgroups(on.commands!.gpu, async () => {
-      await explainImage(network, scene, { ...request, ...(target && { target }) });
+      await explainImage(network, scene, {
+        ...request,
+        ...(target && { target: readTarget(target, network) }),
+      });
     });
   await byLibrary(); // What is made of the weights is made once.
   const expected = await byLibrary();

@@ -29,9 +29,9 @@ export async function explainAll(
   const entry = limelight.catalogEntry(name);
   const network = limelight.loadNetwork(device, entry, limelight.readSafetensors(weights, name).tensors);
   const input = limelight.preprocess(network, pixels);
-  const observation = limelight.observe(network, input);
-  const logits = [...(await observation.logits.data())];
-  observation.dispose();
+  const trace = limelight.observe(network, input);
+  const logits = [...(await trace.outputs.logits.data())];
+  trace.dispose();
   const explanations = [];
   for (const found of await limelight.explain(network, input, { methods })) {
     const { method, className, logit, probability } = found;

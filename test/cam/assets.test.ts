@@ -2,16 +2,8 @@
 
 import test from 'tape';
 import { decodePng } from '../../app/image/decode.ts';
-import {
-  closedFormAlpha,
-  disposeExplanation,
-  type Explanation,
-  explain,
-  gradientOf,
-  logitTarget,
-  observe,
-} from '../../cam/index.ts';
-import { argmax, scope, softmax, tensor } from '../../engine/index.ts';
+import { disposeExplanation, type Explanation, explain, observe, targets } from '../../cam/index.ts';
+import { argmax, scope, softmax, type Tensor, tensor } from '../../engine/index.ts';
 import { resnetCifar } from '../../models/architectures/resnet-cifar.ts';
 import { squeezenet1_0 } from '../../models/architectures/squeezenet.ts';
 import { readNpy } from '../../models/formats/npy.ts';
@@ -51,7 +43,7 @@ interface Expected {
 const photo = (network: Network, name: string) =>
   preprocess(network, decodePng(assetBytes(`images/${name}.png`)));
 
-const logitsOf = (network: Network, x: Parameters<typeof observe>[1]) =>
+const logitsOf = (network: Network, x: Tensor) =>
   scope(
     () =>
       evaluate(network.graph, network.parameters, new Map([[INPUT, x]]), [network.graph.output]).get(
@@ -154,12 +146,12 @@ test('the small64 reference: logits, A, dS/dA and every formula', async (t) => {
     t.ok(error < tolerance, `${name}: ${error.toExponential(1)}`);
   };
   const x = tensor(gpu, read('input'), [1, 3, 64, 64]);
-  const observation = observe(network, x);
-  const g = gradientOf(observation, logitTarget(manifest.class));
-  close(await observation.logits.data(), 'logits');
-  close(await observation.featureMap.data(), 'A');
-  close(await g.data(), 'dS_dA');
-  close(await closedFormAlpha(observation.featureMap, g).data(), 'exact/alpha');
+  const trace = observe(network, x);
+  const { featureMap, gradient } = trace.at();
+  close(await trace.outputs.logits.data(), 'logits');
+  close(await featureMap.data(), 'A');
+  const g = await gradient(targets.logit(manifest.class)).data();
+  close(g, 'dS_dA');
   const found = await explain(network, x, {
     methods: ['grad-cam', 'grad-cam++', 'grad-cam++-true', 'cam'],
     classes: [manifest.class],
@@ -170,6 +162,10 @@ test('the small64 reference: logits, A, dS/dA and every formula', async (t) => {
   for (const e of [closed, exact]) {
     close(await e.weights!.data(), 'exact/gradcam++/weights');
     close(await e.map.data(), 'exact/gradcam++/raw_map');
+    // Of elements without a positive gradient alpha is not used.
+    const alpha = await e.terms.find(({ symbol }) => symbol === 'alpha_k')!.tensor.data();
+    const expected = read('exact/alpha').map((value, i) => (g[i]! > 0 ? value : 0));
+    t.ok(relativeError(alpha, expected) < 1e-4, `${e.method}: alpha`);
   }
   // HiResCAM, sum_k g A, is CAM / Z behind GAP (Draelos 2020).
   close(
@@ -177,7 +173,7 @@ test('the small64 reference: logits, A, dS/dA and every formula', async (t) => {
     'exact/hirescam/raw_map',
   );
   for (const e of found) disposeExplanation(e);
-  observation.dispose();
+  trace.dispose();
 });
 
 test('ResNet-20: logits of 100 CIFAR images, and its accuracy', async (t) => {

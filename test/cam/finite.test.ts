@@ -6,6 +6,7 @@ import {
   explain,
   explainBatch,
   NotFiniteError,
+  type Outputs,
   methods as table,
 } from '../../cam/index.ts';
 import { concat, sqrt, stopGradient, sub, sum, type Tensor, tensor } from '../../engine/index.ts';
@@ -38,7 +39,7 @@ async function scaled(key?: string, factor = 1): Promise<Network> {
 
 test('what is not finite is refused, and leaves nothing behind', async (t) => {
   const plain = await scaled();
-  const flat = (logits: Tensor) => sqrt(sub(sum(logits, [1]), stopGradient(sum(logits, [1]))));
+  const flat = ({ logits }: Outputs) => sqrt(sub(sum(logits, [1]), stopGradient(sum(logits, [1]))));
   const broken = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY].flatMap((value) =>
     [0, 77, 143].map((at) => [value, at] as const),
   );

@@ -4,19 +4,34 @@
 import test from 'tape';
 import {
   methods as allMethods,
-  closedFormAlpha,
+  camLayer,
+  camRefusal,
   disposeExplanation,
   type Explanation,
   explain,
   explainBatch,
-  gradientOf,
-  logitTarget,
-  logProbabilityTarget,
   observe,
+  type Target,
+  targets,
 } from '../../cam/index.ts';
-import { concat, type Device, mean, scope, type Tensor, tensor } from '../../engine/index.ts';
+import {
+  affine,
+  concat,
+  type Device,
+  full,
+  mean,
+  mul,
+  reshape,
+  scale,
+  scope,
+  sum,
+  type Tensor,
+  tensor,
+} from '../../engine/index.ts';
+import { dryRun } from '../../models/dry-run.ts';
 import type { StateDict } from '../../models/formats/host-tensor.ts';
-import type { Graph } from '../../models/graph.ts';
+import type { Graph, GraphNode } from '../../models/graph.ts';
+import { layers } from '../../models/index.ts';
 import type { Network } from '../../models/network.ts';
 import { device } from '../device.ts';
 import {
@@ -57,6 +72,9 @@ async function results(
 const onDevice = (on: Device, tensors: StateDict) =>
   new Map([...tensors].map(([key, { data, shape }]) => [key, tensor(on, data, shape)] as const));
 
+const term = (e: Explanation, symbol: string): Promise<Float32Array> =>
+  e.terms.find((one) => one.symbol === symbol)!.tensor.data();
+
 const numbers = async (e: Explanation | undefined, part: 'map' | 'weights') => e![part]!.data();
 
 for (const [height, width] of [
@@ -92,19 +110,136 @@ for (const [height, width] of [
   });
 }
 
-test('1x1 convolution + GAP: the mean of CAM is the logit', async (t) => {
-  const { by } = await results(graphs.convGap, ['cam'], [9, 7], 4);
-  const cam = by.get('cam')!;
-  const m = await numbers(cam, 'map');
-  const logit = m.reduce((a, b) => a + b, 0) / m.length;
-  t.ok(Math.abs(logit - cam.logit) < TOLERANCE * Math.max(1, Math.abs(cam.logit)));
+/** Heads to which CAM applies, after the layer `features` of 6 channels: 4 classes, and the layer that CAM weighs. */
+const heads: Record<string, { readonly nodes: readonly GraphNode[]; readonly at?: string }> = {
+  'GAP + linear': {
+    nodes: [layers.globalAvgPool('gap', 'features'), layers.linear('y', 'gap', { in: 6, out: 4 })],
+  },
+  'GAP that keeps its axes + 1x1 convolution + reshape': {
+    nodes: [
+      layers.adaptiveAvgPool('gap', 'features', 1),
+      layers.conv('scores', 'gap', { in: 6, out: 4, kernel: 1 }),
+      layers.flatten('y', 'scores'),
+    ],
+  },
+  'mean over rows, then over columns': {
+    nodes: [
+      layers.plain('rows', 'mean', ['features'], (x) => mean(x, [3])),
+      layers.plain('gap', 'mean', ['rows'], (x) => mean(x, [2])),
+      layers.linear('y', 'gap', { in: 6, out: 4 }),
+    ],
+  },
+  'flatten + mean': {
+    nodes: [
+      layers.plain('flat', 'flatten', ['features'], (x) => reshape(x, [x.shape[0]!, 6, -1])),
+      layers.plain('gap', 'mean', ['flat'], (x) => mean(x, [2])),
+      layers.linear('y', 'gap', { in: 6, out: 4 }),
+    ],
+  },
+  'sum, then a factor': {
+    nodes: [
+      layers.plain('sum', 'sum', ['features'], (x) => sum(x, [2, 3])),
+      layers.plain('gap', 'scale', ['sum'], (x) => scale(x, 1 / 63)),
+      layers.linear('y', 'gap', { in: 6, out: 4 }),
+    ],
+  },
+  'GAP + dropout + linear + linear': {
+    nodes: [
+      layers.globalAvgPool('gap', 'features'),
+      layers.dropout('drop', 'gap'),
+      layers.linear('hidden', 'drop', { in: 6, out: 5 }),
+      layers.linear('y', 'hidden', { in: 5, out: 4 }),
+    ],
+  },
+  'flatten + linear, a weight an element': {
+    nodes: [layers.flatten('flat', 'features'), layers.linear('y', 'flat', { in: 6 * 63, out: 4 })],
+  },
+  '3x3 convolution + GAP': {
+    nodes: [
+      layers.conv('scores', 'features', { in: 6, out: 4, kernel: 3, padding: 1 }),
+      layers.globalAvgPool('y', 'scores'),
+    ],
+    at: 'scores',
+  },
+  '1x1 convolution + ReLU + GAP': {
+    nodes: [
+      layers.conv('raw', 'features', { in: 6, out: 4, kernel: 1 }),
+      layers.relu('scores', 'raw'),
+      layers.globalAvgPool('y', 'scores'),
+    ],
+    at: 'scores',
+  },
+};
+
+for (const [title, { nodes, at = 'features' }] of Object.entries(heads)) {
+  test(`CAM, ${title}: Z times Grad-CAM is CAM, and mean CAM plus what is left without A is the logit`, async (t) => {
+    const stem = [
+      layers.conv('conv1', 'input', { in: 3, out: 6, kernel: 3, padding: 1 }),
+      layers.relu('features', 'conv1'),
+    ];
+    const network = randomNetwork(await device(), { nodes: [...stem, ...nodes], output: 'y' }, 8);
+    const trace = observe(network, await image(9, 7), { layers: ['features'] });
+    const outputs = await trace.outputs.logits.data();
+    const channels = at === 'features' ? undefined : await trace.value(at).data();
+    let least = 0;
+    for (const index of [0, 1, 2, 3]) {
+      const [cam] = await explain(trace, { methods: ['cam'], classes: [index] });
+      const [gradCam] = await explain(trace, {
+        methods: ['grad-cam'],
+        classes: [index],
+        layer: at,
+        signed: true,
+      });
+      const m = await numbers(cam, 'map');
+      const seen = trace.at(at);
+      // One weight a channel says all where every element of a channel has the same.
+      if (!title.includes('element')) {
+        const scaled = (await numbers(gradCam, 'map')).map((v) => 63 * v);
+        t.ok(relativeError(scaled, m) < TOLERANCE, `class ${index}: maps`);
+      }
+      const rest = await seen
+        .score(targets.logit(index), full(network.device, seen.featureMap.shape, 0))
+        .data();
+      const sum = m.reduce((total, v) => total + v, 0) / 63 + rest[0]!;
+      t.ok(Math.abs(sum - outputs[index]!) < TOLERANCE * Math.max(1, Math.abs(sum)), `class ${index}: logit`);
+      // The class's channel as the network has it, with its bias and its activation, and no ReLU but that one.
+      if (channels)
+        t.ok(
+          relativeError(m, channels.slice(63 * index, 63 * (index + 1))) < 1e-6,
+          `class ${index}: channel`,
+        );
+      least = Math.min(least, ...m);
+    }
+    t.equal(least < 0, !title.includes('ReLU'), 'negative evidence is shown where there is any');
+    trace.dispose();
+  });
+}
+
+test('CAM: a layer from which the logits are no linear function is refused, with the layer that bends', async (t) => {
+  const dry = dryRun(graphs.gapLinear, [1, 3, 8, 8]);
+  t.equal(camLayer(dry, 'features'), 'features');
+  t.equal(camLayer(dry, 'relu2'), 'relu2', 'a summand of what is pooled');
+  t.match(camRefusal(dry, 'conv2')!, /after "conv2" "relu2" \(relu\) is not linear/);
+  t.match(camRefusal(dry, 'relu1')!, /after "relu1" "pool" \(maxPool\) is not linear/);
+  const scores = dryRun(graphs.convGap, [1, 3, 8, 8]);
+  t.deepEqual(
+    ['features', 'scores', 'scores.relu'].map((layer) => camLayer(scores, layer)),
+    Array(3).fill('scores.relu'),
+  );
+  t.match(camRefusal(scores, 'conv1')!, /after "conv1" "features" \(relu\)/);
+  const network = randomNetwork(await device(), graphs.gapLinear);
+  const options = { methods: ['cam'], classes: [1] };
+  const [logit] = await explain(network, await image(8, 8), options);
+  const target = () => targets.logProbability(1);
+  const [bent] = await explain(network, await image(8, 8), { ...options, target });
+  t.deepEqual(await numbers(bent, 'map'), await numbers(logit, 'map'), 'a target that bends: its logit');
 });
 
 test('Ablation-CAM behind GAP + linear: w_k mean(A_k) / |S|', async (t) => {
   for (const seed of [1, 2, 3, 4]) {
     const { network, x, by } = await results(graphs.gapLinear, ['cam', 'ablation-cam'], [8, 6], seed);
-    const observation = observe(network, x);
-    const averages = await scope(() => mean(observation.featureMap, [0, 2, 3])).data();
+    const { featureMap } = observe(network, x).at();
+    const averages = await scope(() => mean(featureMap, [0, 2, 3])).data();
     const w = await numbers(by.get('cam'), 'weights');
     const { logit } = by.get('cam')!;
     const expected = w.map((v, k) => (v * averages[k]!) / Math.abs(logit));
@@ -132,30 +267,37 @@ test('Ablation-CAM: subtracting contributions is removing channels, at any layer
     ['smooth', 'features'],
   ] as const) {
     const network = randomNetwork(on, graphs[name], 5);
-    const observation = observe(network, await image(6, 8), layer);
-    const [, channels, h, w] = observation.featureMap.shape as [number, number, number, number];
-    const a = await observation.featureMap.data();
+    const trace = observe(network, await image(6, 8), { layers: [layer] });
+    const { featureMap, outputFor } = trace.at();
+    const [, channels, h, w] = featureMap.shape as [number, number, number, number];
+    const a = await featureMap.data();
     const versions = Array.from({ length: channels }, (_, k) =>
       a.map((v, i) => (Math.floor(i / (h * w)) === k ? 0 : v)),
     );
     const flat = Float32Array.from(versions.flatMap((v) => [...v]));
-    const logits = observation.tail(tensor(on, flat, [channels, channels, h, w]));
-    for (const [target, scores] of [
-      [undefined, logitTarget(1)(logits)],
-      [logProbabilityTarget, logProbabilityTarget(1)(logits)],
-    ] as const) {
+    const maps = tensor(on, flat, [channels, channels, h, w]);
+    const outputs = trace.vary(new Map([[layer, outputFor(maps)]]));
+    const wanted: Target[] = [
+      targets.logit(1),
+      targets.not(2),
+      targets.difference(1, 0),
+      targets.logProbability(1),
+      targets.probability(1),
+    ];
+    for (const target of wanted) {
       const [found] = await explain(network, await image(6, 8), {
         methods: ['ablation-cam'],
         classes: [1],
         layer,
-        ...(target && { target }),
+        target: () => target,
       });
-      const s = (await (target ?? logitTarget)(1)(observation.logits).data())[0]!;
-      const expected = [...(await scores.data())].map((without) => (s - without) / Math.abs(s));
+      const s = (await targets.scoreOf(target, trace.outputs).data())[0]!;
+      const scores = await targets.scoreOf(target, outputs).data();
+      const expected = [...scores].map((without) => (s - without) / (Math.abs(s) || 1));
       const worst = Math.max(...(await numbers(found, 'weights')).map((v, k) => Math.abs(v - expected[k]!)));
       const largest = Math.max(1, ...expected.map(Math.abs));
       // Differences of logits, divided by one: absolute error some f32 roundings of the logits.
-      t.ok(worst < (4e-6 * largest) / Math.min(1, Math.abs(s)), `${name} at ${layer}: ${worst}`);
+      t.ok(worst < (4e-6 * largest) / Math.min(1, Math.abs(s) || 1), `${name} at ${layer}: ${worst}`);
     }
   }
 });
@@ -189,7 +331,7 @@ test('Grad-CAM++: on a GELU tail the true derivatives differ, and match finite d
 
 /** Grad-CAM++ weights of class 2 of the smooth network, its tail in float64 and the diagonal by finite differences. */
 async function referenceWeights(network: Network, x: Tensor): Promise<Float64Array> {
-  const a32 = await observe(network, x).featureMap.data();
+  const a32 = await observe(network, x).at().featureMap.data();
   const shape = [1, 4, 4, 3];
   const host = async (key: string): Promise<Array64> => {
     const value = network.parameters.get(key)!;
@@ -223,15 +365,14 @@ async function referenceWeights(network: Network, x: Tensor): Promise<Float64Arr
 }
 
 test('Grad-CAM++: alpha behind GAP + linear is 1 / (2 + w_k mean(A_k)), constant in a channel', async (t) => {
-  const { network, x, by } = await results(graphs.gapLinear, ['cam'], [8, 8], 2);
-  const observation = observe(network, x);
-  const g = gradientOf(observation, logitTarget(2));
-  const alpha = await closedFormAlpha(observation.featureMap, g).data();
-  const [w, as] = [await numbers(by.get('cam'), 'weights'), await observation.featureMap.data()];
+  const { network, x, by } = await results(graphs.gapLinear, ['cam', 'grad-cam++'], [8, 8], 2);
+  const alpha = await term(by.get('grad-cam++')!, 'alpha_k');
+  const [w, as] = [await numbers(by.get('cam'), 'weights'), await observe(network, x).at().featureMap.data()];
   const z = as.length / 8;
   for (let k = 0; k < 8; k++) {
     const meanA = as.slice(k * z, (k + 1) * z).reduce((a, b) => a + b, 0) / z;
-    const expected = new Float32Array(z).fill(1 / (2 + w[k]! * meanA));
+    // Of channels without a positive gradient alpha is not used.
+    const expected = new Float32Array(z).fill(w[k]! > 0 ? 1 / (2 + w[k]! * meanA) : 0);
     t.ok(relativeError(alpha.slice(k * z, (k + 1) * z), expected) < 1e-4, `channel ${k}`);
   }
 });
@@ -247,15 +388,17 @@ test('Grad-CAM++ says at how many elements its denominator is negative, which a 
   );
   let most = 0;
   for (const index of [0, 1, 2, 3]) {
-    const observation = observe(network, loud, 'conv2');
-    const [, , h, w] = observation.featureMap.shape as [number, number, number, number];
-    const a = await observation.featureMap.data();
-    const g = await gradientOf(observation, logitTarget(index)).data();
+    const { featureMap, gradient } = observe(network, loud, { layers: ['conv2'] }).at();
+    const [, , h, w] = featureMap.shape as [number, number, number, number];
+    const a = await featureMap.data();
+    const g = await gradient(targets.logit(index)).data();
     const sums = (i: number) => {
       const start = Math.floor(i / (h * w)) * h * w;
       return a.slice(start, start + h * w).reduce((total, v) => total + v, 0);
     };
-    const crossed = [...g].filter((gi, i) => gi > 0 && 2 + gi * sums(i) < 0).length;
+    const denominators = [...g].flatMap((gi, i) => (gi > 0 ? [2 + gi * sums(i)] : []));
+    const crossed = denominators.filter((d) => d < 0).length;
+    const near = denominators.filter((d) => Math.abs(d) < 0.02).length;
     most = Math.max(most, crossed);
     const methods = ['grad-cam++', 'grad-cam++-true'];
     for (const { method, notes } of await explain(network, loud, {
@@ -263,8 +406,10 @@ test('Grad-CAM++ says at how many elements its denominator is negative, which a 
       classes: [index],
       layer: 'conv2',
     })) {
-      const said = notes.flatMap((note) => /negative at (\d+) elements/.exec(note)?.[1] ?? []);
-      t.deepEqual(said, crossed > 0 ? [String(crossed)] : [], `${method}, class ${index}: ${crossed}`);
+      const said = (what: RegExp) => notes.flatMap((note) => what.exec(note)?.[1] ?? []);
+      const expected = (count: number) => (count > 0 ? [String(count)] : []);
+      t.deepEqual(said(/negative at (\d+) element/), expected(crossed), `${method}, class ${index}`);
+      t.deepEqual(said(/nearly 0 at (\d+) element/), expected(near), `${method}, class ${index}`);
     }
   }
   t.ok(most > 0, 'somewhere it is');
@@ -275,22 +420,27 @@ test('Grad-CAM++ behind pooling counts elements, though it differentiates once a
   const tensors = randomTensors(graphs.gapLinear, 5);
   tensors.get('classifier.weight')!.data.fill(1);
   tensors.get('conv2.weight')!.data.fill(0);
-  tensors.get('conv2.bias')!.data.fill(-30);
-  // The feature map, a sum with what skips past the convolution, is about -30 everywhere.
+  // The feature map is -30 everywhere, and every denominator 2 - 30; or 2 - 1.99.
   const graph: Graph = {
     ...graphs.gapLinear,
     nodes: graphs.gapLinear.nodes.map((node) =>
       node.name === 'gap' ? { ...node, inputs: ['conv2'] } : node,
     ),
   };
-  const network = { ...randomNetwork(on, graph, 5), parameters: onDevice(on, tensors) };
-  const found = await explain(network, await image(8, 6, 5), {
-    methods: ['grad-cam++', 'grad-cam++-true'],
-    classes: [0],
-    layer: 'conv2',
-  });
-  for (const { method, notes, map } of found) {
-    t.match(notes.join(), new RegExp(`negative at ${8 * map.size} elements`), method);
+  for (const [bias, said] of [
+    [-30, 'negative'],
+    [-1.99, 'nearly 0'],
+  ] as const) {
+    tensors.get('conv2.bias')!.data.fill(bias);
+    const network = { ...randomNetwork(on, graph, 5), parameters: onDevice(on, tensors) };
+    const found = await explain(network, await image(8, 6, 5), {
+      methods: ['grad-cam++', 'grad-cam++-true'],
+      classes: [0],
+      layer: 'conv2',
+    });
+    for (const { method, notes, map } of found) {
+      t.match(notes.join(), new RegExp(`alpha is ${said} at ${8 * map.size} elements`), method);
+    }
   }
 });
 
@@ -300,7 +450,7 @@ test('CAM refuses a network with fully connected layers, naming the layer', asyn
     await explain(network, await image(6, 8), { methods: ['cam'] });
     t.fail('must refuse');
   } catch (error) {
-    t.match(String(error), /LayerError.*"relu" \(relu\) stands where global average pooling should/s);
+    t.match(String(error), /LayerError.*after "features" "pool" \(maxPool\) is not linear/s);
   }
 });
 
@@ -312,8 +462,8 @@ test('Score-CAM and its variants: the algorithm, masks made on the host; a const
   const network = { ...randomNetwork(on, graphs.dense, 2), parameters: onDevice(on, tensors) };
   const x = await image(6, 8, 2);
   const index = 1;
-  const observation = observe(network, x);
-  const a = await observation.featureMap.data();
+  const trace = observe(network, x);
+  const a = await trace.at().featureMap.data();
   const pixels = await x.data();
   const masked = Array.from({ length: 6 }, (_, k) => {
     const u = resizeBilinear(array([1, 1, 6, 8], a.subarray(48 * k, 48 * (k + 1))), [6, 8], false).data;
@@ -325,7 +475,7 @@ test('Score-CAM and its variants: the algorithm, masks made on the host; a const
     Float32Array.from([...masked, pixels.map(() => 0)].flatMap((v) => [...v])),
     [7, 3, 6, 8],
   );
-  const logits = array([7, 4], await observation.forward(inputs).data());
+  const logits = array([7, 4], await trace.vary(new Map([['input', inputs]])).logits.data());
   const column = (of: Array64) => Array.from({ length: 7 }, (_, i) => of.data[4 * i + index]!);
   const [p, s] = [column(softmax(logits, 1)), column(logits)];
   // Channel 1 by construction; ReLU may shut others.
@@ -336,7 +486,8 @@ test('Score-CAM and its variants: the algorithm, masks made on the host; a const
     return e.map((v) => v / e.reduce((total, one) => total + one, 0));
   };
   const expected: Record<string, number[]> = {
-    'score-cam': softmaxOf(p),
+    'score-cam': p.slice(0, 6).map((v, k) => (varying.includes(k) ? v - p[6]! : 0)),
+    'score-cam-softmax': softmaxOf(p),
     'score-cam-logit': softmaxOf(s),
     'score-cam-authors': p.slice(0, 6).map((v, k) => (varying.includes(k) ? v : 0)),
   };
@@ -354,11 +505,101 @@ test('Score-CAM and its variants: the algorithm, masks made on the host; a const
   }
 });
 
+test('Score-CAM by algorithm 1: no weight is more than e times another, where f is a probability', async (t) => {
+  for (const probabilities of ['softmax', 'sigmoid'] as const) {
+    for (const seed of [1, 2, 3]) {
+      const network = { ...randomNetwork(await device(), graphs.dense, seed), probabilities };
+      for (const e of await explain(network, await image(6, 8, seed), {
+        methods: ['score-cam-softmax'],
+        classes: [0, 1, 2],
+      })) {
+        const w = [...(await numbers(e, 'weights'))].filter((v) => v > 0);
+        const factor = Math.max(...w) / Math.min(...w);
+        t.ok(factor <= Math.E * (1 + 1e-6), `${factor}`);
+        t.match(e.notes.join(), /the weights hardly differ: the largest is .* times the smallest/);
+      }
+    }
+  }
+});
+
+test('what says little is said: equal weights, maps that do not depend on the class', async (t) => {
+  const on = await device();
+  const tensors = randomTensors(graphs.gapLinear, 1);
+  const { data } = tensors.get('classifier.weight')!;
+  data.copyWithin(8, 0, 8); // class 1 as class 0
+  data.fill(0.5, 16, 24); // class 2: every channel alike
+  const network = { ...randomNetwork(on, graphs.gapLinear), parameters: onDevice(on, tensors) };
+  const found = await explain(network, await image(8, 8), {
+    methods: ['grad-cam'],
+    classes: [0, 1, 2],
+    signed: true,
+  });
+  const notes = found.map((e) => e.notes.join());
+  t.match(notes[0]!, /hardly depends on the class: it differs from that of class class 1 by at most 0.0 %/);
+  t.match(notes[1]!, /from that of class class 0/);
+  t.notOk(/hardly depends/.test(notes[2]!));
+  t.match(notes[2]!, /the weights hardly differ: the largest is 1.00 times the smallest/);
+  t.notOk(/hardly differ/.test(notes[0]!));
+});
+
+test('Ablation-CAM of a target that is 0 says so, and gives the drops', async (t) => {
+  const on = await device();
+  const tensors = randomTensors(graphs.gapLinear, 1);
+  tensors.get('classifier.weight')!.data.copyWithin(8, 0, 8);
+  tensors.get('classifier.bias')!.data.copyWithin(1, 0, 1);
+  const network = { ...randomNetwork(on, graphs.gapLinear), parameters: onDevice(on, tensors) };
+  // Two classes alike: their difference is 0 whatever channel is missing, and so is every weight.
+  const [even] = await explain(network, await image(8, 8), {
+    methods: ['ablation-cam'],
+    classes: [0],
+    target: () => targets.difference(0, 1),
+  });
+  t.match(even!.notes.join(), /S is 0, and nothing can be divided by it/);
+  t.ok((await numbers(even, 'weights')).every((v) => v === 0));
+  // 0 at the picture, and the logits' squares elsewhere: the weights are -S^k.
+  const trace = observe(network, await image(8, 8));
+  const [at] = [...(await trace.outputs.logits.data()).slice(2)];
+  const squared: Target = ({ logits }) => {
+    const far = affine(targets.scoreOf(targets.logit(2), { logits }), 1, -at!);
+    return mul(far, far);
+  };
+  const [bent] = await explain(trace, { methods: ['ablation-cam'], classes: [2], target: () => squared });
+  const drops = await numbers(bent, 'weights');
+  const without = await term(bent!, 'S_k');
+  t.ok(
+    relativeError(
+      drops,
+      without.map((v) => -v),
+    ) < 1e-6 && drops.some((v) => v < 0),
+  );
+});
+
+test('maps of tiny gradients are normalised like any other', async (t) => {
+  const on = await device();
+  const size = [8, 6] as const;
+  const upsampled = async (factor: number, method: string) => {
+    const network = randomNetwork(on, graphs.gapLinear, 2);
+    const x = await image(...size, 2);
+    const target = (index: number): Target => ({ logits: [[index, factor]] });
+    const [e] = await explain(network, x, { methods: [method], classes: [3], target, signed: true });
+    return e!.upsampled.data();
+  };
+  for (const method of ['cam', 'grad-cam', 'grad-cam++', 'grad-cam++-true']) {
+    // alpha is no function of the direction alone, but nearly 1/2 for all small gradients.
+    const expected = await upsampled(method.includes('++') ? 1e-6 : 1, method);
+    for (const factor of [1e-20, 1e-30, 1e-37]) {
+      const found = await upsampled(factor, method);
+      const error = relativeError(found, expected);
+      t.ok(error < 1e-4, `${method}, ${factor}: ${error.toExponential(1)}`);
+    }
+  }
+});
+
 test('Score-CAM runs its masked inputs once for all classes and variants', async (t) => {
   const network = randomNetwork(await device(), graphs.dense, 2);
   const reports: number[] = [];
   const options = {
-    methods: ['score-cam', 'score-cam-logit'],
+    methods: ['score-cam', 'score-cam-softmax', 'score-cam-logit'],
     classes: [0, 1, 2],
     progress: (_method: string, share: number) => reports.push(share),
   };
@@ -372,7 +613,9 @@ test('a map without positive evidence stays zero and is reported', async (t) => 
   for (const key of ['conv1.weight', 'conv1.bias', 'conv2.weight', 'conv2.bias']) {
     tensors.set(key, { ...tensors.get(key)!, data: tensors.get(key)!.data.map(Math.abs) });
   }
-  tensors.get('classifier.weight')!.data.fill(-1);
+  tensors.get('classifier.weight')!.data.forEach((_, i, w) => {
+    w[i] = -1 - (i % 8);
+  });
   const network = { ...randomNetwork(on, graphs.gapLinear), parameters: onDevice(on, tensors) };
   const x = tensor(on, new Float32Array(3 * 64).fill(0.5), [1, 3, 8, 8]);
   const [shown] = await explain(network, x, { methods: ['grad-cam'], classes: [0] });

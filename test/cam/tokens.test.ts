@@ -1,7 +1,7 @@
 // Feature maps in a transformer's tokens: which tokens make the grid, and that methods see the grid.
 
 import test from 'tape';
-import { explain, observe } from '../../cam/index.ts';
+import { explain, observe, targets } from '../../cam/index.ts';
 import { concat, flatten, full, mul, narrow, sum, tensor, transpose } from '../../engine/index.ts';
 import { catalogEntry } from '../../models/catalog.ts';
 import { dryRun } from '../../models/dry-run.ts';
@@ -36,17 +36,22 @@ test('tokens: the patches are the feature map, the class token stays', async (t)
   const next = seededRandom(1);
   const pixels = Float32Array.from({ length: 3 * 60 }, () => next() - 0.5);
   const x = tensor(network.device, pixels, [1, 3, 6, 10]);
-  const observation = observe(network, x);
-  t.deepEqual(observation.featureMap.shape, [1, DEPTH, HEIGHT, WIDTH]);
-  const patches = observe(network, x, 'patches').featureMap;
-  t.deepEqual(await observation.featureMap.data(), await patches.data(), 'in the order of the picture');
-  const again = await observation.tail(observation.featureMap).data();
-  t.ok(relativeError(again, await observation.logits.data()) < 1e-6, 'put together again');
+  const trace = observe(network, x);
+  const { featureMap, score } = trace.at();
+  t.deepEqual(featureMap.shape, [1, DEPTH, HEIGHT, WIDTH]);
+  const patches = trace.at('patches').featureMap;
+  t.deepEqual(await featureMap.data(), await patches.data(), 'in the order of the picture');
+  const logits = await trace.outputs.logits.data();
+  for (const index of [0, 1, 2]) {
+    // The outputs never went through the grid; the score comes from the grid with its other tokens put back.
+    const [again] = await score(targets.logit(index), featureMap).data();
+    t.ok(Math.abs(again! - logits[index]!) < 1e-6, 'put together again');
+  }
 
   const w = await network.parameters.get('classifier.weight')!.data();
   const meanShare = shares.slice(1).reduce((a, b) => a + b, 0) / (TOKENS - 1);
   const a = await patches.data();
-  const logit = (await observation.logits.data())[1]!;
+  const logit = logits[1]!;
   const expected: Record<string, number[]> = {
     // dS/dA_d(t) = share_t w_d
     'grad-cam': Array.from({ length: DEPTH }, (_, d) => w[DEPTH + d]! * meanShare),
@@ -67,11 +72,11 @@ test('target layers: each can be observed, what has no pixels is none, and the d
     const entry = catalogEntry(name);
     const network = randomNetwork(await device(), entry.graph, 1, entry.targetLayer);
     const x = full(network.device, [1, 1, ...(entry.preprocessing.size ?? [64, 64])], 0.5);
-    const targets = targetLayers(dryRun(entry.graph, x.shape));
-    t.ok(targets.has(entry.targetLayer), `${name}: ${entry.targetLayer}`);
+    const layers = targetLayers(dryRun(entry.graph, x.shape));
+    t.ok(layers.has(entry.targetLayer), `${name}: ${entry.targetLayer}`);
     for (const { name: layer } of entry.graph.nodes) {
-      if (targets.has(layer)) observe(network, x, layer).dispose();
-      else t.throws(() => observe(network, x, layer), /no feature map/, `${name}: ${layer}`);
+      if (layers.has(layer)) observe(network, x, { layers: [layer] }).dispose();
+      else t.throws(() => observe(network, x, { layers: [layer] }), /no feature map/, `${name}: ${layer}`);
     }
   }
 });
@@ -97,8 +102,8 @@ test('channels that come last are channels', async (t) => {
     Float32Array.from({ length: 3 * 60 }, () => next() - 0.5),
     [1, 3, 6, 10],
   );
-  const targets = targetLayers(dryRun(turned, x.shape));
-  t.deepEqual([...targets.keys()], ['first', 'last', 'features', 'back']);
+  const layers = targetLayers(dryRun(turned, x.shape));
+  t.deepEqual([...layers.keys()], ['first', 'last', 'features', 'back']);
   const mapsAt = (layer: string) =>
     explain(network, x, { methods: ['grad-cam', 'ablation-cam', 'score-cam'], classes: [1], layer });
   const [there, back] = [await mapsAt('features'), await mapsAt('back')];
@@ -119,7 +124,7 @@ test('tokens that make no grid of the picture are refused', async (t) => {
     ['tokens.first', /no feature map: its numbers do not lie on a grid/],
     ['mixed', /no feature map: its numbers are all of one part/],
   ] as const) {
-    t.throws(() => observe(network, x, layer), why, layer);
+    t.throws(() => observe(network, x, { layers: [layer] }), why, layer);
   }
-  t.deepEqual(observe(network, x).featureMap.shape, [1, DEPTH, HEIGHT, WIDTH]);
+  t.deepEqual(observe(network, x).at().featureMap.shape, [1, DEPTH, HEIGHT, WIDTH]);
 });

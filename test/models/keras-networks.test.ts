@@ -5,14 +5,16 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { PNG } from 'pngjs';
 import test from 'tape';
-import { disposeExplanation, explain, recogniseHead } from '../../cam/index.ts';
+import { disposeExplanation, explain } from '../../cam/index.ts';
 import { scope, type Tensor, tensor } from '../../engine/index.ts';
+import { dryRun } from '../../models/dry-run.ts';
 import type { ImportedNetwork } from '../../models/formats/imported.ts';
 import { readKerasH5 } from '../../models/formats/keras/h5.ts';
 import { readTfjs } from '../../models/formats/keras/tfjs.ts';
 import { readNpy } from '../../models/formats/npy.ts';
 import { evaluate, INPUT, nodeOf } from '../../models/graph.ts';
 import { disposeNetwork, loadNetwork, type Network } from '../../models/network.ts';
+import { defaultTargetLayer } from '../../models/target-layer.ts';
 import { device } from '../device.ts';
 import { array, relativeError, softmax } from '../reference/index.ts';
 
@@ -37,7 +39,7 @@ async function load(imported: ImportedNetwork): Promise<Network> {
     preprocessing: { channels: 3, scale: 1, mean: [0, 0, 0], std: [1, 1, 1] },
     classes: Array.from({ length: 1000 }, (_, i) => String(i)),
     probabilities,
-    targetLayer: recogniseHead(graph).featureMap,
+    targetLayer: defaultTargetLayer(dryRun(graph, imported.inputShape))!,
   } as const;
   return loadNetwork(await device(), description, tensors);
 }
@@ -175,7 +177,7 @@ for (const [name, read, size, input] of [
       'mean CAM plus bias is the logit',
     );
     // Ablation weights: w_k mean(A_k) / |S|.
-    const { featureMap } = recogniseHead(network.graph);
+    const featureMap = network.targetLayer;
     const a = scope(() =>
       evaluate(network.graph, network.parameters, new Map([[INPUT, x]]), [featureMap]),
     ).get(featureMap)!;

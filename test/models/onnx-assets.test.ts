@@ -134,9 +134,9 @@ test('MobileNetV1 from ONNX: answers, a batch, and the theorems of its head', as
     const map = await cam.map.data();
     const logit = map.reduce((a, b) => a + b, 0) / z + bias[cam.classIndex]!;
     t.ok(Math.abs(logit - cam.logit) < 1e-4, `${name}: mean of CAM and bias is the logit`);
-    const observation = observe(network, x);
-    const averages = await scope(() => reshape(mean(observation.featureMap, [2, 3]), [-1])).data();
-    observation.dispose();
+    const trace = observe(network, x);
+    const averages = await scope(() => reshape(mean(trace.at().featureMap, [2, 3]), [-1])).data();
+    trace.dispose();
     const a = await ablation.weights!.data();
     // A difference of two logits, divided by one: some f32 roundings of 1.
     const worst = Math.max(...a.map((v, k) => Math.abs(v - (w[k]! * averages[k]!) / Math.abs(cam.logit))));

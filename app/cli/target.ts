@@ -1,0 +1,64 @@
+// What `--target` means: what of a class is explained.
+
+import { type Target, targets } from '../../cam/index.ts';
+import { classIndex, type NetworkDescription } from '../../models/network.ts';
+import { asUsage, UsageError } from './errors.ts';
+
+/** A target as the command line gives it. */
+export interface TargetChoice {
+  readonly text: string;
+  /** The class that it names, where it is not one of `--class`. */
+  readonly named?: number;
+  readonly of: (index: number) => Target;
+}
+
+/** Targets of whichever classes are explained. */
+const ofClass: Readonly<Record<string, (index: number, network: NetworkDescription) => Target>> = {
+  logit: (index) => targets.logit(index),
+  'log-probability': (index, { probabilities }) => targets.logProbability(index, probabilities),
+  probability: (index, { probabilities }) => targets.probability(index, probabilities),
+};
+
+/** Targets that name their classes. */
+const ofNamed: Readonly<
+  Record<string, (names: string, network: NetworkDescription) => Omit<TargetChoice, 'text'>>
+> = {
+  not: (name, network) => ({ named: classIndex(network, name), of: targets.not }),
+  difference(names, network) {
+    const [first, second] = twoClasses(names, network);
+    return { named: first, of: (index) => targets.difference(index, second) };
+  },
+};
+
+export const targetForms = [...Object.keys(ofClass), 'not:CLASS', 'difference:A-B'].join(', ');
+
+/** A target by its text; bad usage where there is none, or the network has no such class or no probabilities. */
+export function readTarget(text: string, network: NetworkDescription): TargetChoice {
+  const simple = ofClass[text];
+  if (simple) {
+    asUsage(() => simple(0, network));
+    return { text, of: (index) => simple(index, network) };
+  }
+  const [form, ...names] = text.split(':') as [string, ...string[]];
+  const read = ofNamed[form];
+  if (read && names.length > 0) return { text, ...asUsage(() => read(names.join(':'), network)) };
+  throw new UsageError(`there is no target "${text}"; the targets are ${targetForms}`);
+}
+
+/** The classes of A-B, whose names may hold hyphens. */
+function twoClasses(names: string, network: NetworkDescription): [number, number] {
+  const parts = names.split('-');
+  const found = parts.slice(1).flatMap((_, i): [number, number][] => {
+    try {
+      const [a, b] = [parts.slice(0, i + 1).join('-'), parts.slice(i + 1).join('-')];
+      return [[classIndex(network, a), classIndex(network, b)]];
+    } catch {
+      return [];
+    }
+  });
+  const [pair, ...others] = found;
+  if (pair && others.length === 0) return pair;
+  throw new UsageError(
+    `difference:${names}: give two classes of ${network.name} as A-B, by index or by name`,
+  );
+}

@@ -1,0 +1,115 @@
+// What is explained: one number for each row of a network's outputs, made of differentiable operations.
+
+import {
+  add,
+  div,
+  logSoftmax,
+  mul,
+  narrow,
+  neg,
+  reshape,
+  scale,
+  sigmoid,
+  softmax,
+  softplus,
+  sqrt,
+  sum,
+  type Tensor,
+} from '../engine/index.ts';
+import type { Network } from '../models/network.ts';
+import { TargetError } from './errors.ts';
+
+/** A network's outputs [N, ...] by the names that its file gives them; `logits` is the one whose classes are explained. */
+export interface Outputs {
+  readonly logits: Tensor;
+  readonly [name: string]: Tensor;
+}
+
+/**
+ * A sum of logits, each times a factor. Being data, it tells what a function would hide: that it is linear, what its
+ * gradient is, and which rows of the last layer are enough to compute it.
+ */
+export interface LogitSum {
+  readonly logits: readonly (readonly [index: number, factor: number])[];
+}
+
+/** S: a sum of logits, or any function of the outputs to [N] whose rows do not depend on one another. */
+export type Target = LogitSum | ((outputs: Outputs) => Tensor);
+
+/** S of each row [N]. */
+export function scoreOf(target: Target, outputs: Outputs): Tensor {
+  if (typeof target === 'function') return target(outputs);
+  const parts = target.logits.map(([index, factor]) => {
+    const column = element(outputs.logits, index);
+    return factor === 1 ? column : scale(column, factor);
+  });
+  return parts.reduce(add);
+}
+
+/** Element `index` of each row of an output [N, ...] -> [N]. */
+const element = (output: Tensor, index: number): Tensor =>
+  reshape(narrow(reshape(output, [output.shape[0]!, -1]), 1, index, 1), [-1]);
+
+/** The logit of a class; what is explained unless something else is asked for. */
+export const logit = (index: number): LogitSum => ({ logits: [[index, 1]] });
+
+/** Minus the logit of a class: what speaks against it, as the negative answer of a sigmoid. */
+export const not = (index: number): LogitSum => ({ logits: [[index, -1]] });
+
+/** By how much one class's logit exceeds another's: what tells the two apart (Zhang 2025, Finer-CAM). */
+export const difference = (index: number, other: number): LogitSum => ({
+  logits: [
+    [index, 1],
+    [other, -1],
+  ],
+});
+
+/** The log-probability of a class: under softmax, or under the sigmoid where classes are independent. */
+export function logProbability(index: number, kind: Network['probabilities'] = 'softmax'): Target {
+  return assertProbable(kind) === 'softmax'
+    ? ({ logits }) => element(logSoftmax(logits, 1), index)
+    : ({ logits }) => neg(softplus(neg(element(logits, index)))); // log 1 / (1 + e^-z)
+}
+
+/** The probability of a class, likewise. Its gradient vanishes where the network is sure; the log-probability's does not. */
+export function probability(index: number, kind: Network['probabilities'] = 'softmax'): Target {
+  return assertProbable(kind) === 'softmax'
+    ? ({ logits }) => element(softmax(logits, 1), index)
+    : ({ logits }) => sigmoid(element(logits, index));
+}
+
+function assertProbable(kind: Network['probabilities']): 'softmax' | 'sigmoid' {
+  if (kind !== 'none') return kind;
+  throw new TargetError(
+    'the network gives values, not probabilities of classes; explain its logit, the value',
+  );
+}
+
+/** One number of an output, such as a regression's [N, values]; index 0 unless another is given. */
+export const value =
+  (name: string, index = 0): Target =>
+  (outputs) =>
+    element(outputOf(outputs, name), index);
+
+/** The sum of a class's scores over a region, 1 inside [h, w], of a segmentation map [N, classes, h, w]. */
+export const region =
+  (name: string, index: number, mask: Tensor): Target =>
+  (outputs) =>
+    reshape(sum(mul(narrow(outputOf(outputs, name), 1, index, 1), mask), [1, 2, 3]), [-1]);
+
+/** The cosine between an output [N, D] and an embedding [D]. */
+export const similarity =
+  (name: string, embedding: Tensor): Target =>
+  (outputs) => {
+    const x = outputOf(outputs, name);
+    const length = sqrt(mul(sum(mul(x, x), [1]), sum(mul(embedding, embedding))));
+    return div(sum(mul(x, embedding), [1]), length);
+  };
+
+function outputOf(outputs: Outputs, name: string): Tensor {
+  const output = outputs[name];
+  if (output) return output;
+  throw new TargetError(
+    `the network has no output "${name}"; its outputs are ${Object.keys(outputs).join(', ')}`,
+  );
+}

@@ -1,0 +1,283 @@
+// A trace: one forward pass of a network, seen from one or several layers. It keeps the layers' feature maps and the tape
+// of everything after the first of them, so that one backward pass gives a target's gradients at all layers, and it runs
+// the network again from any value that is varied. Every method works on a trace; so may whoever wants to look inside.
+
+import { leaf, pullback } from '../engine/autograd.ts';
+import {
+  full,
+  grad,
+  LimelightError,
+  scope,
+  stopGradient,
+  sum,
+  Tensor,
+  tensor,
+  unowned,
+} from '../engine/index.ts';
+import { recording } from '../engine/operation.ts';
+import { type DryRun, dryRun } from '../models/dry-run.ts';
+import { type FeatureMapView, featureMapView } from '../models/feature-map.ts';
+import { boundary, dependents, evaluate, INPUT, nodeOf } from '../models/graph.ts';
+import type { Network } from '../models/network.ts';
+import { run } from '../models/run.ts';
+import { LayerError } from './errors.ts';
+import { type LogitSum, type Outputs, scoreOf, type Target } from './target.ts';
+
+type Values = ReadonlyMap<string, Tensor>;
+
+/** What a network makes of a class. */
+export interface Prediction {
+  readonly index: number;
+  readonly name: string;
+  readonly logit: number;
+  /** null where the network gives values, not probabilities. */
+  readonly probability: number | null;
+}
+
+export interface Trace {
+  readonly network: Network;
+  /** The picture as the network takes it, [1, C, H, W]. */
+  readonly picture: Tensor;
+  /** The layers from which the pass was recorded; `at` takes others too. */
+  readonly layers: readonly string[];
+  /** What the network gave, each [1, ...]. */
+  readonly outputs: Outputs;
+  /** Logits and probabilities, a class each, in the order of classes. */
+  readonly predictions: () => Promise<Prediction[]>;
+  /** The network seen from a layer; the first of `layers` when left out. */
+  readonly at: (layer?: string) => TracedLayer;
+  /** The value of any node [1, ...]; it belongs to the trace. */
+  readonly value: (node: string) => Tensor;
+  /**
+   * The outputs [N, ...] from N versions of some nodes' values or of the inputs, everything else as it was. Only what
+   * depends on them is run; `names` chooses among the outputs, all when left out. Differentiable.
+   */
+  readonly vary: (versions: Values, names?: readonly string[]) => Outputs;
+  /** What a dry run of the network finds: shapes, places, linearity. */
+  readonly dry: () => DryRun;
+  /** Tensors that several methods or classes share: made when first asked for, freed with the trace. */
+  readonly shared: (key: string, make: () => readonly Tensor[]) => readonly Tensor[];
+  /** Frees everything but the inputs. */
+  readonly dispose: () => void;
+}
+
+/** What methods work on: a feature map A, and the rest of the network, the tail, as a function of it. */
+export interface TracedLayer {
+  readonly trace: Trace;
+  readonly layer: string;
+  /** A [1, K, h, w]: the layer's output, or what of it is a map of the picture, such as the tokens of its patches. */
+  readonly featureMap: Tensor;
+  /** A layer's output for N feature maps [N, K, h, w]; what of it is no map of the picture stays as it was. */
+  readonly outputFor: (featureMaps: Tensor) => Tensor;
+  /** S [N] from N versions of the feature map [N, K, h, w]; differentiable. */
+  readonly score: (target: Target, featureMaps: Tensor) => Tensor;
+  /** dS/dA [1, K, h, w]; it belongs to the trace. */
+  readonly gradient: (target: Target) => Tensor;
+}
+
+export interface TraceOptions {
+  /** Layers from which the pass is seen; the network's target layer when left out. */
+  readonly layers?: readonly string[];
+  /** Further nodes whose values are kept on the way, because they are going to be asked for. */
+  readonly keep?: readonly string[];
+}
+
+/**
+ * Runs a network on one picture [1, C, H, W], or on its inputs by name, of which the picture is `input`.
+ *
+ * @throws {LayerError} where a layer is no feature map, or the picture is several.
+ */
+export function observe(
+  network: Network,
+  input: Tensor | Readonly<Record<string, Tensor>>,
+  { layers: named = [network.targetLayer], keep = [] }: TraceOptions = {},
+): Trace {
+  const { graph, device, parameters } = network;
+  const inputs = inputsOf(network, input);
+  const layers = named.map((layer) => nodeOf(graph, layer).name);
+  const picture = inputs.get(INPUT)!;
+  const outputNodes = new Map([...(graph.outputs ?? []), ['logits', graph.output]]);
+  const ends = [...new Set(outputNodes.values())];
+  const outputsFrom = (values: Values, names: readonly string[] = [...outputNodes.keys()]) =>
+    Object.fromEntries(
+      names.map((name) => [name, values.get(outputNodes.get(name)!)!]),
+    ) as unknown as Outputs;
+
+  let found: DryRun | undefined;
+  function dry(): DryRun {
+    found ??= dryRun(graph, picture.shape, shapesOf(inputs));
+    return found;
+  }
+  function viewAt(layer: string): FeatureMapView {
+    const view = featureMapView(dry().places.get(layer));
+    if (typeof view !== 'string') return view;
+    throw new LayerError(
+      `layer "${layer}" gives [${dry().shapes.get(layer)!.join(', ')}], which is no feature map: ${view}; ` +
+        `choose another, such as "${network.targetLayer}"`,
+    );
+  }
+
+  /** The layers that come after no other one. The tape begins at them. */
+  const first = layers.filter((layer) => {
+    const after = dependents(graph, [layer]);
+    if (!ends.some((end) => after.has(end)))
+      throw new LayerError(`the output does not depend on "${layer}"; choose another layer`);
+    return layers.every((other) => other === layer || !dependents(graph, [other]).has(layer));
+  });
+  const views = layers.map(viewAt);
+  const { before, after } = scope(() => {
+    const before = run(network, inputs, [...first, ...boundary(graph, first, ends)]);
+    const leaves = first.map((layer) => [layer, leaf(before.get(layer)!)] as const);
+    const known = new Map([...inputs, ...before, ...leaves]);
+    const after = recording(() => run(network, known, [...ends, ...layers, ...keep]));
+    return { before, after };
+  });
+  const outputs = outputsFrom(after);
+  /** Every value that is there, without its derivative. */
+  const kept = new Map([...inputs, ...before]);
+  for (const [name, value] of after) {
+    if (!kept.has(name))
+      kept.set(
+        name,
+        unowned(() => stopGradient(value)),
+      );
+  }
+
+  function value(node: string): Tensor {
+    const found = kept.get(node) ?? unowned(() => scope(() => evaluate(graph, parameters, kept, [node])));
+    if (found instanceof Tensor) return found;
+    kept.set(node, found.get(node)!);
+    return value(node);
+  }
+
+  function vary(versions: Values, names?: readonly string[]): Outputs {
+    const wanted = names?.map((name) => outputNodes.get(name)!) ?? ends;
+    const around = boundary(graph, [...versions.keys()], wanted);
+    const known = new Map([...around.map((name) => [name, value(name)] as const), ...versions]);
+    return outputsFrom(run(network, known, wanted), names);
+  }
+
+  const sharing = new Map<string, readonly Tensor[]>();
+  function shared(key: string, make: () => readonly Tensor[]): readonly Tensor[] {
+    const made = sharing.get(key) ?? unowned(() => scope(make));
+    sharing.set(key, made);
+    return made;
+  }
+  /** What tells targets apart: sums of logits that say the same are the same. */
+  const targets: Target[] = [];
+  function keyOf(target: Target): string {
+    if (typeof target !== 'function') return JSON.stringify(target);
+    if (!targets.includes(target)) targets.push(target);
+    return String(targets.indexOf(target));
+  }
+
+  /** dS/dA of a target at all layers, from one backward pass. */
+  const gradients = (target: Target) =>
+    shared(`gradients of ${keyOf(target)}`, () => {
+      const cotangents = cotangentsOf(target, outputs);
+      const pairs = Object.entries(outputs).map(([name, output]) => [output, cotangents[name]] as const);
+      const at = layers.map((layer) => after.get(layer)!);
+      return pullback(pairs, at).map((d, i) => views[i]!.toMap(d ?? full(device, at[i]!.shape, 0)));
+    });
+
+  function at(named: string = layers[0]!): TracedLayer {
+    const layer = nodeOf(graph, named).name;
+    const output = value(layer);
+    const { toMap, fromMap } = viewAt(layer);
+    const [featureMap] = shared(`feature map of ${layer}`, () => [stopGradient(toMap(output))]);
+    const outputsFor = (target: Target, versions: Tensor) =>
+      vary(new Map([[layer, versions]]), typeof target === 'function' ? undefined : ['logits']);
+    const score = (target: Target, versions: Tensor) => scoreOf(target, outputsFor(target, versions));
+    const index = layers.indexOf(layer);
+    return {
+      trace,
+      layer,
+      featureMap: featureMap!,
+      outputFor: (maps) => fromMap(maps, output),
+      score: (target, maps) => score(target, fromMap(maps, output)),
+      gradient(target) {
+        if (index >= 0) return gradients(target)[index]!;
+        const make = () => [toMap(grad((x) => sum(score(target, x)))(output))];
+        return shared(`gradient of ${keyOf(target)} at ${layer}`, make)[0]!;
+      },
+    };
+  }
+
+  const trace: Trace = {
+    network,
+    picture,
+    layers,
+    outputs,
+    predictions: async () => predictionsOf(network, await outputs.logits.data()),
+    at,
+    value,
+    vary,
+    dry,
+    shared,
+    dispose() {
+      const given = new Set(inputs.values());
+      const made = [...kept.values(), ...after.values(), ...[...sharing.values()].flat()];
+      for (const tensor of new Set(made)) if (!given.has(tensor)) tensor.dispose();
+    },
+  };
+  return trace;
+}
+
+/** Shapes of the inputs but the picture. */
+const shapesOf = (inputs: Values) =>
+  new Map([...inputs].flatMap(([name, { shape }]) => (name === INPUT ? [] : [[name, shape] as const])));
+
+/** The inputs by name, checked. */
+function inputsOf({ graph, name }: Network, input: Tensor | Readonly<Record<string, Tensor>>) {
+  const given = new Map(input instanceof Tensor ? [[INPUT, input]] : Object.entries(input));
+  const wanted = graph.inputs ?? [INPUT];
+  const wrong =
+    [...given.keys()].find((key) => !wanted.includes(key)) ?? wanted.find((key) => !given.has(key));
+  if (wrong !== undefined) {
+    const what = given.has(wrong) ? 'is none of them' : 'is missing';
+    throw new LimelightError(`observe: the inputs of ${name} are ${wanted.join(', ')}; "${wrong}" ${what}`);
+  }
+  const { shape } = given.get(INPUT)!;
+  if (shape[0] === 1) return given;
+  throw new LayerError(`observe: the input holds ${shape[0]} images; observe one image at a time`);
+}
+
+/** Each class's numbers, from logits that were read. */
+function predictionsOf({ classes, probabilities }: Network, logits: Float32Array): Prediction[] {
+  return [...logits].map((z, index) => {
+    const rivals = probabilities === 'softmax' ? [...logits] : [0, z]; // sigmoid: softmax of 0 and z
+    const probability = 1 / rivals.reduce((sum, other) => sum + Math.exp(other - z), 0);
+    return {
+      index,
+      name: classes[index] ?? String(index),
+      logit: z,
+      probability: probabilities === 'none' ? null : probability,
+    };
+  });
+}
+
+/** dS of each output, at the outputs; of those on which S depends. */
+function cotangentsOf(target: Target, outputs: Outputs): Readonly<Record<string, Tensor | undefined>> {
+  if (typeof target !== 'function') return { logits: factorsOf(target, outputs.logits) };
+  const names = Object.keys(outputs);
+  const leaves = names.map((name) => leaf(stopGradient(outputs[name]!)));
+  const at = Object.fromEntries(names.map((name, i) => [name, leaves[i]!])) as unknown as Outputs;
+  const score = recording(() => target(at));
+  const found = pullback([[score, full(score.device, score.shape, 1)]], leaves);
+  return Object.fromEntries(names.map((name, i) => [name, found[i]]));
+}
+
+/** The factors of a sum of logits, in the shape of the logits. */
+function factorsOf(target: LogitSum, { device, shape, size }: Tensor): Tensor {
+  const factors = new Float32Array(size);
+  for (const [index, factor] of target.logits) factors[index]! += factor;
+  return tensor(device, factors, shape);
+}
+
+/** Rows `start` to `start + count` of an identity matrix, as a tensor of the given trailing shape. */
+export function oneHotRows(like: Tensor, start: number, count: number, shape: readonly number[]): Tensor {
+  const size = shape.reduce((product, n) => product * n, 1);
+  const rows = new Float32Array(count * size);
+  for (let i = 0; i < count; i++) rows[i * size + start + i] = 1;
+  return tensor(like.device, rows, [count, ...shape]);
+}
