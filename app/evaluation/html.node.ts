@@ -83,9 +83,15 @@ function plot(title: string, rows: readonly (readonly [method: string, estimate:
 <line x1="${x(low)}" x2="${x(high)}" y1="${y}" y2="${y}" stroke="#888" stroke-width="2"/>
 <circle cx="${x(value)}" cy="${y}" r="4" fill="#c33"><title>${shown(value, column.unit)}</title></circle>`;
   });
-  const height = 40 + ROW * rows.length;
+  const height = 56 + ROW * rows.length;
+  const { unit } = rows[0]![1].column;
+  const scale = ends.length === 0 ? [] : [least, most];
+  const ticks = scale.map(
+    (end) =>
+      `<text x="${x(end)}" y="${40 + ROW * rows.length}" text-anchor="middle" fill="#666">${shown(end, unit)}</text>`,
+  );
   return `<svg width="${WIDTH}" height="${height}" font-size="12" role="img" aria-label="${escaped(title)}">
-<text x="0" y="14" font-weight="bold">${escaped(title)}</text>${lines.join('')}</svg>`;
+<text x="0" y="14" font-weight="bold">${escaped(title)}</text>${lines.join('')}${ticks.join('')}</svg>`;
 }
 
 const gallery = (method: string, maps: readonly WorstMap[]): string =>

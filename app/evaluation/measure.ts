@@ -69,7 +69,8 @@ export async function measure(
           removed,
           picture,
           black,
-          probability: (await probabilities(network, classIndex, [picture]))[0]!,
+          // Metrics that ask for it also ask for others, and are refused there where the network has none.
+          probability: probability ?? Number.NaN,
           probabilities: (pictures) => probabilities(network, classIndex, pictures),
           explain: (other) => mapOf(plan, method, classIndex, other),
           seed: numberOf(digest),
