@@ -66,9 +66,14 @@ export const matmulNaive = (g: MatmulGeometry, epilogue: Epilogue): PartsLaunch 
     const { a, b } = g;
     const count = parts * g.batch * g.m * g.n;
     const params = {
-      ...{ count, ...fields },
-      ...{ aBatch: a.batch, aRow: a.row, aColumn: a.column },
-      ...{ bBatch: b.batch, bRow: b.row, bColumn: b.column },
+      count,
+      ...fields,
+      aBatch: a.batch,
+      aRow: a.row,
+      aColumn: a.column,
+      bBatch: b.batch,
+      bRow: b.row,
+      bColumn: b.column,
       ...epilogueParams(own),
     };
     return launch('matmulNaive', count, params, epilogueConstants(own), iterations);
@@ -145,12 +150,20 @@ export function matmulTiled(
   return inParts(g, g.k, epilogue, (parts, fields, own, iterations) => {
     const count = parts * g.batch * tilesM * tilesN;
     const params = {
-      ...{ count, ...fields, aVectors, bVectors, aBatch, bBatch, tilesM, tilesN },
+      count,
+      ...fields,
+      aVectors,
+      bVectors,
+      aBatch,
+      bBatch,
+      tilesM,
+      tilesN,
       ...epilogueParams(own),
     };
     const sizes = matmulConstants(rows, columns);
     const constants = {
-      ...{ ...sizes, TOTALS: totals(fields, sizes.SUMS) },
+      ...sizes,
+      TOTALS: totals(fields, sizes.SUMS),
       COLUMNS_BIASED: Number(own.bias === 'columns'),
       ...epilogueConstants(own),
     };
@@ -206,9 +219,20 @@ export function matmulRows(g: RowsGeometry, epilogue: Epilogue, profile: Profile
   return inParts(g, g.k / 4, epilogue, (parts, fields, own, iterations) => {
     const count = parts * g.batch * tilesM * tilesN;
     const params = {
-      ...{ count, ...fields, tilesM, tilesN, pieces, scale },
-      ...{ aFirst: a.first / 4, aWhole: a.whole / 4, aPiece: a.piece / 4, aRow: a.row / 4 },
-      ...{ bFirst: b.first / 4, bWhole: b.whole / 4, bPiece: b.piece / 4, bRow: b.row / 4 },
+      count,
+      ...fields,
+      tilesM,
+      tilesN,
+      pieces,
+      scale,
+      aFirst: a.first / 4,
+      aWhole: a.whole / 4,
+      aPiece: a.piece / 4,
+      aRow: a.row / 4,
+      bFirst: b.first / 4,
+      bWhole: b.whole / 4,
+      bPiece: b.piece / 4,
+      bRow: b.row / 4,
       ...epilogueParams(own),
     };
     const sizes = rowConstants(tile);
