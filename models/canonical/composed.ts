@@ -20,8 +20,9 @@ const KNOWN: readonly ElementFunction[] = [
   functions.sigmoid,
 ];
 
-/** Steps of the longest of them. */
+/** Steps of the longest of them, and of the longest that takes its value once. */
 const MOST_STEPS = 12;
+const FEW_STEPS = 5;
 const SAMPLES = [-7.1, -3.3, -2.4, -1.1, -0.4, 0, 0.3, 0.9, 1.7, 2.6, 3.2, 4.4, 8];
 
 const isClose = (a: number, b: number, tolerance: number) =>
@@ -50,7 +51,10 @@ function* regions(last: GraphNode, around: Around): Generator<{ from: string; st
   };
   take(last);
   while (steps.size <= MOST_STEPS) {
-    if (open.length === 1 && steps.size > 1) yield { from: open[0]!, steps: [...steps.values()] };
+    const [from, ...others] = open;
+    // Only what takes its value twice (x times something of x) has more steps than a few.
+    const isShort = steps.size <= FEW_STEPS || taken.get(from!)! > 1;
+    if (others.length === 0 && steps.size > 1 && isShort) yield { from: from!, steps: [...steps.values()] };
     // A value that nobody else takes lies inside; what others take too can only be where the region begins.
     const inside = open.find((name) => {
       const giver = givers(name, steps, around);
@@ -115,8 +119,11 @@ export const composedFunction: Rewrite = (node, around) => {
   for (const region of regions(node, around)) {
     if (region.steps.some(({ traits }) => !traits.each)) return undefined;
     if (!sameShape(around.shape(region.from), around.shape(node.name))) continue;
-    const found = outcome(region, SAMPLES, around);
-    const known = KNOWN.find(({ host }) => SAMPLES.every((x, i) => isClose(found[i]!, host(x), 2e-6)));
+    // Two samples rule out most.
+    const known = [SAMPLES.slice(0, 2), SAMPLES].reduce((left: readonly ElementFunction[], samples) => {
+      const found = left.length > 0 ? outcome(region, samples, around) : [];
+      return left.filter(({ host }) => samples.every((x, i) => isClose(found[i]!, host(x), 2e-6)));
+    }, KNOWN)[0];
     if (known) return [layers.applied(known, node.name, region.from)];
   }
   return undefined;

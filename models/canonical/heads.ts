@@ -12,6 +12,9 @@ const settle = (node: GraphNode): readonly GraphNode[] => {
   return [node];
 };
 
+/** Layers of the longest way to write a mean over a map. */
+const MOST_STEPS = 8;
+
 /**
  * The mean that a node takes, told of a value as far before it as only means, transpositions and views that merge the axes
  * of space lie between.
@@ -24,7 +27,8 @@ function meanOf(
   let axes = node.traits.mean?.(shape(of));
   if (axes === undefined) return undefined;
   const keeps = shape(node.name).length === shape(of).length;
-  for (let at = before(node); at !== undefined && isOnly(at); at = before(at)) {
+  let at = before(node);
+  for (let step = 0; step < MOST_STEPS && at !== undefined && isOnly(at); step++, at = before(at)) {
     const [from, to] = [shape(at.inputs[0]!), shape(of)];
     const { order, view, mean } = at.traits;
     const inner = mean?.(from);

@@ -25,6 +25,11 @@ interface Candidate extends NamedOutput {
   readonly logits: Logits;
 }
 
+/** Networks have fewer outputs that could be meant. */
+const MOST_OUTPUTS = 100;
+/** Outputs that a message lists; the others are counted. */
+const MOST_LISTED = 20;
+
 const show = (shape: Shape | undefined) => `[${shape?.join(', ') ?? 'known beforehand'}]`;
 
 /** A row of numbers for each picture, whatever axes of size 1 it has; undefined for other shapes, told of two pictures. */
@@ -67,12 +72,14 @@ function choose(
     const shape = node === undefined ? undefined : shapes.get(node);
     return shape && (shape[0] === 2 ? one(shape) : shape);
   };
+  const more = outputs.length - MOST_LISTED;
   const listed = () =>
     outputs
+      .slice(0, MOST_LISTED)
       .map(
         (output) => `\n  ${output.name} ${show(shapeOf(output))}${output.isWhole ? ' of whole numbers' : ''}`,
       )
-      .join('');
+      .join('') + (more > 0 ? `\n  and ${more} more` : '');
   const named = asked === undefined ? outputs : outputs.filter(({ name }) => name === asked);
   if (asked !== undefined && named.length === 0)
     throw new FormatError(`it has no output "${asked}"; its outputs are:${listed()}`);
@@ -81,14 +88,19 @@ function choose(
     const isRow = node !== undefined && byName.has(node) && rowOf(shapes.get(node)!) !== undefined;
     return isRow && !output.isWhole ? [{ ...output, node, logits: logitsOf(node, byName, shapes) }] : [];
   });
+  if (candidates.length > MOST_OUTPUTS) {
+    throw new FormatError(
+      `${candidates.length} of its outputs could be explained; choose one with --output NAME`,
+    );
+  }
+  const before = candidates.map(
+    ({ logits }) => new Set(dependencies(nodes, [logits.node]).map(({ name }) => name)),
+  );
   const [first, ...others] = candidates.filter(
     ({ node, logits }, i) =>
-      !candidates.some((other, k) => {
-        if (other.logits.node === logits.node) return k > i;
-        return dependencies(nodes, [other.logits.node]).some(
-          ({ name }) => name === logits.node || name === node,
-        );
-      }),
+      !candidates.some((other, k) =>
+        other.logits.node === logits.node ? k > i : before[k]!.has(logits.node) || before[k]!.has(node),
+      ),
   );
   if (first === undefined) throw refusal(named, shapeOf, listed);
   if (others.length === 0) return first;
@@ -191,10 +203,14 @@ export function finish(translated: Translated, asked: string | undefined): Finis
 
 /** A value [N, classes] of which another is a view, if there is one; else that itself. */
 function rowBefore(name: string, nodes: readonly GraphNode[], shapes: ReadonlyMap<string, Shape>): string {
-  if (shapes.get(name)!.length === 2) return name;
-  const node = nodes.find((one) => one.name === name);
-  const input = node?.traits.view && rowBefore(node.inputs[0]!, nodes, shapes);
-  return input && shapes.get(input)!.length === 2 ? input : name;
+  const byName = new Map(nodes.map((node) => [node.name, node]));
+  let at = name;
+  while (shapes.get(at)!.length !== 2) {
+    const node = byName.get(at);
+    if (!node?.traits.view) return name;
+    at = node.inputs[0]!;
+  }
+  return at;
 }
 
 /** [N], or [N, ...] of which only one axis is not 1, as [N, classes]. */
@@ -211,8 +227,9 @@ const PIXELS = [0, 51, 102, 255];
  */
 function scalesItself(nodes: readonly GraphNode[], tensors: StateDict, channels: number): boolean {
   const steps: GraphNode[] = [];
+  const users = usersOf(nodes);
   for (let at = INPUT; ; ) {
-    const [user, ...others] = nodes.filter(({ inputs }) => inputs.includes(at));
+    const [user, ...others] = users.get(at) ?? [];
     const fits =
       user !== undefined &&
       others.length === 0 &&
@@ -243,6 +260,18 @@ function scalesItself(nodes: readonly GraphNode[], tensors: StateDict, channels:
       );
     },
   );
+}
+
+function usersOf(nodes: readonly GraphNode[]): Map<string, GraphNode[]> {
+  const users = new Map<string, GraphNode[]>();
+  for (const node of nodes) {
+    for (const input of new Set(node.inputs)) {
+      const list = users.get(input);
+      if (list) list.push(node);
+      else users.set(input, [node]);
+    }
+  }
+  return users;
 }
 
 /** Whether a network that was read at one size is the one that `again` reads at another. */

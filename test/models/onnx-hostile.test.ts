@@ -117,6 +117,13 @@ test('graphs that make no sense', async (t) => {
     'two of one name': [{ nodes: [flat, flat] }, /"y" is given twice/],
     'an output that nothing gives': [{ nodes: [flat], outputs: ['z'] }, /output "z"/],
     'no output': [{ nodes: [flat], outputs: [] }, /output ""/],
+    'hundreds of outputs': [
+      {
+        nodes: Array.from({ length: 300 }, (_, i) => ({ ...flat, outputs: [`y${i}`] })),
+        outputs: Array.from({ length: 300 }, (_, i) => `y${i}`),
+      },
+      /300 of its outputs could be explained; choose one with --output NAME/,
+    ],
     'an output that is the input': [{ nodes: [flat], outputs: ['x'] }, /output "x"/],
     'no input': [{ nodes: [flat], inputs: [] }, /one input/],
     'two pictures': [
