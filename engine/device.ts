@@ -1,7 +1,7 @@
 // The device: an adapter opened, its kernels' sources loaded, commands recorded into one open pass, and read back.
 // Nothing waits for the device until `read`.
 
-import { openAdapter, text } from '#platform';
+import { availableMemory, openAdapter, text } from '#platform';
 import type { ConvVariant } from '../kernels/conv/variants.ts';
 import { sources } from '../kernels/index.ts';
 import {
@@ -92,7 +92,7 @@ interface Refusal {
 export interface DeviceOptions {
   /** native, gles or swiftshader; chosen by itself, or by LIMELIGHT_DEVICE, when left out. */
   readonly adapter?: string;
-  /** Bytes of GPU memory that may be taken, pool included. Default 2 GiB. */
+  /** Bytes that tensors may take, pool included. Default 2 GiB, or 60 % of the free memory where that is less. */
   readonly memoryBudget?: number;
   /** The class whose choices among kernels it gets; by the adapter when left out. */
   readonly profile?: DeviceClass;
@@ -135,7 +135,7 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
   const gpu = await adapter.requestDevice({ requiredLimits });
   const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
   const memory = createMemory({
-    budget: options.memoryBudget ?? 2 ** 31,
+    ...budgetOf(options.memoryBudget),
     largest: gpu.limits.maxBufferSize,
     binding: Math.min(gpu.limits.maxStorageBufferBindingSize, gpu.limits.maxBufferSize),
     create: (size) => gpu.createBuffer({ size, usage }),
@@ -188,6 +188,21 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
   return device;
 }
 
+/** Bytes that tensors may take unless told, where there is as much. */
+const DEFAULT_BUDGET = 2 ** 31;
+/** The share of free memory that tensors may take: files, pictures and what kernels are compiled to need the rest. */
+const SHARE = 0.6;
+
+/** What tensors may take, and why not more. */
+function budgetOf(asked: number | undefined): { budget: number; bound: string } {
+  if (asked !== undefined) return { budget: asked, bound: 'as memoryBudget says' };
+  const available = availableMemory();
+  const budget = Math.floor(SHARE * (available?.bytes ?? Number.POSITIVE_INFINITY));
+  if (available === undefined || budget >= DEFAULT_BUDGET)
+    return { budget: DEFAULT_BUDGET, bound: 'the default' };
+  return { budget, bound: `${100 * SHARE} % of what ${available.by} left when the device was opened` };
+}
+
 /**
  * A device that computes nothing: operations on its tensors check their arguments and give shapes alone. For what a
  * network's shapes are before anything is run, at any size, anywhere. Its tensors have no numbers to read.
@@ -195,6 +210,7 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
 export function dryDevice(): Device {
   const memory = createMemory({
     budget: Number.POSITIVE_INFINITY,
+    bound: 'none',
     largest: Number.POSITIVE_INFINITY,
     binding: Number.POSITIVE_INFINITY,
     create: () => undefined,

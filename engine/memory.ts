@@ -37,6 +37,8 @@ export interface Storage extends Numbered {
 interface Source {
   /** Most bytes that live and pooled buffers may take together. */
   readonly budget: number;
+  /** Why not more, in words. */
+  readonly bound: string;
   /** Most bytes of one buffer. */
   readonly largest: number;
   /** Most bytes that a kernel sees of one: results are no larger, what is uploaded may be. */
@@ -87,7 +89,7 @@ export function allocate(
   purpose: string,
   largest: number = memory.binding,
 ): Storage {
-  const { free, budget } = memory;
+  const { free, budget, bound } = memory;
   if (bytes > largest) {
     throw new MemoryBudgetError(
       `${purpose}: one tensor of ${megabytes(bytes)} is more than this device ` +
@@ -105,8 +107,8 @@ export function allocate(
   }
   if (memory.liveBytes + size > budget) {
     throw new MemoryBudgetError(
-      `${purpose}: ${megabytes(bytes)} more would exceed the memory budget of ${megabytes(budget)} ` +
-        `(${megabytes(memory.liveBytes)} in use); use smaller batches or open the device with a larger memoryBudget`,
+      `${purpose}: ${megabytes(bytes)} more would exceed the memory budget of ${megabytes(budget)}, ` +
+        `${bound} (${megabytes(memory.liveBytes)} in use); use smaller batches or open the device with a larger memoryBudget`,
     );
   }
   memory.liveBytes += size;

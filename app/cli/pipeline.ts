@@ -26,7 +26,8 @@ import { renderSheet } from '../image/sheet.ts';
 import { writeWhole } from '../image/write.node.ts';
 import { asUsage, UsageError } from './errors.ts';
 import { type ModelChoice, openImage, openModel, weightsOf } from './load.ts';
-import { bar, heartbeat, note } from './progress.ts';
+import { bar, heartbeat, isVerbose, note } from './progress.ts';
+import { quietly } from './quiet.ts';
 import { type Explained, score } from './report.ts';
 import { readTarget, type TargetChoice } from './target.ts';
 
@@ -74,13 +75,20 @@ export async function withNetwork<T>(
   use: (network: Network) => Promise<T>,
 ): Promise<T> {
   weightsOf(choice);
-  const device = await openDevice(deviceName === undefined ? {} : { adapter: deviceName });
+  const open = () => openDevice(deviceName === undefined ? {} : { adapter: deviceName });
+  const device = await (isVerbose() ? open() : quietly(open));
+  if (isVerbose()) note(memoryLine(device));
   try {
     return await use(await openModel(device, choice));
   } finally {
     closeDevice(device);
   }
 }
+
+const memoryLine = ({ memory: { budget, bound, largest } }: Device): string => {
+  const megabytes = (bytes: number) => `${Math.floor(bytes / 2 ** 20)} MiB`;
+  return `memory: ${megabytes(budget)} for tensors (${bound}), ${megabytes(largest)} for one`;
+};
 
 /** The device in one line. */
 export const deviceLine = ({ kind, name, why }: Device): string => `device: ${kind}, ${name} (${why})`;

@@ -11,7 +11,7 @@ import { inspectCommand } from './inspect.ts';
 import { mergeCommand } from './merge.ts';
 import { modelsCommand } from './models.ts';
 import { modelOptions, names, part, repeated, wholeNumber } from './options.ts';
-import { note, print } from './progress.ts';
+import { beVerbose, note, print } from './progress.ts';
 import { targetForms } from './target.ts';
 
 const examples = `
@@ -45,7 +45,10 @@ const explaining = (command: Command): Command =>
     .option('--signed', 'keep evidence against the class');
 
 const device = (command: Command): Command =>
-  command.option('--device <device>', 'native, gles or swiftshader (default: the first that opens)');
+  command
+    .option('--device <device>', 'native, gles or swiftshader (default: the first that opens)')
+    .option('--verbose', 'say how much memory may be taken, and show what drivers print')
+    .on('option:verbose', beVerbose);
 
 const out = (command: Command): Command =>
   command.option('--out <dir>', 'folder for the files', './limelight-out');

@@ -5,6 +5,13 @@ import { cachedFile, mirrored } from '../../models/hub/cache.node.ts';
 import type { RemoteFile } from '../../models/hub/remote-file.ts';
 import { visibleLines } from '../visible.ts';
 
+let verbose = false;
+export const isVerbose = (): boolean => verbose;
+/** Has everything said from now on, what drivers print among it. */
+export const beVerbose = (): void => {
+  verbose = true;
+};
+
 /** Says a line on stderr; nothing in it steers the terminal. */
 export const note = (text: string): void => {
   process.stderr.write(`${visibleLines(text)}\n`);

@@ -54,6 +54,9 @@ const remedy = () =>
 
 export const openAdapter: Platform['openAdapter'] = (choice) => chooseAdapter([browser], choice, remedy);
 
+/** Browsers do not tell. */
+export const availableMemory: Platform['availableMemory'] = () => undefined;
+
 export const apart: Platform['apart'] = (module) => {
   const worker = new Worker(module, { type: 'module' });
   const end = () => worker.terminate();

@@ -25,6 +25,12 @@ export interface Apart {
   end(): void;
 }
 
+/** Memory that may still be taken, and what bounds it, in words. */
+export interface Available {
+  readonly bytes: number;
+  readonly by: string;
+}
+
 export interface Platform {
   /** A file as UTF-8 text. Throws `FileError`, which names the file. */
   text(url: URL): Promise<string>;
@@ -40,6 +46,8 @@ export interface Platform {
    * Throws `UnknownAdapterError` for a name that does not exist, `NoDeviceError` when nothing could be opened.
    */
   openAdapter(choice?: string): Promise<OpenAdapter>;
+  /** How much memory may still be taken; undefined where nothing says so. */
+  availableMemory(): Available | undefined;
   /** Starts a module apart from this program, in a process or worker: whatever it does, it harms itself alone. */
   apart(module: URL): Apart;
   /** What such a module calls: answers every message. */

@@ -8,6 +8,7 @@ import { NoDeviceError } from '../errors.ts';
 import { chooseAdapter } from './choose.ts';
 import { FileError, messageOf } from './errors.ts';
 import type { Apart, OpenAdapter, Platform } from './interface.ts';
+import { availableMemory as available } from './node/available.ts';
 import { type Create, nodeCandidates, remedy } from './node/candidates.ts';
 
 /** What the system's error codes mean to someone who named a file. */
@@ -67,6 +68,8 @@ async function loadDawn(): Promise<Create> {
     );
   }
 }
+
+export const availableMemory: Platform['availableMemory'] = () => available();
 
 /** The pipe that a module apart holds for as long as its parent lives, as a file descriptor; 3 is the channel. */
 const LIFELINE = 4;

@@ -261,7 +261,14 @@ function countedMemory(settle: () => void) {
     return { size, destroy: () => counts.destroyed++ } as unknown as GPUBuffer;
   };
   return {
-    memory: createMemory({ budget: 2 ** 20, largest: 2 ** 20, binding: 2 ** 20, create, settle }),
+    memory: createMemory({
+      budget: 2 ** 20,
+      bound: 'a test',
+      largest: 2 ** 20,
+      binding: 2 ** 20,
+      create,
+      settle,
+    }),
     counts,
   };
 }

@@ -84,7 +84,10 @@ export function remedy(asked?: Asked): string {
   if (asked?.which) return 'ask for plain "native", or for one of the names listed above';
   if (process.platform !== 'linux') return 'update the graphics driver of this computer';
   if (asked?.kind === 'native')
-    return 'apt install libvulkan1 mesa-vulkan-drivers, or the driver of your GPU';
+    return (
+      'apt install libvulkan1 and the driver of your GPU (mesa-vulkan-drivers for those of AMD and Intel); ' +
+      'without a GPU ask for gles or swiftshader, or leave the choice out'
+    );
   if (asked?.kind !== 'gles' && process.arch === 'x64' && !swiftShaderPackage()) {
     return 'npm install --include=optional';
   }
