@@ -3,6 +3,7 @@
 import {
   addPicture,
   type Column,
+  drawsOf,
   emptySums,
   estimate,
   metricOf,
@@ -52,13 +53,14 @@ export function summarise({ methods, metrics }: Settings, lines: Iterable<Pictur
     }
     pictures++;
     maps += line.classes.length;
+    const draws = drawsOf(numberOf(line.digest));
     for (const [method, of] of Object.entries(line.sums)) {
       for (const [metric, runs] of Object.entries(of)) {
         const values = fromRuns(runs);
         const key = `${method}\n${metric}`;
         const sum = sums.get(key) ?? emptySums();
         sums.set(key, sum);
-        addPicture(sum, numberOf(line.digest), values);
+        addPicture(sum, draws, values);
         if (metric !== metrics[0]) continue;
         const [column] = metricOf(metric).columns;
         const list = [...(worst.get(method) ?? []), { name: line.name, value: column!.value(values) }];

@@ -18,45 +18,57 @@ const POISSON = (() => {
   return out;
 })();
 
+/** How often a picture is in each resampled data set; `key` is a number that no other picture has. */
+export function drawsOf(key: number): Uint8Array {
+  const next = random(key);
+  return Uint8Array.from({ length: RESAMPLED }, () => {
+    const u = next();
+    const times = POISSON.findIndex((below) => u < below);
+    return times < 0 ? POISSON.length : times;
+  });
+}
+
 /** A sum over pictures and the same over resampled data sets. */
 export interface Sums {
   /** How many pictures were added. */
   pictures: number;
-  total: Float64Array | undefined;
-  resampled: Float64Array[];
+  total: Float64Array;
+  /** [length of the sum, resampled data sets]: a number's sums lie side by side, which is fast to add to. */
+  resampled: Float64Array;
 }
 
-export const emptySums = (): Sums => ({ pictures: 0, total: undefined, resampled: [] });
+export const emptySums = (): Sums => ({
+  pictures: 0,
+  total: new Float64Array(0),
+  resampled: new Float64Array(0),
+});
 
-/** Adds what the maps of one picture add up to; `key` is a number that no other picture has. */
-export function addPicture(sums: Sums, key: number, measured: ArrayLike<number>): void {
-  sums.total ??= new Float64Array(measured.length);
-  if (sums.resampled.length === 0) {
-    sums.resampled = Array.from({ length: RESAMPLED }, () => new Float64Array(measured.length));
+/** Adds what the maps of one picture add up to, as often as it was drawn. */
+export function addPicture(sums: Sums, draws: Uint8Array, measured: ArrayLike<number>): void {
+  if (sums.pictures === 0) {
+    sums.total = new Float64Array(measured.length);
+    sums.resampled = new Float64Array(measured.length * RESAMPLED);
   }
   sums.pictures++;
-  const filled = Array.from(measured).flatMap((value, i) => (value === 0 ? [] : [i]));
-  const add = (to: Float64Array, times: number) => {
-    for (const i of filled) to[i]! += times * measured[i]!;
-  };
-  add(sums.total, 1);
-  const next = random(key);
-  for (const one of sums.resampled) {
-    const u = next();
-    const times = POISSON.findIndex((below) => u < below);
-    if (times !== 0) add(one, times < 0 ? POISSON.length : times);
+  const { total, resampled } = sums;
+  for (let i = 0; i < measured.length; i++) {
+    const value = measured[i]!;
+    if (value === 0) continue;
+    total[i]! += value;
+    for (let r = 0, at = i * RESAMPLED; r < RESAMPLED; r++, at++) resampled[at]! += value * draws[r]!;
   }
 }
 
 /** A value with the interval that holds 95 % of the resampled ones; NaN where nothing was added. */
 export function estimate(
-  { total, resampled }: Sums,
+  { pictures, total, resampled }: Sums,
   value: (sums: ArrayLike<number>) => number,
 ): { value: number; low: number; high: number } {
-  if (!total) return { value: Number.NaN, low: Number.NaN, high: Number.NaN };
-  // A resampled set that happens to hold no picture says nothing.
-  const values = resampled
-    .map(value)
+  if (pictures === 0) return { value: Number.NaN, low: Number.NaN, high: Number.NaN };
+  const values = Array.from({ length: RESAMPLED }, (_, r) =>
+    value(total.map((_, i) => resampled[i * RESAMPLED + r]!)),
+  )
+    // A resampled set that happens to hold no picture says nothing.
     .filter((one) => !Number.isNaN(one))
     .sort((a, b) => a - b);
   const at = (share: number) => values[Math.round(share * (values.length - 1))] ?? Number.NaN;

@@ -15,7 +15,7 @@ import { roadMetric } from './road.ts';
 import { sensitivity } from './sensitivity.ts';
 
 export { adcc, coherency, complexity } from './adcc.ts';
-export { addPicture, emptySums, estimate, type Sums } from './bootstrap.ts';
+export { addPicture, drawsOf, emptySums, estimate, type Sums } from './bootstrap.ts';
 export { boxAccuracy, DELTAS, maxBoxAcc, maxBoxAccV2, splitBoxAcc } from './box-accuracy.ts';
 export { boxOverlap, iou, LEVELS } from './box-overlap.ts';
 export { drop, gain, increase } from './confidence.ts';
