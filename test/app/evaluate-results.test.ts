@@ -1,0 +1,35 @@
+// The tables of cam/README.md say what the data beside the benchmarks says, and the data is of the shipped networks.
+
+import { readFileSync } from 'node:fs';
+import test from 'tape';
+import type { Settings } from '../../app/evaluation/record.ts';
+import { type Summary, shown } from '../../app/evaluation/summary.ts';
+
+const root = new URL('../../', import.meta.url);
+const read = (path: string) => readFileSync(new URL(path, root), 'utf8');
+
+test("evaluate: the README's tables are the data's numbers", (t) => {
+  const tables = [...read('cam/README.md').matchAll(/<!-- results: (\S+) -->\n\n((?:\|.*\n)+)/g)];
+  t.ok(tables.length >= 2, `${tables.length} tables`);
+  for (const [, path, table] of tables) {
+    const { methods } = JSON.parse(read(path!)) as Summary & { settings: Settings };
+    const [head, , ...rows] = table!
+      .trim()
+      .split('\n')
+      .map((line) =>
+        line
+          .split('|')
+          .slice(1, -1)
+          .map((cell) => cell.trim()),
+      );
+    for (const [name, ...cells] of rows) {
+      const found = methods.find(({ method }) => method === name);
+      const values = head!.slice(1).map((title) => {
+        const one = found?.estimates.find(({ column }) => column.title === title);
+        return one ? shown(one.value, one.column.unit) : `no ${title} of ${name}`;
+      });
+      t.deepEqual(cells, values, `${path}: ${name}`);
+    }
+  }
+  t.end();
+});
