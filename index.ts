@@ -1,5 +1,68 @@
-// The library: devices and tensors, networks, explanations.
+// `limelight`: open a network, explain what it says of a picture. Operations and derivatives are in `limelight/engine`, what
+// networks are made of and the readers of single formats in `limelight/models`.
 
-export * from './cam/index.ts';
-export * from './engine/index.ts';
-export * from './models/index.ts';
+export {
+  camRefusal,
+  defaultMethods,
+  disposeExplanation,
+  type ExplainOptions,
+  type Explanation,
+  explain,
+  explainBatch,
+  LayerError,
+  type LogitSum,
+  type Method,
+  MethodError,
+  methods,
+  metrics,
+  NotFiniteError,
+  type Outputs,
+  observe,
+  type Prediction,
+  type Target,
+  type Term,
+  type Trace,
+  type TracedLayer,
+  type TraceOptions,
+  targets,
+} from './cam/index.ts';
+export {
+  closeDevice,
+  type Device,
+  DeviceLostError,
+  type DeviceOptions,
+  LimelightError,
+  MemoryBudgetError,
+  NoDeviceError,
+  openDevice,
+  type Shape,
+  ShapeError,
+  scope,
+  Tensor,
+  tensor,
+} from './engine/index.ts';
+export {
+  catalog,
+  catalogEntry,
+  defaultTargetLayer,
+  disposeNetwork,
+  dryRun,
+  FormatError,
+  loadNetwork,
+  ModelError,
+  type ModelFile,
+  type ModelSource,
+  type Network,
+  type NetworkDescription,
+  type OpenOptions,
+  open,
+  type Pixels,
+  type Preprocessing,
+  PreprocessingError,
+  preprocess,
+  presets,
+  readSafetensors,
+  targetLayers,
+  visiblePixels,
+  writeNpy,
+} from './models/index.ts';

@@ -59,6 +59,7 @@ export function methodOf(name: string): Method {
   throw new MethodError(`there is no method "${name}"; the methods are ${[...methods.keys()].join(', ')}`);
 }
 
+/** What is explained, how, and where; everything may be left out. */
 export interface ExplainOptions {
   /** Methods, or the names of those that there are; the five when left out. */
   readonly methods?: readonly (string | Method)[];

@@ -1,7 +1,17 @@
 // The CAM layer's surface.
 
-export * from './errors.ts';
-export * from './explain.ts';
+export { LayerError, MethodError, NotFiniteError, TargetError } from './errors.ts';
+export {
+  defaultMethods,
+  disposeExplanation,
+  type ExplainedTerm,
+  type ExplainOptions,
+  type Explanation,
+  explain,
+  explainBatch,
+  methodOf,
+  methods,
+} from './explain.ts';
 export { normaliseMap, upsampleMap, weightedSum } from './map.ts';
 export type { Method, MethodContext, Term, Terms } from './method.ts';
 export { camLayer, camRefusal } from './methods/cam.ts';

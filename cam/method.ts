@@ -34,6 +34,7 @@ export interface Terms<Value> {
   readonly [symbol: string]: Value;
 }
 
+/** A CAM method: its name and paper, what its symbols are, and how they are computed. */
 export interface Method {
   readonly name: string;
   /** Name as printed. */

@@ -34,6 +34,7 @@ export interface Prediction {
   readonly probability: number | null;
 }
 
+/** One forward pass of a network on one picture, kept until it is disposed. */
 export interface Trace {
   readonly network: Network;
   /** The picture as the network takes it, [1, C, H, W]. */
@@ -75,6 +76,7 @@ export interface TracedLayer {
   readonly gradient: (target: Target) => Tensor;
 }
 
+/** From where a pass is seen; everything may be left out. */
 export interface TraceOptions {
   /** Layers from which the pass is seen; the network's target layer when left out. */
   readonly layers?: readonly string[];

@@ -7,7 +7,7 @@ import test from 'tape';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 /** The entry points of `package.json`. */
-const entries = ['engine/index.ts', 'models/index.ts'];
+const entries = ['index.ts', 'engine/index.ts', 'models/index.ts'];
 
 const text = (file: string) => readFileSync(join(root, file), 'utf8');
 
@@ -17,6 +17,10 @@ interface Export {
   readonly from: string;
   readonly file: string;
 }
+
+/** Whole files that are passed on under a name; their head comments say what they are. */
+const namespaces = (file: string): string[] =>
+  [...text(file).matchAll(/^export \* as (\w+) from/gm)].map(([, name]) => name!);
 
 /** What a file passes on from others. */
 function passedOn(file: string): Export[] {
@@ -35,6 +39,7 @@ function passedOn(file: string): Export[] {
 
 /** The comment right before a declaration of a name, through files that pass it on. */
 function documentation({ from, file }: Export): string | undefined {
+  if (namespaces(file).includes(from)) return 'a namespace';
   const further = passedOn(file).find(({ name }) => name === from);
   if (further) return documentation(further);
   const declared = new RegExp(
