@@ -21,6 +21,7 @@ import { normaliseMap, upsampleMap } from './map.ts';
 import type { Method, MethodContext, Term, Terms } from './method.ts';
 import { ablationCam } from './methods/ablation-cam.ts';
 import { cam } from './methods/cam.ts';
+import { eigenCam } from './methods/eigen-cam.ts';
 import { gradCam } from './methods/grad-cam.ts';
 import { gradCamPlusPlus, gradCamPlusPlusTrue } from './methods/grad-cam-plus-plus.ts';
 import { scoreCam, scoreCamAuthors, scoreCamLogit, scoreCamSoftmax } from './methods/score-cam.ts';
@@ -40,6 +41,7 @@ export const methods: ReadonlyMap<string, Method> = new Map(
     scoreCamSoftmax,
     scoreCamLogit,
     scoreCamAuthors,
+    eigenCam,
   ].map((method) => [method.name, method]),
 );
 

@@ -1,12 +1,30 @@
 // What all methods share after their weights: the weighted sum, upsampling, normalisation.
 
-import { divideByMaxNorm, matmul, reshape, type Tensor, upsample } from '../engine/index.ts';
+import {
+  abs,
+  add,
+  affine,
+  div,
+  divideByMaxNorm,
+  matmul,
+  mul,
+  reshape,
+  step,
+  type Tensor,
+  upsample,
+} from '../engine/index.ts';
 
 /** sum_k w_k A_k: weights [K], feature map [1, K, h, w] -> [h, w]; a product of a row and a matrix. */
 export function weightedSum(weights: Tensor, featureMap: Tensor): Tensor {
   const [, channels, h, w] = featureMap.shape as [number, number, number, number];
   const row = reshape(weights, [1, channels]);
   return reshape(matmul(row, reshape(featureMap, [channels, h * w])), [h, w]);
+}
+
+/** a / b, and 0 where b is 0. */
+export function quotient(a: Tensor, b: Tensor): Tensor {
+  const used = step(abs(b));
+  return mul(used, div(a, add(b, affine(used, -1, 1))));
 }
 
 /** A map [h, w] bilinearly at the input's size (corners not aligned). */
