@@ -39,21 +39,24 @@ export async function measure(
     return seen ? [seen] : [];
   });
   if (example.objects.length > 0 && objects.length === 0) return { classes: [], sums: {} };
-  const known = objects.flatMap((one) => {
+  // Two labels may be names of one class.
+  const known = new Map<number, Labelled>();
+  for (const one of objects) {
     const index = plan.classes.get(one.label);
-    return index === undefined ? [] : [{ ...one, index }];
-  });
-  if (objects.length > 0 && known.length === 0) return { classes: [], sums: {} };
+    if (index === undefined) continue;
+    known.set(index, { ...one, boxes: [...(known.get(index)?.boxes ?? []), ...one.boxes] });
+  }
+  if (objects.length > 0 && known.size === 0) return { classes: [], sums: {} };
   const input = preprocess(network, example.pixels);
   try {
     const explanations = await explain(network, input, {
       methods,
       layer,
       signed,
-      ...(known.length > 0 && { classes: known.map(({ index }) => index) }),
+      ...(known.size > 0 && { classes: [...known.keys()] }),
     });
     const picture = await pictureOf(input);
-    const black = await blackOf(network);
+    const black = blackOf(network);
     const removed = isAsked(plan, 'removed') ? await removedFrom(network, example) : undefined;
     const sums: Record<string, Record<string, Float64Array>> = {};
     const classes = new Map<number, MeasuredClass>();
@@ -61,7 +64,7 @@ export async function measure(
       for (const explanation of explanations) {
         const { method, classIndex, className, probability, map, upsampled } = explanation;
         const [height, width] = upsampled.shape as [number, number];
-        const object = known.find(({ index }) => index === classIndex);
+        const object = known.get(classIndex);
         const subject: Subject = {
           map: { width, height, data: await upsampled.data() },
           boxes: object?.boxes ?? [],
@@ -164,18 +167,8 @@ async function pictureOf(input: Tensor): Promise<Picture> {
 }
 
 /** What a black pixel becomes in each channel. */
-async function blackOf({ device, preprocessing }: Network): Promise<readonly number[]> {
-  const one = { width: 1, height: 1, rgb: new Uint8Array(3) };
-  const input = preprocess(
-    { device, preprocessing: { ...preprocessing, size: [1, 1], resize: undefined } },
-    one,
-  );
-  try {
-    return [...(await input.data())];
-  } finally {
-    input.dispose();
-  }
-}
+const blackOf = ({ preprocessing: { channels, mean, std } }: Network): readonly number[] =>
+  Array.from({ length: channels }, (_, c) => -(mean[c] ?? mean[0]!) / (std[c] ?? std[0]!));
 
 const inputTensor = ({ device }: Network, pictures: readonly Picture[]): Tensor => {
   const { channels, height, width } = pictures[0]!;

@@ -200,6 +200,40 @@ test('evaluate: killed three times and resumed, the result is the same', async (
   t.end();
 });
 
+test('evaluate: labels are matched by whole names, and two may name one class', async (t) => {
+  await inFolder((folder) => {
+    copyFileSync(shipped('images/scene-1.png'), join(folder, 'scene.png'));
+    const [two, five] = scenes[0]!.digits.map(({ box }) => box.join());
+    const csv = join(folder, 'boxes.csv');
+    const lines = [
+      'file,class,x0,y0,x1,y1',
+      `scene.png,TWO,${two}`,
+      `scene.png,zwei,${five}`,
+      `scene.png,fi,${five}`,
+    ];
+    writeFileSync(csv, `${lines.join('\n')}\n`);
+    const names = ['zero', 'one', 'two, zwei', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine'];
+    writeFileSync(join(folder, 'names.txt'), `${names.join('\n')}\n`);
+    const ended = limelight(
+      ...asked(csv, folder, '--labels', join(folder, 'names.txt'), '--metric', 'energy'),
+    );
+    t.equal(ended.status, 0, ended.stderr);
+    t.ok(/1 of 3 labels are no classes.*: fi$/m.test(ended.stderr), 'part of a name is no name');
+    const [line] = linesIn(join(folder, 'evaluation.jsonl')) as Measured[];
+    t.deepEqual(
+      line!.classes.map((one) => one.class),
+      [2],
+    );
+    const area = scenes[0]!.digits.map(({ box: [a, b, c, d] }) => (c! - a!) * (d! - b!));
+    t.equal(
+      fromRuns(line!.sums.cam!.energy!)[1],
+      (area[0]! + area[1]!) / 4096,
+      'with the boxes of both labels',
+    );
+  });
+  t.end();
+});
+
 test('evaluate: what cannot be is said', async (t) => {
   await inFolder((folder) => {
     const bad: [string[], number, RegExp][] = [
