@@ -24,7 +24,12 @@ import { cam } from './methods/cam.ts';
 import { eigenCam } from './methods/eigen-cam.ts';
 import { gradCam } from './methods/grad-cam.ts';
 import { gradCamPlusPlus, gradCamPlusPlusTrue } from './methods/grad-cam-plus-plus.ts';
+import { hiresCam } from './methods/hires-cam.ts';
+import { elementWiseGradCam, layerCam } from './methods/layer-cam.ts';
+import { randomCam } from './methods/random-cam.ts';
+import { reciproCam } from './methods/recipro-cam.ts';
 import { scoreCam, scoreCamAuthors, scoreCamLogit, scoreCamSoftmax } from './methods/score-cam.ts';
+import { xgradCam } from './methods/xgrad-cam.ts';
 import { likenessNotes, weightsNote } from './notes.ts';
 import { logit, type Target } from './target.ts';
 import { observe, type Prediction, type Trace } from './trace.ts';
@@ -42,6 +47,12 @@ export const methods: ReadonlyMap<string, Method> = new Map(
     scoreCamLogit,
     scoreCamAuthors,
     eigenCam,
+    hiresCam,
+    xgradCam,
+    layerCam,
+    elementWiseGradCam,
+    reciproCam,
+    randomCam,
   ].map((method) => [method.name, method]),
 );
 

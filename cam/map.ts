@@ -10,6 +10,7 @@ import {
   mul,
   reshape,
   step,
+  sum,
   type Tensor,
   upsample,
 } from '../engine/index.ts';
@@ -20,6 +21,9 @@ export function weightedSum(weights: Tensor, featureMap: Tensor): Tensor {
   const row = reshape(weights, [1, channels]);
   return reshape(matmul(row, reshape(featureMap, [channels, h * w])), [h, w]);
 }
+
+/** The sum over the channels of [1, K, h, w] -> [h, w]. */
+export const channelSum = (x: Tensor): Tensor => reshape(sum(x, [1]), x.shape.slice(2));
 
 /** a / b, and 0 where b is 0. */
 export function quotient(a: Tensor, b: Tensor): Tensor {

@@ -15,6 +15,7 @@ import { type DryRun, firstNonlinear } from '../../models/dry-run.ts';
 import { featureMapView } from '../../models/feature-map.ts';
 import { nodeOf } from '../../models/graph.ts';
 import { LayerError } from '../errors.ts';
+import { channelSum } from '../map.ts';
 import type { Method } from '../method.ts';
 import { logit } from '../target.ts';
 
@@ -83,7 +84,7 @@ export const cam: Method = {
     // A target that bends is no affine function of A: CAM explains the class's logit whatever the target makes of it.
     const g_k = gradient(typeof target === 'function' ? logit(classIndex) : target);
     const w_k = reshape(sum(g_k, [2, 3]), [-1]);
-    const M = reshape(sum(mul(g_k, featureMap), [1]), featureMap.shape.slice(2));
+    const M = channelSum(mul(g_k, featureMap));
     return { g_k, w_k, M: scale(M, M.size) };
   },
 };

@@ -1,0 +1,28 @@
+// Recipro-CAM (Byun, Lee: Recipro-CAM, 2022).
+//
+//   M(x, y) = S(A_xy)                  A_xy: A at the position (x, y), 0 at all others
+//
+// The network after the layer is run once for each position, without gradients. Behind global average pooling and a
+// linear layer M is CAM / Z + b, with b the bias of the class. The authors' code has the probability for S; here it is
+// what is explained. The paper has no ReLU and shows the map between its minimum and its maximum.
+
+import { mul } from '../../engine/index.ts';
+import type { Method } from '../method.ts';
+import { scoreByPosition } from '../positions.ts';
+
+export const reciproCam: Method = {
+  name: 'recipro-cam',
+  title: 'Recipro-CAM',
+  paper: 'Byun 2022',
+  relu: false,
+  terms: {
+    M: {
+      tex: 'M(x, y) = S(A \\circ \\delta_{xy})',
+      equation: 'Byun 2022, the definition',
+      is: 'target where the feature map has one position alone [h, w]',
+    },
+  },
+  explain: (seen, context) => ({
+    M: scoreByPosition(seen, context, (at) => mul(seen.featureMap, at)),
+  }),
+};

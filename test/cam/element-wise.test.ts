@@ -1,0 +1,168 @@
+// Methods that tell positions apart, against a float64 tail with derivatives by differences, and where theorems settle them.
+
+import test from 'tape';
+import { explain, observe, type Target, targets } from '../../cam/index.ts';
+import { add, full, mul, tensor } from '../../engine/index.ts';
+import { globalAvgPool, linear, plain } from '../../models/layers.ts';
+import { device } from '../device.ts';
+import { relativeError, seededRandom } from '../reference/index.ts';
+import { graphs, randomNetwork, randomTensors } from './networks.ts';
+
+const TOLERANCE = 1e-5;
+const CLASS = 2;
+
+const numbers = (length: number, seed: number) => {
+  const next = seededRandom(seed);
+  return Float32Array.from({ length }, () => next() * 2 - 1);
+};
+
+/** The tail of `graphs.dense` in float64: 2x2 max pooling, linear, ReLU, linear; A [6, 6, 8] -> the class's logit. */
+function denseTail(seed: number, biases = 1) {
+  const tensors = randomTensors(graphs.dense, seed);
+  const of = (key: string) => tensors.get(key)!.data as Float32Array;
+  const layer = (x: number[], name: string, outputs: number) =>
+    Array.from({ length: outputs }, (_, o) =>
+      x.reduce(
+        (total, value, i) => total + value * of(`${name}.weight`)[o * x.length + i]!,
+        biases * of(`${name}.bias`)[o]!,
+      ),
+    );
+  return (a: ArrayLike<number>): number => {
+    const pooled = Array.from({ length: 6 * 3 * 4 }, (_, i) => {
+      const [k, y, x] = [Math.floor(i / 12), Math.floor((i % 12) / 4), i % 4];
+      const at = k * 48 + 2 * y * 8 + 2 * x;
+      return Math.max(a[at]!, a[at + 1]!, a[at + 8]!, a[at + 9]!);
+    });
+    const hidden = layer(pooled, 'fc1', 10).map((value) => Math.max(0, value));
+    return layer(hidden, 'fc2', 4)[CLASS]!;
+  };
+}
+
+/** Derivatives of a piecewise linear function by differences. */
+const derivatives = (f: (a: number[]) => number, a: ArrayLike<number>): number[] => {
+  const at = [...(a as Float32Array)];
+  const h = 1e-7;
+  return at.map((_, i) => {
+    const moved = (by: number) => f(at.map((value, j) => (j === i ? value + by : value)));
+    return (moved(h) - moved(-h)) / (2 * h);
+  });
+};
+
+/** Sums over the channels of [6, 48]. */
+const overChannels = (values: number[]): number[] =>
+  Array.from({ length: 48 }, (_, i) =>
+    [0, 1, 2, 3, 4, 5].reduce((total, k) => total + values[48 * k + i]!, 0),
+  );
+
+test('a tail of dense layers: the maps against float64', async (t) => {
+  for (const seed of [1, 2, 3]) {
+    const network = randomNetwork(await device(), graphs.dense, seed);
+    const trace = observe(network, tensor(network.device, numbers(3 * 48, seed), [1, 3, 6, 8]));
+    const a = await trace.at().featureMap.data();
+    const tail = denseTail(seed);
+    const g = derivatives(tail, a);
+    const product = g.map((value, i) => value * a[i]!);
+    const share = (k: number, values: ArrayLike<number>) =>
+      Array.from({ length: 48 }, (_, i) => values[48 * k + i]!).reduce((total, value) => total + value, 0);
+    const xgrad = [0, 1, 2, 3, 4, 5].map((k) => share(k, product) / (share(k, a) || 1));
+    const expected: Record<string, number[]> = {
+      'hires-cam': overChannels(product),
+      'layer-cam': overChannels(g.map((value, i) => Math.max(0, value) * a[i]!)),
+      'element-wise-grad-cam': overChannels(product.map((value) => Math.max(0, value))),
+      'xgrad-cam': overChannels([...a].map((value, i) => xgrad[Math.floor(i / 48)]! * value)),
+      'recipro-cam': Array.from({ length: 48 }, (_, at) => tail(a.map((v, i) => (i % 48 === at ? v : 0)))),
+    };
+    const found = await explain(trace, { methods: Object.keys(expected), classes: [CLASS], signed: true });
+    for (const e of found) {
+      const error = relativeError(await e.map.data(), expected[e.method]!);
+      t.ok(error < TOLERANCE, `${e.method}: ${error.toExponential(1)}`);
+    }
+    const weights = await found.find((e) => e.method === 'xgrad-cam')!.weights!.data();
+    t.ok(relativeError(weights, xgrad) < TOLERANCE, 'weights of XGrad-CAM');
+  }
+});
+
+test('a piecewise linear tail without biases: the positions of HiResCAM add up to the logit', async (t) => {
+  for (const seed of [1, 2, 3]) {
+    const network = randomNetwork(await device(), graphs.dense, seed);
+    const parameters = new Map(
+      [...network.parameters].map(([key, value]) =>
+        key.startsWith('fc') && key.endsWith('bias')
+          ? [key, full(value.device, value.shape, 0)]
+          : [key, value],
+      ),
+    );
+    const x = tensor(network.device, numbers(3 * 48, seed), [1, 3, 6, 8]);
+    const trace = observe({ ...network, parameters }, x);
+    const [e] = await explain(trace, { methods: ['hires-cam'], classes: [CLASS], signed: true });
+    const expected = denseTail(seed, 0)(await trace.at().featureMap.data());
+    const total = (await e!.map.data()).reduce((sum, value) => sum + value, 0);
+    t.ok(Math.abs(total - expected) < TOLERANCE * Math.max(1, Math.abs(expected)), `${total}, ${expected}`);
+  }
+});
+
+test("GAP + linear: HiResCAM is CAM / Z, Recipro-CAM is CAM / Z + b, XGrad-CAM's weights are Grad-CAM's", async (t) => {
+  for (const seed of [1, 2, 3]) {
+    const network = randomNetwork(await device(), graphs.gapLinear, seed);
+    const x = tensor(network.device, numbers(3 * 7 * 11, seed), [1, 3, 7, 11]);
+    const found = await explain(network, x, {
+      methods: ['cam', 'grad-cam', 'hires-cam', 'recipro-cam', 'xgrad-cam'],
+      classes: [CLASS],
+      signed: true,
+    });
+    const [cam, gradCam, hires, recipro, xgrad] = await Promise.all(found.map(({ map }) => map.data()));
+    const z = cam!.length;
+    const bias = (await network.parameters.get('classifier.bias')!.data())[CLASS]!;
+    const share = [...cam!].map((value) => value / z);
+    t.ok(relativeError(hires!, share) < TOLERANCE, 'HiResCAM');
+    t.ok(
+      relativeError(
+        recipro!,
+        share.map((value) => value + bias),
+      ) < TOLERANCE,
+      'Recipro-CAM',
+    );
+    t.ok(relativeError(xgrad!, gradCam!) < TOLERANCE, 'XGrad-CAM');
+    const [expected, weights] = await Promise.all([found[1]!, found[4]!].map((e) => e.weights!.data()));
+    t.ok(relativeError(weights!, expected!) < TOLERANCE, 'weights of XGrad-CAM');
+  }
+});
+
+test('XGrad-CAM says where the sum of a channel nearly vanishes; a channel of zeros is none of those', async (t) => {
+  const network = {
+    ...randomNetwork(
+      await device(),
+      {
+        nodes: [
+          plain('features', 'identity', ['input'], (x) => add(x, full(x.device, [1], 0))),
+          globalAvgPool('gap', 'features'),
+          linear('classifier', 'gap', { in: 3, out: 3 }),
+        ],
+        output: 'classifier',
+      },
+      1,
+    ),
+  };
+  const x = tensor(network.device, Float32Array.from([1, -0.999, 1, 2, 0, 0]), [1, 3, 1, 2]);
+  const squared: Target = (outputs) => {
+    const z = targets.scoreOf(targets.logit(CLASS), outputs);
+    return mul(z, z);
+  };
+  for (const target of [targets.logit(CLASS), squared]) {
+    const [e] = await explain(network, x, { methods: ['xgrad-cam'], target: () => target });
+    t.match(e!.notes.join(), /values of 1 channel nearly cancel/);
+    t.equal((await e!.weights!.data())[2], 0, 'no weight for a channel of zeros');
+  }
+});
+
+test('RandomCAM: the same weights for a class every time, others for another', async (t) => {
+  const network = randomNetwork(await device(), graphs.gapLinear, 1);
+  const x = tensor(network.device, numbers(3 * 64, 1), [1, 3, 8, 8]);
+  const options = { methods: ['random-cam'], classes: [0, 1, 0] };
+  const found = await explain(network, x, options);
+  const [first, other, again] = await Promise.all(found.map(({ weights }) => weights!.data()));
+  t.deepEqual(first, again);
+  t.notDeepEqual(first, other);
+  t.ok(first!.every((value) => value >= -1 && value < 1));
+  t.match(found[0]!.notes.join(), /control/);
+});
