@@ -2,14 +2,14 @@
 // on a marked value by an affine function, and how many multiply-adds made them. Operations say how each of these is passed
 // on (`Operation`); for layers and whole networks, which are made of operations, nothing more need be said.
 
-import { type MaybePlaces, placesByElement } from './places.ts';
+import { type MaybePlaces, placesByElement, type Whereabouts } from './places.ts';
 import type { Shape, Tensor } from './tensor.ts';
 
 /** How a value depends on the marked ones; undefined: not at all. */
 export type Dependence = 'affine' | 'other' | undefined;
 
 interface Facts {
-  readonly places: MaybePlaces;
+  readonly where: Whereabouts | undefined;
   readonly dependence: Dependence;
 }
 
@@ -18,7 +18,7 @@ const facts = new WeakMap<Tensor, Facts>();
 /** How an operation passes facts on. */
 export interface Passing<Attributes> {
   /**
-   * Places of the result from those of the inputs. When left out: of each element those of the inputs' elements that
+   * Places of the result from those of the inputs, along one direction of the picture. When left out: of each element those of the inputs' elements that
    * broadcast to it; all together where the shapes do not broadcast.
    */
   readonly places?: (
@@ -50,12 +50,12 @@ export function counted<T>(f: () => T): { result: T; multiplyAdds: number } {
 }
 
 /** Says of a dry tensor where its elements lie, and whether dependence on it is looked for. */
-export function mark(x: Tensor, places: MaybePlaces, isVariable: boolean): Tensor {
-  facts.set(x, { places, dependence: isVariable ? 'affine' : undefined });
+export function mark(x: Tensor, where: Whereabouts | undefined, isVariable: boolean): Tensor {
+  facts.set(x, { where, dependence: isVariable ? 'affine' : undefined });
   return x;
 }
 
-export const placesOf = (x: Tensor): MaybePlaces => facts.get(x)?.places;
+export const whereaboutsOf = (x: Tensor): Whereabouts | undefined => facts.get(x)?.where;
 export const dependenceOf = (x: Tensor): Dependence => facts.get(x)?.dependence;
 
 /** Notes the facts of an operation's result on a dry device. */
@@ -67,14 +67,21 @@ export function passOn<A>(
 ): void {
   multiplyAdds += operation.multiplyAdds?.(inputs, output.shape, attributes) ?? 0;
   if (!inputs.some((input) => facts.has(input))) return;
-  const places = inputs.map(placesOf);
+  const where = inputs.map(whereaboutsOf);
+  const along = (direction: keyof Whereabouts): MaybePlaces =>
+    (operation.places ?? placesByElement)(
+      where.map((one) => one?.[direction]),
+      output.shape,
+      attributes,
+      inputs,
+    );
+  const isOfPicture = where.some((one) => one !== undefined);
+  const [rows, columns] = isOfPicture ? [along('rows'), along('columns')] : [];
   const dependences = inputs.map(dependenceOf);
   const depend = dependences.map((dependence) => dependence !== undefined);
   const isAffine = !dependences.includes('other') && operation.affine?.(depend, attributes) === true;
   facts.set(output, {
-    places: places.some((one) => one !== undefined)
-      ? (operation.places ?? placesByElement)(places, output.shape, attributes, inputs)
-      : undefined,
+    where: rows && columns && { rows, columns },
     dependence: depend.includes(true) ? (isAffine ? 'affine' : 'other') : undefined,
   });
 }

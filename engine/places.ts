@@ -1,115 +1,116 @@
 // Where in the picture each element of a value lies. A dry run carries this along: operations that move elements move
 // their places, windows lay a new grid over the part of the picture that they cover, sums lie where all of their terms lie
-// together. What a value's relation to the picture is, in whatever layout, is then known rather than guessed.
+// together. What a value's relation to the picture is, in whatever layout, is then known rather than guessed. Rows and
+// columns of the picture go apart: a map of a million pixels has a thousand of each.
 
 import { type Shape, sizeOf } from './tensor.ts';
 
-/** A part of the picture, its borders as shares of the height and width, 0 to 1. */
-export type Part = readonly [top: number, left: number, bottom: number, right: number];
+/** A stretch of the picture along one direction, its ends as shares of the height or the width, 0 to 1. */
+export type Span = readonly [from: number, to: number];
 
-/** Of what does not come from the picture; joined with another part it gives that part. */
-export const NOWHERE: Part = [Infinity, Infinity, -Infinity, -Infinity];
+/** All of the picture. */
+export const WHOLE: Span = [0, 1];
+/** Of what does not come from the picture; joined with another span it gives that span. */
+export const NOWHERE: Span = [Infinity, -Infinity];
 
-/** The part of every element of a value. */
+/** The span of every element of a value, along one direction. */
 export interface Places {
-  /** Whether a part is all that an element sees of the picture; if not, where it lies, whatever more it sees. */
+  /** Whether a span is all that an element sees of the picture; if not, where it lies, whatever more it sees. */
   readonly sees: boolean;
   /** The value's shape. */
   readonly shape: Shape;
-  /** The same, with 1 for axes along which parts do not change: the shape of `parts`. */
+  /** The same, with 1 for axes along which spans do not change: the shape of `spans`. */
   readonly kept: Shape;
-  readonly parts: readonly Part[];
+  readonly spans: readonly Span[];
 }
 
 /** Of one value, which may not come from the picture at all. */
 export type MaybePlaces = Places | undefined;
 
-/** Parts made of others differ in their last digits. */
+/** Both directions of a value that comes from the picture. */
+export interface Whereabouts {
+  readonly rows: Places;
+  readonly columns: Places;
+}
+
+/** Spans made of others differ in their last digits. */
 const NEAR = 1e-6;
 
-export const isNowhere = ([top, , bottom]: Part): boolean => top > bottom;
+export const isNowhere = ([from, to]: Span): boolean => from > to;
 
-const isInside = (a: Part, b: Part): boolean =>
-  a[0] >= b[0] - NEAR && a[1] >= b[1] - NEAR && a[2] <= b[2] + NEAR && a[3] <= b[3] + NEAR;
+const isInside = (a: Span, b: Span): boolean => a[0] >= b[0] - NEAR && a[1] <= b[1] + NEAR;
 
-export const isSame = (a: Part, b: Part): boolean =>
+export const isSame = (a: Span, b: Span): boolean =>
   isNowhere(a) ? isNowhere(b) : isInside(a, b) && isInside(b, a);
 
-const join = (a: Part, b: Part): Part => [
-  Math.min(a[0], b[0]),
-  Math.min(a[1], b[1]),
-  Math.max(a[2], b[2]),
-  Math.max(a[3], b[3]),
-];
+const join = (a: Span, b: Span): Span => [Math.min(a[0], b[0]), Math.max(a[1], b[1])];
 
 /**
  * Where a function of two elements lies. A number that comes from a larger part (a gate, a mean, what attention added) does
  * not move an element away from its own; two elements that lie apart give one that lies in both places.
  */
-const meet = (a: Part, b: Part): Part =>
+const meet = (a: Span, b: Span): Span =>
   isNowhere(a) || isInside(b, a) ? b : isNowhere(b) || isInside(a, b) ? a : join(a, b);
 
 /** The same for a sum of products: queries times keys lie where the queries do. */
-const meetLeft = (a: Part, b: Part): Part => (isNowhere(a) || isInside(b, a) ? b : a);
+const meetLeft = (a: Span, b: Span): Span => (isNowhere(a) || isInside(b, a) ? b : a);
 
-/** The place of an index in `parts`. */
+/** The place of an index in `spans`. */
 function offset(kept: Shape, index: readonly number[]): number {
   let at = 0;
   for (const [axis, size] of kept.entries()) at = at * size + (size === 1 ? 0 : index[axis]!);
   return at;
 }
 
-const partAt = ({ kept, parts }: Places, index: readonly number[]): Part => parts[offset(kept, index)]!;
+const spanAt = ({ kept, spans }: Places, index: readonly number[]): Span => spans[offset(kept, index)]!;
 
 /** Places from a function of the index, which is 0 along axes that are said not to vary. */
 function build(
   sees: boolean,
   shape: Shape,
   varies: (axis: number) => boolean,
-  part: (index: readonly number[]) => Part,
+  span: (index: readonly number[]) => Span,
 ): Places {
   const kept = shape.map((size, axis) => (varies(axis) ? size : 1));
-  const parts: Part[] = [];
+  const spans: Span[] = [];
   const index = kept.map(() => 0);
   for (let i = 0, count = sizeOf(kept); i < count; i++) {
-    parts.push(part(index));
+    spans.push(span(index));
     for (let axis = kept.length - 1; axis >= 0 && ++index[axis]! === kept[axis]; axis--) index[axis] = 0;
   }
-  return kept.reduce(withoutRepeats, { sees, shape, kept, parts });
+  return kept.reduce(withoutRepeats, { sees, shape, kept, spans });
 }
 
-/** Keeps one element of an axis along which all parts are the same. */
+/** Keeps one element of an axis along which all spans are the same. */
 function withoutRepeats(places: Places, size: number, axis: number): Places {
-  const { kept, parts } = places;
+  const { kept, spans } = places;
   if (size === 1) return places;
   const inner = sizeOf(kept.slice(axis + 1));
   const isFirst = (i: number) => Math.floor(i / inner) % size === 0;
   const first = (i: number) => i - (Math.floor(i / inner) % size) * inner;
-  if (parts.some((part, i) => !isSame(part, parts[first(i)]!))) return places;
+  if (spans.some((span, i) => !isSame(span, spans[first(i)]!))) return places;
   return {
     ...places,
     kept: kept.map((n, i) => (i === axis ? 1 : n)),
-    parts: parts.filter((_, i) => isFirst(i)),
+    spans: spans.filter((_, i) => isFirst(i)),
   };
 }
 
-const everywhere = (places: Places): Part => places.parts.reduce(join, NOWHERE);
+const everywhere = (places: Places): Span => places.spans.reduce(join, NOWHERE);
 
-const uniform = (sees: boolean, shape: Shape, part: Part): MaybePlaces =>
-  isNowhere(part) ? undefined : { sees, shape, kept: shape.map(() => 1), parts: [part] };
+const uniform = (sees: boolean, shape: Shape, span: Span): MaybePlaces =>
+  isNowhere(span) ? undefined : { sees, shape, kept: shape.map(() => 1), spans: [span] };
 
-/** A grid over the whole picture in two axes of a shape, as a picture [N, C, H, W] has one in axes 2 and 3. */
-export function gridPlaces(shape: Shape, [y, x]: readonly [number, number]): Places {
-  const [rows, columns] = [shape[y]!, shape[x]!];
-  return build(
+/** Equal spans of the whole picture along an axis of a shape. */
+export const gridPlaces = (shape: Shape, along: number): Places =>
+  build(
     false,
     shape,
-    (axis) => axis === y || axis === x,
-    (index) => [index[y]! / rows, index[x]! / columns, (index[y]! + 1) / rows, (index[x]! + 1) / columns],
+    (axis) => axis === along,
+    (index) => [index[along]! / shape[along]!, (index[along]! + 1) / shape[along]!],
   );
-}
 
-/** Of functions of elements of values that broadcast to a shape; of any other function, all parts together. */
+/** Of functions of elements of values that broadcast to a shape; of any other function, all spans together. */
 export function placesByElement(inputs: readonly MaybePlaces[], shape: Shape): MaybePlaces {
   const found = inputs.filter((places) => places !== undefined);
   const fits = ({ shape: from }: Places) =>
@@ -120,19 +121,15 @@ export function placesByElement(inputs: readonly MaybePlaces[], shape: Shape): M
   const wide = found.map((places) => broadcast(places, shape));
   // What was thinned out lies where the rows and columns lie beside which it now stands.
   const whole = wide.length > 1 && !sees ? wide.filter((places) => hasNoGaps(places)) : wide;
-  return (whole.length > 0 ? whole : wide).reduce((a, b) => (a.parts === b.parts ? a : combine(a, b, meet)));
+  return (whole.length > 0 ? whole : wide).reduce((a, b) => (a.spans === b.spans ? a : combine(a, b, meet)));
 }
 
-const area = ([top, left, bottom, right]: Part): number =>
-  Math.max(0, bottom - top) * Math.max(0, right - left);
-
-/** Whether the parts of a value fill all that they cover together. */
+/** Whether the spans of a value fill all that they cover together. */
 function hasNoGaps(places: Places): boolean {
-  const distinct = new Map(
-    places.parts.map((part) => [`${Math.round(part[0] / NEAR)} ${Math.round(part[1] / NEAR)}`, part]),
-  );
-  const filled = [...distinct.values()].reduce((sum, part) => sum + area(part), 0);
-  return filled > area(everywhere(places)) - NEAR;
+  const distinct = new Map(places.spans.map((span) => [Math.round(span[0] / NEAR), span]));
+  const filled = [...distinct.values()].reduce((sum, [from, to]) => sum + Math.max(0, to - from), 0);
+  const [from, to] = everywhere(places);
+  return filled > to - from - NEAR;
 }
 
 function combine(a: Places, b: Places, by: typeof meet): Places {
@@ -140,13 +137,13 @@ function combine(a: Places, b: Places, by: typeof meet): Places {
     a.sees,
     a.shape,
     (axis) => a.kept[axis] !== 1 || b.kept[axis] !== 1,
-    (index) => (a.sees ? join : by)(partAt(a, index), partAt(b, index)),
+    (index) => (a.sees ? join : by)(spanAt(a, index), spanAt(b, index)),
   );
 }
 
 /** Axes of size 1, and leading ones, repeated up to a shape. */
-function broadcast({ sees, kept, parts }: Places, shape: Shape): Places {
-  return { sees, shape, kept: [...Array<number>(shape.length - kept.length).fill(1), ...kept], parts };
+function broadcast({ sees, kept, spans }: Places, shape: Shape): Places {
+  return { sees, shape, kept: [...Array<number>(shape.length - kept.length).fill(1), ...kept], spans };
 }
 
 /** Of sums, means or maxima over some axes, which stay with size 1. */
@@ -155,15 +152,15 @@ export function foldedPlaces(places: MaybePlaces, axes: readonly number[]): Mayb
   const shape = places.shape.map((size, axis) => (axes.includes(axis) ? 1 : size));
   if (axes.every((axis) => places.kept[axis] === 1)) return { ...places, shape };
   const kept = places.kept.map((size, axis) => (axes.includes(axis) ? 1 : size));
-  const parts = Array<Part>(sizeOf(kept)).fill(NOWHERE);
+  const spans = Array<Span>(sizeOf(kept)).fill(NOWHERE);
   const index = kept.map(() => 0);
-  for (const part of places.parts) {
+  for (const span of places.spans) {
     const at = offset(kept, index);
-    parts[at] = join(parts[at]!, part);
+    spans[at] = join(spans[at]!, span);
     for (let axis = index.length - 1; axis >= 0 && ++index[axis]! === places.kept[axis]; axis--)
       index[axis] = 0;
   }
-  return { sees: places.sees, shape, kept, parts };
+  return { sees: places.sees, shape, kept, spans };
 }
 
 /** Of the same elements in another shape: axes whose sizes multiply to the same are taken together. */
@@ -199,7 +196,7 @@ export function reshapedPlaces(places: MaybePlaces, shape: Shape): MaybePlaces {
           flat = Math.floor(flat / from[axis]!);
         }
       }
-      return partAt(places, source);
+      return spanAt(places, source);
     },
   );
 }
@@ -223,7 +220,7 @@ export function movedPlaces(
         if (from === undefined) return NOWHERE;
         source[axis] = from;
       }
-      return partAt(places, source);
+      return spanAt(places, source);
     },
   );
 }
@@ -238,10 +235,10 @@ export function concatenatedPlaces(
   const owner = sizes.flatMap((size, input) => Array.from({ length: size }, (_, at) => ({ input, at })));
   const found = inputs.filter((places) => places !== undefined);
   const [first] = found;
-  const isAlike = ({ kept, parts }: Places) =>
+  const isAlike = ({ kept, spans }: Places) =>
     kept[axis] === 1 &&
-    parts.length === first!.parts.length &&
-    parts.every((part, i) => isSame(part, first!.parts[i]!));
+    spans.length === first!.spans.length &&
+    spans.every((span, i) => isSame(span, first!.spans[i]!));
   if (first && found.length === inputs.length && found.every(isAlike)) return { ...first, shape };
   return build(
     first?.sees === true,
@@ -250,7 +247,7 @@ export function concatenatedPlaces(
     (index) => {
       const { input, at } = owner[index[axis]!]!;
       const places = inputs[input];
-      return places ? partAt(places, index.with(axis, at)) : NOWHERE;
+      return places ? spanAt(places, index.with(axis, at)) : NOWHERE;
     },
   );
 }
@@ -282,48 +279,54 @@ export function productPlaces(
 }
 
 /**
- * Of windows over the last two axes of [N, C, h, w]: a new grid over the part of the picture that theirs covers, or the same
- * where there are as many as before. Channels are taken together.
+ * Of windows over the last two axes of [N, C, h, w]: a new grid over what theirs covers along the axis on which their spans
+ * follow one another, or the same where that has as many elements as before. Channels are taken together.
  */
 export function windowPlaces(places: MaybePlaces, shape: Shape): MaybePlaces {
   if (places === undefined) return undefined;
   const planes = foldedPlaces(places, [1])!;
-  const [, , height, width] = planes.shape as [number, number, number, number];
-  const [, , rows, columns] = shape as [number, number, number, number];
-  if (rows === height && columns === width) return { ...planes, shape };
-  const [images, , h, w] = planes.kept as [number, number, number, number];
-  const covered = Array.from({ length: images }, (_, image) =>
-    extent(planes.parts.slice(image * h * w, (image + 1) * h * w), w),
-  );
+  const varying = [2, 3].filter((axis) => planes.kept[axis] !== 1);
+  const [along = 2, ...others] = varying;
+  if (varying.every((axis) => shape[axis] === planes.shape[axis])) return { ...planes, shape };
+  const [images] = planes.kept as [number];
+  const each = planes.spans.length / images;
+  const covered = Array.from({ length: images }, (_, i) => planes.spans.slice(i * each, (i + 1) * each));
+  const whole = covered.map((spans) => spans.reduce(join, NOWHERE));
+  const isGrid = others.length === 0 && covered.every(follow);
   return build(
     places.sees,
     shape,
-    (axis) => (axis === 0 ? images !== 1 : axis !== 1 && h * w > 1),
-    ([image, , y, x]) => {
-      const { part, isGrid } = covered[image!]!;
-      if (!isGrid || isNowhere(part)) return part;
-      const [top, left, bottom, right] = part;
-      const [dy, dx] = [(bottom - top) / rows, (right - left) / columns];
-      return [top + y! * dy, left + x! * dx, top + (y! + 1) * dy, left + (x! + 1) * dx];
+    (axis) => (axis === 0 ? images !== 1 : axis === along && isGrid),
+    (index) => {
+      const [from, to] = whole[index[0]!]!;
+      if (!isGrid || from > to) return [from, to];
+      const step = (to - from) / shape[along]!;
+      return [from + index[along]! * step, from + (index[along]! + 1) * step];
     },
   );
 }
 
-/** All that some rows of parts cover, and whether they follow one another as in the picture. */
-function extent(parts: readonly Part[], width: number): { part: Part; isGrid: boolean } {
-  const rows = Array<Part>(parts.length / width).fill(NOWHERE);
-  const columns = Array<Part>(width).fill(NOWHERE);
-  for (const [i, part] of parts.entries()) {
-    const [y, x] = [Math.floor(i / width), i % width];
-    rows[y] = join(rows[y]!, part);
-    columns[x] = join(columns[x]!, part);
-  }
-  const follows = (lines: readonly Part[], side: 0 | 1) => {
-    const real = lines.filter((part) => !isNowhere(part));
-    return real.every((part, i) => i === 0 || part[side] >= real[i - 1]![side] - NEAR);
-  };
-  return { part: rows.reduce(join, NOWHERE), isGrid: follows(rows, 0) && follows(columns, 1) };
+/** Whether spans come one after the other, as in the picture; what is of no part of it may stand among them. */
+export function follow(spans: readonly Span[]): boolean {
+  const real = spans.filter((span) => !isNowhere(span));
+  return real.every(([from], i) => i === 0 || from >= real[i - 1]![0] - NEAR);
 }
 
-/** Everything that a value sees of the picture. */
-export const coverage = (places: MaybePlaces): Part => (places ? everywhere(places) : NOWHERE);
+/** Whether a value sees all of the picture, taken together. */
+export const seesWhole = (where: Whereabouts | undefined): boolean =>
+  where !== undefined && [where.rows, where.columns].every((places) => isSame(everywhere(places), WHOLE));
+
+/** The spans of both directions, element by element of the axes along which either varies. */
+export function together({ rows, columns }: Whereabouts): {
+  readonly kept: Shape;
+  readonly spans: readonly (readonly [row: Span, column: Span])[];
+} {
+  const kept = rows.shape.map((_, axis) => Math.max(rows.kept[axis]!, columns.kept[axis]!));
+  const index = kept.map(() => 0);
+  const spans = Array.from({ length: sizeOf(kept) }, () => {
+    const both = [spanAt(rows, index), spanAt(columns, index)] as const;
+    for (let axis = kept.length - 1; axis >= 0 && ++index[axis]! === kept[axis]; axis--) index[axis] = 0;
+    return both;
+  });
+  return { kept, spans };
+}

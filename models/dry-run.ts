@@ -2,9 +2,9 @@
 // shape of every value, what it costs, where in the picture its elements lie, and whether it depends on another linearly:
 // all of it follows from the operations that layers are made of.
 
-import { counted, type Dependence, dependenceOf, mark, placesOf } from '../engine/facts.ts';
+import { counted, type Dependence, dependenceOf, mark, whereaboutsOf } from '../engine/facts.ts';
 import { dryDevice, placeholder, type Shape, scope, sizeOf } from '../engine/index.ts';
-import { gridPlaces, type MaybePlaces } from '../engine/places.ts';
+import { gridPlaces, type Whereabouts } from '../engine/places.ts';
 import { evaluate, type Graph, type GraphNode, INPUT, nodesBetween } from './graph.ts';
 
 /** What a dry run finds, by the names of nodes and inputs. */
@@ -14,20 +14,20 @@ export interface DryRun {
   /** Multiply-adds of each node as the literature counts them: those of convolutions and matrix products. */
   readonly multiplyAdds: ReadonlyMap<string, number>;
   /** Where in the picture each element lies; undefined of what does not come from it. */
-  readonly places: ReadonlyMap<string, MaybePlaces>;
+  readonly places: ReadonlyMap<string, Whereabouts | undefined>;
 }
 
 /** What is said of a value before a dry run passes it on. */
 interface Given {
   readonly shape: Shape;
-  readonly places?: MaybePlaces;
+  readonly places?: Whereabouts | undefined;
   /** Whether it is the variable of which linearity is asked. */
   readonly isVariable?: boolean;
 }
 
 interface Found {
   readonly shape: Shape;
-  readonly places: MaybePlaces;
+  readonly places: Whereabouts | undefined;
   readonly dependence: Dependence;
   readonly multiplyAdds: number;
 }
@@ -66,7 +66,7 @@ function passedOn(
       name,
       {
         shape: x.shape,
-        places: placesOf(x),
+        places: whereaboutsOf(x),
         dependence: dependenceOf(x),
         multiplyAdds: costs.get(name) ?? 0,
       },
@@ -78,7 +78,8 @@ function passedOn(
 /** The picture [N, C, H, W] as a dry run is given it; other shapes have no places. */
 const asPicture = (shape: Shape): Given => ({
   shape,
-  ...(shape.length === 4 && sizeOf(shape) > 0 && { places: gridPlaces(shape, [2, 3]) }),
+  ...(shape.length === 4 &&
+    sizeOf(shape) > 0 && { places: { rows: gridPlaces(shape, 2), columns: gridPlaces(shape, 3) } }),
 });
 
 /** Shapes for which a graph's dry runs are kept; pictures of a folder may each have their own. */
@@ -132,10 +133,10 @@ const inputsOf = ({ graph: { inputs = [INPUT] }, shapes }: DryRun): [string, Giv
 export function seenThrough(
   dry: DryRun,
   layer: string,
-  places: MaybePlaces,
+  places: Whereabouts,
   node: string = dry.graph.output,
   blocked?: string,
-): MaybePlaces {
+): Whereabouts | undefined {
   const given = new Map([...inputsOf(dry), [layer, { shape: dry.shapes.get(layer)!, places }]] as [
     string,
     Given,

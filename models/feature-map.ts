@@ -13,7 +13,17 @@ import {
   type Tensor,
   transpose,
 } from '../engine/index.ts';
-import { coverage, isNowhere, isSame, type MaybePlaces, type Part } from '../engine/places.ts';
+import {
+  follow,
+  isNowhere,
+  isSame,
+  type Places,
+  type Span,
+  seesWhole,
+  together,
+  WHOLE,
+  type Whereabouts,
+} from '../engine/places.ts';
 
 /** A feature map in a layer's output. */
 export interface FeatureMapView {
@@ -24,8 +34,6 @@ export interface FeatureMapView {
   /** An output for each of N feature maps; what is not on the grid is taken from `like`, an output of batch 1. */
   readonly fromMap: (map: Tensor, like: Tensor) => Tensor;
 }
-
-const WHOLE: Part = [0, 0, 1, 1];
 
 /** The output is the feature map. */
 const itself = (channels: number, grid: FeatureMapView['grid']): FeatureMapView => ({
@@ -38,75 +46,90 @@ const itself = (channels: number, grid: FeatureMapView['grid']): FeatureMapView 
 /** Which element lies where: positions of the cells of a grid, row by row, and of what is on no grid. */
 interface Grid {
   readonly size: readonly [height: number, width: number];
-  readonly cells: readonly number[];
+  /** Undefined where the elements are the cells in their order. */
+  readonly cells: readonly number[] | undefined;
   readonly others: readonly number[];
 }
 
-/** Found before, for layers after layers have the same parts. */
-const grids = new WeakMap<readonly Part[], Grid | undefined>();
-
-/** The grid on which parts lie, each cell once; what sees all of the picture or nothing of it may stand among them. */
-function gridOf(parts: readonly Part[]): Grid | undefined {
-  if (!grids.has(parts)) grids.set(parts, findGrid(parts));
-  return grids.get(parts);
+/** The axis of a direction's spans, where that is one along which they follow one another over the whole picture. */
+function alongOf({ kept, spans }: Places): number | undefined {
+  const [along, ...others] = kept.flatMap((n, axis) => (n > 1 ? [axis] : []));
+  if (along === undefined || others.length > 0 || !follow(spans)) return undefined;
+  const step = 1 / spans.length;
+  const [first, last] = [spans[0]!, spans.at(-1)!];
+  // Elements may be repeated, as behind an enlargement, or thinned out.
+  return spans.some(isNowhere) || first[0] > 1e-6 || last[1] < 1 - step ? undefined : along;
 }
 
-function findGrid(parts: readonly Part[]): Grid | undefined {
-  const isCell = (part: Part) => !isNowhere(part) && !isSame(part, WHOLE);
-  const positions = parts.flatMap((part, i) => (isCell(part) ? [i] : []));
-  const cellsAlong = (from: 0 | 1) =>
+/** Rows in one axis and columns in a later one. */
+function planeOf({ rows, columns }: Whereabouts): Grid | undefined {
+  const size = [rows, columns].map(({ spans }) => spans.length) as [number, number];
+  const isOne = (places: Places) => places.spans.length === 1 && isSame(places.spans[0]!, WHOLE);
+  const [y, x] = [alongOf(rows), alongOf(columns)];
+  const fits = (y !== undefined && x !== undefined && y < x) || (isOne(rows) && x) || (isOne(columns) && y);
+  return fits ? { size, cells: undefined, others: [] } : undefined;
+}
+
+/** Found before, for layers after layers have the same spans. */
+const grids = new WeakMap<readonly Span[], { columns: readonly Span[]; grid: Grid | undefined }>();
+
+/** Cells of a grid in any order, each once; what sees all of the picture or nothing of it may stand among them. */
+function gridOf(where: Whereabouts): Grid | undefined {
+  const [rows, columns] = [where.rows.spans, where.columns.spans];
+  const before = grids.get(rows);
+  if (before?.columns === columns) return before.grid;
+  const grid = findGrid(together(where).spans);
+  grids.set(rows, { columns, grid });
+  return grid;
+}
+
+function findGrid(spans: readonly (readonly [row: Span, column: Span])[]): Grid | undefined {
+  const isCell = ([row, column]: readonly [Span, Span]) =>
+    !isNowhere(row) && !isNowhere(column) && !(isSame(row, WHOLE) && isSame(column, WHOLE));
+  const positions = spans.flatMap((both, i) => (isCell(both) ? [i] : []));
+  const count = (direction: 0 | 1) =>
     Math.round(
-      1 / positions.reduce((least, i) => Math.min(least, parts[i]![from + 2]! - parts[i]![from]), 1),
+      1 / positions.reduce((n, i) => Math.min(n, spans[i]![direction][1] - spans[i]![direction][0]), 1),
     );
-  const [height, width] = [cellsAlong(0), cellsAlong(1)];
+  const [height, width] = [count(0), count(1)];
   if (!(height * width > 1) || positions.length !== height * width) return undefined;
   const cells = Array<number>(height * width).fill(-1);
   for (const i of positions) {
-    const [y, x] = [Math.round(parts[i]![0] * height), Math.round(parts[i]![1] * width)];
-    if (!isSame(parts[i]!, [y / height, x / width, (y + 1) / height, (x + 1) / width])) return undefined;
+    const [row, column] = spans[i]!;
+    const [y, x] = [Math.round(row[0] * height), Math.round(column[0] * width)];
+    const isOnGrid =
+      isSame(row, [y / height, (y + 1) / height]) && isSame(column, [x / width, (x + 1) / width]);
+    if (!isOnGrid) return undefined;
     cells[y * width + x] = i;
   }
   if (cells.includes(-1)) return undefined;
-  const others = parts.flatMap((part, i) => (isCell(part) ? [] : [i]));
-  return { size: [height, width], cells, others };
+  const others = spans.flatMap((both, i) => (isCell(both) ? [] : [i]));
+  const inOrder = others.length === 0 && cells.every((at, i) => at === i);
+  return { size: [height, width], cells: inOrder ? undefined : cells, others };
 }
 
-/** The feature map in a value whose elements lie in `places`; a phrase that says why it holds none where it does not. */
-export function featureMapView(places: MaybePlaces): FeatureMapView | string {
-  if (places === undefined) return 'it does not come from the picture';
-  const { shape, kept, parts } = places;
+/** The feature map in a value by where its elements lie; a phrase that says why it holds none where it does not. */
+export function featureMapView(where: Whereabouts | undefined): FeatureMapView | string {
+  if (where === undefined) return 'it does not come from the picture';
+  const { shape } = where.rows;
+  const kept = shape.map((_, axis) => Math.max(where.rows.kept[axis]!, where.columns.kept[axis]!));
   if (kept.every((n) => n === 1))
-    return isSame(coverage(places), WHOLE)
+    return seesWhole(where)
       ? 'every number of it sees the whole picture'
       : 'its numbers are all of one part of the picture';
   if (kept[0] !== 1) return 'it holds parts of the picture as if they were pictures of their own';
   const spatial = kept.flatMap((n, axis) => (n > 1 ? [axis] : []));
   const others = shape.flatMap((n, axis) => (axis > 0 && n > 1 && !spatial.includes(axis) ? [axis] : []));
   if (others.length > 1) return `it has ${others.length} axes of channels`;
-  const grid = gridOf(parts) ?? orderedGrid(kept, spatial, parts);
+  const grid = planeOf(where) ?? gridOf(where);
   if (grid === undefined) return 'its numbers do not lie on a grid over the picture';
-  const inOrder = grid.others.length === 0 && grid.cells.every((at, i) => at === i);
-  if (inOrder && shape.length === 4 && shape[2] === grid.size[0] && shape[3] === grid.size[1])
-    return itself(shape[1]!, grid.size);
+  const { size, cells } = grid;
+  if (cells === undefined && shape.length === 4 && shape[2] === size[0] && shape[3] === size[1])
+    return itself(shape[1]!, size);
   return gathered(grid, shape, spatial);
 }
 
-/** Rows and columns in two axes that come in order, though parts are repeated, as behind an enlargement. */
-function orderedGrid(kept: Shape, spatial: readonly number[], parts: readonly Part[]): Grid | undefined {
-  const [y, x] = spatial;
-  if (y === undefined || x === undefined || spatial.length > 2 || parts.some(isNowhere)) return undefined;
-  const [height, width] = [kept[y]!, kept[x]!];
-  const follows = (i: number, before: number, side: 0 | 1) => parts[i]![side] >= parts[before]![side] - 1e-6;
-  const isOrdered = parts.every(
-    (_, i) => (i % width === 0 || follows(i, i - 1, 1)) && (i < width || follows(i, i - width, 0)),
-  );
-  const [first, last] = [parts[0]!, parts.at(-1)!];
-  const corners =
-    isOrdered && Math.max(first[0], first[1]) < 1e-6 && last[2] > 1 - 1 / height && last[3] > 1 - 1 / width;
-  return corners ? { size: [height, width], cells: parts.map((_, i) => i), others: [] } : undefined;
-}
-
-/** Positions `from` some of an axis, without a copy of indices where they follow one another. */
+/** Some positions of axis 1; where they follow one another, no list of them is uploaded. */
 function rows(x: Tensor, positions: readonly number[]): Tensor {
   const [first = 0] = positions;
   if (positions.every((at, i) => at === first + i)) return narrow(x, 1, first, positions.length);
@@ -119,13 +142,13 @@ function gathered({ size, cells, others }: Grid, shape: Shape, spatial: readonly
   const order = [0, ...spatial, ...rest];
   const back = order.map((_, axis) => order.indexOf(axis));
   const sorted = order.slice(1).map((axis) => shape[axis]!);
-  const count = cells.length + others.length;
+  const count = height * width + others.length;
   /** [N, positions, K] */
   const listed = (output: Tensor) => reshape(transpose(output, order), [output.shape[0]!, count, -1]);
-  const first = least(cells);
-  const isRun = cells.every((at, i) => at === first + i);
+  const first = cells ? least(cells) : 0;
+  const isRun = cells?.every((at, i) => at === first + i) ?? true;
   /** Where each position stands among the cells and then the others. */
-  const place = [...cells, ...others].reduce<number[]>((at, position, i) => {
+  const place = [...(cells ?? []), ...others].reduce<number[]>((at, position, i) => {
     at[position] = i;
     return at;
   }, []);
@@ -133,12 +156,13 @@ function gathered({ size, cells, others }: Grid, shape: Shape, spatial: readonly
     channels: rest.reduce((product, axis) => product * shape[axis]!, 1),
     grid: size,
     toMap(output) {
-      const map = transpose(rows(listed(output), cells), [0, 2, 1]);
+      const list = listed(output);
+      const map = transpose(cells ? rows(list, cells) : list, [0, 2, 1]);
       return reshape(map, [map.shape[0]!, map.shape[1]!, height, width]);
     },
     fromMap(map, like) {
       const [batch, channels] = map.shape as [number, number];
-      const onGrid = transpose(reshape(map, [batch, channels, cells.length]), [0, 2, 1]);
+      const onGrid = transpose(reshape(map, [batch, channels, height * width]), [0, 2, 1]);
       const beside = (positions: readonly number[]) => {
         const found = rows(listed(like), positions);
         return broadcastTo(found, [batch, ...found.shape.slice(1)]);

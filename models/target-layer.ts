@@ -1,7 +1,16 @@
 // Which layers of a network can be explained, and which one is when nobody says: the last one that still knows where
 // things are. All of it follows from where the values of a dry run lie in the picture.
 
-import { coverage, isSame, NOWHERE, type Part, type Places } from '../engine/places.ts';
+import {
+  isSame,
+  NOWHERE,
+  type Places,
+  type Span,
+  seesWhole,
+  together,
+  WHOLE,
+  type Whereabouts,
+} from '../engine/places.ts';
 import { type DryRun, firstNonlinear, seenThrough } from './dry-run.ts';
 import { type FeatureMapView, featureMapView } from './feature-map.ts';
 import { type Graph, type GraphNode, INPUT, nodeOf, nodesBetween } from './graph.ts';
@@ -11,8 +20,6 @@ export function targetLayers({ graph, places }: DryRun): ReadonlyMap<string, Fea
   const found = graph.nodes.map(({ name }) => [name, featureMapView(places.get(name))] as const);
   return new Map(found.filter((entry): entry is [string, FeatureMapView] => typeof entry[1] !== 'string'));
 }
-
-const WHOLE: Part = [0, 0, 1, 1];
 
 /**
  * The layer to explain when none is named: the last feature map through which everything goes that the output sees of the
@@ -28,10 +35,7 @@ export function defaultTargetLayer(dry: DryRun): string | undefined {
   const path = nodesBetween(graph, new Set(graph.inputs ?? [INPUT]), [graph.output]);
   const gates = new Set(gateways(graph, graph.output));
   const reaches = (name: string, blocked?: string) =>
-    isSame(
-      coverage(seenThrough(dry, name, onGridAlone(dry.places.get(name)!), graph.output, blocked)),
-      WHOLE,
-    );
+    seesWhole(seenThrough(dry, name, onGridAlone(dry.places.get(name)!), graph.output, blocked));
   const candidates = path.filter(isWorthwhile).reverse();
   const last =
     candidates.find(({ name }) => gates.has(name) && reaches(name)) ??
@@ -50,8 +54,20 @@ export function defaultTargetLayer(dry: DryRun): string | undefined {
 }
 
 /** What each cell is of the picture, and nothing of what is not on the grid, such as a class token that has seen it all. */
-function onGridAlone(places: Places): Places {
-  return { ...places, sees: true, parts: places.parts.map((part) => (isSame(part, WHOLE) ? NOWHERE : part)) };
+function onGridAlone(where: Whereabouts): Whereabouts {
+  const isWhole = (span: Span) => isSame(span, WHOLE);
+  const { rows, columns } = where;
+  const seeing = (places: Places): Places => ({ ...places, sees: true });
+  if (![rows, columns].every(({ spans }) => spans.some(isWhole)))
+    return { rows: seeing(rows), columns: seeing(columns) };
+  const { kept, spans } = together(where);
+  const along = (direction: 0 | 1): Places => ({
+    sees: true,
+    shape: rows.shape,
+    kept,
+    spans: spans.map((both) => (both.every(isWhole) ? NOWHERE : both[direction])),
+  });
+  return { rows: along(0), columns: along(1) };
 }
 
 /** Whether a node only moves values about or thins them out: without parameters, linear, or onto a smaller grid. */
@@ -70,8 +86,10 @@ function isPlumbing(
 /** Whether a map's channels are the classes, each seen by the output alone. */
 function scoresAlone({ graph, shapes, places }: DryRun, node: GraphNode): boolean {
   const classes = shapes.get(graph.output)!.at(-1)!;
-  const { shape, kept } = places.get(node.name)!;
-  const isOfClasses = shape.some((n, axis) => axis > 0 && n === classes && kept[axis] === 1);
+  const { rows, columns } = places.get(node.name)!;
+  const isOfClasses = rows.shape.some(
+    (n, axis) => axis > 0 && n === classes && rows.kept[axis] === 1 && columns.kept[axis] === 1,
+  );
   let at = nodeOf(graph, graph.output);
   while (at.name !== node.name && at.inputs.length === 1 && (at.traits.channelwise || at.traits.view))
     at = nodeOf(graph, at.inputs[0]!);

@@ -40,7 +40,7 @@ import {
   sum,
   type Tensor,
 } from '../../engine/index.ts';
-import { coverage, isSame } from '../../engine/places.ts';
+import { seesWhole } from '../../engine/places.ts';
 import { firstNonlinear } from '../../models/dry-run.ts';
 import { nodeOf } from '../../models/graph.ts';
 import { weightedSum } from '../map.ts';
@@ -148,11 +148,10 @@ function diagonal(
 function isPooled({ trace: { network, dry }, layer, featureMap }: TracedLayer): boolean {
   const [user, ...others] = network.graph.nodes.filter((node) => node.inputs.includes(layer));
   if (!user?.traits.channelwise || others.length > 0 || user.name === network.graph.output) return false;
-  const places = dry().places.get(user.name);
-  const seesAll = places !== undefined && isSame(coverage(places), [0, 0, 1, 1]);
   const gives = dry()
     .shapes.get(user.name)!
     .reduce((product, n) => product * n, 1);
+  const seesAll = seesWhole(dry().places.get(user.name));
   return seesAll && gives === featureMap.shape[1] && firstNonlinear(dry(), layer, user.name) === undefined;
 }
 
