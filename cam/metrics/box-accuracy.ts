@@ -5,7 +5,8 @@
 //   MaxBoxAccV2  = mean over d = .3, .5, .7 of max_t BoxAcc(t, d), boxes of all pieces
 //
 // The maximum over t is taken over the very pictures that are measured, which flatters. `split` chooses t on one half of
-// the pictures and measures on the other, both ways round. A flat map has no box, whatever the object's size.
+// the pictures and measures on the other, both ways round. A maximum over t of a resampled data set is larger still, so
+// that intervals of MaxBoxAcc lean upwards. A flat map has no box, whatever the object's size.
 
 import { boxOverlap, LEVELS } from './box-overlap.ts';
 import type { Column, Metric } from './metric.ts';

@@ -8,6 +8,29 @@ import { type Summary, shown } from '../../app/evaluation/summary.ts';
 const root = new URL('../../', import.meta.url);
 const read = (path: string) => readFileSync(new URL(path, root), 'utf8');
 
+test('evaluate: ten times as many scenes say the same, three times as exactly', (t) => {
+  for (const network of ['digit-scenes', 'digit-vit']) {
+    const [few, many] = ['', '-3000'].map(
+      (n) => JSON.parse(read(`bench/results/evaluate-${network}${n}.json`)) as Summary,
+    ) as [Summary, Summary];
+    t.deepEqual([few.pictures, many.pictures], [300, 3000]);
+    const ratios: number[] = [];
+    let furthest = 0;
+    for (const { method, estimates } of many.methods) {
+      const before = few.methods.find((one) => one.method === method)!.estimates;
+      for (const { column, value, low, high } of estimates) {
+        const same = before.find((one) => one.column.title === column.title)!;
+        furthest = Math.max(furthest, Math.abs(value - same.value));
+        ratios.push((same.high - same.low) / (high - low));
+      }
+    }
+    const median = ratios.sort((a, b) => a - b)[ratios.length >> 1]!;
+    t.ok(furthest < 0.04, `${network}: ${furthest}`);
+    t.ok(Math.abs(median - Math.sqrt(10)) < 0.5, `${network}: intervals ${median} times as wide`);
+  }
+  t.end();
+});
+
 test("evaluate: the README's tables are the data's numbers", (t) => {
   const tables = [...read('cam/README.md').matchAll(/<!-- results: (\S+) -->\n\n((?:\|.*\n)+)/g)];
   t.ok(tables.length >= 2, `${tables.length} tables`);
