@@ -28,7 +28,13 @@ import { hiresCam } from './methods/hires-cam.ts';
 import { elementWiseGradCam, layerCam } from './methods/layer-cam.ts';
 import { randomCam } from './methods/random-cam.ts';
 import { reciproCam } from './methods/recipro-cam.ts';
-import { scoreCam, scoreCamAuthors, scoreCamLogit, scoreCamSoftmax } from './methods/score-cam.ts';
+import {
+  scoreCam,
+  scoreCamAuthors,
+  scoreCamFast,
+  scoreCamLogit,
+  scoreCamSoftmax,
+} from './methods/score-cam.ts';
 import { xgradCam } from './methods/xgrad-cam.ts';
 import { likenessNotes, weightsNote } from './notes.ts';
 import { logit, type Target } from './target.ts';
@@ -43,6 +49,7 @@ export const methods: ReadonlyMap<string, Method> = new Map(
     gradCamPlusPlusTrue,
     ablationCam,
     scoreCam,
+    scoreCamFast,
     scoreCamSoftmax,
     scoreCamLogit,
     scoreCamAuthors,

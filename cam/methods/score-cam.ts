@@ -11,22 +11,30 @@
 // cancels, and as probabilities differ by 1 at most no weight is more than e times another: the map is nearly the mean of
 // the channels, whatever the class. score-cam-softmax is that; score-cam-logit is that with f the explained logit, which
 // a comment of the algorithm has for f. score-cam-authors is what the authors' published code computes: w_k = f(X * H_k).
+//
+// score-cam-fast takes the channels of largest standard deviation alone, as Faster-Score-CAM of tf-keras-vis (Kubota 2020)
+// does: a tenth of them, ten at least. The others weigh 0.
 
 import {
   add,
   affine,
   concat,
+  equal,
   full,
   greater,
   maskImages,
+  matmul,
   max,
+  mean,
   min,
   mul,
   narrow,
   reshape,
   softmax,
   sub,
+  sum,
   type Tensor,
+  tensor,
   upsample,
 } from '../../engine/index.ts';
 import { INPUT } from '../../models/graph.ts';
@@ -36,14 +44,43 @@ import { type Outputs, probability, scoreOf, type Target } from '../target.ts';
 import type { Trace, TracedLayer } from '../trace.ts';
 import { weightedMap } from './grad-cam.ts';
 
-/** Outputs from X * H_k, and 1 for each channel that has an H_k, else 0 [K]. The same for every class. */
-function masked({ trace, layer, featureMap }: TracedLayer, { progress }: MethodContext): [Outputs, Tensor] {
+/** How many of so many channels score-cam-fast takes. */
+const fewOf = (channels: number): number => Math.min(channels, Math.max(10, Math.ceil(channels / 10)));
+
+/** The rows of the identity [N, K] for the N channels of largest spread in a feature map [1, K, h, w], largest first. */
+function channelsOfLargestSpread(featureMap: Tensor): Tensor {
+  const { device, shape } = featureMap;
+  const channels = shape[1]!;
+  const far = sub(featureMap, mean(featureMap, [2, 3], true));
+  const spread = mean(mul(far, far), [2, 3]); // [1, K]
+  const others = reshape(spread, [channels, 1]);
+  // Of equals the first comes first, so that no two channels have one rank.
+  const earlier = Float32Array.from({ length: channels ** 2 }, (_, i) =>
+    Math.floor(i / channels) < i % channels ? 1 : 0,
+  );
+  const ties = mul(equal(others, spread), tensor(device, earlier, [channels, channels]));
+  const rank = sum(add(greater(others, spread), ties), [0], true); // how many come before [1, K]
+  const count = fewOf(channels);
+  const ranks = Float32Array.from({ length: count }, (_, i) => i);
+  return equal(tensor(device, ranks, [count, 1]), rank);
+}
+
+/**
+ * Outputs from X * H_k, and 1 for each channel that has an H_k, else 0 [N], for N channels [N, h, w]. The same for every
+ * class; `key` tells channels of a layer apart.
+ */
+function masked(
+  { trace, layer }: TracedLayer,
+  { progress }: MethodContext,
+  maps: Tensor,
+  key: string,
+): [Outputs, Tensor] {
   const { picture, outputs, vary, shared } = trace;
-  const [, channels, h, w] = featureMap.shape as [number, number, number, number];
+  const [channels, h, w] = maps.shape as [number, number, number];
   const size = [picture.shape[2]!, picture.shape[3]!] as const;
   const names = Object.keys(outputs);
-  const [varies, ...found] = shared(`masked by ${layer}`, () => {
-    const planes = reshape(featureMap, [channels, 1, h, w]);
+  const [varies, ...found] = shared(`masked by ${key} of ${layer}`, () => {
+    const planes = reshape(maps, [channels, 1, h, w]);
     const parts = inChunks(channels, picture.size, progress, (start, count) => {
       const u = upsample(narrow(planes, 0, start, count), size); // U(A_k)
       const [low, high] = [min(u, [1, 2, 3]), max(u, [1, 2, 3])];
@@ -84,6 +121,7 @@ function scoreCamBy(
   score: (context: MethodContext, probabilities: 'softmax' | 'sigmoid' | 'none') => Target,
   w_k: Term,
   weigh: (f: Tensor, varies: Tensor, black: () => Tensor) => Tensor,
+  few = false,
 ): Method {
   return {
     name,
@@ -94,22 +132,41 @@ function scoreCamBy(
       f_k: {
         tex: 'f(X \\circ H_k)',
         equation: 'Wang 2020, (6)',
-        is: 'f of the picture seen through channel k [K]',
-        note: (_, { probabilities }) =>
-          probabilities === 'none'
-            ? 'the network gives no probabilities: f of Score-CAM is the explained value itself'
-            : undefined,
+        is: `f of the picture seen through channel k${few ? ', 0 for those left out' : ''} [K]`,
+        note: ({ length }, { probabilities }) => {
+          const said = [
+            ...(few
+              ? [`the ${fewOf(length)} channels of largest spread alone, of ${length}, have weights`]
+              : []),
+            ...(probabilities === 'none'
+              ? ['the network gives no probabilities: f of Score-CAM is the explained value itself']
+              : []),
+          ];
+          return said.length > 0 ? said.join('; ') : undefined;
+        },
       },
       w_k,
       M: weightedMap('Wang 2020, (9)'),
     },
     explain(seen, context) {
       const { trace, featureMap } = seen;
-      const [outputs, varies] = masked(seen, context);
+      const [, channels, h, w] = featureMap.shape as [number, number, number, number];
+      const maps = reshape(featureMap, [channels, h * w]);
+      const chosen = few ? channelsOfLargestSpread(featureMap) : undefined;
+      const count = chosen ? chosen.shape[0]! : channels;
+      const taken = reshape(chosen ? matmul(chosen, maps) : maps, [count, h, w]);
+      const [outputs, varies] = masked(
+        seen,
+        context,
+        taken,
+        chosen ? 'the channels of largest spread' : 'channels',
+      );
       const f = score(context, trace.network.probabilities);
-      const f_k = scoreOf(f, outputs);
-      const weights = weigh(f_k, varies, () => baseline(trace, f));
-      return { f_k, w_k: weights, M: weightedSum(weights, featureMap) };
+      const found = scoreOf(f, outputs);
+      /** From the channels that were taken to all of them. */
+      const spread = (x: Tensor) => (chosen ? reshape(matmul(reshape(x, [1, count]), chosen), [-1]) : x);
+      const w_k = spread(weigh(found, varies, () => baseline(trace, f)));
+      return { f_k: spread(found), w_k, M: weightedSum(w_k, featureMap) };
     },
   };
 }
@@ -123,15 +180,22 @@ const softmaxTerm = {
   is: 'softmax over the channels [K]',
 };
 
-export const scoreCam = scoreCamBy(
-  { name: 'score-cam', title: 'Score-CAM' },
+const gainTerm = {
+  tex: 'w_k = f(X \\circ H_k) - f(X_b)',
+  equation: 'Wang 2020, (6)',
+  is: 'what the class gains when channel k lights the black picture [K]',
+};
+
+const gain = (f: Tensor, varies: Tensor, black: () => Tensor) => mul(sub(f, black()), varies);
+
+export const scoreCam = scoreCamBy({ name: 'score-cam', title: 'Score-CAM' }, ofClass, gainTerm, gain);
+
+export const scoreCamFast = scoreCamBy(
+  { name: 'score-cam-fast', title: 'Score-CAM (channels of largest spread)' },
   ofClass,
-  {
-    tex: 'w_k = f(X \\circ H_k) - f(X_b)',
-    equation: 'Wang 2020, (6)',
-    is: 'what the class gains when channel k lights the black picture [K]',
-  },
-  (f, varies, black) => mul(sub(f, black()), varies),
+  gainTerm,
+  gain,
+  true,
 );
 
 export const scoreCamSoftmax = scoreCamBy(
