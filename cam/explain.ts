@@ -26,6 +26,7 @@ import { gradCam } from './methods/grad-cam.ts';
 import { gradCamPlusPlus, gradCamPlusPlusTrue } from './methods/grad-cam-plus-plus.ts';
 import { hiresCam } from './methods/hires-cam.ts';
 import { elementWiseGradCam, layerCam } from './methods/layer-cam.ts';
+import { layerIntegratedGradients } from './methods/layer-integrated-gradients.ts';
 import { randomCam } from './methods/random-cam.ts';
 import { reciproCam } from './methods/recipro-cam.ts';
 import {
@@ -35,6 +36,7 @@ import {
   scoreCamLogit,
   scoreCamSoftmax,
 } from './methods/score-cam.ts';
+import { tokenOcclusion } from './methods/token-occlusion.ts';
 import { xgradCam } from './methods/xgrad-cam.ts';
 import { likenessNotes, weightsNote } from './notes.ts';
 import { logit, type Target } from './target.ts';
@@ -59,6 +61,8 @@ export const methods: ReadonlyMap<string, Method> = new Map(
     layerCam,
     elementWiseGradCam,
     reciproCam,
+    tokenOcclusion,
+    layerIntegratedGradients,
     randomCam,
   ].map((method) => [method.name, method]),
 );

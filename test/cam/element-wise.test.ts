@@ -82,6 +82,42 @@ test('a tail of dense layers: the maps against float64', async (t) => {
   }
 });
 
+test('a tail of dense layers: occlusion and integrated gradients against float64', async (t) => {
+  for (const seed of [1, 2, 3]) {
+    const network = randomNetwork(await device(), graphs.dense, seed);
+    const trace = observe(network, tensor(network.device, numbers(3 * 48, seed), [1, 3, 6, 8]));
+    const [occlusion, integrated] = await explain(trace, {
+      methods: ['token-occlusion', 'layer-integrated-gradients'],
+      classes: [CLASS],
+      signed: true,
+    });
+    const a = await trace.at().featureMap.data();
+    const tail = denseTail(seed);
+    const whole = tail(a);
+    const lost = Array.from(
+      { length: 48 },
+      (_, at) => whole - tail(a.map((v, i) => (i % 48 === at ? 0 : v))),
+    );
+    t.ok(relativeError(await occlusion!.map.data(), lost) < TOLERANCE, 'occlusion');
+    // The gradient of a piecewise linear tail jumps on the way: the same 32 middles as the method takes.
+    const slopes = Array.from({ length: 32 }, (_, i) =>
+      derivatives(
+        tail,
+        Float64Array.from(a, (value) => (value * (i + 0.5)) / 32),
+      ),
+    );
+    const elements = [...a].map((v, i) => slopes.reduce((total, g) => total + (v * g[i]!) / 32, 0));
+    const map = await integrated!.map.data();
+    t.ok(relativeError(map, overChannels(elements)) < TOLERANCE, 'integrated gradients');
+    const change = whole - tail(new Float64Array(a.length));
+    const missing = change - overChannels(elements).reduce((total, value) => total + value, 0);
+    const [found, residual] = await integrated!.terms.find(({ symbol }) => symbol === 'r')!.tensor.data();
+    t.ok(Math.abs(found! - change) < TOLERANCE * Math.max(1, Math.abs(change)), 'change');
+    t.ok(Math.abs(residual! - missing) < TOLERANCE * Math.max(1, Math.abs(change)), 'residual');
+    t.match(integrated!.notes.join(), /the contributions add up to/);
+  }
+});
+
 test('a piecewise linear tail without biases: the positions of HiResCAM add up to the logit', async (t) => {
   for (const seed of [1, 2, 3]) {
     const network = randomNetwork(await device(), graphs.dense, seed);
@@ -101,20 +137,32 @@ test('a piecewise linear tail without biases: the positions of HiResCAM add up t
   }
 });
 
-test("GAP + linear: HiResCAM is CAM / Z, Recipro-CAM is CAM / Z + b, XGrad-CAM's weights are Grad-CAM's", async (t) => {
+test("GAP + linear: HiResCAM, occlusion and integrated gradients are CAM / Z, Recipro-CAM is CAM / Z + b, XGrad-CAM's weights are Grad-CAM's", async (t) => {
   for (const seed of [1, 2, 3]) {
     const network = randomNetwork(await device(), graphs.gapLinear, seed);
     const x = tensor(network.device, numbers(3 * 7 * 11, seed), [1, 3, 7, 11]);
     const found = await explain(network, x, {
-      methods: ['cam', 'grad-cam', 'hires-cam', 'recipro-cam', 'xgrad-cam'],
+      methods: [
+        'cam',
+        'grad-cam',
+        'hires-cam',
+        'recipro-cam',
+        'xgrad-cam',
+        'token-occlusion',
+        'layer-integrated-gradients',
+      ],
       classes: [CLASS],
       signed: true,
     });
-    const [cam, gradCam, hires, recipro, xgrad] = await Promise.all(found.map(({ map }) => map.data()));
+    const [cam, gradCam, hires, recipro, xgrad, occlusion, integrated] = await Promise.all(
+      found.map(({ map }) => map.data()),
+    );
     const z = cam!.length;
     const bias = (await network.parameters.get('classifier.bias')!.data())[CLASS]!;
     const share = [...cam!].map((value) => value / z);
     t.ok(relativeError(hires!, share) < TOLERANCE, 'HiResCAM');
+    t.ok(relativeError(occlusion!, share) < TOLERANCE, 'occlusion');
+    t.ok(relativeError(integrated!, share) < TOLERANCE, 'integrated gradients');
     t.ok(
       relativeError(
         recipro!,
