@@ -21,11 +21,12 @@ import { partOf, shardOf } from '../evaluation/shard.ts';
 import { type Summary, shown } from '../evaluation/summary.ts';
 import { ImageError } from '../image/errors.ts';
 import { assertWritable } from '../image/write.node.ts';
+import { visible } from '../visible.ts';
 import { asUsage, UsageError } from './errors.ts';
 import { applicableMethods, camRefusalOf, chooseModel, type ModelChoice, weightsOf } from './load.ts';
 import type { ModelArguments } from './options.ts';
 import { deviceLine, withNetwork } from './pipeline.ts';
-import { bar, heartbeat, note } from './progress.ts';
+import { bar, heartbeat, note, print } from './progress.ts';
 import { table } from './report.ts';
 
 export interface EvaluateArguments extends ModelArguments {
@@ -232,7 +233,7 @@ async function measureAll(
         note(`left out: ${error.message}`);
       }
       position++;
-      shown.update(position, { name });
+      shown.update(position, { name: visible(name) });
       const left = ((performance.now() - started) / Math.max(1, measured)) * (items.length - position);
       beat(`${position} of ${items.length} pictures, about ${Math.ceil(left / 60_000)} minutes left`);
     }
@@ -252,7 +253,7 @@ export async function tell(paths: readonly string[], out: string, pixelsOf?: Pix
   try {
     assertWhole(results);
     const { summary, files } = await conclude(results, out, pixelsOf);
-    process.stdout.write(`${summaryTable(summary)}\n`);
+    print(`${summaryTable(summary)}\n`);
     for (const file of files) note(`wrote ${file}`);
   } finally {
     results.close();
