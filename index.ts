@@ -1,5 +1,5 @@
 // `limelight`: open a network, explain what it says of a picture. Operations and derivatives are in `limelight/engine`, what
-// networks are made of and the readers of single formats in `limelight/models`.
+// networks are made of and how files are read in `limelight/models`.
 
 export {
   camRefusal,

@@ -246,16 +246,19 @@ function inputsOf({ graph, name }: Network, input: Tensor | Readonly<Record<stri
 
 /** Each class's numbers, from logits that were read. */
 function predictionsOf({ classes, probabilities }: Network, logits: Float32Array): Prediction[] {
-  return [...logits].map((z, index) => {
-    const rivals = probabilities === 'softmax' ? [...logits] : [0, z]; // sigmoid: softmax of 0 and z
-    const probability = 1 / rivals.reduce((sum, other) => sum + Math.exp(other - z), 0);
-    return {
-      index,
-      name: classes[index] ?? String(index),
-      logit: z,
-      probability: probabilities === 'none' ? null : probability,
-    };
-  });
+  const largest = logits.reduce((a, b) => Math.max(a, b), -Infinity);
+  const total = logits.reduce((sum, z) => sum + Math.exp(z - largest), 0);
+  const probabilityOf = {
+    softmax: (z: number) => Math.exp(z - largest) / total,
+    sigmoid: (z: number) => 1 / (1 + Math.exp(-z)),
+    none: () => null,
+  }[probabilities];
+  return Array.from(logits, (logit, index) => ({
+    index,
+    name: classes[index] ?? String(index),
+    logit,
+    probability: probabilityOf(logit),
+  }));
 }
 
 /** dS of each output, at the outputs; of those on which S depends. */

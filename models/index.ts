@@ -12,10 +12,7 @@ export { isNetwork, type Model, readModel, type Weights } from './formats/any.ts
 export { FormatError } from './formats/errors.ts';
 export type { HostTensor, StateDict } from './formats/host-tensor.ts';
 export type { ImportedNetwork, OpenPart } from './formats/imported.ts';
-export { readKerasH5 } from './formats/keras/h5.ts';
-export { readTfjs } from './formats/keras/tfjs.ts';
 export { readNpy, writeNpy } from './formats/npy.ts';
-export { readOnnx } from './formats/onnx/read.ts';
 export { readSafetensors, type Safetensors, writeSafetensors } from './formats/safetensors.ts';
 export {
   boundary,

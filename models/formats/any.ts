@@ -4,6 +4,7 @@
 import { FormatError } from './errors.ts';
 import type { StateDict } from './host-tensor.ts';
 import type { ImportedNetwork, OpenPart, ReadOptions } from './imported.ts';
+import { readSafetensors } from './safetensors.ts';
 
 /** Weights whose file does not hold their graph, and what it says of them. */
 export interface Weights {
@@ -47,7 +48,7 @@ export const formats: readonly Format[] = [
     endings: ['.h5', '.hdf5'],
     fits: (bytes) => begins(bytes, 0x89, H, D, F),
     read: async (bytes, name, _, options) =>
-      (await import('./keras/h5.ts')).readKerasH5(bytes, name, options),
+      (await import('./keras/archive.ts')).readKerasH5(bytes, name, options),
   },
   {
     name: 'Keras .keras',
@@ -68,7 +69,7 @@ export const formats: readonly Format[] = [
     endings: ['.safetensors'],
     // The size of its JSON header in eight bytes, then the header.
     fits: (bytes) => bytes[8] === BRACE && bytes[6] === 0 && bytes[7] === 0,
-    read: async (bytes, name) => (await import('./safetensors.ts')).readSafetensors(bytes, name),
+    read: async (bytes, name) => readSafetensors(bytes, name),
   },
   {
     name: 'TensorFlow.js model.json',

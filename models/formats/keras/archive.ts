@@ -9,6 +9,8 @@ import type { StoredWeight } from './context.ts';
 import { type ReadApart, readApart, readH5 } from './h5.ts';
 import { field, type Json, parseObject } from './json.ts';
 
+export { readKerasH5 } from './h5.ts';
+
 const [CONFIG, METADATA, WEIGHTS] = ['config.json', 'metadata.json', 'model.weights.h5'];
 
 /**
