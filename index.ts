@@ -2,7 +2,9 @@
 // networks are made of and how files are read in `limelight/models`.
 
 export {
+  type Claim,
   camRefusal,
+  claims,
   defaultMethods,
   disposeExplanation,
   type ExplainOptions,
@@ -25,6 +27,9 @@ export {
   type TracedLayer,
   type TraceOptions,
   targets,
+  type Verdict,
+  type VerifyOptions,
+  verify,
 } from './cam/index.ts';
 export {
   closeDevice,

@@ -5,6 +5,7 @@ import { firstNonlinear } from '../../models/dry-run.ts';
 import { INPUT, nodeOf, nodesBetween } from '../../models/graph.ts';
 import type { TracedLayer } from '../trace.ts';
 
+/** A claim about a network, and how it is measured. */
 export interface Claim {
   readonly name: string;
   /** The claim in words. */

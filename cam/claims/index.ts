@@ -11,6 +11,7 @@ import { gradCamWeights } from './grad-cam-weights.ts';
 
 export type { Claim } from './claim.ts';
 
+/** Every claim. */
 export const claims: readonly Claim[] = [gradCamWeights, completeness, ablation, batch];
 
 /** What was found of a claim. */
@@ -29,6 +30,7 @@ export interface Verdict {
   readonly holds: boolean | null;
 }
 
+/** What is verified; everything may be left out. */
 export interface VerifyOptions {
   /** The network's target layer when left out. */
   readonly layer?: string;
