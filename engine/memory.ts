@@ -25,7 +25,7 @@ export interface Storage extends Numbered {
   references: number;
   /** The submit, counted on its device, that was open when it was last written. */
   epoch: number;
-  /** Where it holds indices, what they are all below. */
+  /** Of indices: a number that all of them are smaller than. */
   below?: number;
   /** Copies of it in the order a kernel wants, by name; see `keep`. */
   readonly copies: Map<string, Storage>;

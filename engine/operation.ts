@@ -17,7 +17,7 @@ export interface Operation<Attributes> extends Passing<Attributes> {
   readonly name: string;
   /** Result shape, or a ShapeError naming the operation and the shapes. */
   readonly shape: (inputs: readonly Tensor[], attributes: Attributes) => Shape;
-  /** Given where the result is u32 indices rather than f32 numbers: what they are all below. */
+  /** Of operations that give u32 indices rather than f32 numbers: a number that all of these are smaller than. */
   readonly below?: (inputs: readonly Tensor[], attributes: Attributes) => number;
   /** The input that holds u32 indices, where there is one, and how many things they choose from; all others hold f32. */
   readonly indices?: {
@@ -55,7 +55,10 @@ export function recording<T>(f: () => T): T {
   }
 }
 
-/** Kernels read bits, and no further than there are any: wrong indices would give nonsense in silence. */
+/**
+ * Refuses numbers where indices belong, and the other way round, and indices that may lie outside. Kernels take bits as they
+ * are and reads outside a buffer give something, so either would be a wrong number without an error.
+ */
 function checkTypes<A>({ name, indices }: Operation<A>, inputs: readonly Tensor[], attributes: A): void {
   inputs.forEach((input, i) => {
     const expected = i === indices?.input ? 'u32' : 'f32';

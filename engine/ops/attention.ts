@@ -32,7 +32,7 @@ function headsOf(qkv: Tensor, part: 0 | 1 | 2, g: kernels.AttentionGeometry): Te
 }
 
 /** In one kernel, without derivative. */
-const scored: Operation<kernels.AttentionGeometry> = {
+const attentionScores: Operation<kernels.AttentionGeometry> = {
   name: 'attention scores',
   shape: (_, { batch, heads, tokens }) => [batch, heads, tokens, tokens],
   forward: ([qkv], y, g) => {
@@ -53,13 +53,13 @@ const scored: Operation<kernels.AttentionGeometry> = {
 /** softmax(q k^T / sqrt(d)) of every head, from packed [N, T, 3 D]: [N, heads, T, T]. */
 export function attentionProbabilities(qkv: Tensor, heads: number): Tensor {
   const g = geometryOf(qkv, heads);
-  if (isInPlace(g, [qkv])) return softmax(apply(scored, [qkv], g), 3);
+  if (isInPlace(g, [qkv])) return softmax(apply(attentionScores, [qkv], g), 3);
   const scores = matmul(headsOf(qkv, 0, g), headsOf(qkv, 1, g), false, true);
   return softmax(scale(scores, 1 / Math.sqrt(g.width)), 3);
 }
 
 /** In one kernel, without derivative. */
-const mixed: Operation<kernels.AttentionGeometry> = {
+const attentionMixture: Operation<kernels.AttentionGeometry> = {
   name: 'attention mix',
   shape: (_, { batch, heads, tokens, width }) => [batch, tokens, heads * width],
   forward: ([probabilities, qkv], y, g) =>
@@ -83,7 +83,7 @@ export function attentionMix(probabilities: Tensor, qkv: Tensor, heads: number):
       `attention: probabilities ${show(probabilities.shape)} for ${heads} heads of ${show(qkv.shape)}`,
     );
   }
-  if (isInPlace(g, [probabilities, qkv])) return apply(mixed, [probabilities, qkv], g);
+  if (isInPlace(g, [probabilities, qkv])) return apply(attentionMixture, [probabilities, qkv], g);
   const mix = transpose(matmul(probabilities, headsOf(qkv, 2, g)), [0, 2, 1, 3]);
   return reshape(mix, [batch, tokens, heads * width]);
 }

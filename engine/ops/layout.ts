@@ -124,7 +124,7 @@ export function pad(x: Tensor, before: readonly number[], after: readonly number
   return apply(strided, [x], { maps, fill: value, vjp: (d) => pad(d, negative(before), negative(after)) });
 }
 
-const joined: Operation<{ axis: number }> = {
+const concatenation: Operation<{ axis: number }> = {
   name: 'concat',
   shape: (inputs, { axis }) => {
     const [first] = inputs as [Tensor];
@@ -171,10 +171,10 @@ export function concat(parts: readonly Tensor[], axis: number): Tensor {
   const [first] = parts;
   if (first === undefined) throw new ShapeError('concat: nothing to put together');
   const at = axisOf('concat', first.shape, axis);
-  return parts.length === 1 ? reshape(first, first.shape) : apply(joined, parts, { axis: at });
+  return parts.length === 1 ? reshape(first, first.shape) : apply(concatenation, parts, { axis: at });
 }
 
-const taken: Operation<{ axis: number }> = {
+const gathering: Operation<{ axis: number }> = {
   name: 'gather',
   indices: { input: 1, of: ([x], { axis }) => x!.shape[axis]! },
   shape: ([x, indices], { axis }) => [...x!.shape.slice(0, axis), indices!.size, ...x!.shape.slice(axis + 1)],
@@ -183,7 +183,7 @@ const taken: Operation<{ axis: number }> = {
     run(y.device, kernels.take(outer, n, inner, indices!.size), [x!.storage, indices!.storage], y.storage);
   },
   vjp: (d, { inputs: [x, indices], attributes: { axis } }) => [
-    apply(untaken, [d, indices!], { axis, n: x!.shape[axis]! }),
+    apply(scattering, [d, indices!], { axis, n: x!.shape[axis]! }),
   ],
   places: ([places], shape, { axis: along }, [, indices]) => {
     const chosen = new Uint32Array(indices!.storage.host!.bytes!);
@@ -196,8 +196,8 @@ const taken: Operation<{ axis: number }> = {
   affine: inFirst,
 };
 
-/** Adjoint of `taken`. */
-const untaken: Operation<{ axis: number; n: number }> = {
+/** Adjoint of `gathering`. */
+const scattering: Operation<{ axis: number; n: number }> = {
   name: 'scatter',
   indices: { input: 1, of: (_, { n }) => n },
   shape: ([d], { axis, n }) => d!.shape.map((size, i) => (i === axis ? n : size)),
@@ -210,9 +210,9 @@ const untaken: Operation<{ axis: number; n: number }> = {
       y.storage,
     );
   },
-  vjp: (d, { inputs: [, indices], attributes: { axis } }) => [apply(taken, [d, indices!], { axis })],
+  vjp: (d, { inputs: [, indices], attributes: { axis } }) => [apply(gathering, [d, indices!], { axis })],
 };
 
 /** The slices of `axis` named by a list of u32 indices; a ShapeError where one is not below that axis's size. */
 export const gather = (x: Tensor, indices: Tensor, axis: number): Tensor =>
-  apply(taken, [x, indices], { axis: axisOf('gather', x.shape, axis) });
+  apply(gathering, [x, indices], { axis: axisOf('gather', x.shape, axis) });

@@ -23,7 +23,7 @@ function planes({ shape }: Tensor): readonly [batch: number, channels: number, i
 /** Every axis but the channels'. */
 const beside = (x: Tensor) => x.shape.flatMap((_, i) => (i === 1 ? [] : [i]));
 
-const channelwise: Operation<undefined> = {
+const channelScaling: Operation<undefined> = {
   name: 'scale and shift',
   shape: ([x, scale, shift]) => {
     const fits = [scale!, shift!].every((t) => t.shape.length === 1 && t.shape[0] === x!.shape[1]);
@@ -51,9 +51,9 @@ const channelwise: Operation<undefined> = {
 
 /** x scale[c] + shift[c] for every channel c of x [N, C, ...]. */
 export const scaleShift = (x: Tensor, scale: Tensor, shift: Tensor): Tensor =>
-  apply(channelwise, [x, scale, shift], undefined);
+  apply(channelScaling, [x, scale, shift], undefined);
 
-const dotted: Operation<undefined> = {
+const planeDotProduct: Operation<undefined> = {
   name: 'dot product of planes',
   shape: ([a, b]) => {
     const [batch, ...rest] = b!.shape;
@@ -87,7 +87,7 @@ const dotted: Operation<undefined> = {
 };
 
 /** Dot product of each plane of a with that of b: [N, C, ...], and [N, C, ...] or [1, C, ...] -> [N, C]. */
-export const planeDot = (a: Tensor, b: Tensor): Tensor => apply(dotted, [a, b], undefined);
+export const planeDot = (a: Tensor, b: Tensor): Tensor => apply(planeDotProduct, [a, b], undefined);
 
 /** sum of a b over every axis but the channels' [C]. */
 const channelDot = (a: Tensor, b: Tensor): Tensor => sum(planeDot(a, b), [0]);

@@ -88,7 +88,7 @@ function refuseEmptyWindows(
   }
 }
 
-const windows: Operation<Geometry> = {
+const maxPoolingIndices: Operation<Geometry> = {
   name: 'max pooling',
   below: (_, g) => sizeOf(g.input),
   shape: ([x], g) => [x!.shape[0]!, x!.shape[1]!, ...g.output],
@@ -98,7 +98,7 @@ const windows: Operation<Geometry> = {
   },
 };
 
-const gathered: Operation<Geometry> = {
+const maxPoolingByIndices: Operation<Geometry> = {
   name: 'max pooling',
   indices: { input: 1, of: (_, g) => sizeOf(g.input) },
   shape: ([, indices]) => indices!.shape,
@@ -106,22 +106,22 @@ const gathered: Operation<Geometry> = {
     const launch = selectAlong(planes, sizeOf(input), 1, sizeOf(output));
     run(y.device, launch, [x!.storage, indices!.storage], y.storage);
   },
-  vjp: (d, { inputs: [, indices], attributes }) => [apply(scattered, [d, indices!], attributes)],
+  vjp: (d, { inputs: [, indices], attributes }) => [apply(maxPoolingAdjoint, [d, indices!], attributes)],
   places: ([x], shape) => windowPlaces(x, shape),
   affine: inFirst,
 };
 
-const scattered: Operation<Geometry> = {
+const maxPoolingAdjoint: Operation<Geometry> = {
   name: 'max pooling adjoint',
   indices: { input: 1, of: (_, g) => sizeOf(g.input) },
   shape: ([d], g) => [d!.shape[0]!, d!.shape[1]!, ...g.input],
   forward: ([d, indices], y, g) =>
     runParts(y.device, kernels.planeScatter(g), [d!.storage, indices!.storage], y.storage),
-  vjp: (d, { inputs: [, indices], attributes }) => [apply(gathered, [d, indices!], attributes)],
+  vjp: (d, { inputs: [, indices], attributes }) => [apply(maxPoolingByIndices, [d, indices!], attributes)],
 };
 
 /** The maximum alone, without the indices that its derivative needs. */
-const largest: Operation<Geometry> = {
+const maxPooling: Operation<Geometry> = {
   name: 'max pooling',
   shape: ([x], g) => [x!.shape[0]!, x!.shape[1]!, ...g.output],
   forward: ([x], y, g) => run(y.device, kernels.maxPool(g), [x!.storage], y.storage),
@@ -142,24 +142,24 @@ export function maxPoolSelect(x: Tensor, values: Tensor, options: PoolOptions): 
   if (!sameShape(x.shape, values.shape)) {
     throw new ShapeError(`maxPoolSelect: values ${show(values.shape)} for windows of ${show(x.shape)}`);
   }
-  if (values === x && !isRecorded([x]) && kernels.isPlainMaxPool(g)) return apply(largest, [x], g);
-  return apply(gathered, [values, apply(windows, [x], g)], g);
+  if (values === x && !isRecorded([x]) && kernels.isPlainMaxPool(g)) return apply(maxPooling, [x], g);
+  return apply(maxPoolingByIndices, [values, apply(maxPoolingIndices, [x], g)], g);
 }
 
-const averaged: Operation<Geometry> = {
+const averagePooling: Operation<Geometry> = {
   name: 'average pooling',
   shape: ([x], g) => [x!.shape[0]!, x!.shape[1]!, ...g.output],
   forward: ([x], y, g) => runParts(y.device, kernels.avgPool(g, false), [x!.storage], y.storage),
-  vjp: (d, { attributes }) => [apply(unaveraged, [d], attributes)],
+  vjp: (d, { attributes }) => [apply(averagePoolingAdjoint, [d], attributes)],
   places: ([x], shape) => windowPlaces(x, shape),
   affine: jointly,
 };
 
-const unaveraged: Operation<Geometry> = {
+const averagePoolingAdjoint: Operation<Geometry> = {
   name: 'average pooling adjoint',
   shape: ([d], g) => [d!.shape[0]!, d!.shape[1]!, ...g.input],
   forward: ([d], y, g) => runParts(y.device, kernels.avgPool(g, true), [d!.storage], y.storage),
-  vjp: (d, { attributes }) => [apply(averaged, [d], attributes)],
+  vjp: (d, { attributes }) => [apply(averagePooling, [d], attributes)],
 };
 
 /** Mean of each window. A window may not be dilated. */
@@ -167,7 +167,7 @@ export function avgPool2d(x: Tensor, options: PoolOptions): Tensor {
   if (options.dilation?.some((n) => n !== 1)) {
     throw new ShapeError(`avgPool2d: a dilation of ${show(options.dilation)}; only max pooling has one`);
   }
-  return apply(averaged, [x], geometryOf('avgPool2d', x, options));
+  return apply(averagePooling, [x], geometryOf('avgPool2d', x, options));
 }
 
 /** Mean over each plane: [N, C, H, W] -> [N, C]. */

@@ -10,20 +10,20 @@ import { runParts } from '../parts.ts';
 import { windowPlaces } from '../places.ts';
 import { sameShape, show, type Tensor } from '../tensor.ts';
 
-const resampled: Operation<ResampleGeometry> = {
+const upsampling: Operation<ResampleGeometry> = {
   name: 'upsample',
   shape: ([x], g) => [x!.shape[0]!, x!.shape[1]!, ...g.output],
   forward: ([x], y, g) => run(y.device, bilinear(g), [x!.storage], y.storage),
-  vjp: (d, { attributes }) => [apply(unresampled, [d], attributes)],
+  vjp: (d, { attributes }) => [apply(upsamplingAdjoint, [d], attributes)],
   places: ([x], shape) => windowPlaces(x, shape),
   affine: jointly,
 };
 
-const unresampled: Operation<ResampleGeometry> = {
+const upsamplingAdjoint: Operation<ResampleGeometry> = {
   name: 'upsample adjoint',
   shape: ([d], g) => [d!.shape[0]!, d!.shape[1]!, ...g.input],
   forward: ([d], y, g) => runParts(y.device, bilinearAdjoint(g), [d!.storage], y.storage),
-  vjp: (d, { attributes }) => [apply(resampled, [d], attributes)],
+  vjp: (d, { attributes }) => [apply(upsampling, [d], attributes)],
 };
 
 /** x [N, C, H, W] resampled to [N, C, height, width], bilinear without anti-aliasing, as PyTorch's interpolate. */
@@ -40,10 +40,10 @@ export function upsample(
   }
   const planes = x.shape[0]! * x.shape[1]!;
   const input = [x.shape[2]!, x.shape[3]!] as const;
-  return apply(resampled, [x], { planes, input, output: size, alignCorners: options.alignCorners ?? false });
+  return apply(upsampling, [x], { planes, input, output: size, alignCorners: options.alignCorners ?? false });
 }
 
-const masked: Operation<undefined> = {
+const masking: Operation<undefined> = {
   name: 'mask',
   shape: ([x, u, low, high]) => {
     const [one, channels, ...size] = x!.shape;
@@ -73,4 +73,4 @@ const masked: Operation<undefined> = {
  * [K, C, H, W]. A mask without a range gives zeros. Not differentiable: Score-CAM takes no gradient.
  */
 export const maskImages = (x: Tensor, u: Tensor, low: Tensor, high: Tensor): Tensor =>
-  apply(masked, [x, u, low, high], undefined);
+  apply(masking, [x, u, low, high], undefined);

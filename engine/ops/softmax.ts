@@ -15,7 +15,7 @@ interface Axis {
   readonly axis: number;
 }
 
-const normalised: Operation<Axis> = {
+const softmaxAlong: Operation<Axis> = {
   name: 'softmax',
   shape: ([x]) => x!.shape,
   forward: ([x], y, { axis }) => {
@@ -26,7 +26,7 @@ const normalised: Operation<Axis> = {
   vjp: (d, { output: y, attributes: { axis } }) => [mul(y, sub(d, sum(mul(d, y), [axis], true)))],
 };
 
-const logNormalised: Operation<Axis> = {
+const logSoftmaxAlong: Operation<Axis> = {
   name: 'log-softmax',
   shape: ([x]) => x!.shape,
   forward: ([x], y, { axis }) => {
@@ -49,7 +49,7 @@ const belowLargest = (x: Tensor, axis: number): Tensor => sub(x, max(alias(x), [
 /** exp(x) / sum(exp(x)) along an axis. */
 export function softmax(x: Tensor, axis: number): Tensor {
   const at = axisOf('softmax', x.shape, axis);
-  if (isShortAxis(x, at)) return apply(normalised, [x], { axis: at });
+  if (isShortAxis(x, at)) return apply(softmaxAlong, [x], { axis: at });
   const y = exp(belowLargest(x, at));
   return div(y, sum(y, [at], true));
 }
@@ -57,7 +57,7 @@ export function softmax(x: Tensor, axis: number): Tensor {
 /** log(softmax(x)) along an axis, without overflow. */
 export function logSoftmax(x: Tensor, axis: number): Tensor {
   const at = axisOf('logSoftmax', x.shape, axis);
-  if (isShortAxis(x, at)) return apply(logNormalised, [x], { axis: at });
+  if (isShortAxis(x, at)) return apply(logSoftmaxAlong, [x], { axis: at });
   const z = belowLargest(x, at);
   return sub(z, log(sum(exp(z), [at], true)));
 }
