@@ -1,7 +1,8 @@
 // Opens, uses and closes devices, and prints the megabytes that each has cost, after collecting and at most before
 // (opens.test.ts). Prints null where there is no such device.
 
-import { add, closeDevice, NoDeviceError, openDevice, tensor } from '../../engine/index.ts';
+import { add } from '../../engine/index.ts';
+import { closeDevice, NoDeviceError, openDevice, tensor } from '../../index.ts';
 
 const count = Number(process.argv[2]);
 const resident = () => process.memoryUsage().rss / 2 ** 20;
