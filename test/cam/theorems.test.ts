@@ -587,7 +587,8 @@ test('maps of tiny gradients are normalised like any other', async (t) => {
   for (const method of ['cam', 'grad-cam', 'grad-cam++', 'grad-cam++-true']) {
     // alpha is no function of the direction alone, but nearly 1/2 for all small gradients.
     const expected = await upsampled(method.includes('++') ? 1e-6 : 1, method);
-    for (const factor of [1e-20, 1e-30, 1e-37]) {
+    // Smaller ones, meant over a channel, are subnormal numbers, which WGSL lets a device take for 0.
+    for (const factor of [1e-20, 1e-30, 1e-34]) {
       const found = await upsampled(factor, method);
       const error = relativeError(found, expected);
       t.ok(error < 1e-4, `${method}, ${factor}: ${error.toExponential(1)}`);
