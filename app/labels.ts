@@ -90,8 +90,11 @@ function byIndex<T>(entries: readonly (readonly [index?: unknown, name?: T, ...r
 const withoutPrefix = (names: readonly string[]): readonly string[] =>
   names.every((name) => SYNSET.test(name)) ? names.map((name) => name.replace(SYNSET, '')) : names;
 
-/** Strings in single quotes, strings in double quotes, numbers as keys, and commas with nothing behind them. */
-const PYTHON = /'((?:[^'\\]|\\.)*)'|"(?:[^"\\]|\\.)*"|\b(\d+)\b(?=\s*:)|,(?=\s*[\]}])/g;
+/**
+ * Strings in single quotes, strings in double quotes, numbers as keys, and commas with nothing behind them. A string
+ * that does not end goes to the end of the text: were it no match, each quote in it would be tried up to there.
+ */
+const PYTHON = /'((?:[^'\\]|\\.)*)(?:'|\\?$)|"(?:[^"\\]|\\.)*(?:"|\\?$)|\b(\d+)\b(?=\s*:)|,(?=\s*[\]}])/g;
 
 /** JSON, or a Python literal turned into it; undefined where it is neither. */
 function parsed(text: string): unknown {

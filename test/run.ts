@@ -1,18 +1,21 @@
-// Runs the test files named on the command line, or every *.test.ts under test/, in one process:
+// Runs the test files named on the command line, or every *.test.ts in the folders named, or in test/, in one process:
 // a software adapter must not be opened by two processes' worth of threads at once. Prints TAP, then the
 // failures again, then one closing line.
 
-import { readdirSync } from 'node:fs';
+import { readdirSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import test from 'tape';
 
 const here = dirname(fileURLToPath(import.meta.url));
-const named = process.argv.slice(2).map((file) => resolve(file));
-const all = readdirSync(here, { recursive: true, encoding: 'utf8' })
-  .filter((file) => file.endsWith('.test.ts'))
-  .sort()
-  .map((file) => join(here, file));
+const named = process.argv.slice(2).map((path) => resolve(path));
+const filesIn = (path: string): readonly string[] =>
+  statSync(path).isDirectory()
+    ? readdirSync(path, { recursive: true, encoding: 'utf8' })
+        .filter((file) => file.endsWith('.test.ts'))
+        .sort()
+        .map((file) => join(path, file))
+    : [path];
 
 // tape starts at once, unless told to wait until every file has registered its tests.
 test.wait?.();
@@ -39,5 +42,6 @@ test.onFinish(() => {
   if (failures.length > 0) process.exitCode = 1;
 });
 
-for (const file of named.length > 0 ? named : all) await import(pathToFileURL(file).href);
+for (const file of (named.length > 0 ? named : [here]).flatMap(filesIn))
+  await import(pathToFileURL(file).href);
 test.run?.();

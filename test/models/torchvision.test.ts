@@ -142,7 +142,7 @@ test("Hugging Face's and timm's keys are renamed, queries, keys and values packe
     t.equal(adapted.size, tensors.size, `${name}: every tensor`);
     for (const [key, { shape, data }] of tensors) {
       t.deepEqual(adapted.get(key)?.shape, shape, key);
-      if (adapted.get(key)?.data.join() !== data.join()) t.fail(`${name}: ${key}`);
+      if (!adapted.get(key)?.data.every((value, i) => value === data[i])) t.fail(`${name}: ${key}`);
     }
   };
   apart('vit_tiny_patch16_224', [/^vit\./, /^classifier\./]);
