@@ -1,7 +1,7 @@
 // Files from public hubs, kept in a folder: fetched once, checked each time.
 
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
+import { createReadStream, rmSync } from 'node:fs';
 import { readFile, rename, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
@@ -66,12 +66,13 @@ export async function cachedFile(remote: RemoteFile, options: CacheOptions = {})
     await locked(path, options, async (signal) => {
       // Whoever had the lock before has fetched it perhaps.
       if (await exists(path)) await checkCached(remote, path, note);
-      else
-        await withTemporary(
-          part,
-          () => fetchTo(path, remote, { ...options, signal }),
-          () => !canGoOn(part),
-        );
+      else {
+        // Where the lock was lost, another process writes it.
+        const remove = () => {
+          if (!(signal.reason instanceof HubError) && !canGoOn(part)) rmSync(part, { force: true });
+        };
+        await withTemporary(remove, () => fetchTo(path, remote, { ...options, signal }));
+      }
     });
     return path;
   } catch (cause) {

@@ -1,8 +1,8 @@
 // One process at a time for a file, on this machine and on others that share the folder.
 
 import { randomUUID } from 'node:crypto';
-import { closeSync, openSync, writeSync } from 'node:fs';
-import { link, lstat, readdir, readFile, rename, rm, utimes } from 'node:fs/promises';
+import { mkdirSync, renameSync, rmdirSync, rmSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
+import { lstat, readdir, rm, rmdir, unlink, utimes } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { hasEnded, signature, temporaryIn, withTemporary } from '../../engine/platform/node/temporary.ts';
@@ -23,75 +23,112 @@ const LOOK_MS = 100;
 /** Signs of life within the patience: some may come late. */
 const BEATS = 6;
 
-/** A lock as it was found: what it says, and what changes with each sign of life. */
+/** A lock as it was found. */
 interface Lock {
-  readonly text: string;
+  /** What lies in its folder; undefined where it is no folder, and so none of ours. */
+  readonly names: readonly string[] | undefined;
+  /** What changes with each sign of life. */
   readonly sign: string;
 }
 
 /**
- * Runs `work` while no other process does so for the same path, waiting for the one that does. The lock is a file,
- * touched now and then; it is broken where that ceases, or where its process is known to have ended. Then `work`, if it
- * was only suspended, is told by a signal.
+ * Runs `work` while no other process does so for the same path, waiting for the one that does. The lock is broken where
+ * its process is known to have ended, or gives no sign of life. Then `work`, if it was only suspended, is told by a
+ * signal.
+ *
+ * The lock is a folder with one file in it, whose name says who has the lock and is used once. The folder appears with
+ * its file, where none is, and the lock is given back or broken by removing that file: by its name, so that nobody ever
+ * removes what another process has taken meanwhile.
  *
  * @throws {HubError} if `signal` aborts the waiting; file system errors come as they are.
  */
-export async function locked<T>(
+export function locked<T>(
   path: string,
   { note, signal, patience = PATIENCE }: LockOptions,
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
-  const file = `${path}${EXTENSION}`;
-  const text = `${signature} ${randomUUID()}`;
-  await waitFor(file, text, { note, signal, patience });
-  const lost = new AbortController();
-  const beat = setInterval(async () => {
-    const now = new Date();
-    if ((await look(file))?.text === text) await utimes(file, now, now).catch(() => {});
-    else lost.abort(new HubError(`another process has broken ${file}, since this one gave no sign of life`));
-  }, patience / BEATS);
-  try {
-    const signals = AbortSignal.any([lost.signal, ...(signal ? [signal] : [])]);
-    return await withTemporary(
-      file,
-      () => work(signals),
-      () => !lost.signal.aborted,
-    );
-  } finally {
-    clearInterval(beat);
-  }
+  const lock = `${path}${EXTENSION}`;
+  const name = `${signature} ${randomUUID()}`;
+  const file = join(lock, name);
+  return withTemporary(
+    () => giveBack(lock, file),
+    async () => {
+      await waitFor(lock, name, { note, signal, patience });
+      const lost = new AbortController();
+      const beat = setInterval(() => {
+        const now = new Date();
+        utimes(file, now, now).catch((error) => {
+          if (isGone(error))
+            lost.abort(
+              new HubError(`another process has broken ${lock}, since this one gave no sign of life`),
+            );
+        });
+      }, patience / BEATS);
+      try {
+        return await work(AbortSignal.any([lost.signal, ...(signal ? [signal] : [])]));
+      } finally {
+        clearInterval(beat);
+      }
+    },
+  );
 }
 
 /** Takes the lock as soon as nobody has it. */
 async function waitFor(
-  file: string,
-  text: string,
+  lock: string,
+  name: string,
   { note, signal, patience }: LockOptions & { readonly patience: number },
 ): Promise<void> {
-  let seen: { readonly lock: Lock; readonly since: number } | undefined;
-  while (!take(file, text)) {
-    const lock = await look(file);
-    if (lock === undefined) continue;
-    const by = ownerOf(lock.text);
-    if (seen === undefined) note?.(`waiting for process ${by}, which has ${file}`);
-    if (lock.sign !== seen?.lock.sign) seen = { lock, since: performance.now() };
-    if (hasEnded(by) || performance.now() - seen.since > patience) await breakLock(file, lock);
-    else if (signal?.aborted)
-      throw new HubError(`cancelled while waiting for process ${by}, which has ${file}`);
-    else await pause(LOOK_MS);
+  let seen: { readonly sign: string; readonly since: number } | undefined;
+  for (;;) {
+    const found = await look(lock);
+    if (found === undefined) {
+      if (take(lock, name)) return;
+      continue;
+    }
+    const by = found.names?.map(ownerOf).join(', ') || 'unknown';
+    if (found.sign !== seen?.sign) seen = { sign: found.sign, since: performance.now() };
+    if (isLeft(found) || performance.now() - seen.since > patience) {
+      await breakLock(lock, found);
+      continue;
+    }
+    note?.(`waiting for process ${by}, which has ${lock}`);
+    note = undefined;
+    if (signal?.aborted) throw new HubError(`cancelled while waiting for process ${by}, which has ${lock}`);
+    await pause(LOOK_MS);
   }
 }
 
-/** Makes the lock, if there is none. */
-function take(file: string, text: string): boolean {
+/** Makes the lock, unless there is one. */
+function take(lock: string, name: string): boolean {
+  const folder = dirname(lock);
+  const made = temporaryIn(folder);
   try {
-    const descriptor = openSync(file, 'wx');
-    writeSync(descriptor, text);
-    closeSync(descriptor);
+    // Whoever may write into the folder may break its locks.
+    mkdirSync(made, { mode: statSync(folder).mode & 0o777 });
+    writeFileSync(join(made, name), '');
+    renameSync(made, lock);
     return true;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    rmSync(made, { recursive: true, force: true });
+    if (TAKEN.includes(codeOf(error))) return false;
     throw error;
+  }
+}
+
+/** How the system says that something is there which a folder does not replace; Windows says EPERM. */
+const TAKEN = ['ENOTEMPTY', 'EEXIST', 'ENOTDIR', ...(process.platform === 'win32' ? ['EPERM'] : [])];
+
+const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? '';
+const isGone = (error: unknown): boolean => ['ENOENT', 'ENOTDIR'].includes(codeOf(error));
+
+/** Gives the lock back, if this process has it still. */
+function giveBack(lock: string, file: string): void {
+  try {
+    unlinkSync(file);
+    rmdirSync(lock);
+  } catch {
+    // Never taken, or broken; what is left here somebody else breaks.
   }
 }
 
@@ -100,34 +137,39 @@ export async function endedLocks(folder: string): Promise<string[]> {
   const paths: string[] = [];
   for (const name of await readdir(folder)) {
     if (!name.endsWith(EXTENSION)) continue;
-    const file = join(folder, name);
-    if (hasEnded(ownerOf(await textOf(file)))) paths.push(file.slice(0, -EXTENSION.length));
+    const lock = join(folder, name);
+    const found = await look(lock).catch(() => undefined);
+    if (found && isLeft(found)) paths.push(lock.slice(0, -EXTENSION.length));
   }
   return paths;
 }
 
-async function look(file: string): Promise<Lock | undefined> {
+async function look(lock: string): Promise<Lock | undefined> {
   try {
-    const { ino, mtimeMs } = await lstat(file);
-    return { text: await textOf(file), sign: `${ino} ${mtimeMs}` };
-  } catch {
-    return undefined;
+    const own = await lstat(lock);
+    if (!own.isDirectory()) return { names: undefined, sign: `${own.ino} ${own.mtimeMs}` };
+    const names = await readdir(lock);
+    const signs = await Promise.all(names.map(async (name) => (await lstat(join(lock, name))).mtimeMs));
+    return { names, sign: `${names} ${signs}` };
+  } catch (error) {
+    if (isGone(error)) return undefined;
+    throw error;
   }
 }
 
-const ownerOf = (text: string): string => text.split(' ')[0]!;
-const textOf = (file: string): Promise<string> => readFile(file, 'utf8').catch(() => '');
+const ownerOf = (name: string): string => name.split(' ')[0]!;
 
-/** Removes a lock; one that another process has taken meanwhile is put back. */
-async function breakLock(file: string, { text }: Lock): Promise<void> {
-  const aside = temporaryIn(dirname(file));
+/** Whether nobody is known to be there who will give the lock back. */
+const isLeft = ({ names }: Lock): boolean => names?.every((name) => hasEnded(ownerOf(name))) ?? false;
+
+/** Removes a lock as it was found. */
+async function breakLock(lock: string, { names }: Lock): Promise<void> {
   try {
-    await rename(file, aside);
+    if (names === undefined) return await unlink(lock);
+    for (const name of names) await rm(join(lock, name), { recursive: true, force: true });
+    await rmdir(lock);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
-    throw error;
+    // Another process was faster, and has taken it perhaps.
+    if (!isGone(error) && !['ENOTEMPTY', 'EEXIST', 'EISDIR'].includes(codeOf(error))) throw error;
   }
-  // If that fails, there is a newer lock, and the process of this one will notice.
-  if ((await textOf(aside)) !== text) await link(aside, file).catch(() => {});
-  await rm(aside, { recursive: true, force: true });
 }

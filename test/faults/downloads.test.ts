@@ -22,7 +22,9 @@ import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type Test } from 'tape';
 import { type CacheOptions, cachedFile } from '../../models/hub/cache.node.ts';
+import { locked } from '../../models/hub/lock.node.ts';
 import { seededRandom } from '../reference/index.ts';
+import { withFaults } from './inject.ts';
 import { comesTrue, pause, start } from './processes.ts';
 
 const next = seededRandom(7);
@@ -109,34 +111,80 @@ withServer(
   },
 );
 
-/** Locks that nobody will give back, by what they say. */
+const ended = `${encodeURIComponent(hostname())}-999999999 x`;
+
+/** A lock of whom the name says. */
+function plantLock(folder: string, name: string): void {
+  const lock = join(folder, 'weights.lock');
+  rmSync(lock, { recursive: true, force: true });
+  mkdirSync(lock);
+  if (name !== '') writeFileSync(join(lock, name), '');
+}
+
+/** Locks that nobody will give back, by the names of their files. */
 const stale: Readonly<Record<string, string>> = {
-  'a process that has ended': `${encodeURIComponent(hostname())}-999999999 x`,
+  'a process that has ended': ended,
   'a process whose number was given out again': `${encodeURIComponent(hostname())}-${process.pid} x`,
   'a process of another machine': 'elsewhere-1 x',
-  'an older version': String(process.pid),
-  'nobody, since its process was killed before it wrote': '',
+  'an unknown process': 'something else',
+  'nobody, since its process was killed while it was given back': '',
 };
-for (const [of, text] of Object.entries(stale)) {
+for (const [of, name] of Object.entries(stale)) {
   withServer(`the stale lock of ${of} is broken`, slowly(1, 0), async (t, { folder, get }) => {
-    writeFileSync(join(folder, 'weights.lock'), text);
+    plantLock(folder, name);
     await Promise.all([1, 2, 3].map(() => get({ patience: 500 })));
     t.deepEqual(readdirSync(folder), ['weights']);
   });
 }
 
-withServer('a lock that is a folder or a link is broken', slowly(1, 0), async (t, { folder, get }) => {
-  const lock = join(folder, 'weights.lock');
-  mkdirSync(join(lock, 'full'), { recursive: true });
-  const victim = join(folder, 'victim');
-  writeFileSync(victim, 'kept');
-  await get({ patience: 300 });
-  rmSync(join(folder, 'weights'));
-  symlinkSync(victim, lock);
-  await get({ patience: 300 });
-  t.equal(readFileSync(victim, 'utf8'), 'kept');
-  t.deepEqual(readdirSync(folder).sort(), ['victim', 'weights']);
+test('of many that find stale locks, one at a time has each, however slow the others are', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'limelight-locks-'));
+  const sooner = seededRandom(3);
+  let [overlaps, done] = [0, 0];
+  const contend = async (path: string) => {
+    let inside = 0;
+    plantLock(path, ended);
+    const work = async () => {
+      if (++inside > 1) overlaps++;
+      await pause(20);
+      inside--;
+      done++;
+    };
+    await Promise.all([1, 2, 3, 4].map(() => locked(join(path, 'weights'), {}, work)));
+    t.deepEqual(readdirSync(path), []);
+  };
+  // Between two looks and steps of one process, others have the time for all of theirs.
+  const delay = () => pause(40 * sooner() ** 2);
+  await withFaults(/^(lstat|readdir|rm|rmdir|unlink|rename|link|readFile)$/, delay, async () => {
+    await Promise.all(Array.from({ length: 20 }, () => contend(mkdtempSync(join(folder, 'cache-')))));
+  });
+  t.equal(overlaps, 0);
+  t.equal(done, 80);
+  rmSync(folder, { recursive: true });
 });
+
+withServer(
+  'a lock that is a file, a link, or a full folder is broken',
+  slowly(1, 0),
+  async (t, { folder, get }) => {
+    const lock = join(folder, 'weights.lock');
+    const victim = join(folder, 'victim');
+    writeFileSync(victim, 'kept');
+    const plants = [
+      () => mkdirSync(join(lock, 'full', 'of'), { recursive: true }),
+      () => symlinkSync(victim, lock),
+      () => symlinkSync(folder, lock),
+      () => writeFileSync(lock, ended),
+    ];
+    for (const plant of plants) {
+      plant();
+      await get({ patience: 300 });
+      rmSync(join(folder, 'weights'));
+    }
+    t.equal(readFileSync(victim, 'utf8'), 'kept');
+    t.deepEqual(readdirSync(folder), ['victim']);
+  },
+);
 
 withServer(
   'a lock with signs of life is waited for, longer than the patience',
@@ -152,7 +200,7 @@ withServer(
 );
 
 withServer('waiting can be cancelled', slowly(1, 0), async (t, { folder, get }) => {
-  writeFileSync(join(folder, 'weights.lock'), 'elsewhere-1 x');
+  plantLock(folder, 'elsewhere-1 x');
   const message = await get({ signal: AbortSignal.timeout(300) }).catch((error) => error.message);
   t.match(message, /cancelled while waiting for process elsewhere-1/);
 });
@@ -161,13 +209,16 @@ withServer(
   'a process whose lock was broken while it was suspended keeps off',
   slowly(10, 100),
   async (t, { folder, get }) => {
-    const lock = join(folder, 'weights.lock');
     const message = await get({
       patience: 600,
-      progress: () => writeFileSync(lock, 'elsewhere-1 x'),
+      progress: () => plantLock(folder, 'elsewhere-1 x'),
     }).catch((error) => error.message);
     t.match(message, /another process has broken .*weights\.lock/);
-    t.equal(readFileSync(lock, 'utf8'), 'elsewhere-1 x', 'the lock of the other one stays');
+    t.deepEqual(
+      readdirSync(join(folder, 'weights.lock')),
+      ['elsewhere-1 x'],
+      'the lock of the other one stays',
+    );
     t.notOk(existsSync(join(folder, 'weights')));
   },
 );

@@ -41,19 +41,20 @@ export function sweep(folder: string): void {
       const signed = TEMPORARY.exec(name)?.[1];
       if (signed === undefined) continue;
       const path = join(folder, name);
-      if (hasEnded(signed) || lstatSync(path).mtimeMs < Date.now() - DAY_MS) rmSync(path, { force: true });
+      if (hasEnded(signed) || lstatSync(path).mtimeMs < Date.now() - DAY_MS)
+        rmSync(path, { recursive: true, force: true });
     }
   } catch {
     // Of somebody else, or gone already.
   }
 }
 
-/** Files of this process, each with whether it is to be removed still. */
-const held = new Map<string, () => boolean>();
+/** What removes files of this process. */
+const held = new Set<() => void>();
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 function removeHeld(): void {
-  for (const [path, isOfNoUse] of held) if (isOfNoUse()) rmSync(path, { force: true });
+  for (const remove of held) remove();
 }
 
 /** Signals take their usual course, after the files; unless the program hears them too, and perhaps goes on. */
@@ -70,22 +71,18 @@ function listen(how: 'on' | 'off'): void {
 }
 
 /**
- * Runs `use`, and removes the file `path` when it ends or the process does, unless it is of use then. Nothing listens to
- * signals at other times, so that a process which computes can be interrupted at once. Make the file synchronously: what
+ * Runs `use`, and calls `remove`, which removes what is of no use then, when it ends or the process does. Nothing listens
+ * to signals at other times, so that a process which computes can be interrupted at once. Make files synchronously: what
  * is left to another thread may come after the removal.
  */
-export async function withTemporary<T>(
-  path: string,
-  use: () => Promise<T>,
-  isOfNoUse = () => true,
-): Promise<T> {
+export async function withTemporary<T>(remove: () => void, use: () => Promise<T>): Promise<T> {
   if (held.size === 0) listen('on');
-  held.set(path, isOfNoUse);
+  held.add(remove);
   try {
     return await use();
   } finally {
-    if (isOfNoUse()) rmSync(path, { force: true });
-    held.delete(path);
+    remove();
+    held.delete(remove);
     if (held.size === 0) listen('off');
   }
 }
@@ -101,7 +98,8 @@ export async function place(
 ): Promise<void> {
   sweep(folder);
   const temporary = temporaryIn(folder);
-  await withTemporary(temporary, async () => {
+  const remove = () => rmSync(temporary, { force: true });
+  await withTemporary(remove, async () => {
     closeSync(openSync(temporary, 'wx', mode));
     const file = await open(temporary, 'r+');
     try {
