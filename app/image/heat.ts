@@ -2,7 +2,7 @@
 
 import { LimelightError, ShapeError } from '../../engine/errors.ts';
 import type { Pixels } from '../../models/pixels.ts';
-import { colour, divergingColour } from './colour.ts';
+import { type ColourMap, colour, divergingColour, type Rgb } from './colour.ts';
 
 /** A class activation map, row-major, values 0 to 1 or, where signed, -1 to 1. It covers the whole picture. */
 export interface HeatMap {
@@ -15,13 +15,14 @@ export interface HeatPictureOptions {
   readonly pixels: Pixels;
   readonly map?: HeatMap | undefined;
   readonly signed?: boolean | undefined;
+  /** Where the map has no sign; viridis when left out. */
+  readonly colours?: ColourMap | undefined;
+  /** How much of the picture full evidence hides, 0 to 1; 0.7 when left out. */
+  readonly opacity?: number | undefined;
   /** The long side of the drawn picture: a smaller picture is enlarged by a whole factor, a larger one shrunk. */
   readonly minSide: number;
   readonly maxSide: number;
 }
-
-/** How much of the picture full evidence hides. */
-const OPACITY = 0.7;
 
 /**
  * A picture with its heat map over it. The opacity grows with the evidence, so where there is none the picture shows
@@ -31,7 +32,7 @@ const OPACITY = 0.7;
  * @throws LimelightError where the map holds a value that is not finite.
  */
 export function heatPicture(options: HeatPictureOptions): Pixels {
-  const { pixels, map, signed = false, minSide, maxSide } = options;
+  const { pixels, map, signed = false, colours, opacity = 0.7, minSide, maxSide } = options;
   checkLength('picture', pixels.width, pixels.height, 3, pixels.rgb.length);
   const { width, height } = displaySize(pixels, minSide, maxSide);
   const shown = resample(pixels, width, height);
@@ -39,7 +40,7 @@ export function heatPicture(options: HeatPictureOptions): Pixels {
 
   checkLength('map', map.width, map.height, 1, map.data.length);
   if (!map.data.every(Number.isFinite)) throw new LimelightError('the map holds values that are not finite');
-  blend(shown.rgb, width, height, map, signed ? divergingColour : colour);
+  blend(shown, map, opacity, signed ? divergingColour : (value) => colour(value, colours));
   return shown;
 }
 
@@ -86,7 +87,12 @@ function resample({ width, height, rgb }: Pixels, newWidth: number, newHeight: n
 }
 
 /** Lays the map, bilinearly resampled, over the picture in place. */
-function blend(rgb: Uint8Array, width: number, height: number, map: HeatMap, colours: typeof colour): void {
+function blend(
+  { width, height, rgb }: Pixels,
+  map: HeatMap,
+  most: number,
+  colourOf: (value: number) => Rgb,
+): void {
   for (let y = 0; y < height; y++) {
     for (let x = 0; x < width; x++) {
       const value = sample(
@@ -94,9 +100,9 @@ function blend(rgb: Uint8Array, width: number, height: number, map: HeatMap, col
         ((x + 0.5) / width) * map.width - 0.5,
         ((y + 0.5) / height) * map.height - 0.5,
       );
-      const heat = colours(value);
+      const heat = colourOf(value);
       const evidence = Math.min(1, Math.abs(value));
-      const opacity = OPACITY * evidence * (2 - evidence);
+      const opacity = most * evidence * (2 - evidence);
       const at = 3 * (y * width + x);
       for (let c = 0; c < 3; c++)
         rgb[at + c] = Math.round(rgb[at + c]! + opacity * (heat[c]! - rgb[at + c]!));

@@ -1,6 +1,7 @@
 // One picture with one heat map: title, lines of text, the panel, and a colour bar in raw values.
 
 import type { Pixels } from '../../models/pixels.ts';
+import type { ColourMap } from './colour.ts';
 import { formatValue, type HeatMap } from './heat.ts';
 import { colourBar, panel } from './panel.ts';
 import { FAINT_INK, group, renderPng, text, textWidth } from './svg.node.ts';
@@ -17,6 +18,7 @@ export interface OverlayOptions {
   /** Further lines: class with probability and logit; layer and model. */
   readonly lines: readonly string[];
   readonly signed?: boolean;
+  readonly colours?: ColourMap | undefined;
 }
 
 const MARGIN = 24;
@@ -35,12 +37,13 @@ const LINE = { size: 14, fill: FAINT_INK };
  * @throws ShapeError, LimelightError as `panel` does.
  */
 export function renderOverlay(options: OverlayOptions): Uint8Array {
-  const { pixels, map, low, high, title, lines, signed } = options;
-  const picture = panel({ pixels, map, signed, minSide: 320, maxSide: 1024 });
+  const { pixels, map, low, high, title, lines, signed, colours } = options;
+  const picture = panel({ pixels, map, signed, colours, minSide: 320, maxSide: 1024 });
   const bar = colourBar({
     width: 14,
     height: Math.max(picture.height, MIN_BAR_HEIGHT),
     signed,
+    colours,
     ticks: rawTicks(low, high),
   });
   const words = [

@@ -1,6 +1,6 @@
 // A picture with its heat map as a part of an SVG, and the colour bar that explains it.
 
-import { colour, divergingColour } from './colour.ts';
+import { type ColourMap, colour, divergingColour } from './colour.ts';
 import { type HeatPictureOptions, heatPicture } from './heat.ts';
 import { FAINT_INK, INK, image, text, textWidth } from './svg.node.ts';
 
@@ -28,16 +28,17 @@ export interface ColourBarOptions {
   readonly width: number;
   readonly height: number;
   readonly signed?: boolean | undefined;
+  readonly colours?: ColourMap | undefined;
   /** Labels with their positions, from 0 (low end) to 1 (high end). */
   readonly ticks: readonly { at: number; label: string }[];
 }
 
 /** Draws a colour bar, upright where it is higher than wide, with its labels to the right or below. */
-export function colourBar({ width, height, signed = false, ticks }: ColourBarOptions): Drawing {
+export function colourBar({ width, height, signed = false, colours, ticks }: ColourBarOptions): Drawing {
   const upright = height > width;
   const stops = Array.from({ length: 33 }, (_, i) => {
     const at = i / 32;
-    const rgb = signed ? divergingColour(2 * at - 1) : colour(at);
+    const rgb = signed ? divergingColour(2 * at - 1) : colour(at, colours);
     return `<stop offset="${at}" stop-color="rgb(${rgb})"/>`;
   });
   const direction = upright ? 'x1="0" y1="1" x2="0" y2="0"' : 'x1="0" y1="0" x2="1" y2="0"';

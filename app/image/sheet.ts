@@ -1,6 +1,7 @@
 // A comparison sheet: rows of panels, such as one picture with the map of each method.
 
 import type { Pixels } from '../../models/pixels.ts';
+import type { ColourMap } from './colour.ts';
 import type { HeatMap } from './heat.ts';
 import { colourBar, type Drawing, panel } from './panel.ts';
 import { FAINT_INK, group, renderPng, text } from './svg.node.ts';
@@ -25,6 +26,7 @@ export interface SheetOptions {
   readonly title: string;
   readonly lines: readonly string[];
   readonly rows: readonly SheetRow[];
+  readonly colours?: ColourMap | undefined;
 }
 
 const MARGIN = 32;
@@ -43,9 +45,9 @@ const BAR_WIDTH = 224;
  *
  * @throws ShapeError, LimelightError as `panel` does.
  */
-export function renderSheet({ title, lines, rows }: SheetOptions): Uint8Array {
+export function renderSheet({ title, lines, rows, colours }: SheetOptions): Uint8Array {
   const panels = rows.map(({ cells }) =>
-    cells.map((cell) => panel({ ...cell, minSide: CELL_SIDE, maxSide: 2 * CELL_SIDE - 1 })),
+    cells.map((cell) => panel({ ...cell, colours, minSide: CELL_SIDE, maxSide: 2 * CELL_SIDE - 1 })),
   );
   const columns = columnPositions(panels);
   const width = Math.max(MIN_WIDTH, columns.at(-1)! - GAP);
@@ -75,7 +77,7 @@ export function renderSheet({ title, lines, rows }: SheetOptions): Uint8Array {
       continue;
     const labels = signed ? ['−max', '0', 'max'] : ['0', 'max'];
     const ticks = labels.map((label, i) => ({ at: i / (labels.length - 1), label }));
-    const bar = colourBar({ width: BAR_WIDTH, height: 10, signed, ticks });
+    const bar = colourBar({ width: BAR_WIDTH, height: 10, signed, colours, ticks });
     y += ROW_GAP;
     content.push(group(0, y, bar.svg));
     const note = 'each map on its own scale';
