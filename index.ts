@@ -21,6 +21,7 @@ export {
   type Outputs,
   observe,
   type Prediction,
+  predict,
   type Target,
   type Term,
   type Trace,

@@ -19,4 +19,11 @@ export { camLayer, camRefusal } from './methods/cam.ts';
 export * as metrics from './metrics/index.ts';
 export type { LogitSum, Outputs, Target } from './target.ts';
 export * as targets from './target.ts';
-export { observe, type Prediction, type Trace, type TracedLayer, type TraceOptions } from './trace.ts';
+export {
+  observe,
+  type Prediction,
+  predict,
+  type Trace,
+  type TracedLayer,
+  type TraceOptions,
+} from './trace.ts';

@@ -20,7 +20,7 @@ import { type FeatureMapView, featureMapView } from '../models/feature-map.ts';
 import { boundary, dependents, evaluate, INPUT, nodeOf } from '../models/graph.ts';
 import type { Network } from '../models/network.ts';
 import { run } from '../models/run.ts';
-import { LayerError } from './errors.ts';
+import { LayerError, NotFiniteError } from './errors.ts';
 import { type LogitSum, type Outputs, scoreOf, type Target } from './target.ts';
 
 type Values = ReadonlyMap<string, Tensor>;
@@ -223,6 +223,31 @@ export function observe(
     },
   };
   return trace;
+}
+
+/**
+ * What a network makes of one picture [1, C, H, W]: the numbers of each class, in the order of classes. What it needs is
+ * the forward pass alone; a trace has the same, and more.
+ *
+ * @throws {NotFiniteError} where a logit is NaN or infinite.
+ */
+export async function predict(
+  network: Network,
+  input: Tensor | Readonly<Record<string, Tensor>>,
+): Promise<Prediction[]> {
+  const inputs = inputsOf(network, input);
+  const { output } = network.graph;
+  const logits = scope(() => run(network, inputs, [output]).get(output)!);
+  try {
+    const values = await logits.data();
+    const lost = values.filter((value) => !Number.isFinite(value)).length;
+    if (lost === 0) return predictionsOf(network, values);
+    throw new NotFiniteError(
+      `predict: ${lost} of ${values.length} logits are NaN or infinite; check the input, its preprocessing and the weights`,
+    );
+  } finally {
+    logits.dispose();
+  }
 }
 
 /** Shapes of the inputs but the picture. */

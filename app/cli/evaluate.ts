@@ -25,7 +25,7 @@ import { visible } from '../visible.ts';
 import { asUsage, UsageError } from './errors.ts';
 import { applicableMethods, camRefusalOf, chooseModel, type ModelChoice, weightsOf } from './load.ts';
 import type { ModelArguments } from './options.ts';
-import { deviceLine, withNetwork } from './pipeline.ts';
+import { deviceLine, deviceName, withNetwork } from './pipeline.ts';
 import { bar, heartbeat, note, print } from './progress.ts';
 import { table } from './report.ts';
 
@@ -63,8 +63,8 @@ export async function evaluateCommand(asked: EvaluateArguments): Promise<void> {
   asUsage(() => nodeOf(graph, layer));
   const { methods, note: leftOut } = asked.method
     ? { methods: asked.method, note: undefined }
-    : applicableMethods(choice, asked.layer);
-  const refusal = methods.includes('cam') && camRefusalOf(choice, layer);
+    : applicableMethods(choice, [layer]);
+  const refusal = methods.includes('cam') && camRefusalOf(choice, [layer]);
   if (refusal) throw new LayerError(refusal);
   if (leftOut) note(leftOut);
   const data = await openData(asked, choice.description);
@@ -81,7 +81,7 @@ export async function evaluateCommand(asked: EvaluateArguments): Promise<void> {
   const path = join(asked.out, fileOf(shard));
   await withNetwork(choice, asked.device, async (network) => {
     note(deviceLine(network.device));
-    const header: Header = { limelight: 'evaluation', settings, shard, device: deviceName(network) };
+    const header: Header = { limelight: 'evaluation', settings, shard, device: deviceName(network.device) };
     const plan = { network, layer, signed, methods, metrics: metrics.map(metricOf), classes };
     await measureAll(path, header, partOf(data.items, shard), asked.resume ?? false, plan);
     if (shard.count > 1) {
@@ -95,8 +95,6 @@ export async function evaluateCommand(asked: EvaluateArguments): Promise<void> {
 /** The name of a part's file. */
 const fileOf = ({ index, count }: Shard): string =>
   count === 1 ? 'evaluation.jsonl' : `evaluation-${index}-of-${count}.jsonl`;
-
-const deviceName = ({ device }: Network): string => `${device.kind}: ${device.name}`;
 
 /** Metrics of where objects are if the first picture says so, else of what the map leaves of the picture. */
 async function defaultMetrics({ items }: DataSet): Promise<string[]> {

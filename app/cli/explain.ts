@@ -1,20 +1,26 @@
-// limelight explain: pictures in; for each picture, method and class an overlay out.
+// limelight explain and limelight compare: pictures in; overlays, or a sheet of each picture, and numbers out.
 
 import { LayerError, methodOf } from '../../cam/index.ts';
 import { assertWritable } from '../image/write.node.ts';
 import { asUsage } from './errors.ts';
+import { writeNumbers, writeOverlays, writeSheet } from './files.ts';
 import { sayGuesses } from './guesses.ts';
-import { applicableMethods, camRefusalOf, checkImages, chooseModel } from './load.ts';
+import { applicableMethods, camRefusalOf, chooseModel, type ModelChoice } from './load.ts';
 import type { ModelArguments } from './options.ts';
-import { deviceLine, explainImage, lookUp, stems, withNetwork, writeFiles } from './pipeline.ts';
+import { eachPicture, findPictures } from './pictures.ts';
+import { deviceLine, explainImage, lookUp, type Request, withNetwork } from './pipeline.ts';
 import { note, print } from './progress.ts';
 import { explanationJson, explanationTable } from './report.ts';
 
 export interface ExplainArguments extends ModelArguments {
   readonly out: string;
+  readonly force?: boolean;
+  readonly list?: string;
   readonly method?: readonly string[];
   readonly class?: readonly string[];
+  readonly top?: number;
   readonly layer?: string;
+  readonly fuse?: 'mean' | 'max';
   readonly device?: string;
   readonly raw?: boolean;
   readonly json?: boolean;
@@ -22,39 +28,51 @@ export interface ExplainArguments extends ModelArguments {
   readonly target?: string;
 }
 
-export async function explainCommand(images: readonly string[], asked: ExplainArguments): Promise<void> {
-  asked.method?.forEach((name) => {
-    asUsage(() => methodOf(name));
-  });
-  const choice = await chooseModel(asked, true);
-  const found = lookUp(choice, asked);
-  const { methods, note: left } = asked.method
-    ? { methods: asked.method, note: undefined }
-    : applicableMethods(choice, asked.layer);
-  const refusal = asked.method?.includes('cam') && camRefusalOf(choice, asked.layer);
+/** The methods that were asked for, or those that apply. */
+function methodsOf({ method }: ExplainArguments, choice: ModelChoice, layers?: readonly string[]) {
+  if (!method) return applicableMethods(choice, layers);
+  const refusal = method.includes('cam') && camRefusalOf(choice, layers);
   if (refusal) throw new LayerError(refusal);
-  await checkImages(images);
-  await assertWritable(asked.out);
-  if (left) note(left);
-  const request = {
-    ...found,
-    methods,
-    signed: asked.signed ?? false,
-    background: asked.background,
-  };
-  await withNetwork(choice, asked.device, async (network) => {
-    note(deviceLine(network.device));
-    if (choice.guesses) await sayGuesses(network, choice.guesses, images[0]!, asked.background);
-    const names = stems(images);
-    for (const [i, image] of images.entries()) {
-      const explained = await explainImage(network, image, request);
-      await writeFiles(explained, names[i]!, asked.out, asked.raw ?? false);
-      const files = explained.flatMap((one) => Object.values(one.files));
-      print(
-        asked.json
-          ? explained.map((one) => `${explanationJson(one)}\n`).join('')
-          : `${image}\n${explanationTable(explained)}\n${files.map((file) => `wrote ${file}\n`).join('')}`,
-      );
-    }
-  });
+  return { methods: method };
 }
+
+/** A command that explains pictures, each shown by files that `show` writes. */
+const explaining =
+  (show: typeof writeOverlays) =>
+  async (images: readonly string[], asked: ExplainArguments): Promise<void> => {
+    asked.method?.forEach((name) => {
+      asUsage(() => methodOf(name));
+    });
+    const choice = await chooseModel(asked, true);
+    const found = lookUp(choice, asked);
+    const { methods, note: left } = methodsOf(asked, choice, found.layer);
+    const pictures = await findPictures(images, asked.list);
+    await assertWritable(asked.out);
+    if (left) note(left);
+    const request: Request = {
+      ...found,
+      methods,
+      signed: asked.signed ?? false,
+      background: asked.background,
+    };
+    await withNetwork(choice, asked.device, async (network) => {
+      note(deviceLine(network.device));
+      let { guesses } = choice;
+      await eachPicture(pictures(), async (picture) => {
+        if (guesses) await sayGuesses(network, guesses, picture, asked.background);
+        guesses = undefined;
+        const explained = await explainImage(network, picture, request);
+        await show(explained, asked);
+        if (asked.raw) await writeNumbers(explained, asked);
+        const files = new Set(explained.flatMap((one) => Object.values(one.files)));
+        print(
+          asked.json
+            ? explained.map((one) => `${explanationJson(one)}\n`).join('')
+            : `${picture.name}\n${explanationTable(explained)}\n${[...files].map((file) => `wrote ${file}\n`).join('')}`,
+        );
+      });
+    });
+  };
+
+export const explainCommand = explaining(writeOverlays);
+export const compareCommand = explaining(writeSheet);

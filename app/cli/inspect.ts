@@ -16,6 +16,7 @@ export interface InspectArguments extends Omit<ModelArguments, 'model'> {
   readonly all?: boolean;
   /** true: to standard output. */
   readonly dot?: true | string;
+  readonly force?: boolean;
 }
 
 /** Graphs of more nodes are shown without those that only pass values on. */
@@ -45,7 +46,7 @@ export async function inspectCommand(model: string, asked: InspectArguments): Pr
   if (asked.dot !== undefined) {
     const text = dotOf(graph, shapes, { name, inputShape, targetLayer });
     if (asked.dot === true) print(text);
-    else await writeWhole(asked.dot, new TextEncoder().encode(text));
+    else await writeWhole(asked.dot, new TextEncoder().encode(text), { replace: asked.force ?? false });
     return;
   }
   const targets = targetLayers(dry);

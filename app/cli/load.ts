@@ -16,11 +16,8 @@ import { readSafetensors } from '../../models/formats/safetensors.ts';
 import { imagenetLabels } from '../../models/hub/published.ts';
 import { HubError, type RemoteFile } from '../../models/hub/remote-file.ts';
 import { assertFits, loadNetwork, type Network, type NetworkDescription } from '../../models/network.ts';
-import type { Pixels } from '../../models/pixels.ts';
 import { checkPreprocessing, type Preprocessing, presets } from '../../models/preprocess.ts';
 import { architectureOf, fitted } from '../../models/recognise.ts';
-import type { Background } from '../image/alpha.ts';
-import { decodeImage, formatOf } from '../image/decode.ts';
 import { classNames } from '../labels.ts';
 import { labelsBeside, preprocessingBeside, textOf } from './beside.ts';
 import { asUsage, UsageError } from './errors.ts';
@@ -256,32 +253,21 @@ export function weightsOf({ description: { name }, tensors }: ModelChoice): () =
   );
 }
 
-/** Refuses files that are not there or no pictures, before any work is done for those that are. */
-export async function checkImages(paths: readonly string[]): Promise<void> {
-  for (const path of paths) formatOf(await bytes(pathToFileURL(path)), path);
-}
-
-/** Reads and decodes a picture; a note says what was laid behind what is transparent in it. */
-export async function openImage(path: string, background?: Background): Promise<Pixels> {
-  const pixels = await decodeImage(await bytes(pathToFileURL(path)), path, background);
-  if (pixels.transparent && background === undefined) {
-    note(`${path}: what is transparent is taken as white; --background says otherwise`);
-  }
-  return pixels;
-}
-
-/** The five methods, without CAM where the network or the layer rules it out; `note` then says why. */
+/** The five methods, without CAM where the network or a layer rules it out; `note` then says why. */
 export function applicableMethods(
   choice: ModelChoice,
-  layer?: string,
+  layers?: readonly string[],
 ): { methods: readonly string[]; note?: string } {
-  const reason = camRefusalOf(choice, layer);
+  const reason = camRefusalOf(choice, layers);
   if (reason === undefined) return { methods: defaultMethods };
   return { methods: defaultMethods.filter((name) => name !== 'cam'), note: `CAM is left out: ${reason}` };
 }
 
-/** Why CAM cannot explain a layer of a model; undefined where it can. */
-export const camRefusalOf = (
+/** Why CAM cannot explain layers of a model; undefined where it can. */
+export function camRefusalOf(
   { description: { graph, preprocessing, targetLayer }, knownSize }: ModelChoice,
-  layer: string = targetLayer,
-): string | undefined => camRefusal(dryRun(graph, [1, preprocessing.channels, ...knownSize]), layer);
+  layers: readonly string[] = [targetLayer],
+): string | undefined {
+  const dry = dryRun(graph, [1, preprocessing.channels, ...knownSize]);
+  return layers.map((layer) => camRefusal(dry, layer)).find((reason) => reason !== undefined);
+}

@@ -24,6 +24,9 @@ export interface ModelArguments {
   readonly channels?: 'rgb' | 'bgr' | 'grey';
 }
 
+/** The network that is taken where none is named. */
+export const DEFAULT_MODEL = 'digit-scenes';
+
 const list = (value: string): string[] => value.split(',').map((item) => item.trim());
 
 /** What is named twice is wanted once. */

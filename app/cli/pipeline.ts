@@ -1,8 +1,7 @@
-// What explain, compare and demo share: pictures in, explanations with their files out.
+// What explain, compare, predict and demo share: pictures in, predictions and explanations out.
 
-import { basename, extname, join } from 'node:path';
-import { disposeExplanation, type Explanation, explain, methods } from '../../cam/index.ts';
-import { largest, least } from '../../engine/extremes.ts';
+import { disposeExplanation, type Explanation, explain, type Prediction, predict } from '../../cam/index.ts';
+import { largest } from '../../engine/extremes.ts';
 import {
   closeDevice,
   type Device,
@@ -14,21 +13,17 @@ import {
 } from '../../engine/index.ts';
 import { type DryRun, dryRun } from '../../models/dry-run.ts';
 import { featureMapView } from '../../models/feature-map.ts';
-import { writeNpy } from '../../models/formats/npy.ts';
 import { nodeOf } from '../../models/graph.ts';
-import { classIndex, type Network, type NetworkDescription } from '../../models/network.ts';
+import { classIndex, type Network } from '../../models/network.ts';
 import type { Pixels } from '../../models/pixels.ts';
 import { preprocess, visiblePixels } from '../../models/preprocess.ts';
 import type { Background } from '../image/alpha.ts';
-import type { HeatMap } from '../image/heat.ts';
-import { renderOverlay } from '../image/overlay.ts';
-import { renderSheet } from '../image/sheet.ts';
-import { writeWhole } from '../image/write.node.ts';
 import { asUsage, UsageError } from './errors.ts';
-import { type ModelChoice, openImage, openModel, weightsOf } from './load.ts';
+import { type ModelChoice, openModel, weightsOf } from './load.ts';
+import { openImage, type Picture } from './pictures.ts';
 import { bar, heartbeat, isVerbose, note } from './progress.ts';
 import { quietly } from './quiet.ts';
-import { type Explained, score } from './report.ts';
+import type { Explained } from './report.ts';
 import { readTarget, type TargetChoice } from './target.ts';
 
 /** What is to be explained, names already looked up. */
@@ -36,35 +31,60 @@ export interface Request {
   readonly methods: readonly string[];
   /** The predicted class when left out. */
   readonly classes?: readonly number[];
-  readonly layer?: string;
+  /** So many of the most probable classes instead. */
+  readonly top?: number | undefined;
+  readonly layer?: readonly string[];
+  readonly fuse?: 'mean' | 'max' | undefined;
   readonly signed?: boolean;
   /** The logit when left out. */
   readonly target?: TargetChoice;
   readonly background?: Background | undefined;
 }
 
-/** Looks up the classes, the layer and the target of the command line, before any device is opened. */
+/** Looks up the classes, the layers and the target of the command line, before any device is opened. */
 export function lookUp(
   { description }: ModelChoice,
-  asked: { readonly class?: readonly string[]; readonly layer?: string; readonly target?: string },
-): Pick<Request, 'classes' | 'layer' | 'target'> {
-  const { layer: named } = asked;
+  asked: {
+    readonly class?: readonly string[];
+    readonly top?: number;
+    readonly layer?: string;
+    readonly fuse?: 'mean' | 'max';
+    readonly target?: string;
+  },
+): Pick<Request, 'classes' | 'top' | 'layer' | 'fuse' | 'target'> {
+  const { layer: named, top, fuse } = asked;
+  const { graph, classes: names } = description;
   // A layer that does nothing is found as the one that gives its value.
-  const layer = named === undefined ? undefined : asUsage(() => nodeOf(description.graph, named).name);
+  const layer =
+    named === undefined
+      ? undefined
+      : namesIn(
+          named,
+          graph.nodes.map(({ name }) => name),
+        ).map((one) => asUsage(() => nodeOf(graph, one).name));
   const target = asked.target === undefined ? undefined : readTarget(asked.target, description);
-  if (target?.named !== undefined && asked.class)
-    throw new UsageError(`--target ${target.text} names its class; leave --class out`);
+  if (target?.named !== undefined && (asked.class || top))
+    throw new UsageError(`--target ${target.text} names its class; leave ${top ? '--top' : '--class'} out`);
+  if (asked.class && top) throw new UsageError('--class and --top both say which classes; give one of them');
+  if (fuse && (layer ?? []).length < 2)
+    throw new UsageError(`--fuse ${fuse} makes one map of several layers; name them, as --layer a,b`);
   const indices = asked.class?.flatMap((value) =>
-    namesIn(value, description).map((name) => asUsage(() => classIndex(description, name))),
+    namesIn(value, names).map((name) => asUsage(() => classIndex(description, name))),
   );
   const classes = target?.named === undefined ? indices && [...new Set(indices)] : [target.named];
-  return { ...(classes && { classes }), ...(layer !== undefined && { layer }), ...(target && { target }) };
+  return {
+    ...(classes && { classes }),
+    ...(layer !== undefined && { layer: [...new Set(layer)] }),
+    ...(target && { target }),
+    top,
+    fuse,
+  };
 }
 
-/** Names separated by commas, unless the whole is the name of a class: "tench, Tinca tinca". */
-function namesIn(value: string, { classes }: NetworkDescription): string[] {
-  const whole = value.trim().toLowerCase();
-  if (classes.some((name) => name.toLowerCase() === whole)) return [whole];
+/** Names separated by commas, unless the whole is one of those that there are: "tench, Tinca tinca". */
+function namesIn(value: string, there: readonly string[]): string[] {
+  const whole = value.trim();
+  if (there.some((name) => name.toLowerCase() === whole.toLowerCase())) return [whole];
   return value.split(',').map((name) => name.trim());
 }
 
@@ -90,24 +110,35 @@ const memoryLine = ({ memory: { budget, bound, largest } }: Device): string => {
   return `memory: ${megabytes(budget)} for tensors (${bound}), ${megabytes(largest)} for one`;
 };
 
+/** The device as results name it. */
+export const deviceName = ({ kind, name }: Device): string => `${kind}: ${name}`;
+
 /** The device in one line. */
 export const deviceLine = ({ kind, name, why }: Device): string => `device: ${kind}, ${name} (${why})`;
 
 /** Explains one picture; how far it is, and what to know of the maps, is said on stderr. */
-export async function explainImage(network: Network, path: string, request: Request): Promise<Explained[]> {
-  const pixels = await openImage(path, request.background);
+export async function explainImage(
+  network: Network,
+  picture: Picture,
+  request: Request,
+): Promise<Explained[]> {
+  const { name: path } = picture;
+  const pixels = await openImage(picture, request.background);
   if (network.preprocessing.size === undefined) {
     note(`${path}: no size given, taken as it is: ${pixels.width} x ${pixels.height}`);
   }
   const input = inputOf(network, pixels, path);
-  assertTakes(network, path, input.shape, request.layer);
+  for (const layer of request.layer ?? [network.targetLayer]) assertTakes(network, path, input.shape, layer);
   const shown = bar('{method} {bar} {percentage} %');
   const tell = heartbeat();
   shown.start(100, 0, { method: 'forward pass' });
   try {
-    const { target, background: _, ...asked } = request;
+    const { target, background: _, top, fuse, ...asked } = request;
+    const classes = top === undefined ? asked.classes : await likeliest(network, input, top);
     const explanations = await explain(network, input, {
       ...asked,
+      ...(classes && { classes }),
+      ...(fuse && { fuse }),
       ...(target && { target: target.of }),
       progress(method, share) {
         shown.update(100 * share, { method });
@@ -120,13 +151,40 @@ export async function explainImage(network: Network, path: string, request: Requ
     for (const explanation of explanations) {
       const { method, className, notes } = explanation;
       for (const remark of notes) note(`${path}: ${method} of class ${className}: ${remark}`);
-      out.push(await readBack(network, path, explanation, seen, request));
+      out.push(await readBack(network, picture, explanation, seen, request));
     }
     return out;
   } catch (cause) {
     throw naming(path, cause);
   } finally {
     shown.stop();
+    input.dispose();
+  }
+}
+
+/** The indices of the classes with the largest logits, the largest first. */
+const likeliest = async (network: Network, input: Tensor, count: number): Promise<number[]> =>
+  ranked(await predict(network, input))
+    .slice(0, count)
+    .map(({ index }) => index);
+
+/** Predictions, the likeliest first. */
+export const ranked = (predictions: readonly Prediction[]): Prediction[] =>
+  [...predictions].sort((a, b) => b.logit - a.logit);
+
+/** What a network makes of a picture, the likeliest class first. */
+export async function predictImage(
+  network: Network,
+  picture: Picture,
+  background?: Background,
+  preprocessing = network.preprocessing,
+): Promise<Prediction[]> {
+  const input = inputOf({ ...network, preprocessing }, await openImage(picture, background), picture.name);
+  try {
+    return ranked(await predict(network, input));
+  } catch (cause) {
+    throw naming(picture.name, cause);
+  } finally {
     input.dispose();
   }
 }
@@ -151,12 +209,7 @@ function naming(path: string, cause: unknown): unknown {
  * Throws where a network cannot compute an input of this shape, such as one smaller than its kernels, or where the layer's
  * output is then nothing that can be laid over a picture, such as one pixel.
  */
-function assertTakes(
-  { graph, name, targetLayer }: Network,
-  path: string,
-  shape: Shape,
-  layer: string = targetLayer,
-): void {
+function assertTakes({ graph, name }: Network, path: string, shape: Shape, layer: string): void {
   let dry: DryRun;
   try {
     dry = dryRun(graph, shape);
@@ -177,7 +230,7 @@ function assertTakes(
 
 async function readBack(
   network: Network,
-  image: string,
+  { name: image, stem }: Picture,
   explanation: Explanation,
   pixels: Pixels,
   { target, signed = false }: Request,
@@ -193,8 +246,9 @@ async function readBack(
   const width = upsampled.shape[1]!;
   return {
     image,
+    stem,
     model: network.name,
-    device: `${network.device.kind}: ${network.device.name}`,
+    device: deviceName(network.device),
     explanation,
     pixels,
     map: { shape: map.shape, data: mapData },
@@ -204,88 +258,4 @@ async function readBack(
     signed,
     files: {},
   };
-}
-
-/** The map as it is drawn, divided by `high`, its largest value or, where signed, magnitude. */
-function drawn({ map, signed }: Explained): { map: HeatMap; low: number; high: number } {
-  const [height, width] = map.shape as [number, number];
-  const high = Math.max(0, largest(map.data), signed ? -least(map.data) : 0);
-  const scaled = map.data.map((value) => (high === 0 ? 0 : (signed ? value : Math.max(0, value)) / high));
-  return { map: { width, height, data: scaled }, low: signed ? -high : 0, high };
-}
-
-const titleOf = (method: string): string => methods.get(method)!.title;
-
-const classLine = ({ className, probability, logit }: Explanation): string =>
-  probability === null
-    ? `${className}: ${logit.toFixed(2)}`
-    : `class ${className}: ${score(probability)}, logit ${logit.toFixed(2)}`;
-
-/** Name of a picture's files: the picture's own name, numbered where two pictures share one. */
-export function stems(paths: readonly string[]): string[] {
-  const taken = new Set<string>();
-  return paths.map((path) => {
-    const own = basename(path, extname(path));
-    let stem = own;
-    for (let count = 2; taken.has(stem); count++) stem = `${own}~${count}`;
-    taken.add(stem);
-    return stem;
-  });
-}
-
-/** Writes the overlay of each explanation and, if asked, its numbers as npy. */
-export async function writeFiles(
-  explained: readonly Explained[],
-  stem: string,
-  out: string,
-  raw: boolean,
-): Promise<void> {
-  for (const one of explained) {
-    const { explanation, map, weights, model, pixels, signed } = one;
-    const { method, layer, className, classIndex: index } = explanation;
-    const label = className.replace(/[^\p{L}\p{N}]+/gu, '-').slice(0, 40);
-    const path = join(out, `${stem}.${method}.${label === String(index) ? index : `${index}-${label}`}`);
-    const png = renderOverlay({
-      ...drawn(one),
-      pixels,
-      title: titleOf(method),
-      lines: [classLine(explanation), `layer ${layer} of ${model}`],
-      signed,
-    });
-    const contents: (readonly [kind: 'overlay' | 'map' | 'weights', path: string, bytes: Uint8Array])[] = [
-      ['overlay', `${path}.png`, png],
-    ];
-    if (raw) contents.push(['map', `${path}.map.npy`, writeNpy(map.shape, map.data)]);
-    if (raw && weights) {
-      contents.push(['weights', `${path}.weights.npy`, writeNpy(weights.shape, weights.data)]);
-    }
-    for (const [, file, bytes] of contents) await writeWhole(file, bytes);
-    one.files = Object.fromEntries(contents.map(([kind, file]) => [kind, file]));
-  }
-}
-
-/** Writes all explanations of one picture on one sheet, a row for each class; returns its path. */
-export async function writeSheet(
-  explained: readonly Explained[],
-  stem: string,
-  out: string,
-): Promise<string> {
-  const { model, device, pixels, image, explanation } = explained[0]!;
-  const classes = [...new Set(explained.map((one) => one.explanation.classIndex))];
-  const rows = classes.map((index) => {
-    const row = explained.filter((one) => one.explanation.classIndex === index);
-    const cells = row.map((one) => ({
-      title: titleOf(one.explanation.method),
-      caption: `${one.explanation.milliseconds.toFixed(0)} ms`,
-      pixels,
-      map: drawn(one).map,
-      signed: one.signed,
-    }));
-    const picture = { title: 'input', caption: `${pixels.width} × ${pixels.height}`, pixels };
-    return { label: classLine(row[0]!.explanation), cells: [picture, ...cells] };
-  });
-  const path = join(out, `${stem}.sheet.png`);
-  const lines = [`layer ${explanation.layer} of ${model}`, device];
-  await writeWhole(path, renderSheet({ title: basename(image), lines, rows }));
-  return path;
 }

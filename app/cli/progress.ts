@@ -1,20 +1,30 @@
 // What is said on stderr while a command runs: notes, and bars on a terminal.
 
+import { PassThrough } from 'node:stream';
 import { Presets, SingleBar } from 'cli-progress';
 import { cachedFile, mirrored } from '../../models/hub/cache.node.ts';
 import type { RemoteFile } from '../../models/hub/remote-file.ts';
 import { visibleLines } from '../visible.ts';
 
-let verbose = false;
-export const isVerbose = (): boolean => verbose;
+let said: 'errors' | 'notes' | 'everything' = 'notes';
+export const isVerbose = (): boolean => said === 'everything';
 /** Has everything said from now on, what drivers print among it. */
 export const beVerbose = (): void => {
-  verbose = true;
+  said = 'everything';
+};
+/** Has nothing but errors said from now on. */
+export const beQuiet = (): void => {
+  said = 'errors';
 };
 
-/** Says a line on stderr; nothing in it steers the terminal. */
+/** Says what is wrong on stderr, lines that end with one; nothing in it steers the terminal. */
+export const complain = (text: string): void => {
+  process.stderr.write(visibleLines(text));
+};
+
+/** Says a line on stderr, unless the command is to be quiet. */
 export const note = (text: string): void => {
-  process.stderr.write(`${visibleLines(text)}\n`);
+  if (said !== 'errors') complain(`${text}\n`);
 };
 
 /** Gives a result, lines that end with one, on stdout; nothing in it steers the terminal. */
@@ -24,7 +34,15 @@ export const print = (text: string): void => {
 
 /** A bar that is drawn where stderr is a terminal, and leaves nothing behind. */
 export const bar = (format: string): SingleBar =>
-  new SingleBar({ stream: process.stderr, clearOnComplete: true, format }, Presets.shades_classic);
+  new SingleBar(
+    {
+      // Nothing is drawn on what is no terminal.
+      stream: said === 'errors' ? new PassThrough().resume() : process.stderr,
+      clearOnComplete: true,
+      format,
+    },
+    Presets.shades_classic,
+  );
 
 /** Long enough not to fill a log, short enough for somebody who wonders whether anything goes on. */
 const BEAT_MS = 10_000;

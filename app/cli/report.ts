@@ -1,7 +1,7 @@
 // What is said of explanations: one row of a table, or one JSON object.
 
 import Table from 'cli-table3';
-import type { Explanation } from '../../cam/index.ts';
+import type { Explanation, Prediction } from '../../cam/index.ts';
 import { largest, least } from '../../engine/extremes.ts';
 import type { HostTensor } from '../../models/formats/host-tensor.ts';
 import type { Pixels } from '../../models/pixels.ts';
@@ -12,6 +12,8 @@ import { visibleJson, visibleLines } from '../visible.ts';
 /** An explanation read back from the device, and the files made of it. */
 export interface Explained {
   readonly image: string;
+  /** How the names of its files begin. */
+  readonly stem: string;
   readonly model: string;
   readonly device: string;
   readonly explanation: Explanation;
@@ -25,7 +27,12 @@ export interface Explained {
   /** What of the class is explained. */
   readonly target: string;
   readonly signed: boolean;
-  files: { readonly overlay?: string; readonly map?: string; readonly weights?: string };
+  files: {
+    readonly overlay?: string;
+    readonly sheet?: string;
+    readonly map?: string;
+    readonly weights?: string;
+  };
 }
 
 /** A plain table: a bold head is all it has, since colours belong to terminals only. */
@@ -42,11 +49,25 @@ export function explanationTable(explained: readonly Explained[]): string {
     explained.map(({ explanation: { method, className, probability, logit, milliseconds } }) => [
       method,
       className,
-      probability === null ? formatValue(logit) : `${score(probability)} (logit ${formatValue(logit)})`,
+      likelyWithLogit({ probability, logit }),
       milliseconds.toFixed(0),
     ]),
   );
 }
+
+/** What a network makes of a class: its probability, or the value of what gives none. */
+export const likely = ({ probability, logit }: Pick<Prediction, 'probability' | 'logit'>): string =>
+  probability === null ? formatValue(logit) : score(probability);
+
+const likelyWithLogit = (one: Pick<Prediction, 'probability' | 'logit'>): string =>
+  one.probability === null ? likely(one) : `${likely(one)} (logit ${formatValue(one.logit)})`;
+
+/** Predictions as a table. */
+export const predictionTable = (predictions: readonly Prediction[]): string =>
+  table(
+    ['class', 'name', 'score'],
+    predictions.map((one) => [String(one.index), one.name, likelyWithLogit(one)]),
+  );
 
 /** A probability in per cent. */
 export const score = (probability: number): string => `${(100 * probability).toFixed(1)} %`;

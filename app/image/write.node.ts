@@ -1,6 +1,6 @@
 // Writes a file whole or not at all.
 
-import { access, constants, realpath, stat } from 'node:fs/promises';
+import { access, constants, readFile, realpath, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { makeFolder } from '../../engine/platform/node/folder.ts';
 import { place } from '../../engine/platform/node/temporary.ts';
@@ -56,17 +56,28 @@ const isThere = (path: string): Promise<boolean> =>
 
 /**
  * Writes `bytes` to `path`, creating its folder. The bytes go to a temporary file beside it that is then
- * renamed, so that nobody ever sees half a file and a failure leaves an older file as it was.
+ * renamed, so that nobody ever sees half a file and a failure leaves an older file as it was. Unless `replace`, a file
+ * that is there with other bytes is an error.
  *
  * @throws OutputError that says why the file could not be written.
  */
-export async function writeWhole(path: string, bytes: Uint8Array): Promise<void> {
+export async function writeWhole(
+  path: string,
+  bytes: Uint8Array,
+  { replace = true }: { readonly replace?: boolean | undefined } = {},
+): Promise<void> {
   try {
     // Renaming onto a link would replace the link, so the file it leads to is the target.
     const target = await realpath(path).catch(() => path);
     const present = await stat(target).catch(() => undefined);
     if (present?.isDirectory()) throw new OutputError(reasons.EISDIR);
     if (present && !present.isFile()) throw new OutputError('it is a device or pipe, not a file');
+    if (present && !replace) {
+      if (present.size === bytes.length && Buffer.compare(await readFile(target), bytes) === 0) return;
+      throw new OutputError(
+        'a file is there already, with other content; --force replaces it, --out names another folder',
+      );
+    }
     await makeFolder(dirname(target));
     await place(target, bytes);
   } catch (cause) {

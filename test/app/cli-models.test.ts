@@ -9,6 +9,7 @@ import { UsageError } from '../../app/cli/errors.ts';
 import { counted, shortened } from '../../app/cli/inspect.ts';
 import { chooseModel, openModel } from '../../app/cli/load.ts';
 import { type ModelArguments, modelOptions } from '../../app/cli/options.ts';
+import { pictureAt } from '../../app/cli/pictures.ts';
 import { explainImage, type Request } from '../../app/cli/pipeline.ts';
 import { readTarget } from '../../app/cli/target.ts';
 import { encodePng } from '../../app/image/decode.ts';
@@ -40,7 +41,7 @@ const choose = async (...args: readonly string[]) => chooseModel(parsed(args), f
 async function explained(image: string, request: Partial<Request>, ...args: readonly string[]) {
   const choice = await choose(...args);
   const network = await openModel(await device(), choice);
-  const [one] = await explainImage(network, image, { methods: ['grad-cam'], ...request });
+  const [one] = await explainImage(network, pictureAt(image), { methods: ['grad-cam'], ...request });
   disposeNetwork(network);
   return { ...one!.explanation, ...one! };
 }
@@ -308,6 +309,7 @@ test('outputs by name, probabilities by choice, layers that do nothing by the la
         'unit',
         '--out',
         folder,
+        '--force',
         ...more,
       );
     const all = explain();

@@ -1,7 +1,7 @@
 // The command line as a user meets it: a process with arguments, two streams and an exit code.
 
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'tape';
@@ -29,7 +29,7 @@ test('--help shows examples and succeeds', (t) => {
 
 const misuse: readonly (readonly [title: string, args: readonly string[], message: RegExp])[] = [
   ['an unknown option', ['explain', scene, '--nonsense'], /^limelight: unknown option '--nonsense'/],
-  ['no picture', ['explain'], /^limelight: missing required argument/],
+  ['no picture', ['explain'], /^limelight: no picture is named/],
   ['an unknown method', ['explain', scene, ...model, '--method', 'grad-ham'], /no method "grad-ham"/],
   [
     'an unknown model',
@@ -145,13 +145,14 @@ test('what can be told before any work is done is refused before the device is o
     string,
     string,
   ];
+  mkdirSync(join(folder, 'nothing'));
   writeFileSync(file, 'kept');
   writeFileSync(empty, '');
   const refused: readonly (readonly [args: readonly string[], message: RegExp])[] = [
     [['explain', scene, join(folder, 'none.png')], /none\.png: there is no such file/],
-    [['explain', scene, folder], /it is a folder/],
-    [['explain', scene, empty], /empty\.png: the file is empty; expected a picture/],
-    [['explain', scene, file], /file: the format of this file is not known/],
+    [['explain', scene, join(folder, 'nothing')], /it is a folder without/],
+    [['explain', empty], /empty\.png: the file is empty; expected a picture/],
+    [['explain', file, empty], /file: the format of this file is not known/],
     [['compare', empty], /the file is empty/],
     [
       ['explain', scene, '--method', 'cam', '--layer', 'pool'],

@@ -17,8 +17,11 @@ export interface Ended {
   readonly stderr: string;
 }
 
-export function limelight(...args: readonly string[]): Ended {
-  return spawnSync(process.execPath, [...flags, ...args], { encoding: 'utf8', timeout: 120_000 });
+export const limelight = (...args: readonly string[]): Ended => limelightFed('', ...args);
+
+/** The same with something on its standard input. */
+export function limelightFed(input: string | Uint8Array, ...args: readonly string[]): Ended {
+  return spawnSync(process.execPath, [...flags, ...args], { encoding: 'utf8', timeout: 120_000, input });
 }
 
 /** The same while this process goes on, to serve what the other one fetches. */

@@ -2,7 +2,8 @@
 
 import { readFileSync } from 'node:fs';
 import test from 'tape';
-import { explainImage, stems } from '../../app/cli/pipeline.ts';
+import { pictureAt, stems } from '../../app/cli/pictures.ts';
+import { explainImage } from '../../app/cli/pipeline.ts';
 import { heartbeat } from '../../app/cli/progress.ts';
 import { readTarget } from '../../app/cli/target.ts';
 import { decodePng } from '../../app/image/decode.ts';
@@ -54,7 +55,7 @@ test('the command line asks no more of the device than the library, for whose de
     });
   const byCommand = (target?: string) =>
     workgroups(on.commands!.gpu, async () => {
-      await explainImage(network, scene, {
+      await explainImage(network, pictureAt(scene), {
         ...request,
         ...(target && { target: readTarget(target, network) }),
       });
@@ -74,7 +75,7 @@ test('an input too large for the device is refused with the picture and what to 
   const network = loadNetwork(on, entry, weights);
   const preprocessing = { ...network.preprocessing, size: [512, 512] as const };
   try {
-    await explainImage({ ...network, preprocessing }, scene, { methods: ['grad-cam'] });
+    await explainImage({ ...network, preprocessing }, pictureAt(scene), { methods: ['grad-cam'] });
     t.fail('must be refused');
   } catch (error) {
     t.match(String(error), /scene-1\.png: .*; --size makes the input smaller/);

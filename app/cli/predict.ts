@@ -1,0 +1,44 @@
+// limelight predict: pictures in, the likeliest classes out.
+
+import { visibleJson } from '../visible.ts';
+import { sayGuesses } from './guesses.ts';
+import { chooseModel } from './load.ts';
+import type { ModelArguments } from './options.ts';
+import { eachPicture, findPictures } from './pictures.ts';
+import { deviceLine, deviceName, predictImage, withNetwork } from './pipeline.ts';
+import { note, print } from './progress.ts';
+import { predictionTable } from './report.ts';
+
+export interface PredictArguments extends ModelArguments {
+  readonly top: number;
+  readonly list?: string;
+  readonly device?: string;
+  readonly json?: boolean;
+}
+
+export async function predictCommand(images: readonly string[], asked: PredictArguments): Promise<void> {
+  const choice = await chooseModel(asked, true);
+  const pictures = await findPictures(images, asked.list);
+  await withNetwork(choice, asked.device, async (network) => {
+    note(deviceLine(network.device));
+    let { guesses } = choice;
+    await eachPicture(pictures(), async (picture) => {
+      if (guesses) await sayGuesses(network, guesses, picture, asked.background);
+      guesses = undefined;
+      const predictions = (await predictImage(network, picture, asked.background)).slice(0, asked.top);
+      if (!asked.json) {
+        print(`${picture.name}\n${predictionTable(predictions)}\n`);
+        return;
+      }
+      const said = predictions.map(({ index, name, ...numbers }) => ({
+        class: index,
+        className: name,
+        ...numbers,
+      }));
+      const { name: model, device } = network;
+      print(
+        `${visibleJson({ image: picture.name, model, device: deviceName(device), predictions: said })}\n`,
+      );
+    });
+  });
+}
