@@ -252,7 +252,11 @@ export function concatenatedPlaces(
   );
 }
 
-/** Of a matrix product [..., m, n] of factors [..., m, k] and [..., k, n]. */
+/**
+ * Of a matrix product [..., m, n] of factors [..., m, k] and [..., k, n]: where the rows lie. A row of no part of the
+ * picture, a class token's, lies where all columns do together; where all rows lie in one place, products lie where the
+ * columns do that are inside of it.
+ */
 export function productPlaces(
   a: MaybePlaces,
   b: MaybePlaces,
@@ -275,7 +279,10 @@ export function productPlaces(
   };
   const [rows, columns] = [line(a, -1, transposed[0]), line(b, -2, transposed[1])];
   if (rank === 0 || rows === undefined || columns === undefined) return rows ?? columns;
-  return combine(rows, columns, meetLeft);
+  if (rows.spans.length === 1) return combine(rows, columns, meetLeft);
+  const all = everywhere(columns);
+  const spans = rows.spans.map((span) => (rows.sees || isNowhere(span) ? join(span, all) : span));
+  return { ...rows, shape, spans };
 }
 
 /**

@@ -49,7 +49,9 @@ function passedOn(
       return result;
     },
   });
-  return scope(() => {
+  const found = new Map<string, Found>();
+  // Not as the scope's result: it looks for tensors in that, span by span.
+  scope(() => {
     const parameters = new Map(
       graph.nodes.flatMap((node) =>
         Object.values(node.parameters).map(({ key, shape }) => [key, placeholder(device, shape)] as const),
@@ -62,17 +64,16 @@ function passedOn(
       ]),
     );
     const values = evaluate({ ...graph, nodes: graph.nodes.map(counting) }, parameters, known, wanted);
-    const found = [...values].map(([name, x]): [string, Found] => [
-      name,
-      {
+    for (const [name, x] of values) {
+      found.set(name, {
         shape: x.shape,
         places: whereaboutsOf(x),
         dependence: dependenceOf(x),
         multiplyAdds: costs.get(name) ?? 0,
-      },
-    ]);
-    return new Map(found);
+      });
+    }
   });
+  return found;
 }
 
 /** The picture [N, C, H, W] as a dry run is given it; other shapes have no places. */
