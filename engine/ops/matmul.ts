@@ -102,9 +102,17 @@ const someRows: Operation<{ readonly first: number; readonly count: number }> = 
   name: 'rows of a weight',
   shape: ([weight], { count }) => [count, weight!.shape[1]!],
   firstRow: ({ first }) => first,
-  vjp: (d, { inputs: [weight], attributes: { first, count } }) => [
-    pad(d, [first, 0], [weight!.shape[0]! - first - count, 0]),
-  ],
+  vjp: (d, { inputs: [weight], attributes: { first, count } }) => {
+    const { shape, storage, device } = weight!;
+    const { binding } = device.profile.limits;
+    if (storage.size > binding)
+      throw new MemoryBudgetError(
+        `linear: the derivative with respect to the weight ${show(shape)}, whatever the batch, takes ` +
+          `${megabytes(storage.size)}, and this device binds ${megabytes(binding)} at once; leave this weight out of what ` +
+          'the derivative is taken of, or use another adapter (LIMELIGHT_DEVICE)',
+      );
+    return [pad(d, [first, 0], [shape[0]! - first - count, 0])];
+  },
   affine: jointly,
 };
 

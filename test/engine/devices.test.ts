@@ -191,6 +191,13 @@ test('large weights: linear goes through them a part of their rows at a time', a
       return pullback(dt)[0]!;
     });
     await close(t, found, dx, `${about}, input gradient`);
+    const weight = upload(at, w);
+    t.throws(
+      () => engine.grad((y) => engine.sum(engine.linear(xt, y)))(weight),
+      (error: unknown) => error instanceof MemoryBudgetError && /whatever the batch/.test(error.message),
+      `${about}, weight gradient`,
+    );
+    weight.dispose();
     for (const made of [xt, bt, st, dt]) made.dispose();
   }
   const small = on(2 ** 12);
