@@ -10,6 +10,7 @@ import {
   reshape,
   scale,
   scope,
+  scopeInSteps,
   sum,
   type Tensor,
   toHost,
@@ -18,7 +19,7 @@ import { nodeOf } from '../models/graph.ts';
 import { classIndex as findClass, type Network } from '../models/network.ts';
 import { MethodError, NotFiniteError } from './errors.ts';
 import { normaliseMap, upsampleMap } from './map.ts';
-import type { Method, MethodContext, Term, Terms } from './method.ts';
+import { type Method, type MethodContext, stepsOf, type Term, type Terms } from './method.ts';
 import { ablationCam } from './methods/ablation-cam.ts';
 import { cam } from './methods/cam.ts';
 import { eigenCam } from './methods/eigen-cam.ts';
@@ -102,6 +103,8 @@ export interface ExplainOptions {
   readonly signed?: boolean;
   /** Called as slow methods go on. */
   readonly progress?: (method: string, share: number) => void;
+  /** Ends explaining between two steps of a slow method; the promise is rejected with the signal's reason. */
+  readonly signal?: AbortSignal;
 }
 
 /** A symbol of the method's formula with its numbers. */
@@ -277,34 +280,32 @@ async function explainOne(
     classIndex: prediction.index,
     ...(progress && { progress: (share: number) => progress(method.name, share) }),
   };
-  const [height, width] = trace.picture.shape.slice(2) as [number, number];
-  const parts = scope(() =>
-    layers.map((layer) => {
-      const found = method.explain(trace.at(layer), context);
+  const size = trace.picture.shape.slice(2) as [number, number];
+  /** The terms of each layer, and the map of all. */
+  function* parts() {
+    const terms: ExplainedTerm[] = [];
+    const maps: Tensor[] = [];
+    for (const layer of layers) {
+      const found = yield* stepsOf(method, trace.at(layer), context);
       // Handles of the explanation's: some of the tensors belong to the trace.
-      const terms = Object.entries(found).map(([symbol, tensor]) => ({
-        symbol,
-        layer,
-        tensor: reshape(tensor, tensor.shape),
-      }));
-      const map = signed ? reshape(found.M, found.M.shape) : relu(found.M);
-      return { terms, map, upsampled: normaliseMap(upsampleMap(map, [height, width])) };
-    }),
-  );
-  const terms = parts.flatMap((part) => part.terms);
-  const only = parts.length === 1 ? parts[0] : undefined;
-  const { map, upsampled } = scope(() => {
-    if (only) {
-      const shown = method.relu ? only.map : only.terms.find(({ symbol }) => symbol === 'M')!.tensor;
-      return { map: reshape(shown, shown.shape), upsampled: only.upsampled };
+      for (const [symbol, tensor] of Object.entries(found))
+        terms.push({
+          ...described(method.terms, symbol),
+          symbol,
+          layer,
+          tensor: reshape(tensor, tensor.shape),
+        });
+      maps.push(normaliseMap(upsampleMap(signed ? found.M : relu(found.M), size)));
+      if (layers.length === 1) {
+        const map = signed || !method.relu ? reshape(found.M, found.M.shape) : relu(found.M);
+        return { terms, map, upsampled: maps[0]! };
+      }
     }
-    const maps = parts.map((part) => part.upsampled);
-    const fused = fuse === 'max' ? maps.reduce(maximum) : scale(maps.reduce(add), 1 / maps.length);
-    return { map: fused, upsampled: normaliseMap(fused) };
-  });
-  for (const part of parts)
-    for (const made of [part.map, part.upsampled]) if (made !== upsampled) made.dispose();
-  const weights = only?.terms.find(({ symbol }) => symbol === 'w_k')?.tensor;
+    const map = fuse === 'max' ? maps.reduce(maximum) : scale(maps.reduce(add), 1 / maps.length);
+    return { terms, map, upsampled: normaliseMap(map) };
+  }
+  const { terms, map, upsampled } = await scopeInSteps(parts(), options.signal);
+  const weights = layers.length === 1 ? terms.find(({ symbol }) => symbol === 'w_k')?.tensor : undefined;
   const read = terms.filter(({ symbol }) => symbol === 'M' || symbol === 'w_k' || method.terms[symbol]?.note);
   await toHost([...read.map(({ tensor }) => tensor), map, upsampled]);
   const values = await Promise.all(read.map(({ tensor }) => tensor.data()));
@@ -318,7 +319,7 @@ async function explainOne(
     map,
     upsampled,
     weights: weights && reshape(weights, weights.shape),
-    terms: terms.map((term) => ({ ...described(method.terms, term.symbol), ...term })),
+    terms,
   };
   const raw = values.filter((_, i) => read[i]!.symbol === 'M').flatMap((one) => [...one]);
   const lost = raw.filter((value) => !Number.isFinite(value)).length;

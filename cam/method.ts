@@ -1,6 +1,6 @@
 // What a method is: data, and a function from a traced layer and a target to the tensors of its formula.
 
-import { MemoryBudgetError, scope, type Tensor } from '../engine/index.ts';
+import { MemoryBudgetError, type Steps, scope, Tensor } from '../engine/index.ts';
 import type { Graph } from '../models/graph.ts';
 import type { Network } from '../models/network.ts';
 import type { Target } from './target.ts';
@@ -47,8 +47,22 @@ export interface Method {
   readonly terms: Terms<Term>;
   /** Nodes whose values `explain` will ask the trace for, so that the forward pass keeps them. */
   readonly keeps?: (graph: Graph, layer: string) => readonly string[];
-  readonly explain: (seen: TracedLayer, context: MethodContext) => Terms<Tensor>;
+  /** At once or, where it must read numbers on its way or takes long, in steps. */
+  readonly explain: (seen: TracedLayer, context: MethodContext) => Terms<Tensor> | Steps<Terms<Tensor>>;
 }
+
+/** What a method finds, in steps whether it takes some or none. */
+export function* stepsOf(
+  { explain }: Method,
+  seen: TracedLayer,
+  context: MethodContext,
+): Steps<Terms<Tensor>> {
+  const found = explain(seen, context);
+  return isSteps(found) ? yield* found : found;
+}
+
+const isSteps = (found: Terms<Tensor> | Steps<Terms<Tensor>>): found is Steps<Terms<Tensor>> =>
+  Symbol.iterator in found;
 
 /** Versions of a feature map or an input that are evaluated at once, where memory allows: this many or more. */
 const CHUNK = 64;
@@ -57,28 +71,43 @@ const CHUNK_ELEMENTS = 2 ** 22;
 
 /**
  * `body` over 0 .. total in chunks of about the same size, each in a scope; results in order. A version has `elements`
- * elements. A chunk that exceeds what the device or the budget allows is tried again at half its size, down to one.
+ * elements. A chunk that exceeds what the device or the budget allows is tried again at half its size, down to one. Between
+ * two chunks it waits for the first tensor of the results.
  */
-export function inChunks<T>(
+export function* chunksInSteps<T extends Tensor | readonly Tensor[]>(
   total: number,
   elements: number,
   progress: MethodContext['progress'],
   body: (start: number, count: number) => T,
-): T[] {
+): Steps<T[]> {
   const results: T[] = [];
   const largest = Math.max(CHUNK, Math.floor(CHUNK_ELEMENTS / elements));
   let chunk = Math.ceil(total / Math.ceil(total / largest));
   for (let start = 0; start < total; ) {
     const count = Math.min(chunk, total - start);
+    let result: T;
     try {
-      results.push(scope(() => body(start, count)));
+      result = scope(() => body(start, count));
     } catch (error) {
       if (!(error instanceof MemoryBudgetError) || count === 1) throw error;
       chunk = Math.ceil(count / 2);
       continue;
     }
+    results.push(result);
     start += count;
     progress?.(start / total);
+    if (start < total) yield [result instanceof Tensor ? result : result[0]!];
   }
   return results;
+}
+
+/** The same without waiting. */
+export function inChunks<T extends Tensor | readonly Tensor[]>(
+  ...work: Parameters<typeof chunksInSteps<T>>
+): T[] {
+  const steps = chunksInSteps(...work);
+  for (;;) {
+    const { done, value } = steps.next([]);
+    if (done) return value;
+  }
 }

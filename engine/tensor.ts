@@ -233,6 +233,40 @@ export function scope<T>(body: () => T): T {
   return result;
 }
 
+/** Work that waits for the device on its way: each `yield` of tensors gives their numbers. */
+export type Steps<T> = Generator<readonly Tensor[], T, readonly Float32Array[]>;
+
+/**
+ * A scope that may wait: what is made between two steps belongs to it, and not what others make while it waits. The tensors
+ * that the last step returns live until they are disposed. `signal` ends it between two steps, with the signal's reason.
+ */
+export async function scopeInSteps<T>(steps: Steps<T>, signal?: AbortSignal): Promise<T> {
+  const mine = new Set<Tensor>();
+  const kept = new Set<Tensor>();
+  const next = (numbers: readonly Float32Array[]) => {
+    const outer = current;
+    current = mine;
+    try {
+      return steps.next(numbers);
+    } finally {
+      current = outer;
+    }
+  };
+  try {
+    let step = next([]);
+    while (!step.done) {
+      await toHost(step.value);
+      const numbers = await Promise.all(step.value.map((x) => x.data()));
+      signal?.throwIfAborted();
+      step = next(numbers);
+    }
+    collect(step.value, kept);
+    return step.value;
+  } finally {
+    for (const made of mine) if (!kept.has(made)) made.dispose();
+  }
+}
+
 function collect(value: unknown, into: Set<Tensor>): void {
   if (value instanceof Tensor) into.add(value);
   else if (Array.isArray(value)) for (const item of value) collect(item, into);

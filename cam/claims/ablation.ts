@@ -1,7 +1,8 @@
 // Ablation-CAM's weights times |S| are drops of the score. Where S is affine in A, the drop without channel k is what the
 // gradient says of the channel: sum_xy g_k A_k, behind global average pooling w_k mean A_k.
 
-import { abs, mul, scope, sum } from '../../engine/index.ts';
+import { abs, mul, scope, scopeInSteps, sum } from '../../engine/index.ts';
+import { stepsOf } from '../method.ts';
 import { ablationCam } from '../methods/ablation-cam.ts';
 import { logit } from '../target.ts';
 import { type Claim, gap, notAffine, rounding, roundingReason } from './claim.ts';
@@ -14,13 +15,14 @@ export const ablation: Claim = {
   exempt: notAffine,
   async residual(seen, classIndex) {
     const target = logit(classIndex);
-    const made = scope(() => {
-      const { S, S_k } = ablationCam.explain(seen, { target, classIndex });
+    const found = await scopeInSteps(stepsOf(ablationCam, seen, { target, classIndex }));
+    const sums = scope(() => {
       const parts = mul(seen.gradient(target), seen.featureMap);
-      return [S!, S_k!, sum(parts, [2, 3]), sum(abs(parts))];
+      return [sum(parts, [2, 3]), sum(abs(parts))];
     });
+    const made = [found.S!, found.S_k!, ...sums];
     const [S, without, told, sizes] = await Promise.all(made.map((x) => x.data()));
-    for (const one of made) one.dispose();
+    for (const one of [...Object.values(found), ...sums]) one.dispose();
     const drops = without!.map((value) => S![0]! - value);
     return gap(drops, told!, Math.abs(S![0]!) + sizes![0]!);
   },

@@ -11,7 +11,7 @@
 import { abs, add, affine, concat, div, reshape, step, sub } from '../../engine/index.ts';
 import { ablation, ablationKeeps } from '../ablate.ts';
 import { weightedSum } from '../map.ts';
-import { inChunks, type Method } from '../method.ts';
+import { chunksInSteps, type Method } from '../method.ts';
 import { scoreOf } from '../target.ts';
 import { weightedMap } from './grad-cam.ts';
 
@@ -39,13 +39,15 @@ export const ablationCam: Method = {
     M: weightedMap('Desai 2020'),
   },
   keeps: ablationKeeps,
-  explain(seen, { target, progress }) {
+  *explain(seen, { target, progress }) {
     const { featureMap, trace } = seen;
     const total = featureMap.shape[1]!;
     const without = ablation(seen, target);
     const S = scoreOf(target, trace.outputs);
     const S_k = concat(
-      inChunks(total, featureMap.size, progress, (start, count) => without({ total, start, count })),
+      yield* chunksInSteps(total, featureMap.size, progress, (start, count) =>
+        without({ total, start, count }),
+      ),
       0,
     );
     const isZero = affine(step(abs(S)), -1, 1);

@@ -36,6 +36,7 @@ import {
   reciprocal,
   relu,
   reshape,
+  type Steps,
   step,
   sum,
   type Tensor,
@@ -44,7 +45,7 @@ import { seesWhole } from '../../engine/places.ts';
 import { firstNonlinear } from '../../models/dry-run.ts';
 import { nodeOf } from '../../models/graph.ts';
 import { weightedSum } from '../map.ts';
-import { inChunks, type Method, type MethodContext } from '../method.ts';
+import { chunksInSteps, type Method, type MethodContext } from '../method.ts';
 import { oneHotRows, type TracedLayer } from '../trace.ts';
 import { gradientTerm, weightedMap } from './grad-cam.ts';
 
@@ -115,13 +116,13 @@ export const gradCamPlusPlus: Method = {
 };
 
 /** S', S'' and S''' [N] along each of some elements of the feature map, for t in a unit [1]. */
-function diagonal(
+function* diagonal(
   { featureMap, score }: TracedLayer,
   { target, progress }: MethodContext,
   elements: readonly number[],
   unit: Tensor,
-): Tensor[] {
-  const parts = inChunks(elements.length, featureMap.size, progress, (start, count) => {
+): Steps<Tensor[]> {
+  const parts = yield* chunksInSteps(elements.length, featureMap.size, progress, (start, count) => {
     const directions = concat(
       elements
         .slice(start, start + count)
@@ -178,7 +179,7 @@ export const gradCamPlusPlusTrue: Method = {
       is: 'share of each element of positive gradient in the weight [1, K, h, w]',
     },
   },
-  explain(seen, context) {
+  *explain(seen, context) {
     const { featureMap, gradient } = seen;
     const [, channels, h, w] = featureMap.shape as [number, number, number, number];
     const g_k = gradient(context.target);
@@ -189,7 +190,7 @@ export const gradCamPlusPlusTrue: Method = {
       pooled ? i * h * w : i,
     );
     const shape = [1, channels, ...(pooled ? [1, 1] : [h, w])];
-    const [g, s2, s3] = diagonal(seen, context, elements, unit).map((d) =>
+    const [g, s2, s3] = (yield* diagonal(seen, context, elements, unit)).map((d) =>
       broadcastTo(reshape(d, shape), featureMap.shape),
     ) as [Tensor, Tensor, Tensor];
     const Y2 = add(mul(g, g), s2);

@@ -19,7 +19,7 @@ import {
   tensor,
 } from '../../engine/index.ts';
 import { channelSum } from '../map.ts';
-import { inChunks, type Method } from '../method.ts';
+import { chunksInSteps, type Method } from '../method.ts';
 
 /** Parts of the path from 0 to the feature map. */
 const STEPS = 32;
@@ -49,10 +49,10 @@ export const layerIntegratedGradients: Method = {
         `${change!.toPrecision(4)} from no feature map to this one`,
     },
   },
-  explain({ featureMap, score }, { target, progress }) {
+  *explain({ featureMap, score }, { target, progress }) {
     const { device, shape, size } = featureMap;
     const slope = grad((versions: Tensor) => sum(score(target, versions)));
-    const parts = inChunks(STEPS, size, progress, (start, count) => {
+    const parts = yield* chunksInSteps(STEPS, size, progress, (start, count) => {
       const t = Float32Array.from({ length: count }, (_, i) => (start + i + 0.5) / STEPS);
       const at = mul(
         broadcastTo(featureMap, [count, ...shape.slice(1)]),

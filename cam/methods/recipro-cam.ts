@@ -22,7 +22,7 @@ export const reciproCam: Method = {
       is: 'target where the feature map has one position alone [h, w]',
     },
   },
-  explain: (seen, context) => ({
-    M: scoreByPosition(seen, context, (at) => mul(seen.featureMap, at)),
-  }),
+  *explain(seen, context) {
+    return { M: yield* scoreByPosition(seen, context, (at) => mul(seen.featureMap, at)) };
+  },
 };

@@ -22,9 +22,9 @@ export const tokenOcclusion: Method = {
       is: 'what the target loses with the position [h, w]',
     },
   },
-  explain(seen, context) {
+  *explain(seen, context) {
     const { featureMap, score } = seen;
-    const without = scoreByPosition(seen, context, (at) => sub(featureMap, mul(featureMap, at)));
+    const without = yield* scoreByPosition(seen, context, (at) => sub(featureMap, mul(featureMap, at)));
     return { M: sub(score(context.target, featureMap), without) };
   },
 };
