@@ -64,7 +64,7 @@ function lastLayerOf({ trace, layer }: TracedLayer, target: Target): LastLayer |
     node,
     output: last.name,
     rows: indexTensor(device, indices, [indices.length]),
-    target: { logits: target.logits.map(([, factor], row) => [row, factor]) },
+    target: { ...target, logits: target.logits.map(([, factor], row) => [row, factor]) },
   };
 }
 

@@ -37,6 +37,8 @@ import {
   scoreCamLogit,
   scoreCamSoftmax,
 } from './methods/score-cam.ts';
+import { shapley } from './methods/shapley.ts';
+import { interactionMap, shapleyCam } from './methods/shapley-cam.ts';
 import { tokenOcclusion } from './methods/token-occlusion.ts';
 import { xgradCam } from './methods/xgrad-cam.ts';
 import { likenessNotes, weightsNote } from './notes.ts';
@@ -64,6 +66,9 @@ export const methods: ReadonlyMap<string, Method> = new Map(
     reciproCam,
     tokenOcclusion,
     layerIntegratedGradients,
+    shapley,
+    shapleyCam,
+    interactionMap,
     randomCam,
   ].map((method) => [method.name, method]),
 );

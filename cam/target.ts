@@ -26,15 +26,21 @@ export interface Outputs {
 }
 
 /**
- * A sum of logits, each times a factor. Being data, it tells what a function would hide: that it is linear, what its
- * gradient is, and which rows of the last layer are enough to compute it.
+ * A sum of logits, each times a factor, or its sigmoid. Being data, it tells what a function would hide: on what it depends
+ * linearly, what its gradient is, and which rows of the last layer are enough to compute it.
  */
 export interface LogitSum {
   readonly logits: readonly (readonly [index: number, factor: number])[];
+  /** What the sum goes through; nothing when left out. */
+  readonly through?: 'sigmoid';
 }
 
 /** S: a sum of logits, or any function of the outputs to [N] whose rows do not depend on one another. */
 export type Target = LogitSum | ((outputs: Outputs) => Tensor);
+
+/** Whether a target is a sum of logits and nothing more. */
+export const isLinear = (target: Target): target is LogitSum =>
+  typeof target !== 'function' && target.through === undefined;
 
 /** S of each row [N]. */
 export function scoreOf(target: Target, outputs: Outputs): Tensor {
@@ -43,7 +49,8 @@ export function scoreOf(target: Target, outputs: Outputs): Tensor {
     const column = element(outputs.logits, index);
     return factor === 1 ? column : scale(column, factor);
   });
-  return parts.reduce(add);
+  const total = parts.reduce(add);
+  return target.through === 'sigmoid' ? sigmoid(total) : total;
 }
 
 /** Element `index` of each row of an output [N, ...] -> [N]. */
@@ -75,8 +82,16 @@ export function logProbability(index: number, kind: Network['probabilities'] = '
 export function probability(index: number, kind: Network['probabilities'] = 'softmax'): Target {
   return assertProbable(kind) === 'softmax'
     ? ({ logits }) => element(softmax(logits, 1), index)
-    : ({ logits }) => sigmoid(element(logits, index));
+    : { ...logit(index), through: 'sigmoid' };
 }
+
+/**
+ * A class's logit and the logarithm of its softmax, which leaves what all logits share in neither (Cai 2025, Shapley-CAM).
+ */
+export const residualSoftmax =
+  (index: number): Target =>
+  ({ logits }) =>
+    add(element(logits, index), element(logSoftmax(logits, 1), index));
 
 function assertProbable(kind: Network['probabilities']): 'softmax' | 'sigmoid' {
   if (kind !== 'none') return kind;

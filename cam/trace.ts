@@ -21,7 +21,7 @@ import { boundary, dependents, evaluate, INPUT, nodeOf } from '../models/graph.t
 import type { Network } from '../models/network.ts';
 import { run } from '../models/run.ts';
 import { LayerError, NotFiniteError } from './errors.ts';
-import { type LogitSum, type Outputs, scoreOf, type Target } from './target.ts';
+import { isLinear, type LogitSum, type Outputs, scoreOf, type Target } from './target.ts';
 
 type Values = ReadonlyMap<string, Tensor>;
 
@@ -288,11 +288,11 @@ function predictionsOf({ classes, probabilities }: Network, logits: Float32Array
 
 /** dS of each output, at the outputs; of those on which S depends. */
 function cotangentsOf(target: Target, outputs: Outputs): Readonly<Record<string, Tensor | undefined>> {
-  if (typeof target !== 'function') return { logits: factorsOf(target, outputs.logits) };
-  const names = Object.keys(outputs);
+  if (isLinear(target)) return { logits: factorsOf(target, outputs.logits) };
+  const names = typeof target === 'function' ? Object.keys(outputs) : ['logits'];
   const leaves = names.map((name) => leaf(stopGradient(outputs[name]!)));
   const at = Object.fromEntries(names.map((name, i) => [name, leaves[i]!])) as unknown as Outputs;
-  const score = recording(() => target(at));
+  const score = recording(() => scoreOf(target, at));
   const found = pullback([[score, full(score.device, score.shape, 1)]], leaves);
   return Object.fromEntries(names.map((name, i) => [name, found[i]]));
 }

@@ -17,7 +17,7 @@ import { nodeOf } from '../../models/graph.ts';
 import { LayerError } from '../errors.ts';
 import { channelSum } from '../map.ts';
 import type { Method } from '../method.ts';
-import { logit } from '../target.ts';
+import { isLinear, logit } from '../target.ts';
 
 /** The map whose channels' means are the logits, by layers without parameters; undefined where the head is another. */
 function pooledScores({ graph, places }: DryRun): string | undefined {
@@ -82,7 +82,7 @@ export const cam: Method = {
   explain({ trace, layer }, { target, classIndex }) {
     const { featureMap, gradient } = trace.at(camLayer(trace.dry(), layer));
     // A target that bends is no affine function of A: CAM explains the class's logit whatever the target makes of it.
-    const g_k = gradient(typeof target === 'function' ? logit(classIndex) : target);
+    const g_k = gradient(isLinear(target) ? target : logit(classIndex));
     const w_k = reshape(sum(g_k, [2, 3]), [-1]);
     const M = channelSum(mul(g_k, featureMap));
     return { g_k, w_k, M: scale(M, M.size) };
