@@ -2,6 +2,8 @@
 // networks are made of and how files are read in `limelight/models`.
 
 export {
+  type BoxOptions,
+  boxesOf,
   type Claim,
   camRefusal,
   claims,
@@ -48,6 +50,7 @@ export {
   tensor,
 } from './engine/index.ts';
 export {
+  type Box,
   catalog,
   catalogEntry,
   defaultTargetLayer,

@@ -1,5 +1,6 @@
 // The CAM layer's surface.
 
+export { type BoxOptions, boxesOf } from './boxes.ts';
 export { type Claim, claims, type Verdict, type VerifyOptions, verify } from './claims/index.ts';
 export { LayerError, MethodError, NotFiniteError, TargetError } from './errors.ts';
 export {

@@ -16,6 +16,7 @@ import {
   sum,
   type Tensor,
 } from '../engine/index.ts';
+import type { Box } from '../models/detection.ts';
 import type { Network } from '../models/network.ts';
 import { TargetError } from './errors.ts';
 
@@ -105,6 +106,18 @@ export const value =
   (name: string, index = 0): Target =>
   (outputs) =>
     element(outputOf(outputs, name), index);
+
+/** The score of one box of a detector: how probable an object of its class is there. `boxesOf` finds boxes. */
+export function box(
+  { detection, name }: Pick<Network, 'detection' | 'name'>,
+  { proposal, classIndex }: Box,
+): Target {
+  if (!detection) throw new TargetError(`${name} is no detector; it gives no boxes`);
+  return (outputs) => {
+    const scores = narrow(outputOf(outputs, detection.scores), 1, proposal, 1);
+    return element(scores, classIndex);
+  };
+}
 
 /** The sum of a class's scores over a region, 1 inside [h, w], of a segmentation map [N, classes, h, w]. */
 export const region =

@@ -15,7 +15,8 @@ import { defaultTargetLayer } from './target-layer.ts';
  * @throws {FormatError} if its input has neither 1 nor 3 channels, or it has others.
  */
 export function describeImported(name: string, imported: ImportedNetwork): NetworkDescription {
-  const { graph, inputShape, otherInputs, anySize, classCount, probabilities, preprocessing } = imported;
+  const { graph, inputShape, otherInputs, anySize, classCount, probabilities, preprocessing, detection } =
+    imported;
   const [, channels, height, width] = inputShape as [number, number, number, number];
   if (channels !== 1 && channels !== 3) {
     throw new FormatError(`${name} takes ${channels} channels; a picture has 3, or 1 if it is grey`);
@@ -37,6 +38,7 @@ export function describeImported(name: string, imported: ImportedNetwork): Netwo
     },
     classes: imported.classes ?? numbered(classCount),
     probabilities,
+    ...(detection && { detection }),
     targetLayer: defaultTargetLayer(dry) ?? graph.output,
   };
 }

@@ -2,6 +2,7 @@
 // are called, which layer is explained unless another is asked for.
 
 import { type Device, LimelightError, tensor } from '../engine/index.ts';
+import type { Detection } from './detection.ts';
 import { FormatError } from './formats/errors.ts';
 import type { StateDict } from './formats/host-tensor.ts';
 import { assertFinite } from './formats/safetensors.ts';
@@ -22,6 +23,8 @@ export interface NetworkDescription {
   readonly probabilities: 'softmax' | 'sigmoid' | 'none';
   /** The node that is explained by default. */
   readonly targetLayer: string;
+  /** Where a network that finds objects gives its boxes; a class's logit then is the score of its best box. */
+  readonly detection?: Detection;
 }
 
 /** A network with its parameters on a device, ready to run; `disposeNetwork` frees them. */

@@ -14,10 +14,12 @@ export interface Preprocessing {
   readonly size?: readonly [height: number, width: number];
   /**
    * How a picture is scaled before `size` is cut out of its middle: a number, so that this is the length of its shorter
-   * side; a height and width, whatever its aspect; "pad", so that it just fits into `size`, with black around it. When
+   * side; a height and width, whatever its aspect; "pad", so that it just fits into `size`, with `fill` around it. When
    * left out, it is scaled as far down, or up, as still covers `size`.
    */
   readonly resize?: number | readonly [height: number, width: number] | 'pad';
+  /** Value of the pixels around a picture that was fitted into `size`, 0 to 255; 0, black, when left out. */
+  readonly fill?: number;
   /** bilinear when left out; all but nearest are antialiased when they shrink. */
   readonly interpolation?: Interpolation;
   /** Value of a pixel that counts as 1. */
@@ -45,6 +47,9 @@ export const presets = {
   unit: { scale: 255, mean: [0], std: [1] },
   raw: { scale: 1, mean: [0], std: [1] },
 } as const satisfies Readonly<Record<string, Partial<Preprocessing>>>;
+
+/** How YOLO detectors are given pictures: fitted into their input, grey around. */
+export const letterbox = { resize: 'pad', fill: 114 } as const satisfies Partial<Preprocessing>;
 
 /** Throws a PreprocessingError that says what is wrong with a preprocessing. */
 export function checkPreprocessing({ channels, size, resize, scale, mean, std }: Preprocessing): void {
@@ -111,7 +116,7 @@ export function visiblePixels(
   { preprocessing }: { readonly preprocessing: Preprocessing },
   pixels: Pixels,
 ): Pixels {
-  const { size, resize, interpolation } = preprocessing;
+  const { size, resize, interpolation, fill } = preprocessing;
   if (size === undefined) return pixels;
   const [height, width] = scaledSize(pixels, size, resize);
   if (height * width > MAX_PIXELS) {
@@ -120,7 +125,7 @@ export function visiblePixels(
         `cut out, more than ${MAX_PIXELS / 1e6} megapixels; ask for a smaller size, or crop the picture first`,
     );
   }
-  return centred(resizePixels(pixels, [height, width], interpolation), size);
+  return centred(resizePixels(pixels, [height, width], interpolation), size, fill);
 }
 
 /**
@@ -132,15 +137,41 @@ export function visibleBox(
   picture: { readonly width: number; readonly height: number },
   box: readonly [x0: number, y0: number, x1: number, y1: number],
 ): [x0: number, y0: number, x1: number, y1: number] | undefined {
-  const { size = [picture.height, picture.width] as const, resize } = preprocessing;
-  const scaled = preprocessing.size ? scaledSize(picture, size, resize) : size;
+  const { size, scaled, before } = placement(preprocessing, picture);
   const along = (edge: number, axis: 0 | 1) => {
     const length = axis === 0 ? picture.height : picture.width;
-    const at = (edge * scaled[axis]) / length - roundToEven((scaled[axis] - size[axis]) / 2);
-    return Math.min(Math.max(at, 0), size[axis]);
+    return Math.min(Math.max((edge * scaled[axis]) / length - before[axis], 0), size[axis]);
   };
   const [x0, y0, x1, y1] = [along(box[0], 1), along(box[1], 0), along(box[2], 1), along(box[3], 0)];
   return x0 < x1 && y0 < y1 ? [x0, y0, x1, y1] : undefined;
+}
+
+/** Where the edges of a box of what the network sees lie in the picture, cut off at its borders and not rounded. */
+export function pictureBox(
+  { preprocessing }: { readonly preprocessing: Preprocessing },
+  picture: { readonly width: number; readonly height: number },
+  [x0, y0, x1, y1]: readonly [x0: number, y0: number, x1: number, y1: number],
+): [x0: number, y0: number, x1: number, y1: number] {
+  const { scaled, before } = placement(preprocessing, picture);
+  const along = (edge: number, axis: 0 | 1) => {
+    const length = axis === 0 ? picture.height : picture.width;
+    return Math.min(Math.max(((edge + before[axis]) * length) / scaled[axis], 0), length);
+  };
+  return [along(x0, 1), along(y0, 0), along(x1, 1), along(y1, 0)];
+}
+
+/** The input's size, the picture's when it is scaled, and how much of it then is cut off before the input begins. */
+function placement(
+  { size, resize }: Preprocessing,
+  { width, height }: { readonly width: number; readonly height: number },
+): Record<'size' | 'scaled' | 'before', readonly [height: number, width: number]> {
+  if (size === undefined) return { size: [height, width], scaled: [height, width], before: [0, 0] };
+  const scaled = scaledSize({ width, height }, size, resize);
+  const [top, left] = [0, 1].map((axis) => roundToEven((scaled[axis]! - size[axis]!) / 2)) as [
+    number,
+    number,
+  ];
+  return { size, scaled, before: [top, left] };
 }
 
 /** Height and width before the crop. */
@@ -172,11 +203,11 @@ const roundToEven = (x: number): number => {
   return x - low === 0.5 ? low + Math.abs(low % 2) : Math.round(x);
 };
 
-/** The middle of a picture, or a picture in the middle of black. */
-function centred(pixels: Pixels, [height, width]: readonly [number, number]): Pixels {
+/** The middle of a picture, or a picture in the middle of black or what else fills. */
+function centred(pixels: Pixels, [height, width]: readonly [number, number], fill = 0): Pixels {
   if (pixels.height === height && pixels.width === width) return pixels;
   const [top, left] = [roundToEven((pixels.height - height) / 2), roundToEven((pixels.width - width) / 2)];
-  const rgb = new Uint8Array(3 * width * height);
+  const rgb = new Uint8Array(3 * width * height).fill(fill);
   const [from, to] = [Math.max(0, left), Math.max(0, -left)];
   const line = 3 * Math.min(pixels.width, width);
   for (let y = Math.max(0, -top); y < Math.min(height, pixels.height - top); y++) {

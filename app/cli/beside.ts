@@ -4,9 +4,9 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { bytes } from '#platform';
+import { classNames, LabelsError, labelsIn } from '../../models/labels.ts';
 import { preprocessingIn } from '../../models/picture-config.ts';
 import { checkPreprocessing, type Preprocessing, PreprocessingError } from '../../models/preprocess.ts';
-import { classNames, LabelsError, labelsIn } from '../labels.ts';
 import { note } from './progress.ts';
 import { preparation } from './report.ts';
 

@@ -69,10 +69,12 @@ function drawn({ map, signed }: Explained): { map: HeatMap; low: number; high: n
 
 const titleOf = (method: string): string => methods.get(method)!.title;
 
-const classLine = ({ className, probability, logit }: Explanation): string =>
-  probability === null
-    ? `${className}: ${logit.toFixed(2)}`
-    : `class ${className}: ${score(probability)}, logit ${logit.toFixed(2)}`;
+const classLine = ({ box, explanation: { className, probability, logit } }: Explained): string =>
+  box
+    ? `box ${box.number}, ${className}: ${score(box.score)}`
+    : probability === null
+      ? `${className}: ${logit.toFixed(2)}`
+      : `class ${className}: ${score(probability)}, logit ${logit.toFixed(2)}`;
 
 /** A file, by what it is. */
 type Content = readonly [kind: 'overlay' | 'map' | 'weights' | 'sheet', path: string, bytes: Uint8Array];
@@ -102,8 +104,9 @@ export async function writeOverlays(explained: readonly Explained[], to: Destina
       ...drawn(one),
       pixels,
       title: titleOf(explanation.method),
-      lines: [classLine(explanation), `layer ${explanation.layer} of ${model}`],
+      lines: [classLine(one), `layer ${explanation.layer} of ${model}`],
       signed,
+      box: one.box?.edges,
     });
     await write([one], [['overlay', `${pathOfOne(one, to)}.png`, png]], to);
   }
@@ -135,7 +138,7 @@ export async function writeSheet(explained: readonly Explained[], to: Destinatio
       signed: one.signed,
     }));
     const picture = { title: 'input', caption: `${pixels.width} × ${pixels.height}`, pixels };
-    const line = classLine(row[0]!.explanation);
+    const line = classLine(row[0]!);
     const label = layers.size > 1 ? `${line}; layer ${row[0]!.explanation.layer}` : line;
     return { label, cells: [picture, ...cells] };
   });

@@ -39,7 +39,7 @@ export function counted(n: number): string {
 
 export async function inspectCommand(model: string, asked: InspectArguments): Promise<void> {
   const choice = await chooseModel({ ...asked, model }, false);
-  const { graph, preprocessing, name, summary, targetLayer } = choice.description;
+  const { graph, preprocessing, name, summary, targetLayer, detection, classes } = choice.description;
   const inputShape = [1, preprocessing.channels, ...choice.exampleSize];
   const dry = dryRun(graph, inputShape);
   const { shapes, multiplyAdds: costs } = dry;
@@ -77,6 +77,7 @@ export async function inspectCommand(model: string, asked: InspectArguments): Pr
     `input ${inputShape.join(' x ')}${preprocessing.size ? '' : ', as an example: any size is taken'}; ` +
       `${preparation(preprocessing)}`,
     `${counted(parameters)} parameters, ${counted(products)} multiply-adds, ${graph.nodes.length} nodes`,
+    ...(detection ? [detectorLine(shapes.get(detection.boxes)![1]!, classes.length)] : []),
     table(
       [
         'node',
@@ -94,6 +95,9 @@ export async function inspectCommand(model: string, asked: InspectArguments): Pr
   ];
   print(`${lines.join('\n')}\n`);
 }
+
+const detectorLine = (boxes: number, classes: number): string =>
+  `a detector: ${boxes} boxes proposed, ${classes} classes; predict lists what it finds, explain --target box:N explains it`;
 
 /** Which methods apply to the default target layer, and why the others do not. */
 function methodLines(dry: DryRun, targetLayer: string, has: boolean): string[] {

@@ -15,10 +15,10 @@ import type { ImportedNetwork, ReadOptions } from '../../models/formats/imported
 import { readSafetensors } from '../../models/formats/safetensors.ts';
 import { imagenetLabels } from '../../models/hub/published.ts';
 import { HubError, type RemoteFile } from '../../models/hub/remote-file.ts';
+import { classNames } from '../../models/labels.ts';
 import { assertFits, loadNetwork, type Network, type NetworkDescription } from '../../models/network.ts';
 import { checkPreprocessing, type Preprocessing, presets } from '../../models/preprocess.ts';
 import { architectureOf, fitted } from '../../models/recognise.ts';
-import { classNames } from '../labels.ts';
 import { labelsBeside, preprocessingBeside, textOf } from './beside.ts';
 import { asUsage, UsageError } from './errors.ts';
 import { looksLikeFile, readModelFile } from './model-file.ts';

@@ -18,12 +18,13 @@ import { classIndex, type Network } from '../../models/network.ts';
 import type { Pixels } from '../../models/pixels.ts';
 import { preprocess, visiblePixels } from '../../models/preprocess.ts';
 import type { Background } from '../image/alpha.ts';
+import { boxesIn, boxTable } from './boxes.ts';
 import { asUsage, UsageError } from './errors.ts';
 import { type ModelChoice, openModel, weightsOf } from './load.ts';
 import { openImage, type Picture } from './pictures.ts';
 import { bar, heartbeat, isVerbose, note } from './progress.ts';
 import { quietly } from './quiet.ts';
-import type { Explained } from './report.ts';
+import type { Explained, FoundBox } from './report.ts';
 import { readTarget, type TargetChoice } from './target.ts';
 
 /** What is to be explained, names already looked up. */
@@ -63,7 +64,7 @@ export function lookUp(
           graph.nodes.map(({ name }) => name),
         ).map((one) => asUsage(() => nodeOf(graph, one).name));
   const target = asked.target === undefined ? undefined : readTarget(asked.target, description);
-  if (target?.named !== undefined && (asked.class || top))
+  if ((target?.named !== undefined || target?.box) && (asked.class || top))
     throw new UsageError(`--target ${target.text} names its class; leave ${top ? '--top' : '--class'} out`);
   if (asked.class && top) throw new UsageError('--class and --top both say which classes; give one of them');
   if (fuse && (layer ?? []).length < 2)
@@ -134,12 +135,16 @@ export async function explainImage(
   shown.start(100, 0, { method: 'forward pass' });
   try {
     const { target, background: _, top, fuse, ...asked } = request;
-    const classes = top === undefined ? asked.classes : await likeliest(network, input, top);
+    const boxes = await boxesIn(network, input, pixels);
+    if (network.detection) note(`${path}: ${boxTable(boxes)}`);
+    const box = target?.box?.(boxes);
+    const likely = top === undefined ? asked.classes : await likeliest(network, input, top);
+    const classes = box ? [box.classIndex] : likely;
     const explanations = await explain(network, input, {
       ...asked,
       ...(classes && { classes }),
       ...(fuse && { fuse }),
-      ...(target && { target: target.of }),
+      ...(target && { target: (index: number) => target.of(index, box) }),
       progress(method, share) {
         shown.update(100 * share, { method });
         tell(`${path}: ${method}, ${Math.floor(100 * share)} %`);
@@ -151,7 +156,9 @@ export async function explainImage(
     for (const explanation of explanations) {
       const { method, className, notes } = explanation;
       for (const remark of notes) note(`${path}: ${method} of class ${className}: ${remark}`);
-      out.push(await readBack(network, picture, explanation, seen, request));
+      const found = box ?? boxes.find(({ classIndex }) => classIndex === explanation.classIndex);
+      const explained = await readBack(network, picture, explanation, seen, request);
+      out.push({ ...explained, ...(found && { box: found }) });
     }
     return out;
   } catch (cause) {
@@ -173,15 +180,31 @@ export const ranked = (predictions: readonly Prediction[]): Prediction[] =>
   [...predictions].sort((a, b) => b.logit - a.logit);
 
 /** What a network makes of a picture, the likeliest class first. */
-export async function predictImage(
+export const predictImage = (
   network: Network,
   picture: Picture,
   background?: Background,
   preprocessing = network.preprocessing,
-): Promise<Prediction[]> {
-  const input = inputOf({ ...network, preprocessing }, await openImage(picture, background), picture.name);
+): Promise<Prediction[]> =>
+  ofImage({ ...network, preprocessing }, picture, background, async (input) =>
+    ranked(await predict(network, input)),
+  );
+
+/** What a detector finds in a picture. */
+export const findBoxes = (network: Network, picture: Picture, background?: Background): Promise<FoundBox[]> =>
+  ofImage(network, picture, background, (input, pixels) => boxesIn(network, input, pixels));
+
+/** What is made of a picture as a network's input. */
+async function ofImage<T>(
+  network: Parameters<typeof preprocess>[0],
+  picture: Picture,
+  background: Background | undefined,
+  use: (input: Tensor, pixels: Pixels) => Promise<T>,
+): Promise<T> {
+  const pixels = await openImage(picture, background);
+  const input = inputOf(network, pixels, picture.name);
   try {
-    return ranked(await predict(network, input));
+    return await use(input, pixels);
   } catch (cause) {
     throw naming(picture.name, cause);
   } finally {
@@ -189,7 +212,7 @@ export async function predictImage(
   }
 }
 
-function inputOf(network: Network, pixels: Pixels, path: string): Tensor {
+function inputOf(network: Parameters<typeof preprocess>[0], pixels: Pixels, path: string): Tensor {
   try {
     return preprocess(network, pixels);
   } catch (cause) {

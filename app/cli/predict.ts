@@ -1,13 +1,14 @@
 // limelight predict: pictures in, the likeliest classes out.
 
 import { visibleJson } from '../visible.ts';
+import { boxTable } from './boxes.ts';
 import { sayGuesses } from './guesses.ts';
 import { chooseModel } from './load.ts';
 import type { ModelArguments } from './options.ts';
 import { eachPicture, findPictures } from './pictures.ts';
-import { deviceLine, deviceName, predictImage, withNetwork } from './pipeline.ts';
+import { deviceLine, deviceName, findBoxes, predictImage, withNetwork } from './pipeline.ts';
 import { note, print } from './progress.ts';
-import { predictionTable } from './report.ts';
+import { boxJson, predictionTable } from './report.ts';
 
 export interface PredictArguments extends ModelArguments {
   readonly top: number;
@@ -25,6 +26,17 @@ export async function predictCommand(images: readonly string[], asked: PredictAr
     await eachPicture(pictures(), async (picture) => {
       if (guesses) await sayGuesses(network, guesses, picture, asked.background);
       guesses = undefined;
+      const { name: model, device } = network;
+      const seen = { image: picture.name, model, device: deviceName(device) };
+      if (network.detection) {
+        const boxes = await findBoxes(network, picture, asked.background);
+        print(
+          asked.json
+            ? `${visibleJson({ ...seen, boxes: boxes.map(boxJson) })}\n`
+            : `${picture.name}: ${boxTable(boxes)}\n`,
+        );
+        return;
+      }
       const predictions = (await predictImage(network, picture, asked.background)).slice(0, asked.top);
       if (!asked.json) {
         print(`${picture.name}\n${predictionTable(predictions)}\n`);
@@ -35,10 +47,7 @@ export async function predictCommand(images: readonly string[], asked: PredictAr
         className: name,
         ...numbers,
       }));
-      const { name: model, device } = network;
-      print(
-        `${visibleJson({ image: picture.name, model, device: deviceName(device), predictions: said })}\n`,
-      );
+      print(`${visibleJson({ ...seen, predictions: said })}\n`);
     });
   });
 }

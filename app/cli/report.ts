@@ -3,11 +3,18 @@
 import Table from 'cli-table3';
 import type { Explanation, Prediction } from '../../cam/index.ts';
 import { largest, least } from '../../engine/extremes.ts';
+import type { Box } from '../../models/detection.ts';
 import type { HostTensor } from '../../models/formats/host-tensor.ts';
 import type { Pixels } from '../../models/pixels.ts';
 import type { Preprocessing } from '../../models/preprocess.ts';
 import { formatValue } from '../image/heat.ts';
 import { visibleJson, visibleLines } from '../visible.ts';
+
+/** A box that a detector found. */
+export interface FoundBox extends Box {
+  /** Its edges in pixels of the picture itself. */
+  readonly ofPicture: Box['edges'];
+}
 
 /** An explanation read back from the device, and the files made of it. */
 export interface Explained {
@@ -27,6 +34,8 @@ export interface Explained {
   /** What of the class is explained. */
   readonly target: string;
   readonly signed: boolean;
+  /** Of a detector: the box that is explained, or the surest of the class. */
+  readonly box?: FoundBox;
   files: {
     readonly overlay?: string;
     readonly sheet?: string;
@@ -46,10 +55,10 @@ export function table(head: readonly string[], rows: readonly (readonly string[]
 export function explanationTable(explained: readonly Explained[]): string {
   return table(
     ['method', 'class', 'score', 'milliseconds'],
-    explained.map(({ explanation: { method, className, probability, logit, milliseconds } }) => [
+    explained.map(({ box, explanation: { method, className, probability, logit, milliseconds } }) => [
       method,
       className,
-      likelyWithLogit({ probability, logit }),
+      box ? `${score(box.score)} (box ${box.number})` : likelyWithLogit({ probability, logit }),
       milliseconds.toFixed(0),
     ]),
   );
@@ -72,9 +81,18 @@ export const predictionTable = (predictions: readonly Prediction[]): string =>
 /** A probability in per cent. */
 export const score = (probability: number): string => `${(100 * probability).toFixed(1)} %`;
 
+/** A box in JSON. */
+export const boxJson = ({ number, classIndex, className, score, ofPicture }: FoundBox) => ({
+  number,
+  class: classIndex,
+  className,
+  score,
+  edges: ofPicture,
+});
+
 /** One explanation on one line of JSON. */
 export function explanationJson(explained: Explained): string {
-  const { image, model, device, target, signed, explanation, map, peak, weights, files } = explained;
+  const { image, model, device, target, signed, box, explanation, map, peak, weights, files } = explained;
   const { method, layer, classIndex, className, logit, probability, notes, milliseconds } = explanation;
   return visibleJson({
     image,
@@ -88,6 +106,7 @@ export function explanationJson(explained: Explained): string {
     probability,
     target,
     signed,
+    ...(box && { box: boxJson(box) }),
     map: { shape: map.shape, min: least(map.data), max: largest(map.data), peak },
     weights: weights ? { shape: weights.shape } : null,
     notes,
@@ -107,9 +126,9 @@ export function preparation(preprocessing: Preprocessing): string {
   ].join(', ');
 }
 
-function scaling({ size, resize }: Preprocessing): string {
+function scaling({ size, resize, fill = 0 }: Preprocessing): string {
   if (resize === undefined) return 'scaled to cover it, cropped';
-  if (resize === 'pad') return 'scaled to fit into it, black around';
+  if (resize === 'pad') return `scaled to fit into it, ${fill === 0 ? 'black' : `grey ${fill}`} around`;
   if (typeof resize === 'number') return `shorter side to ${resize}, cropped`;
   return resize.join() === size?.join() ? 'stretched to it' : `stretched to ${resize.join(' x ')}, cropped`;
 }

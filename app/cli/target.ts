@@ -1,6 +1,8 @@
 // What `--target` means: what of a class is explained.
 
 import { type Target, targets } from '../../cam/index.ts';
+import { LimelightError } from '../../engine/index.ts';
+import type { Box } from '../../models/detection.ts';
 import { classIndex, type NetworkDescription } from '../../models/network.ts';
 import { asUsage, UsageError } from './errors.ts';
 
@@ -9,7 +11,9 @@ export interface TargetChoice {
   readonly text: string;
   /** The class that it names, where it is not one of `--class`. */
   readonly named?: number;
-  readonly of: (index: number) => Target;
+  /** The one that it names among the boxes of a picture. */
+  readonly box?: <B extends Box>(boxes: readonly B[]) => B;
+  readonly of: (index: number, box?: Box) => Target;
 }
 
 /** Targets of whichever classes are explained. */
@@ -28,9 +32,21 @@ const ofNamed: Readonly<
     const [first, second] = twoClasses(names, network);
     return { named: first, of: (index) => targets.difference(index, second) };
   },
+  box(number, network) {
+    if (!network.detection || !/^\d+$/.test(number))
+      throw new UsageError(`box:${number}: give the number of a box that a detector finds, such as box:0`);
+    return { box: (boxes) => boxAt(boxes, Number(number)), of: (_, box) => targets.box(network, box!) };
+  },
 };
 
-export const targetForms = [...Object.keys(ofClass), 'not:CLASS', 'difference:A-B'].join(', ');
+function boxAt<B extends Box>(boxes: readonly B[], number: number): B {
+  const box = boxes[number];
+  if (box) return box;
+  const found = boxes.length === 0 ? 'no box' : `boxes 0 to ${boxes.length - 1}`;
+  throw new LimelightError(`there is no box ${number}: the network finds ${found} here`);
+}
+
+export const targetForms = [...Object.keys(ofClass), 'not:CLASS', 'difference:A-B', 'box:N'].join(', ');
 
 /** A target by its text; bad usage where there is none, or the network has no such class or no probabilities. */
 export function readTarget(text: string, network: NetworkDescription): TargetChoice {

@@ -4,7 +4,7 @@ import type { Pixels } from '../../models/pixels.ts';
 import type { ColourMap } from './colour.ts';
 import { formatValue, type HeatMap } from './heat.ts';
 import { colourBar, panel } from './panel.ts';
-import { FAINT_INK, group, renderPng, text, textWidth } from './svg.node.ts';
+import { FAINT_INK, group, INK, renderPng, text, textWidth } from './svg.node.ts';
 
 export interface OverlayOptions {
   readonly pixels: Pixels;
@@ -19,6 +19,8 @@ export interface OverlayOptions {
   readonly lines: readonly string[];
   readonly signed?: boolean;
   readonly colours?: ColourMap | undefined;
+  /** A box to be drawn, in pixels of the picture. */
+  readonly box?: readonly [x0: number, y0: number, x1: number, y1: number] | undefined;
 }
 
 const MARGIN = 24;
@@ -37,7 +39,7 @@ const LINE = { size: 14, fill: FAINT_INK };
  * @throws ShapeError, LimelightError as `panel` does.
  */
 export function renderOverlay(options: OverlayOptions): Uint8Array {
-  const { pixels, map, low, high, title, lines, signed, colours } = options;
+  const { pixels, map, low, high, title, lines, signed, colours, box } = options;
   const picture = panel({ pixels, map, signed, colours, minSide: 320, maxSide: 1024 });
   const bar = colourBar({
     width: 14,
@@ -51,11 +53,24 @@ export function renderOverlay(options: OverlayOptions): Uint8Array {
     ...lines.map((line, i) => ({ content: line, y: 44 + LINE_HEIGHT * i, style: LINE })),
   ];
   const widest = Math.max(...words.map(({ content, style }) => Math.ceil(textWidth(content, style))));
+  const shown = box ? frame(box, picture.width / pixels.width, pixels) : '';
   const width = Math.max(picture.width + GAP + bar.width, Math.min(widest, MAX_TEXT_WIDTH));
   const header = words.map(({ content, y, style }) => text(content, 0, y, style, width)).join('');
   const top = 20 + LINE_HEIGHT * lines.length + GAP;
-  const content = header + group(0, top, picture.svg) + group(picture.width + GAP, top, bar.svg);
+  const content = header + group(0, top, picture.svg + shown) + group(picture.width + GAP, top, bar.svg);
   return renderPng(width + 2 * MARGIN, top + bar.height + 2 * MARGIN, group(MARGIN, MARGIN, content));
+}
+
+/** A box over a picture that is drawn `scale` times as large: light on dark, to be seen on both. */
+function frame(
+  [x0, y0, x1, y1]: NonNullable<OverlayOptions['box']>,
+  scale: number,
+  { width, height }: Pixels,
+): string {
+  const [left, right] = [x0, x1].map((x) => scale * Math.min(Math.max(x, 0), width)) as [number, number];
+  const [top, bottom] = [y0, y1].map((y) => scale * Math.min(Math.max(y, 0), height)) as [number, number];
+  const at = `x="${left}" y="${top}" width="${right - left}" height="${bottom - top}" fill="none"`;
+  return `<rect ${at} stroke="${INK}" stroke-width="4"/><rect ${at} stroke="#ffffff" stroke-width="2"/>`;
 }
 
 /** Ends and middle of a colour bar; only the low end where there is no range. */

@@ -1,17 +1,19 @@
 // From what an importer translates to a network: the canonical graph, the output that is meant, the logits before its
-// softmax or sigmoid, and the preprocessing that the network does itself.
+// softmax or sigmoid, or a detector's boxes, and the preprocessing that the network does itself.
 
 import { LimelightError, type Shape, sizeOf } from '../../engine/index.ts';
 import { canonical } from '../canonical.ts';
 import { type Graph, type GraphNode, INPUT } from '../graph.ts';
 import * as layers from '../layers.ts';
+import { letterbox, presets } from '../preprocess.ts';
+import { detectorHead, type Head } from './detector.ts';
 import { FormatError } from './errors.ts';
 import type { StateDict } from './host-tensor.ts';
 import type { ImportedNetwork, NamedOutput, Translated } from './imported.ts';
 import { dependencies, naming, shapesFor } from './kit.ts';
 
 /** A network but for what its reader knows of sizes. */
-export type Finished = Omit<ImportedNetwork, 'anySize' | 'classes'>;
+export type Finished = Omit<ImportedNetwork, 'anySize'>;
 
 /** Where scores come from: the node before their softmax or sigmoid, or the output itself. */
 interface Logits {
@@ -59,12 +61,19 @@ function logitsOf(
   return { node: output };
 }
 
-/** The one output that is meant: the one asked for, or the one row of scores that leads to no other. */
+/**
+ * The one output that is meant: the one asked for, or the one row of scores that leads to no other, or where there is no
+ * row, the one output of a detector.
+ */
 function choose(
   outputs: readonly NamedOutput[],
   asked: string | undefined,
   graph: { nodes: readonly GraphNode[]; shapes: ReadonlyMap<string, Shape> },
-): Candidate {
+  heads: {
+    readonly ofRow: (logits: Logits) => Head;
+    readonly ofDetector: (output: string) => Head | undefined;
+  },
+): Head {
   const { nodes, shapes } = graph;
   const byName = new Map(nodes.map((node) => [node.name, node]));
   const one = ([, ...rest]: Shape): Shape => [1, ...rest];
@@ -72,14 +81,14 @@ function choose(
     const shape = node === undefined ? undefined : shapes.get(node);
     return shape && (shape[0] === 2 ? one(shape) : shape);
   };
-  const more = outputs.length - MOST_LISTED;
+  const unlisted = outputs.length - MOST_LISTED;
   const listed = () =>
     outputs
       .slice(0, MOST_LISTED)
       .map(
         (output) => `\n  ${output.name} ${show(shapeOf(output))}${output.isWhole ? ' of whole numbers' : ''}`,
       )
-      .join('') + (more > 0 ? `\n  and ${more} more` : '');
+      .join('') + (unlisted > 0 ? `\n  and ${unlisted} more` : '');
   const named = asked === undefined ? outputs : outputs.filter(({ name }) => name === asked);
   if (asked !== undefined && named.length === 0)
     throw new FormatError(`it has no output "${asked}"; its outputs are:${listed()}`);
@@ -102,8 +111,10 @@ function choose(
         other.logits.node === logits.node ? k > i : before[k]!.has(logits.node) || before[k]!.has(node),
       ),
   );
-  if (first === undefined) throw refusal(named, shapeOf, listed);
-  if (others.length === 0) return first;
+  const detectors = first ? [] : named.flatMap(({ node }) => (node && heads.ofDetector(node)) || []);
+  const [head = first && heads.ofRow(first.logits), ...more] = detectors;
+  if (head === undefined) throw refusal(named, shapeOf, listed);
+  if (others.length + more.length === 0) return head;
   throw new FormatError(
     `it has several outputs that could be explained; choose one with --output NAME (the option output):${listed()}`,
   );
@@ -127,7 +138,8 @@ function refusal(
   if (only.node === INPUT) return new FormatError(`its output "${only.name}" is its input`);
   return new FormatError(
     `its output "${only.name}" is ${show(shapeOf(only))} for one picture${only.isWhole ? ', of whole numbers' : ''}; ` +
-      '[1, classes] is what can be explained',
+      '[1, classes] is what can be explained, or the boxes of a YOLO detector that was exported without its own choice ' +
+      'among them (NMS): [1, boxes, 5 + classes] or [1, 4 + classes, boxes]',
   );
 }
 
@@ -168,27 +180,36 @@ export function finish(translated: Translated, asked: string | undefined): Finis
     node: output.node === undefined ? undefined : known(output.node),
   }));
   const shapes = shapesFor(nodes, two);
-  const chosen = choose(resolved, asked, { nodes, shapes });
-  const { gives } = chosen.logits;
-  const node = rowBefore(chosen.logits.node, nodes, shapes);
-  const shape = shapes.get(node)!;
-  const classCount = rowOf(shape)!;
+  const inputShape = inputs.get(picture)!;
   const unique = naming();
-  for (const name of [...inputs.keys(), ...nodes.map(({ name }) => name), ...aliases.keys()]) unique(name);
-  const row = shape.length === 2 ? [] : [asRow(unique(`${node}.flatten`), node, shape)];
-  const output = row[0]?.name ?? node;
-  const all = [...nodes, ...row];
+  const names = [...inputs.keys(), ...nodes.map(({ name }) => name), ...aliases.keys()];
+  for (const name of [...names, ...resolved.map(({ name }) => name)]) unique(name);
+  const head = choose(
+    resolved,
+    asked,
+    { nodes, shapes },
+    {
+      ofRow: ({ node, gives }) => rowHead(rowBefore(node, nodes, shapes), gives, shapes, unique),
+      ofDetector: (output) =>
+        output === INPUT
+          ? undefined
+          : detectorHead(output, shapes.get(output)!, inputShape, translated.classes?.length, unique),
+    },
+  );
+  const { output, classCount, detection, gives } = head;
+  const all = [...nodes, ...head.nodes];
+  const named = [
+    ...resolved.map(({ name, node }) => [name, node] as const),
+    ...Object.values(detection ?? {}).map((name) => [name, name] as const),
+  ];
   const graph: Graph = {
     nodes: all,
     ...(others.length > 0 && { inputs: [picture, ...others] }),
     output,
-    outputs: new Map(
-      resolved.flatMap(({ name, node }) => (node === undefined ? [] : [[name, node] as const])),
-    ),
+    outputs: new Map(named.flatMap(([name, node]) => (node === undefined ? [] : [[name, node]]))),
     ...(aliases.size > 0 && { aliases }),
   };
   const keys = new Set(all.flatMap(({ parameters }) => Object.values(parameters).map(({ key }) => key)));
-  const inputShape = inputs.get(picture)!;
   const isRaw = translated.takesBytes || scalesItself(all, tensors, inputShape[1]!);
   return {
     graph,
@@ -197,7 +218,16 @@ export function finish(translated: Translated, asked: string | undefined): Finis
     otherInputs: new Map(others.map((name) => [name, inputs.get(name)!])),
     classCount,
     probabilities: gives ?? (classCount === 1 ? 'none' : 'softmax'),
-    ...(isRaw && { preprocessing: { scale: 1, mean: [0], std: [1] } }),
+    ...(translated.classes?.length === classCount && { classes: translated.classes }),
+    ...(detection && { detection }),
+    ...((detection || isRaw) && {
+      preprocessing: {
+        ...(detection && letterbox),
+        // Exporters of detectors that name the classes are Ultralytics', whose networks all see 0 to 1.
+        ...(detection && translated.classes && presets.unit),
+        ...(isRaw && presets.raw),
+      },
+    }),
   };
 }
 
@@ -213,9 +243,23 @@ function rowBefore(name: string, nodes: readonly GraphNode[], shapes: ReadonlyMa
   return at;
 }
 
-/** [N], or [N, ...] of which only one axis is not 1, as [N, classes]. */
-const asRow = (name: string, input: string, { length }: Shape): GraphNode =>
-  length > 1 ? layers.flatten(name, input) : layers.view(name, 'reshape', input, ([batch]) => [batch!, 1]);
+/** The head of a value [N], or [N, ...] of which only one axis is not 1: as [N, classes]. */
+function rowHead(
+  node: string,
+  gives: Head['gives'],
+  shapes: ReadonlyMap<string, Shape>,
+  unique: (name: string) => string,
+): Head {
+  const shape = shapes.get(node)!;
+  const head = { classCount: rowOf(shape)!, gives };
+  if (shape.length === 2) return { ...head, nodes: [], output: node };
+  const name = unique(`${node}.flatten`);
+  const row =
+    shape.length > 1
+      ? layers.flatten(name, node)
+      : layers.view(name, 'reshape', node, ([batch]) => [batch!, 1]);
+  return { ...head, nodes: [row], output: name };
+}
 
 /** What a network that scales pixels itself maps 0 to 255 to: about -3 to 3, and some room beyond. */
 const SCALED = { span: 0.25, bound: 16 } as const;

@@ -1,6 +1,7 @@
 // What every reader of a file that carries its own graph gives: ONNX, Keras, TensorFlow.js.
 
 import type { Shape } from '../../engine/index.ts';
+import type { Detection } from '../detection.ts';
 import type { Graph, GraphNode } from '../graph.ts';
 import type { Preprocessing } from '../preprocess.ts';
 import type { StateDict } from './host-tensor.ts';
@@ -24,6 +25,8 @@ export interface ImportedNetwork {
   readonly preprocessing?: Partial<Preprocessing>;
   /** Class names, where the file has them. */
   readonly classes?: readonly string[];
+  /** Set of detectors. */
+  readonly detection?: Detection;
 }
 
 /** What may be asked of a reader. */
@@ -41,6 +44,8 @@ export interface Translated {
   /** Shapes of everything that goes in, by name; the picture's first, [1, C, H, W]. */
   readonly inputs: ReadonlyMap<string, Shape>;
   readonly outputs: readonly NamedOutput[];
+  /** Class names, where the file has them; they count if they are as many as the scores. */
+  readonly classes?: readonly string[] | undefined;
   /** Whether the file says that its pixels are whole numbers from 0 to 255. */
   readonly takesBytes?: boolean;
 }

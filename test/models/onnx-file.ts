@@ -64,6 +64,7 @@ export interface ModelSpec {
   readonly initializers?: readonly TensorSpec[];
   readonly inputs?: readonly InputSpec[];
   readonly outputs?: readonly string[];
+  readonly metadata?: Readonly<Record<string, string>>;
 }
 
 type Write = (writer: protobuf.Writer) => void;
@@ -154,6 +155,12 @@ export function modelBytes(spec: ModelSpec): Uint8Array {
   return bytes((model) => {
     int(model, 1, 7);
     message(model, 8, (w) => int(w, 2, opset));
+    for (const [key, value] of Object.entries(spec.metadata ?? {})) {
+      message(model, 14, (w) => {
+        text(w, 1, key);
+        text(w, 2, value);
+      });
+    }
     for (const one of spec.functions ?? []) message(model, 25, (w) => writeFunction(w, one));
     message(model, 7, (graph) => {
       writeGraph(graph, { nodes, initializers, outputs });

@@ -91,11 +91,18 @@ export interface ModelProto {
   readonly graph?: GraphProto;
   readonly opsets: readonly OpsetProto[];
   readonly functions: readonly FunctionProto[];
+  /** What exporters say of the network besides. */
+  readonly metadata: readonly EntryProto[];
 }
 
 /** Field number -> name and type; `[]` repeats, `?` has no default. Lower-case types are protobuf's own. */
 const MESSAGES: Readonly<Record<string, Readonly<Record<number, readonly [name: string, type: string]>>>> = {
-  Model: { 7: ['graph', 'Graph?'], 8: ['opsets', 'Opset[]'], 25: ['functions', 'Function[]'] },
+  Model: {
+    7: ['graph', 'Graph?'],
+    8: ['opsets', 'Opset[]'],
+    14: ['metadata', 'Entry[]'],
+    25: ['functions', 'Function[]'],
+  },
   Function: {
     1: ['name', 'text'],
     4: ['inputs', 'text[]'],

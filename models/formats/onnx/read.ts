@@ -2,7 +2,7 @@
 
 import { LimelightError } from '../../../engine/index.ts';
 import { INPUT } from '../../graph.ts';
-
+import { labelsIn } from '../../labels.ts';
 import * as layers from '../../layers.ts';
 import { FormatError } from '../errors.ts';
 import { finish, isSameAt } from '../finish.ts';
@@ -24,7 +24,7 @@ import { ELEMENT_TYPES, openParts, type Parts } from './tensors.ts';
 const LAST_OPSET = 25;
 
 /** Sizes to try where the file leaves the size open: most networks take the first, and some only their own. */
-const EXAMPLES = [224, 32, 64, 96, 128, 160, 192, 240, 256, 288, 299, 320, 384, 448, 512] as const;
+const EXAMPLES = [224, 32, 64, 96, 128, 160, 192, 240, 256, 288, 299, 320, 384, 448, 512, 640] as const;
 /** A size that tells whether any will do. */
 const OTHER = [257, 251] as const;
 
@@ -52,6 +52,7 @@ interface File {
   readonly setting: { readonly opsets: Opsets; readonly functions: Functions; readonly parts: Parts };
   readonly picture: InputSize;
   readonly others: readonly ValueProto[];
+  readonly classes: readonly string[] | undefined;
 }
 
 /** A file's graph, its functions and the versions of its operators, checked as far as no other file is needed. */
@@ -148,7 +149,7 @@ function showType({ type }: ValueProto): string {
 
 /** What the file makes of one size of its picture. */
 function translate(file: File, channels: number, [height, width]: readonly [number, number]): Translated {
-  const { graph, setting, picture, others } = file;
+  const { graph, setting, picture, others, classes } = file;
   const walk = (batch: number): Translated => {
     const value = (node: string, type: Value['type'], ...size: readonly number[]): Computed => {
       return { type, shape: [batch, ...size], twice: [2 * batch, ...size], before: 1, node };
@@ -178,6 +179,7 @@ function translate(file: File, channels: number, [height, width]: readonly [numb
         return { name, node: found.node, isWhole: found.type !== 'float' };
       }),
       takesBytes: picture.isBytes,
+      classes,
     };
   };
   if (picture.batch !== undefined) return walk(picture.batch);
@@ -232,6 +234,15 @@ function firstThatReads<T>(
   );
 }
 
+/** Class names as Ultralytics' exporters write them: the text of a Python dict. */
+const classesIn = (said: ReadonlyMap<string, string>) => labelsIn(said.get('names') ?? '');
+
+/** The size that a network was trained for, as the same exporters say it: "[640, 640]". */
+function usualSize(said: ReadonlyMap<string, string>): readonly [height: number, width: number] | undefined {
+  const [, height, width] = /^\[(\d{1,4}), ?(\d{1,4})\]$/.exec(said.get('imgsz') ?? '') ?? [];
+  return Number(height) > 0 && Number(width) > 0 ? [Number(height), Number(width)] : undefined;
+}
+
 /**
  * Reads an ONNX file (opsets 7 to 25) with a picture [N, C, H, W] among its inputs and a row of class scores among its
  * outputs. What is known when the file is read is folded; every other operator is a node that can be explained. The
@@ -248,12 +259,21 @@ export async function readOnnx(
   openPart: OpenPart,
   { size: wanted, output }: ReadOptions = {},
 ): Promise<ImportedNetwork> {
-  const { graph, opsets, functions } = openModel(decodeModel(bytes, fileName), fileName);
+  const model = decodeModel(bytes, fileName);
+  const { graph, opsets, functions } = openModel(model, fileName);
+  const said = new Map(model.metadata.map(({ key, value }) => [key, value]));
   const parts = await partsOf(graph, openPart);
   return located(fileName, () => {
     const { picture, others } = inputsOf(graph);
-    const file: File = { graph, setting: { opsets, functions, parts }, picture, others };
-    const size = picture.size.map((n, axis) => n ?? wanted?.[axis]) as [
+    const file: File = {
+      graph,
+      setting: { opsets, functions, parts },
+      picture,
+      others,
+      classes: classesIn(said),
+    };
+    const usual = usualSize(said);
+    const size = picture.size.map((n, axis) => n ?? wanted?.[axis] ?? usual?.[axis]) as [
       number | undefined,
       number | undefined,
     ];

@@ -1,5 +1,5 @@
 import test from 'tape';
-import { classNames, LabelsError, labelsIn } from '../../app/labels.ts';
+import { classNames, LabelsError, labelsIn } from '../../models/labels.ts';
 
 const names = ['tench, Tinca tinca', "potter's wheel", 'say "ah"', '7 up'];
 const each = (make: (name: string, i: number) => string, between: string) => names.map(make).join(between);

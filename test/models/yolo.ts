@@ -1,0 +1,251 @@
+// Detectors of the YOLO family, small and random, as Ultralytics exports them: written as ONNX files, and computed in
+// float64 by the references of the tests.
+
+import {
+  type Array64,
+  array,
+  binary,
+  concat,
+  conv2d,
+  filled,
+  map,
+  maxPool2d,
+  randomArray,
+  reshape,
+  resizeNearest,
+  seededRandom,
+  slice,
+  softmax,
+  transpose,
+} from '../reference/index.ts';
+import { modelBytes, type NodeSpec, type TensorSpec } from './onnx-file.ts';
+
+export const CLASSES = ['cat', "potter's dog", 'zebra'];
+export const SIZE = 64;
+const STRIDES = [8, 16, 32];
+
+interface Value extends Array64 {
+  readonly name: string;
+}
+
+/** Each call writes one operator and computes it. `given` are values to be taken in place of those that are computed. */
+function writer(seed: number, given: ReadonlyMap<string, Array64>) {
+  const random = seededRandom(seed);
+  const nodes: NodeSpec[] = [];
+  const initializers: TensorSpec[] = [];
+  let count = 0;
+  const constant = (value: Array64, type = 1): Value => {
+    const name = `c${count++}`;
+    initializers.push({ name, dims: value.shape, type, data: [...value.data] });
+    return { ...value, name };
+  };
+  const whole = (...values: number[]) => constant(array([values.length], values), 7);
+  const op = (
+    operator: string,
+    inputs: readonly Value[],
+    computed: Array64,
+    attributes: NodeSpec['attributes'] = {},
+    name = `/v${count++}/${operator}_output_0`,
+  ): Value => {
+    nodes.push({ op: operator, inputs: inputs.map((one) => one.name), outputs: [name], attributes });
+    return { ...(given.get(name) ?? computed), name };
+  };
+  const sigmoid = (x: Value, name?: string) =>
+    op(
+      'Sigmoid',
+      [x],
+      map(x, (v) => 1 / (1 + Math.exp(-v))),
+      {},
+      name,
+    );
+  const arithmetic =
+    (operator: 'Add' | 'Sub' | 'Mul' | 'Div' | 'Pow') => (a: Value, b: Value, name?: string) =>
+      op(operator, [a, b], binary[operator.toLowerCase() as 'add'](a, b), {}, name);
+  const mul = arithmetic('Mul');
+  const conv = (x: Value, out: number, kernel: number, stride = 1, spread = 3) => {
+    const fan = x.shape[1]! * kernel * kernel;
+    const bound = spread / Math.sqrt(fan);
+    const w = randomArray([out, x.shape[1]!, kernel, kernel], random, { low: -bound, high: bound });
+    const b = randomArray([out], random, { low: -0.2, high: 0.2 });
+    const p = (kernel - 1) / 2;
+    const options = { stride: [stride, stride], padding: [p, p, p, p] } as const;
+    const [weight, bias] = [constant(w), constant(b)];
+    return op('Conv', [x, weight, bias], conv2d(x, w, options, b), {
+      strides: options.stride,
+      pads: options.padding,
+      kernel_shape: [kernel, kernel],
+    });
+  };
+  return {
+    nodes,
+    initializers,
+    constant,
+    mul,
+    sigmoid,
+    conv,
+    add: arithmetic('Add'),
+    sub: arithmetic('Sub'),
+    div: arithmetic('Div'),
+    pow: arithmetic('Pow'),
+    /** Convolution, batch norm folded, and SiLU. */
+    block(x: Value, out: number, kernel: number, stride = 1, name?: string): Value {
+      const y = conv(x, out, kernel, stride);
+      return mul(y, sigmoid(y), name);
+    },
+    concat: (parts: readonly Value[], axis: number, name?: string) =>
+      op('Concat', parts, concat(parts, axis), { axis }, name),
+    split(x: Value, axis: number, sizes: readonly number[]): Value[] {
+      const names = sizes.map((_, i) => `/s${count++}/Split_output_${i}`);
+      nodes.push({
+        op: 'Split',
+        inputs: [x.name, whole(...sizes).name],
+        outputs: names,
+        attributes: { axis },
+      });
+      let at = 0;
+      return sizes.map((size, i) => {
+        const [starts, ends] = [x.shape.map(() => 0), [...x.shape]];
+        starts[axis] = at;
+        at += size;
+        ends[axis] = at;
+        return { ...slice(x, starts, ends), name: names[i]! };
+      });
+    },
+    pool: (x: Value) =>
+      op('MaxPool', [x], maxPool2d(x, { kernel: [5, 5], stride: [1, 1], padding: [2, 2, 2, 2] }), {
+        kernel_shape: [5, 5],
+        strides: [1, 1],
+        pads: [2, 2, 2, 2],
+      }),
+    twice(x: Value): Value {
+      const scales = constant(array([4], [1, 1, 2, 2]));
+      const [, , h, w] = x.shape as [number, number, number, number];
+      const none: Value = { shape: [0], data: new Float64Array(), name: '' };
+      return op('Resize', [x, none, scales], resizeNearest(x, [2 * h, 2 * w]), {
+        mode: 'nearest',
+        nearest_mode: 'floor',
+        coordinate_transformation_mode: 'asymmetric',
+      });
+    },
+    reshape(x: Value, ...shape: number[]): Value {
+      const known = shape.reduce((product, n) => (n < 0 ? product : product * n), 1);
+      const full = shape.map((n) => (n < 0 ? x.data.length / known : n));
+      return op('Reshape', [x, whole(...shape)], reshape(x, full));
+    },
+    transpose: (x: Value, perm: number[]) => op('Transpose', [x], transpose(x, perm), { perm }),
+    softmax: (x: Value, axis: number) => op('Softmax', [x], softmax(x, axis), { axis }),
+    /** A sum along axis 1 with whole weights, written as a 1 x 1 convolution as Ultralytics' DFL is. */
+    expected(x: Value): Value {
+      const w = array([1, x.shape[1]!, 1, 1], [...Array(x.shape[1]!).keys()]);
+      return op('Conv', [x, constant(w)], conv2d(x, w), { kernel_shape: [1, 1] });
+    },
+  };
+}
+
+type Writer = ReturnType<typeof writer>;
+
+/** Backbone and neck: a feature map of each stride. */
+function features(w: Writer, picture: Value): Value[] {
+  const stem = w.block(picture, 4, 3, 2);
+  const second = w.block(stem, 6, 3, 2);
+  const third = w.block(second, 8, 3, 2);
+  const [kept, worked] = w.split(third, 1, [4, 4]) as [Value, Value];
+  const p3 = w.block(w.concat([kept, worked, w.add(worked, w.block(worked, 4, 3))], 1), 8, 1, 1, 'p3');
+  const p4 = w.block(p3, 8, 3, 2);
+  const deep = w.block(p4, 8, 3, 2);
+  const pooled = w.pool(deep);
+  const p5 = w.block(w.concat([deep, pooled, w.pool(pooled)], 1), 8, 1, 1, 'p5');
+  const n4 = w.block(w.concat([w.twice(p5), p4], 1), 8, 3);
+  const n3 = w.block(w.concat([w.twice(n4), p3], 1), 8, 3);
+  const d4 = w.block(w.concat([w.block(n3, 8, 3, 2), n4], 1), 8, 3);
+  const d5 = w.block(w.concat([w.block(d4, 8, 3, 2), p5], 1), 8, 3);
+  return [n3, d4, d5];
+}
+
+/** Centres of the cells of a grid, as x and y in cells [2, cells]. */
+const centres = (cells: number): number[][] => [
+  Array.from({ length: cells * cells }, (_, i) => (i % cells) + 0.5),
+  Array.from({ length: cells * cells }, (_, i) => Math.floor(i / cells) + 0.5),
+];
+
+/** [1, 4 + classes, boxes], as v8 and v11: distances to the sides as means over 4 bins. */
+function headV8(w: Writer, maps: readonly Value[]): Value {
+  const bins = 4;
+  const perScale = maps.map((x) => {
+    const both = w.concat([w.conv(x, 4 * bins, 1), w.conv(w.block(x, 8, 3), CLASSES.length, 1, 1, 5)], 1);
+    return w.reshape(both, 1, 4 * bins + CLASSES.length, -1);
+  });
+  const all = w.concat(perScale, 2);
+  const [box, ofClasses] = w.split(all, 1, [4 * bins, CLASSES.length]) as [Value, Value];
+  const count = all.shape[2]!;
+  const likely = w.softmax(w.transpose(w.reshape(box, 1, 4, bins, count), [0, 2, 1, 3]), 1);
+  const sides = w.reshape(w.expected(likely), 1, 4, count);
+  const [before, after] = w.split(sides, 1, [2, 2]) as [Value, Value];
+  const grids = maps.map((x) => centres(x.shape[2]!));
+  const anchors = w.constant(
+    array(
+      [1, 2, count],
+      [0, 1].flatMap((axis) => grids.flatMap((grid) => grid[axis]!)),
+    ),
+  );
+  const [low, high] = [w.sub(anchors, before), w.add(anchors, after)];
+  const centre = w.div(w.add(low, high), w.constant(array([], [2])));
+  const strides = maps.flatMap((x, i) => Array(x.shape[2]! ** 2).fill(STRIDES[i]!));
+  const boxes = w.mul(w.concat([centre, w.sub(high, low)], 1), w.constant(array([1, count], strides)));
+  return w.concat([boxes, w.sigmoid(ofClasses)], 1, 'output0');
+}
+
+const ANCHORS = [
+  [10, 13, 16, 30, 33, 23],
+  [30, 61, 62, 45, 59, 119],
+  [116, 90, 156, 198, 373, 326],
+];
+
+/** [1, boxes, 5 + classes], as v5: three boxes a cell, of given sizes. */
+function headV5(w: Writer, maps: readonly Value[]): Value {
+  const width = 5 + CLASSES.length;
+  const two = w.constant(array([], [2]));
+  const perScale = maps.map((x, scale) => {
+    const cells = x.shape[2]!;
+    const five = w.reshape(w.conv(x, 3 * width, 1, 1, 4), 1, 3, width, cells, cells);
+    const y = w.sigmoid(w.transpose(five, [0, 1, 3, 4, 2]));
+    const [xy, wh, rest] = w.split(y, 4, [2, 2, width - 4]) as [Value, Value, Value];
+    const [columns, rows] = centres(cells) as [number[], number[]];
+    const grid = [0, 1, 2].flatMap(() => columns.flatMap((column, i) => [column - 1, rows[i]! - 1]));
+    const stride = w.constant(array([], [STRIDES[scale]!]));
+    const at = w.mul(w.add(w.mul(xy, two), w.constant(array([1, 3, cells, cells, 2], grid))), stride);
+    const sizes = w.constant(array([1, 3, 1, 1, 2], ANCHORS[scale]!));
+    const size = w.mul(w.pow(w.mul(wh, two), two), sizes);
+    return w.reshape(w.concat([at, size, rest], 4), 1, -1, width);
+  });
+  return w.concat(perScale, 1, 'output0');
+}
+
+export type Version = 'v5' | 'v8';
+const heads = { v5: headV5, v8: headV8 };
+
+/** A detector of a seed: its file, and its output for a picture [1, 3, 64, 64], with some values given. */
+export function yolo(version: Version, seed: number, batch: number | string = 1) {
+  const written = (picture: Array64, given: ReadonlyMap<string, Array64> = new Map()) => {
+    const w = writer(seed, given);
+    return { output: heads[version](w, features(w, { ...picture, name: 'images' })), w };
+  };
+  const { nodes, initializers } = written(filled([1, 3, SIZE, SIZE], 0)).w;
+  return {
+    file: (metadata: Readonly<Record<string, string>> = { names: pythonDict(CLASSES), task: 'detect' }) =>
+      modelBytes({
+        opset: 17,
+        nodes,
+        initializers,
+        inputs: [{ name: 'images', dims: [batch, 3, SIZE, SIZE] }],
+        outputs: ['output0'],
+        metadata,
+      }),
+    output: (picture: Array64, given?: ReadonlyMap<string, Array64>): Array64 =>
+      written(picture, given).output,
+  };
+}
+
+/** A list as Python writes a dict of it. */
+export const pythonDict = (names: readonly string[]): string =>
+  `{${names.map((name, i) => `${i}: ${name.includes("'") ? `"${name}"` : `'${name}'`}`).join(', ')}}`;
