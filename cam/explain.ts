@@ -15,6 +15,7 @@ import {
   type Tensor,
   toHost,
 } from '../engine/index.ts';
+import { assertOutsideScopes } from '../engine/tensor.ts';
 import { nodeOf } from '../models/graph.ts';
 import { classIndex as findClass, type Network } from '../models/network.ts';
 import { MethodError, NotFiniteError } from './errors.ts';
@@ -149,6 +150,7 @@ export interface Explanation {
 /**
  * Explains one image [1, C, H, W], or a trace of it; all methods, classes and layers share its forward pass.
  *
+ * @throws {ScopeError} inside a `scope`, which would free what is being worked on.
  * @throws {NotFiniteError} where the image, a feature map, the logits or a map holds NaN or infinity.
  * @throws {LayerError} where a layer is no feature map, or not one that a method explains.
  */
@@ -162,6 +164,7 @@ export async function explain(
   subject: Trace | Network,
   ...given: [ExplainOptions?] | [Tensor | Readonly<Record<string, Tensor>>, ExplainOptions?]
 ): Promise<Explanation[]> {
+  assertOutsideScopes('explain');
   if ('vary' in subject) return explainTrace(subject, (given[0] ?? {}) as ExplainOptions);
   const [input, options = {}] = given as [Tensor, ExplainOptions?];
   const layers = layersOf(options) ?? [subject.targetLayer];
@@ -189,6 +192,7 @@ export async function explainBatch(
   inputs: Tensor,
   options: ExplainOptions = {},
 ): Promise<Explanation[][]> {
+  assertOutsideScopes('explainBatch');
   const out: Explanation[][] = [];
   for (let i = 0; i < inputs.shape[0]!; i++) {
     const one = narrow(inputs, 0, i, 1);

@@ -15,6 +15,7 @@ import {
   unowned,
 } from '../engine/index.ts';
 import { recording } from '../engine/operation.ts';
+import { assertOutsideScopes } from '../engine/tensor.ts';
 import { type DryRun, dryRun } from '../models/dry-run.ts';
 import { type FeatureMapView, featureMapView } from '../models/feature-map.ts';
 import { boundary, dependents, evaluate, INPUT, nodeOf } from '../models/graph.ts';
@@ -235,6 +236,7 @@ export async function predict(
   network: Network,
   input: Tensor | Readonly<Record<string, Tensor>>,
 ): Promise<Prediction[]> {
+  assertOutsideScopes('predict');
   const inputs = inputsOf(network, input);
   const { output } = network.graph;
   const logits = scope(() => run(network, inputs, [output]).get(output)!);

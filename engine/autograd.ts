@@ -6,11 +6,11 @@
 // derivative of a pullback in its cotangent), it costs what it would save: along a line, where all rows of a batch are
 // differentiated by one number each, the gradient of a sum is the vector of derivatives, which reverse mode gives as well.
 
-import { ShapeError } from './errors.ts';
+import { ScopeError, ShapeError } from './errors.ts';
 import { isRecording, recording } from './operation.ts';
 import { add, full } from './ops/elementwise.ts';
 import { createNode, type Maker, type TapeNode } from './tape.ts';
-import { alias, checkDevices, sameShape, scope, show, type Tensor, unowned } from './tensor.ts';
+import { alias, assertSynchronous, checkDevices, sameShape, scope, show, Tensor, unowned } from './tensor.ts';
 
 type Node = TapeNode<Tensor>;
 
@@ -109,8 +109,13 @@ export interface Vjp {
  * Inputs on which the value does not depend get zeros.
  */
 export function vjp(f: (...xs: Tensor[]) => Tensor, xs: readonly Tensor[]): Vjp {
+  assertSynchronous('grad', f);
   const leaves = xs.map(leaf);
   const value = recording(() => f(...leaves));
+  if (!(value instanceof Tensor)) {
+    if ((value as unknown) instanceof Promise) (value as Promise<unknown>).catch(() => undefined);
+    throw new ScopeError('grad: the function must return a tensor, not a promise or something else');
+  }
   return {
     value,
     pullback: (cotangent) =>

@@ -177,11 +177,14 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
   gpu.addEventListener('uncapturederror', commands.failed);
   gpu.lost.then((info) => {
     if (!commands.closed)
-      commands.failure = new DeviceLostError(`the device ${name} was lost: ${info.message}`);
+      commands.failure = new DeviceLostError(
+        `the device ${name} was lost${info.message ? `: ${info.message}` : ''}. Everything on it is gone: open another with ` +
+          'openDevice() and load the network there; if it is lost again at the same place, take a smaller input',
+      );
   });
   const profile: Profile = {
     class:
-      options.profile ?? (adapter.info.isFallbackAdapter || isSoftwareAdapter(name) ? 'software' : 'gpu'),
+      options.profile ?? (adapter.info?.isFallbackAdapter || isSoftwareAdapter(name) ? 'software' : 'gpu'),
     limits: { binding: memory.binding, buffer: memory.largest },
     features: gpu.features,
     without: new Set(options.without),

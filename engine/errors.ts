@@ -29,5 +29,8 @@ export class MixedDevicesError extends LimelightError {}
 /** An allocation would exceed the memory budget of the device, or a tensor is larger than its kernels can see. */
 export class MemoryBudgetError extends LimelightError {}
 
+/** Work that waits for the device was begun in a scope or under a derivative, which would free its tensors before it is done. */
+export class ScopeError extends LimelightError {}
+
 /** A disposed tensor was used. */
 export class DisposedError extends LimelightError {}

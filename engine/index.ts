@@ -19,6 +19,7 @@ export {
   MemoryBudgetError,
   MixedDevicesError,
   NoDeviceError,
+  ScopeError,
   ShapeError,
   UnknownAdapterError,
 } from './errors.ts';

@@ -9,7 +9,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 
 import { type Device, type Piece, read, write } from './device.ts';
-import { DisposedError, MixedDevicesError, ShapeError } from './errors.ts';
+import { DisposedError, MixedDevicesError, ScopeError, ShapeError } from './errors.ts';
 import { allocate, partOf, release, retain, type Storage } from './memory.ts';
 import { releaseNode, retainNode, type TapeNode } from './tape.ts';
 
@@ -204,29 +204,48 @@ export function unowned<T>(make: () => T): T {
   }
 }
 
+const AsyncFunction = (async () => {}).constructor;
+
+/** Refuses asynchronous functions before they run, in the name of the function that was given one. */
+export function assertSynchronous(name: string, body: (...args: never[]) => unknown): void {
+  if (body instanceof AsyncFunction)
+    throw new ScopeError(`${name}: the function is asynchronous; ${OUTSIDE}`);
+}
+
+/** Refuses what waits for the device inside a scope. */
+export function assertOutsideScopes(name: string): void {
+  if (current !== undefined)
+    throw new ScopeError(`${name}: it waits for the device, and a scope around it would not; ${OUTSIDE}`);
+}
+
+const OUTSIDE = 'return tensors, and await what is made of them outside';
+
 /**
  * Runs `body` and disposes every tensor made in it except those it returns (alone, in arrays, maps or plain
  * objects), which then belong to the scope outside. `body` must not be asynchronous: read data outside.
+ *
+ * @throws {ScopeError} if it is, or gives promises.
  */
 export function scope<T>(body: () => T): T {
+  assertSynchronous('scope', body);
   const outer = current;
   const mine = new Set<Tensor>();
   current = mine;
   let result: T | undefined;
   try {
     result = body();
-    if (result instanceof Promise) {
-      throw new TypeError('scope: the body returned a promise; return tensors and await their data outside');
-    }
+    const { promises } = contentsOf(result);
+    // Whatever becomes of them, what they worked with is gone: that is what is said.
+    for (const promise of promises) promise.catch(() => undefined);
+    if (promises.size > 0) throw new ScopeError(`scope: the body returned a promise; ${OUTSIDE}`);
   } catch (error) {
     result = undefined;
     throw error;
   } finally {
     current = outer;
-    const kept = new Set<Tensor>();
-    collect(result, kept);
+    const { tensors } = contentsOf(result);
     for (const made of mine) {
-      if (!kept.has(made)) made.dispose();
+      if (!tensors.has(made)) made.dispose();
       else outer?.add(made);
     }
   }
@@ -242,7 +261,7 @@ export type Steps<T> = Generator<readonly Tensor[], T, readonly Float32Array[]>;
  */
 export async function scopeInSteps<T>(steps: Steps<T>, signal?: AbortSignal): Promise<T> {
   const mine = new Set<Tensor>();
-  const kept = new Set<Tensor>();
+  let kept: ReadonlySet<Tensor> = new Set();
   const next = (numbers: readonly Float32Array[]) => {
     const outer = current;
     current = mine;
@@ -260,18 +279,28 @@ export async function scopeInSteps<T>(steps: Steps<T>, signal?: AbortSignal): Pr
       signal?.throwIfAborted();
       step = next(numbers);
     }
-    collect(step.value, kept);
+    kept = contentsOf(step.value).tensors;
     return step.value;
   } finally {
     for (const made of mine) if (!kept.has(made)) made.dispose();
   }
 }
 
-function collect(value: unknown, into: Set<Tensor>): void {
-  if (value instanceof Tensor) into.add(value);
-  else if (Array.isArray(value)) for (const item of value) collect(item, into);
-  else if (value instanceof Map) for (const item of value.values()) collect(item, into);
-  else if (value !== null && typeof value === 'object' && Object.getPrototypeOf(value) === Object.prototype) {
-    for (const item of Object.values(value)) collect(item, into);
+/** The tensors and promises in a value: alone, in arrays, maps and plain objects, which may lead round to themselves. */
+function contentsOf(value: unknown): { tensors: Set<Tensor>; promises: Set<Promise<unknown>> } {
+  const tensors = new Set<Tensor>();
+  const promises = new Set<Promise<unknown>>();
+  const seen = new Set<unknown>();
+  const waiting = [value];
+  while (waiting.length > 0) {
+    const one = waiting.pop();
+    if (one === null || typeof one !== 'object' || seen.has(one)) continue;
+    seen.add(one);
+    if (one instanceof Tensor) tensors.add(one);
+    else if (one instanceof Promise) promises.add(one);
+    else if (Array.isArray(one)) waiting.push(...one);
+    else if (one instanceof Map) waiting.push(...one.values());
+    else if (Object.getPrototypeOf(one) === Object.prototype) waiting.push(...Object.values(one));
   }
+  return { tensors, promises };
 }

@@ -1,6 +1,7 @@
 // Checks on a network what must hold on it: each claim is a file, measured on one picture and one class.
 
 import type { Tensor } from '../../engine/index.ts';
+import { assertOutsideScopes } from '../../engine/tensor.ts';
 import type { Network } from '../../models/network.ts';
 import { observe } from '../trace.ts';
 import { ablation } from './ablation.ts';
@@ -50,6 +51,7 @@ export async function verify(
   picture: Tensor,
   { layer = network.targetLayer, classIndex, claims: asked = claims }: VerifyOptions = {},
 ): Promise<Verdict[]> {
+  assertOutsideScopes('verify');
   const trace = observe(network, picture, { layers: [layer] });
   try {
     const seen = trace.at(layer);

@@ -2,7 +2,7 @@
 
 import test from 'tape';
 import { explain, type Outputs, observe, type Target, targets } from '../../cam/index.ts';
-import { add, mean, scope, type Tensor, tensor } from '../../engine/index.ts';
+import { add, mean, ScopeError, scope, type Tensor, tensor } from '../../engine/index.ts';
 import { type Graph, layers } from '../../models/index.ts';
 import { device } from '../device.ts';
 import { relativeError, seededRandom } from '../reference/index.ts';
@@ -207,4 +207,25 @@ test('an input beside the picture is given as a tensor', async (t) => {
   t.ok(relativeError(await logitsOf(words), expected) < 1e-5);
   t.throws(() => observe(network, input), /the inputs of random are input, words; "words" is missing/);
   t.throws(() => observe(network, { input, words, more: words }), /"more" is none of them/);
+});
+
+test('explaining inside a scope is refused before anything runs', async (t) => {
+  const network = randomNetwork(await device(), heads, 6);
+  const input = await picture();
+  const { memory, commands } = network.device;
+  const before = [memory.liveBytes, commands!.dispatches];
+  let promise: Promise<unknown> | undefined;
+  t.throws(
+    () =>
+      scope(() => {
+        promise = explain(network, input);
+        return promise;
+      }),
+    ScopeError,
+  );
+  await promise!.then(
+    () => t.fail('it was explained'),
+    (error: Error) => t.match(error.message, /^explain: it waits for the device.* outside$/),
+  );
+  t.deepEqual([memory.liveBytes, commands!.dispatches], before);
 });

@@ -255,3 +255,19 @@ test('large weights: more than one binding of a software adapter', async (t) => 
   t.equal(on.memory.liveBytes, before, 'and copies of parts go with the weight');
   trim(on.memory);
 });
+
+test('devices: one that is lost says so, and how to go on', async (t) => {
+  const on = await engine.openDevice();
+  const x = engine.full(on, [2], 1);
+  const { gpu } = on.commands!;
+  gpu.destroy();
+  await gpu.lost;
+  const lost = /was lost[\s\S]*openDevice\(\) and load the network there/;
+  t.throws(
+    () => engine.add(x, x),
+    (error: unknown) => error instanceof engine.DeviceLostError && lost.test(error.message),
+  );
+  await rejects(t, x.data(), engine.DeviceLostError, lost);
+  await rejects(t, engine.toHost([x]), engine.DeviceLostError, lost);
+  engine.closeDevice(on);
+});

@@ -8,6 +8,7 @@ import {
   indexTensor,
   LimelightError,
   MemoryBudgetError,
+  ScopeError,
   ShapeError,
   scope,
   type Tensor,
@@ -249,7 +250,39 @@ test('errors: a scope whose body is asynchronous is refused, and frees what it m
       full(on, [3], 1);
       return Promise.resolve(1);
     });
-  refuses(t, run, TypeError, ['scope', 'promise', 'await']);
+  refuses(t, run, ScopeError, ['scope', 'promise', 'await']);
+  t.equal(on.memory.liveBytes, before);
+  let ran = false;
+  const body = async () => {
+    ran = true;
+  };
+  refuses(t, () => scope(body), ScopeError, ['asynchronous', 'await']);
+  refuses(t, () => engine.grad(body as never)(full(on, [1], 1)), ScopeError, ['grad', 'asynchronous']);
+  t.notOk(ran, 'asynchronous functions are refused before they run');
+  // One that is lost would end the process with an unhandled rejection.
+  const failing = () => ({ later: [Promise.reject(new Error('nobody hears it'))] });
+  refuses(t, () => scope(failing), ScopeError, ['promise']);
+  const late = () => Promise.reject(new Error('nor this'));
+  refuses(t, () => engine.grad(late as never)(full(on, [1], 1)), ScopeError, ['grad', 'promise']);
+  await new Promise((done) => setTimeout(done, 0));
+});
+
+test('errors: what a scope returns may lead round to itself', async (t) => {
+  const on = await device();
+  const before = on.memory.liveBytes;
+  interface Ring {
+    next?: Ring;
+    readonly kept: Tensor;
+  }
+  const ring = scope((): Ring => {
+    full(on, [3], 1);
+    const one: Ring = { kept: full(on, [3], 2) };
+    one.next = { kept: full(on, [3], 4), next: one };
+    return one;
+  });
+  t.deepEqual([...(await ring.next!.kept.data())], [4, 4, 4]);
+  ring.kept.dispose();
+  ring.next!.kept.dispose();
   t.equal(on.memory.liveBytes, before);
 });
 

@@ -168,6 +168,7 @@ test('platform: adapter names', (t) => {
   t.equal(name('nvidia', 'hopper', 'nvidia-h100', '550.1'), 'nvidia-h100 (550.1)', 'no vendor twice');
   t.equal(name('apple', 'metal-3', '', ''), 'apple metal-3');
   t.equal(name('', '', '', ''), 'an unnamed adapter');
+  t.equal(adapterName(undefined), 'an unnamed adapter', 'of browsers whose adapters say nothing');
   t.ok(isSoftwareAdapter('google swiftshader-device') && isSoftwareAdapter('llvmpipe-llvm-15'));
   t.notOk(isSoftwareAdapter('nvidia-h100 (550.1)'));
   t.end();
