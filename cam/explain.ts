@@ -1,5 +1,6 @@
 // The front door: a network's input or a trace, some methods, some classes -> explanations.
 
+import { compilingTime } from '../engine/device.ts';
 import {
   add,
   concat,
@@ -143,8 +144,13 @@ export interface Explanation {
   readonly terms: readonly ExplainedTerm[];
   /** What a reader of the map should know: that it is zero everywhere, that a denominator vanished. */
   readonly notes: readonly string[];
-  /** Wall time of the method, the device's work included. */
+  /**
+   * Wall time of the method, the device's work included. What methods share, such as the gradient, is in the time of the
+   * first that needs it; the forward pass is in none.
+   */
   readonly milliseconds: number;
+  /** How much of it went into compiling shaders, which a device does once for each. */
+  readonly compiling: number;
 }
 
 /**
@@ -284,6 +290,7 @@ async function explainOne(
 ): Promise<Explanation> {
   const { progress, signed = false, fuse } = options;
   const started = performance.now();
+  const compiledBefore = compilingTime(trace.network.device);
   const context: MethodContext = {
     target,
     classIndex: prediction.index,
@@ -333,7 +340,7 @@ async function explainOne(
   const raw = values.filter((_, i) => read[i]!.symbol === 'M').flatMap((one) => [...one]);
   const lost = raw.filter((value) => !Number.isFinite(value)).length;
   if (lost > 0) {
-    disposeExplanation({ ...explanation, notes: [], milliseconds: 0 });
+    disposeExplanation({ ...explanation, notes: [], milliseconds: 0, compiling: 0 });
     throw new NotFiniteError(
       `${method.name}: ${lost} of ${raw.length} numbers of the map of class ${prediction.index} at ` +
         `"${explanation.layer}" are NaN or infinite, though the logits are finite: a derivative or a difference ` +
@@ -350,6 +357,7 @@ async function explainOne(
     ...explanation,
     notes: said.filter((note) => note !== undefined),
     milliseconds: performance.now() - started,
+    compiling: compilingTime(trace.network.device) - compiledBefore,
   };
 }
 

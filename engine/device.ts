@@ -53,6 +53,8 @@ interface Commands {
   readonly memory: Memory;
   readonly wgsl: ReadonlyMap<string, string>;
   readonly pipelines: Map<string, Pipeline>;
+  /** Milliseconds that making pipelines has taken. */
+  compiling: number;
   readonly uniform: GPUBuffer;
   readonly staging: Uniforms;
   /** Buffers that recorded commands use. */
@@ -152,6 +154,7 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
     memory,
     wgsl: new Map(wgsl),
     pipelines: new Map(),
+    compiling: 0,
     uniform: gpu.createBuffer({
       size: UNIFORM_BYTES + UNIFORM_BINDING,
       usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
@@ -242,6 +245,9 @@ export function closeDevice(device: Device): void {
   commands.gpu.removeEventListener('uncapturederror', commands.failed);
   open.delete(device);
 }
+
+/** Milliseconds that compiling shaders has taken on a device so far; drivers may put a part off to the first launch. */
+export const compilingTime = ({ commands }: Device): number => commands?.compiling ?? 0;
 
 /** The WebGPU device, for those who record commands of their own. Throws DeviceLostError on a dry device. */
 export function gpuOf({ commands }: Device): GPUDevice {
@@ -348,6 +354,7 @@ function pipelineOf(commands: Commands, kernel: string, constants: Constants, wo
   if (known) return known;
   const wgsl = sourceTexts.get(kernel);
   if (wgsl === undefined) throw new KernelError(`no kernel is named ${kernel}`);
+  const started = performance.now();
   const code = specialise(wgsl, { ...constants, WORKGROUP: workgroup });
   const storages = bindings(wgsl);
   const layout = gpu.createBindGroupLayout({
@@ -377,6 +384,7 @@ function pipelineOf(commands: Commands, kernel: string, constants: Constants, wo
     groups: new Map(),
   };
   pipelines.set(key, made);
+  commands.compiling += performance.now() - started;
   return made;
 }
 

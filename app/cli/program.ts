@@ -1,8 +1,9 @@
 // The command line: which commands there are, and what they take.
 
 import { createRequire } from 'node:module';
-import { Command, Option } from 'commander';
+import { Argument, Command, Option } from 'commander';
 import { defaultMethods, methods, metrics } from '../../cam/index.ts';
+import { completionCommand, shells } from './completion.ts';
 import { demoCommand } from './demo.ts';
 import { evaluateCommand } from './evaluate.ts';
 import { compareCommand, explainCommand } from './explain.ts';
@@ -178,5 +179,14 @@ Examples, and more under limelight COMMAND --help:
     device(out(root.command('demo'))).description('explain a shipped picture by every method'),
     '--out demo',
   ).action(demoCommand);
+  examples(
+    root
+      .command('completion')
+      .description('print a script that completes commands, options and names in a shell')
+      .addArgument(new Argument('<shell>').choices(shells)),
+    'bash >> ~/.bashrc',
+    'zsh >> ~/.zshrc',
+    'fish > ~/.config/fish/completions/limelight.fish',
+  ).action(completionCommand);
   return root;
 }

@@ -44,23 +44,45 @@ export interface Explained {
   };
 }
 
-/** A plain table: a bold head is all it has, since colours belong to terminals only. */
-export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+/**
+ * A table without colours, which no terminal shows amiss. Where it is wider than the terminal, each row is a list
+ * of its own instead.
+ */
+export function table(
+  head: readonly string[],
+  rows: readonly (readonly string[])[],
+  width = process.stdout.columns ?? Number.POSITIVE_INFINITY,
+): string {
   const drawn = new Table({ head: [...head], style: { head: [], border: [], compact: true } });
   for (const row of rows) drawn.push(row.map(visibleLines));
-  return drawn.toString();
+  const text = drawn.toString();
+  if (text.indexOf('\n') <= width) return text;
+  const lists = rows.map((row) =>
+    row.flatMap((cell, i) => (cell === '' ? [] : `${head[i]}: ${visibleLines(cell)}`)).join('\n'),
+  );
+  return lists.join('\n\n');
 }
 
 /** Explanations as a table; the score is the probability with the logit, or the value of what gives no probabilities. */
 export function explanationTable(explained: readonly Explained[]): string {
+  const layers = new Set(explained.map(({ explanation }) => explanation.layer));
+  const compiled = explained.some(({ explanation }) => explanation.compiling >= 1);
+  const columns: readonly (readonly [head: string, cell: (of: Explained) => string, isShown?: boolean])[] = [
+    ['method', ({ explanation }) => explanation.method],
+    ['class', ({ explanation }) => explanation.className],
+    ['layer', ({ explanation }) => explanation.layer, layers.size > 1],
+    [
+      'score',
+      ({ box, explanation }) =>
+        box ? `${score(box.score)} (box ${box.number})` : likelyWithLogit(explanation),
+    ],
+    ['milliseconds', ({ explanation: { milliseconds, compiling } }) => (milliseconds - compiling).toFixed(0)],
+    ['shaders, once', ({ explanation }) => explanation.compiling.toFixed(0), compiled],
+  ];
+  const shown = columns.filter(([, , isShown = true]) => isShown);
   return table(
-    ['method', 'class', 'score', 'milliseconds'],
-    explained.map(({ box, explanation: { method, className, probability, logit, milliseconds } }) => [
-      method,
-      className,
-      box ? `${score(box.score)} (box ${box.number})` : likelyWithLogit({ probability, logit }),
-      milliseconds.toFixed(0),
-    ]),
+    shown.map(([head]) => head),
+    explained.map((one) => shown.map(([, cell]) => cell(one))),
   );
 }
 
@@ -93,7 +115,8 @@ export const boxJson = ({ number, classIndex, className, score, ofPicture }: Fou
 /** One explanation on one line of JSON. */
 export function explanationJson(explained: Explained): string {
   const { image, model, device, target, signed, box, explanation, map, peak, weights, files } = explained;
-  const { method, layer, classIndex, className, logit, probability, notes, milliseconds } = explanation;
+  const { method, layer, classIndex, className, logit, probability, notes, milliseconds, compiling } =
+    explanation;
   return visibleJson({
     image,
     model,
@@ -111,6 +134,7 @@ export function explanationJson(explained: Explained): string {
     weights: weights ? { shape: weights.shape } : null,
     notes,
     milliseconds,
+    compiling,
     files,
   });
 }

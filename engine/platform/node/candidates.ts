@@ -85,7 +85,8 @@ export function remedy(asked?: Asked): string {
   if (process.platform !== 'linux') return 'update the graphics driver of this computer';
   if (asked?.kind === 'native')
     return (
-      'apt install libvulkan1 and the driver of your GPU (mesa-vulkan-drivers for those of AMD and Intel); ' +
+      'apt install libvulkan1 and the driver of your GPU (mesa-vulkan-drivers for those of AMD and Intel; of Debian 12 the ' +
+      "one in bookworm-backports, since Dawn refuses its own lavapipe, Mesa's driver in software); " +
       'without a GPU ask for gles or swiftshader, or leave the choice out'
     );
   if (asked?.kind !== 'gles' && process.arch === 'x64' && !swiftShaderPackage()) {
