@@ -4,14 +4,7 @@
 import { availableMemory, openAdapter, text } from '#platform';
 import type { ConvVariant } from '../kernels/conv/variants.ts';
 import { sources } from '../kernels/index.ts';
-import {
-  type Constants,
-  isShort,
-  type Launch,
-  MOST_ITERATIONS,
-  WORKGROUP,
-  workgroupsOf,
-} from '../kernels/kernel.ts';
+import { type Constants, isShort, type Launch, MOST_ITERATIONS, workgroupsOf } from '../kernels/kernel.ts';
 import type { MatmulVariant } from '../kernels/matmul/variants.ts';
 import { type DeviceClass, figuresOf, type Profile } from '../kernels/profile.ts';
 import { bindings, type Field, fieldsOf, specialise } from '../kernels/source.ts';
@@ -283,8 +276,8 @@ export function run(device: Device, launch: Launch, inputs: readonly Storage[], 
   forget(output);
   if (launch.threads === 0) return; // empty output: nothing to compute
   const { gpu } = commands;
-  const { kernel, params, threads, tiled } = launch;
-  const size = tiled ? figuresOf(device.profile).tileWorkgroup : WORKGROUP;
+  const { kernel, params, threads } = launch;
+  const size = launch.workgroup ?? figuresOf(device.profile).tileWorkgroup;
   const workgroups = workgroupsOf(threads, size);
   if (workgroups[1] > gpu.limits.maxComputeWorkgroupsPerDimension)
     throw new KernelError(`${kernel}: ${threads} threads are more than can be started at once`);

@@ -3,6 +3,7 @@
 
 const threads = new URL('./threads.wgsl', import.meta.url);
 const nan = new URL('./nan.wgsl', import.meta.url);
+const product = new URL('./matmul/product.wgsl', import.meta.url);
 const epilogue = [new URL('./epilogue.wgsl', import.meta.url), nan];
 const strided = new URL('./layout/strided.wgsl', import.meta.url);
 const binaryFunctions = new URL('./elementwise/binary-functions.wgsl', import.meta.url);
@@ -56,6 +57,8 @@ const table: Readonly<Record<string, URL | readonly URL[]>> = {
   matmulNaive: [new URL('./matmul/matmul-naive.wgsl', import.meta.url), ...epilogue],
   matmulRows: [new URL('./matmul/matmul-rows.wgsl', import.meta.url), ...epilogue],
   matmulTiled: [new URL('./matmul/matmul-tiled.wgsl', import.meta.url), ...epilogue],
+  matmulShared: [new URL('./matmul/matmul-shared.wgsl', import.meta.url), product, ...epilogue],
+  conv2dImplicit: [new URL('./conv/conv2d-implicit.wgsl', import.meta.url), product, ...epilogue],
   attentionMix: new URL('./attention/attention-mix.wgsl', import.meta.url),
   mask: new URL('./mask/mask.wgsl', import.meta.url),
 };

@@ -20,8 +20,8 @@ export interface Launch {
   readonly threads: number;
   /** At most how often one thread goes through the heads of all its loops together; see `loop`. */
   readonly iterations: number;
-  /** Whether each computes a tile or a line: the device then sets the workgroup's size; see profile.ts. */
-  readonly tiled: boolean;
+  /** Threads of a workgroup; where each computes a tile or a line the device sets it: see profile.ts. */
+  readonly workgroup?: number;
 }
 
 /** A launch together with the size, in elements, of the buffer it fills. */
@@ -62,7 +62,7 @@ export const launch = (
   params: Params,
   constants: Constants = {},
   iterations = 0,
-): Launch => ({ kernel, constants, params, threads, iterations, tiled: false });
+): Launch => ({ kernel, constants, params, threads, iterations, workgroup: WORKGROUP });
 
 /** A launch whose threads compute a tile or a line each. */
 export const launchTiles = (
@@ -71,7 +71,17 @@ export const launchTiles = (
   params: Params,
   constants: Constants = {},
   iterations = 0,
-): Launch => ({ ...launch(kernel, tiles, params, constants, iterations), tiled: true });
+): Launch => ({ kernel, constants, params, threads: tiles, iterations });
+
+/** A launch of workgroups of `size` threads that work together. */
+export const launchGroups = (
+  kernel: string,
+  groups: number,
+  params: Params,
+  constants: Constants = {},
+  iterations = 0,
+  size: number = WORKGROUP,
+): Launch => ({ kernel, constants, params, threads: groups * size, iterations, workgroup: size });
 
 /**
  * What a kernel does to a result before it writes it: add a bias, a number a row (a channel of a convolution) or a column,

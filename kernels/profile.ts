@@ -25,20 +25,25 @@ export interface Profile {
 interface Figures {
   /** Threads of a workgroup where each computes a tile or a line. */
   readonly tileWorkgroup: number;
-  /** Tiles below which smaller ones keep more of the device busy. */
+  /** Tiles below which smaller ones keep more of the device busy; on a GPU each is a workgroup's. */
   readonly enoughTiles: number;
   /** Threads below which work is split among more. */
   readonly enoughThreads: number;
+  /** Rows of a tile of the direct convolution: more share the weights that are read, and take more registers. */
+  readonly directRows: number;
+  /** Vec4 of a tile of attention's values, likewise. */
+  readonly mixVectors: number;
 }
 
 /**
  * Software: measured on llvmpipe with two cores, which spreads few tiles over its cores more evenly in small workgroups;
- * it computes a vector of eight threads on each. GPU: not measured; warps are to be filled, and a workgroup or two is
- * wanted for each of some tens of multiprocessors.
+ * it computes a vector of eight threads on each. GPU: not measured on one; warps are to be filled, a workgroup or two is
+ * wanted for each of some tens of multiprocessors, and no kernel is to take more than 128 registers of RDNA2
+ * (`npm run occupancy`).
  */
 const figures: Readonly<Record<DeviceClass, Figures>> = {
-  software: { tileWorkgroup: 8, enoughTiles: 16, enoughThreads: 2048 },
-  gpu: { tileWorkgroup: 64, enoughTiles: 4096, enoughThreads: 16_384 },
+  software: { tileWorkgroup: 8, enoughTiles: 16, enoughThreads: 2048, directRows: 8, mixVectors: 4 },
+  gpu: { tileWorkgroup: 64, enoughTiles: 128, enoughThreads: 16_384, directRows: 2, mixVectors: 1 },
 };
 
 export const figuresOf = (profile: Pick<Profile, 'class'>): Figures => figures[profile.class];

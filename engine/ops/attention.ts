@@ -63,7 +63,12 @@ const attentionMixture: Operation<kernels.AttentionGeometry> = {
   name: 'attention mix',
   shape: (_, { batch, heads, tokens, width }) => [batch, tokens, heads * width],
   forward: ([probabilities, qkv], y, g) =>
-    run(y.device, kernels.attentionMix(g), [probabilities!.storage, qkv!.storage], y.storage),
+    run(
+      y.device,
+      kernels.attentionMix(g, y.device.profile),
+      [probabilities!.storage, qkv!.storage],
+      y.storage,
+    ),
   // Queries' rows, or where those are of no part of the picture all that the values see.
   places: ([probabilities, qkv], shape, { batch, tokens }) =>
     placesByElement(

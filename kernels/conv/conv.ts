@@ -14,6 +14,7 @@ import {
   type SizedLaunch,
 } from '../kernel.ts';
 import { strided } from '../layout/layout.ts';
+import { type SharedFactors, sharedProduct } from '../matmul/matmul.ts';
 import { type Parts, type PartsLaunch, shortParts } from '../parts.ts';
 import { figuresOf, type Profile } from '../profile.ts';
 import {
@@ -138,10 +139,14 @@ function packedWeights(
 }
 
 /** The two launches of the direct variant: w packed, (x, x, w, bias, summand) -> y. */
-export function conv2dDirect(c: Convolution, epilogue: Epilogue): { w: SizedLaunch; y: Launch } {
+export function conv2dDirect(
+  c: Convolution,
+  epilogue: Epilogue,
+  profile: Profile,
+): { w: SizedLaunch; y: Launch } {
   const { geometry: g } = c;
   const packed = packing(c);
-  const rows = g.output[0] > 4 ? 8 : 4; // of a tile: eight share the weights that are read, four are all of a small map
+  const rows = Math.min(figuresOf(profile).directRows, g.output[0] > 4 ? 8 : 4); // four are all of a small map
   const [tilesY, tilesX] = [Math.ceil(g.output[0] / rows), ceil4(g.output[1])];
   const tiles = g.batch * tilesY * tilesX;
   const params = {
@@ -440,4 +445,63 @@ export function conv2dWeightGradient(g: ConvGeometry, profile: Profile): PartsLa
     elements: weightCount(g),
     parts,
   };
+}
+
+/** Fields of conv2d-implicit.wgsl that are the geometry's. */
+const implicitWindow = (g: ConvGeometry) => ({
+  ...inSize(g),
+  ...corner(g),
+  ...steps(g.stride),
+  pixels: g.output[0] * g.output[1],
+  outWidth: g.output[1],
+  dilationY: g.dilation[0],
+  dilationX: g.dilation[1],
+  scale: 1,
+});
+
+const implicitConstants = ({ kernel: [KERNEL_Y, KERNEL_X] }: Window) => ({ KERNEL_Y, KERNEL_X });
+
+/** (w, x, bias, summand) -> y, a product of the weights with the pixels under each tap, read where they lie. */
+export function conv2dImplicit(c: Convolution, epilogue: Epilogue, profile: Profile): PartsLaunch {
+  const { adjoint, spread, geometry: g } = c;
+  const { groups, groupIn, groupOut } = packing(c);
+  const [k, plane] = [groupIn * taps(g), g.input[0] * g.input[1]];
+  const size = { batch: g.batch * groups, pieces: groups, m: groupOut, n: g.output[0] * g.output[1], k };
+  const [aRow, aOuter] = adjoint ? [taps(g), groupOut * taps(g)] : [k, taps(g)];
+  const factors: SharedFactors = {
+    kernel: 'conv2dImplicit',
+    along: { a: true, b: false },
+    params: {
+      ...implicitWindow(g),
+      ...{ aWhole: 0, aPiece: groupOut * k, aRow, aOuter },
+      ...{ bWhole: g.inChannels * plane, bPiece: groupIn * plane, image: 0 },
+    },
+    constants: {
+      ...implicitConstants(g),
+      SPREAD_Y: spread[0],
+      SPREAD_X: spread[1],
+      ADJOINT: Number(adjoint),
+      GRADIENT: 0,
+    },
+  };
+  return sharedProduct(size, factors, epilogue, profile);
+}
+
+/** (dy, x, ..) -> [O, C/groups, KH, KW], a product over all pixels of all images. */
+export function conv2dWeightGradientImplicit(g: ConvGeometry, profile: Profile): PartsLaunch {
+  const { batch, groups, inChannels, outChannels } = g;
+  const [pixels, plane] = [g.output[0] * g.output[1], g.input[0] * g.input[1]];
+  const [groupIn, m] = [inChannels / groups, outChannels / groups];
+  const factors: SharedFactors = {
+    kernel: 'conv2dImplicit',
+    along: { a: true, b: true },
+    params: {
+      ...implicitWindow(g),
+      ...{ aWhole: 0, aPiece: m * pixels, aRow: pixels, aOuter: outChannels * pixels },
+      ...{ bWhole: 0, bPiece: groupIn * plane, image: inChannels * plane },
+    },
+    constants: { ...implicitConstants(g), SPREAD_Y: 1, SPREAD_X: 1, ADJOINT: 0, GRADIENT: 1 },
+  };
+  const size = { batch: groups, pieces: groups, m, n: groupIn * taps(g), k: batch * pixels };
+  return sharedProduct(size, factors, NO_EPILOGUE, profile);
 }

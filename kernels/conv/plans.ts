@@ -2,7 +2,7 @@
 // and for what follows `bias` and `summand`, -> y; for the weight gradient x and dy -> y.
 
 import { type Epilogue, NO_EPILOGUE } from '../kernel.ts';
-import { matmulTiled, packedRows } from '../matmul/matmul.ts';
+import { packedProduct, packedRows } from '../matmul/matmul.ts';
 import { planMatmul } from '../matmul/variants.ts';
 import { addends, type Plan, type Step } from '../plan.ts';
 import type { Profile } from '../profile.ts';
@@ -83,7 +83,7 @@ export const winograd: ConvPlan = (convolution, epilogue, profile) => {
     ...parts.flatMap(({ x, columns: n, y }, i): Plan => {
       const [pixels, products] = [`pixels ${i}`, `products ${i}`];
       const packed = { aBatch: k * width, bRow: n, bBatch: k * n };
-      const product = matmulTiled({ batch: 36, m, n, k }, packed, NO_EPILOGUE, profile);
+      const product = packedProduct({ batch: 36, m, n, k }, packed, NO_EPILOGUE, profile);
       return [
         { ...x, reads: ['x'], writes: pixels },
         ...addedUp(product, ['factor', pixels], products, NO_EPILOGUE, { rows: m, columns: n }),
@@ -93,8 +93,14 @@ export const winograd: ConvPlan = (convolution, epilogue, profile) => {
   ];
 };
 
-export const direct: ConvPlan = (convolution, epilogue) => {
-  const { w, y } = conv.conv2dDirect(convolution, epilogue);
+export const implicit: ConvPlan = (convolution, epilogue, profile) => {
+  const { geometry: g } = convolution;
+  const sides = { rows: g.outChannels, columns: g.output[0] * g.output[1] };
+  return addedUp(conv.conv2dImplicit(convolution, epilogue, profile), ['w', 'x'], 'y', epilogue, sides);
+};
+
+export const direct: ConvPlan = (convolution, epilogue, profile) => {
+  const { w, y } = conv.conv2dDirect(convolution, epilogue, profile);
   return [
     { ...w, reads: ['w'], writes: 'packed', kept: true },
     { launch: y, reads: ['x', 'x', 'packed', ...addends(epilogue, 'w')], ...result(convolution.geometry) },
@@ -112,6 +118,11 @@ export const rows: ConvPlan = (convolution, epilogue) => {
 
 export const weightGradientNaive: WeightGradientPlan = (g) =>
   folded(conv.conv2dWeightGradientNaive(g), ['x', 'dy'], 'y');
+
+export const weightGradientImplicit: WeightGradientPlan = (g, profile) => {
+  const sides = { rows: g.outChannels, columns: weightCount(g) / g.outChannels };
+  return addedUp(conv.conv2dWeightGradientImplicit(g, profile), ['dy', 'x'], 'y', NO_EPILOGUE, sides);
+};
 
 export const weightGradientTiled: WeightGradientPlan = (g, profile) => [
   { ...conv.padForWeightGradient(g), reads: ['x'], writes: 'padded' },

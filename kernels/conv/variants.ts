@@ -1,7 +1,7 @@
 // The ways to compute a convolution or its input gradient, and a weight gradient, and which of them a geometry gets.
 
 import { MOST_ITERATIONS } from '../kernel.ts';
-import type { Profile } from '../profile.ts';
+import type { DeviceClass, Profile } from '../profile.ts';
 import {
   type ConvGeometry,
   type Convolution,
@@ -16,12 +16,17 @@ import {
 } from './geometry.ts';
 import * as plans from './plans.ts';
 
+/** What the choice depends on. */
+type Choosing = Pick<Profile, 'class' | 'without'>;
+
 interface Row<Problem, Plan> {
   readonly variant: string;
+  /** The only class of devices that is given it; every one when left out. */
+  readonly of?: DeviceClass;
   /** Where it gives the right result. */
   readonly allows: (problem: Problem) => boolean;
   /** Where it is likely the fastest of the rows from here on. */
-  readonly suits: (problem: Problem) => boolean;
+  readonly suits: (problem: Problem, of: DeviceClass) => boolean;
   readonly plan: Plan;
 }
 
@@ -29,10 +34,12 @@ interface Row<Problem, Plan> {
 const choose = <Problem, Plan>(
   table: readonly Row<Problem, Plan>[],
   problem: Problem,
-  { without }: Pick<Profile, 'without'>,
+  { class: kind, without }: Choosing,
 ): Row<Problem, Plan> =>
-  table.find(({ variant, allows, suits }) => !without.has(variant) && allows(problem) && suits(problem)) ??
-  table.at(-1)!;
+  table.find(
+    ({ variant, of = kind, allows, suits }) =>
+      of === kind && !without.has(variant) && allows(problem) && suits(problem, kind),
+  ) ?? table.at(-1)!;
 
 const always = () => true;
 
@@ -71,7 +78,7 @@ export const convVariants = [
   {
     variant: 'pointwise',
     allows: ({ geometry: g }) => g.groups === 1 && isOne(g.kernel) && g.padding.every((n) => n === 0),
-    suits: always,
+    suits: ({ geometry: g }, of) => of === 'software' || isOne(g.stride),
     plan: plans.pointwise,
   },
   {
@@ -81,22 +88,28 @@ export const convVariants = [
     suits: ({ geometry: g }) => taps(g) <= 25 && reachX(g) <= 13 && Math.max(...g.stride) <= 2,
     plan: plans.depthwise,
   },
-  { ...patches, suits: ({ geometry: g, spread }) => !isOne(spread) || !isOne(g.stride) },
+  {
+    ...patches,
+    suits: ({ geometry: g, spread }, of) => !isOne(spread) || (of === 'software' && !isOne(g.stride)),
+  },
   {
     variant: 'winograd',
     allows: ({ geometry: g, spread }) =>
       g.groups === 1 && g.kernel.every((n) => n === 3) && [g.stride, g.dilation, spread].every(isOne),
-    suits: ({ geometry: g }) => suitsWinograd(g),
+    suits: ({ geometry: g }, of) => suitsWinograd(g, winogradFrom[of]),
     plan: plans.winograd,
   },
   {
     variant: 'direct',
     allows: ({ geometry: g, spread }) => isOne(g.dilation) && isOne(spread) && groupIn(g) <= LONGEST,
-    suits: ({ geometry: g }) => taps(g) <= 9 && Math.max(...g.stride) <= 2,
+    suits: ({ geometry: g }, of) =>
+      taps(g) <= 9 && Math.max(...g.stride) <= 2 && (of === 'software' || g.outChannels / g.groups < 8),
     plan: plans.direct,
   },
+  { variant: 'implicit', of: 'gpu', allows: always, suits: always, plan: plans.implicit },
   {
     variant: 'rows',
+    of: 'software',
     allows: ({ geometry: g }) => groupIn(g) * (g.kernel[0] + 2) <= LONGEST,
     suits: ({ geometry: g }) => g.kernel[1] <= 11 && reachX(g) <= 32 && g.stride[1] <= 4,
     plan: plans.rows,
@@ -110,22 +123,29 @@ export type ConvVariant = (typeof convVariants)[number]['variant'];
 
 /** Images whose intermediate results are larger are convolved directly, in less memory. */
 const WINOGRAD_LARGEST = 64 * 2 ** 20;
-/** Multiply-adds. */
-const ENOUGH_FOR_WINOGRAD = 2 ** 22;
+/**
+ * Channels on both sides and multiply-adds from which Winograd leads. On a GPU, reckoned: its transforms move 18 bytes a
+ * pixel and channel, and two launches more than the implicit product takes are to be won back.
+ */
+const winogradFrom: Readonly<Record<DeviceClass, { channels: number; work: number }>> = {
+  software: { channels: 16, work: 2 ** 22 },
+  gpu: { channels: 128, work: 2 ** 26 },
+};
 
-function suitsWinograd(g: ConvGeometry): boolean {
+function suitsWinograd(g: ConvGeometry, from: { channels: number; work: number }): boolean {
   const tiles = g.batch * tilesOf(g);
-  const isWide = tiles >= 4 && g.inChannels >= 16 && g.outChannels >= 16;
-  const enough = isWide && outputCount(g) * g.inChannels * taps(g) >= ENOUGH_FOR_WINOGRAD;
+  const isWide = tiles >= 4 && Math.min(g.inChannels, g.outChannels) >= from.channels;
+  const enough = isWide && outputCount(g) * g.inChannels * taps(g) >= from.work;
   return enough && winogradBytes(g) <= WINOGRAD_LARGEST;
 }
 
 /** The variant that computes a convolution. */
-export const chooseConv = (c: Convolution, profile: Pick<Profile, 'without'>) =>
+export const chooseConv = (c: Convolution, profile: Choosing) =>
   choose<Convolution, plans.ConvPlan>(convVariants, c, profile);
 
 /** The table of variants of a weight gradient. */
 const weightGradientVariants = [
+  { variant: 'implicit', of: 'gpu', allows: always, suits: always, plan: plans.weightGradientImplicit },
   {
     variant: 'tiled',
     allows: (g) => g.groups === 1 && isOne(g.dilation) && g.output[1] <= LONGEST,
@@ -142,5 +162,5 @@ const weightGradientVariants = [
 ] as const satisfies readonly Row<ConvGeometry, plans.WeightGradientPlan>[];
 
 /** The variant that computes a convolution's weight gradient. */
-export const chooseWeightGradient = (g: ConvGeometry, profile: Pick<Profile, 'without'>) =>
+export const chooseWeightGradient = (g: ConvGeometry, profile: Choosing) =>
   choose<ConvGeometry, plans.WeightGradientPlan>(weightGradientVariants, g, profile);

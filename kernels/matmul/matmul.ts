@@ -1,17 +1,20 @@
 // Launches of the matrix product kernels.
 
 import {
+  type Constants,
   type Epilogue,
   epilogueConstants,
   epilogueParams,
   type Launch,
   launch,
+  launchGroups,
   launchTiles,
   loop,
   NO_EPILOGUE,
+  type Params,
   type SizedLaunch,
 } from '../kernel.ts';
-import { BLOCK, type PartsLaunch, shortParts } from '../parts.ts';
+import { BLOCK, manyParts, type PartsLaunch, shortParts } from '../parts.ts';
 import { figuresOf, type Profile } from '../profile.ts';
 
 /** One factor: elements between batches (0: shared), rows and columns. */
@@ -47,8 +50,8 @@ function inParts(
     own: Epilogue,
     iterations: number,
   ) => Launch,
+  { parts, chunk } = shortParts(steps),
 ): PartsLaunch {
-  const { parts, chunk } = shortParts(steps);
   const block = chunk > MANY_STEPS ? BLOCK : chunk;
   const own = parts === 1 ? epilogue : NO_EPILOGUE;
   const iterations = loop(Math.ceil(chunk / block), loop(block));
@@ -245,4 +248,135 @@ export function matmulRows(g: RowsGeometry, epilogue: Epilogue, profile: Profile
 export function rowConstants({ rows, columns }: Tile) {
   const vectors = columns / 4;
   return { ROWS: rows, COLUMN_VECTORS: vectors, SUMS: rows * vectors, LATER: (rows - 1) * vectors };
+}
+
+/** Where the lines of a factor lie, its rows or for the second one its columns, and elements between neighbours on a line. */
+export interface LineStrides extends RowStrides {
+  readonly step: number;
+}
+
+/** As `RowsGeometry`, of lines whose elements need not be neighbours. */
+export interface LinesGeometry extends Omit<RowsGeometry, 'a' | 'b'> {
+  readonly a: LineStrides;
+  readonly b: LineStrides;
+}
+
+/** A product of strided factors as one of lines. */
+export function asLines({ a, b, ...size }: MatmulGeometry): LinesGeometry {
+  const lines = (whole: number, row: number, step: number) => ({ first: 0, whole, piece: 0, row, step });
+  return {
+    ...size,
+    pieces: 1,
+    scale: 1,
+    a: lines(a.batch, a.row, a.column),
+    b: lines(b.batch, b.column, b.row),
+  };
+}
+
+/**
+ * Tiles of a workgroup, as `tiles`; a thread computes 4 x 4. The costs are not measured: larger ones read less, and all of
+ * them are a second to how many workgroups there are.
+ */
+export const sharedTiles: typeof tiles = [
+  { rows: 64, columns: 64, cost: 1 },
+  { rows: 32, columns: 32, cost: 1.3 },
+  { rows: 16, columns: 64, cost: 1.5 },
+];
+
+/** Steps of k whose factors lie in workgroup memory at once: STEP in product.wgsl. */
+const STEP = 16;
+
+/** Constants of product.wgsl. */
+export const sharedConstants = ({ rows, columns }: Tile) => ({
+  THREADS_M: rows / 4,
+  THREADS_N: columns / 4,
+  A_LOADS: (4 * STEP) / columns,
+  B_LOADS: (4 * STEP) / rows,
+});
+
+/** What a kernel made with product.wgsl says of its factors. */
+export interface SharedFactors {
+  readonly kernel: string;
+  /** Whether neighbours on a line are neighbours in memory; else neighbouring lines are. */
+  readonly along: { readonly a: boolean; readonly b: boolean };
+  readonly params: Params;
+  readonly constants?: Constants;
+}
+
+/** A product through workgroup memory: (a, b, bias, summand) -> y, a bias of its own for each of the `pieces`. */
+export function sharedProduct(
+  g: Size & { readonly pieces: number },
+  { kernel, along, params, constants }: SharedFactors,
+  epilogue: Epilogue,
+  profile: Profile,
+): PartsLaunch {
+  const tile = tileOf(g, sharedTiles, profile);
+  const [tilesM, tilesN] = [Math.ceil(g.m / tile.rows), Math.ceil(g.n / tile.columns)];
+  const groups = g.batch * tilesM * tilesN;
+  return inParts(
+    g,
+    g.k,
+    epilogue,
+    (parts, fields, own, iterations) =>
+      launchGroups(
+        kernel,
+        parts * groups,
+        {
+          count: parts * groups,
+          ...fields,
+          pieces: g.pieces,
+          tilesM,
+          tilesN,
+          ...params,
+          ...epilogueParams(own),
+        },
+        {
+          ...constants,
+          ...sharedConstants(tile),
+          A_ALONG_K: Number(along.a),
+          B_ALONG_K: Number(along.b),
+          TOTALS: totals(fields, 4),
+          ...epilogueConstants(own),
+        },
+        iterations + loop(4),
+        (tile.rows * tile.columns) / 16,
+      ),
+    manyParts(groups, g.k, figuresOf(profile).enoughTiles),
+  );
+}
+
+/** A product through workgroup memory of factors that lie where they lie. */
+export function matmulShared(
+  { a, b, scale, ...g }: LinesGeometry,
+  epilogue: Epilogue,
+  profile: Profile,
+): PartsLaunch {
+  const params = {
+    scale,
+    aFirst: a.first,
+    aWhole: a.whole,
+    aPiece: a.piece,
+    aRow: a.row,
+    aColumn: a.step,
+    bFirst: b.first,
+    bWhole: b.whole,
+    bPiece: b.piece,
+    bRow: b.step,
+    bColumn: b.row,
+  };
+  const along = { a: a.step === 1, b: b.step === 1 };
+  return sharedProduct(g, { kernel: 'matmulShared', along, params }, epilogue, profile);
+}
+
+/** A product of factors packed as for `matmulTiled`: by that, or on a GPU through workgroup memory. */
+export function packedProduct(
+  g: Size,
+  packed: { aBatch: number; bRow: number; bBatch: number },
+  epilogue: Epilogue,
+  profile: Profile,
+): PartsLaunch {
+  if (profile.class === 'software') return matmulTiled(g, packed, epilogue, profile);
+  const a = { batch: packed.aBatch, row: 1, column: packedRows(g) };
+  const b = { batch: packed.bBatch, row: packed.bRow, column: 1 };
+  return matmulShared(asLines({ ...g, a, b }), epilogue, profile);
 }

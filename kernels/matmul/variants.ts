@@ -3,14 +3,16 @@
 import type { Epilogue } from '../kernel.ts';
 import type { PartsLaunch } from '../parts.ts';
 import type { Plan, Step } from '../plan.ts';
-import type { Profile } from '../profile.ts';
+import type { DeviceClass, Profile } from '../profile.ts';
 import { addedUp } from '../reduce/reduce.ts';
 import {
+  asLines,
   asRows,
   type MatmulGeometry,
   type MatrixStrides,
   matmulNaive,
   matmulRows,
+  matmulShared,
   matmulTiled,
   packedRows,
   packFactor,
@@ -33,6 +35,8 @@ interface Product {
 
 interface Row {
   readonly variant: string;
+  /** The only class of devices that is given it; every one when left out. */
+  readonly of?: DeviceClass;
   /** Where it gives the right result. */
   readonly allows: (g: MatmulGeometry, epilogue: Epilogue) => boolean;
   /** Where it is likely the fastest of the rows from here on. */
@@ -53,8 +57,10 @@ const sizeOf = ({ m, n, k }: MatmulGeometry) => m * n * k;
 
 /** The table of variants: the first that is allowed and that suits. */
 export const matmulVariants = [
+  { variant: 'shared', of: 'gpu', allows: () => true, suits: ({ k }) => k >= 8, plan: shared },
   {
     variant: 'rows',
+    of: 'software',
     allows: ({ k }, { bias }) => bias !== 'rows' && k % 4 === 0,
     suits: (g) => {
       const isLarge = g.m > FEW_ROWS && g.batch * sizeOf(g) >= LARGE_PRODUCT;
@@ -64,6 +70,7 @@ export const matmulVariants = [
   },
   {
     variant: 'tiled',
+    of: 'software',
     allows: () => true,
     suits: (g) => sizeOf(g) >= (g.m > 1 ? SMALL_PRODUCT : SMALL_ROW) && g.n >= 8 && g.k >= 4,
     plan: tiled,
@@ -82,7 +89,8 @@ export function planMatmul(
 ): Plan {
   const table: readonly Row[] = matmulVariants;
   const row = table.find(
-    ({ variant, allows, suits }) => !profile.without.has(variant) && allows(g, epilogue) && suits(g),
+    ({ variant, of = profile.class, allows, suits }) =>
+      of === profile.class && !profile.without.has(variant) && allows(g, epilogue) && suits(g),
   );
   return (row?.plan ?? naive)({ g, epilogue, profile, names });
 }
@@ -94,6 +102,11 @@ const steps = (launch: PartsLaunch, factors: readonly string[], { g, epilogue, n
 function naive(product: Product): Plan {
   const { g, epilogue, names } = product;
   return steps(matmulNaive(g, epilogue), [names.a, names.b], product);
+}
+
+function shared(product: Product): Plan {
+  const { g, epilogue, profile, names } = product;
+  return steps(matmulShared(asLines(g), epilogue, profile), [names.a, names.b], product);
 }
 
 const turned = (strides: MatrixStrides): MatrixStrides => ({

@@ -13,7 +13,17 @@ import { deviceClasses, figuresOf } from '../../kernels/profile.ts';
 import { device } from '../device.ts';
 import * as ref from '../reference/index.ts';
 
-const all: readonly Variant[] = ['pointwise', 'depthwise', 'patches', 'winograd', 'direct', 'rows', 'tiled'];
+const all: readonly Variant[] = [
+  'pointwise',
+  'depthwise',
+  'patches',
+  'winograd',
+  'direct',
+  'implicit',
+  'rows',
+  'tiled',
+  'shared',
+];
 
 /** The shared device as if opened without some variants. */
 const less = (on: Device, without: Iterable<Variant>): Device => ({
@@ -207,15 +217,18 @@ test('convolution: every variant gives what the definition gives', async (t) => 
     ] as const) {
       const found = all.filter(
         (v) =>
-          v === chooseConv(convolution, { without: new Set(all.filter((other) => other !== v)) }).variant,
+          v ===
+          chooseConv(convolution, { class: 'software', without: new Set(all.filter((other) => other !== v)) })
+            .variant,
       );
       t.deepEqual(found, [...takes], `${about}: variants`);
     }
-    const variants = new Set(['naive', ...row.takes, ...row.adjoint] as const);
+    const variants = new Set(['naive', 'implicit', ...row.takes, ...row.adjoint] as const);
     const runs = [...variants].flatMap((variant) => ofEachClass(on).map((of) => ({ variant, of })));
     for (const { variant, of } of runs) {
-      // The matrix products inside are tiled but for those of the naive run.
-      const without = all.filter((other) => other !== variant && (other !== 'tiled' || variant === 'naive'));
+      // The matrix products inside are those of the class but for those of the naive run.
+      const products = variant === 'naive' ? [] : ['tiled', 'shared'];
+      const without = all.filter((other) => other !== variant && !products.includes(other));
       const at = less(of, without);
       const tensors = [x, w, b, summand].map((a) => upload(at, a)) as [Tensor, Tensor, Tensor, Tensor];
       const [xt, wt, bt, st] = tensors;
@@ -242,7 +255,7 @@ test('convolution: patches that would take too much memory give way', (t) => {
   const options = { stride: [2, 2] } as const;
   const few = geometry({ x: [1, 3, 19, 23], w: [4, 3, 7, 7], options, takes: [], adjoint: [] });
   const choice = (batch: number) =>
-    chooseConv(inputGradient({ ...few, batch }), { without: new Set() }).variant;
+    chooseConv(inputGradient({ ...few, batch }), { class: 'software', without: new Set() }).variant;
   t.equal(choice(1), 'patches');
   t.equal(choice(10_000), 'rows');
   t.end();
@@ -330,6 +343,22 @@ test('matmul: tiles of every size and edge', async (t) => {
         }
       }
     }
+  }
+});
+
+test('matmul: long sums of many products, in blocks', async (t) => {
+  const on = await device();
+  const [batch, m, k, n] = [131, 2, 1100, 3];
+  const [a, b] = [
+    [batch, m, k],
+    [batch, k, n],
+  ].map((shape, i) => ref.randomArray(shape, ref.seededRandom(i))) as [ref.Array64, ref.Array64];
+  const wanted = ref.matmul(a, b);
+  for (const of of ofEachClass(on)) {
+    const [at, bt] = [upload(of, a), upload(of, b)];
+    await close(t, engine.matmul(at, bt), wanted, 1e-5, of.profile.class);
+    at.dispose();
+    bt.dispose();
   }
 });
 

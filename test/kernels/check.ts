@@ -17,7 +17,14 @@ import '../../engine/ops/elementwise.ts';
 import { unaryConstants } from '../../kernels/elementwise/elementwise.ts';
 import { sources } from '../../kernels/index.ts';
 import type { Constants } from '../../kernels/kernel.ts';
-import { matmulConstants, rowConstants, rowTiles, tiles } from '../../kernels/matmul/matmul.ts';
+import {
+  matmulConstants,
+  rowConstants,
+  rowTiles,
+  sharedConstants,
+  sharedTiles,
+  tiles,
+} from '../../kernels/matmul/matmul.ts';
 import { standardiseResults } from '../../kernels/normalise/normalise.ts';
 import { maxPoolConstants } from '../../kernels/pool/pool.ts';
 import { deviceClasses, figuresOf } from '../../kernels/profile.ts';
@@ -43,6 +50,12 @@ const summed = each('SUMMED', flag);
 /** Products with few and with many steps. */
 const withTotals = <T extends { readonly SUMS: number }>(sizes: readonly T[]): Constants[] =>
   sizes.flatMap((size) => [size, { ...size, TOTALS: size.SUMS }]);
+/** Tiles of a workgroup, and the threads that compute them. */
+const shared = sharedTiles.map((tile) => ({
+  ...sharedConstants(tile),
+  WORKGROUP: (tile.rows * tile.columns) / 16,
+}));
+const alongs = cross(each('A_ALONG_K', flag), each('B_ALONG_K', flag));
 const functions = rows.binary.map(({ wgsl }): Constants => ({ f: wgsl }));
 
 /** A square window of a convolution. */
@@ -114,6 +127,14 @@ const variants: Readonly<Record<string, readonly Constants[]>> = {
   addParts: summed,
   matmulNaive: summed,
   matmulRows: cross(withTotals(rowTiles.map(rowConstants)), summed),
+  matmulShared: cross(shared, alongs, each('TOTALS', [0, 4]), summed),
+  conv2dImplicit: cross(
+    shared,
+    each('GRADIENT', flag),
+    each('ADJOINT', flag),
+    each('SPREAD_Y', [1, 2]),
+    summed,
+  ),
   matmulTiled: cross(
     withTotals(tiles.map(({ rows, columns }) => matmulConstants(rows, columns))),
     each('COLUMNS_BIASED', flag),

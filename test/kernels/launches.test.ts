@@ -84,7 +84,7 @@ const launches: readonly Launch[] = [
   conv.conv2dRows(c, NONE).x.launch,
   conv.conv2dRows(c, NONE).w.launch,
   conv.conv2dRows(c, NONE).y,
-  conv.conv2dDirect(adjoint, NONE).y,
+  conv.conv2dDirect(adjoint, NONE, profile).y,
   conv.conv2dDepthwise(forward({ ...g, outChannels: 4, groups: 4 }), NONE, profile),
   winograd.w.launch,
   ...winograd.parts.flatMap(({ x, y }) => [x.launch, y]),
@@ -97,7 +97,10 @@ const launches: readonly Launch[] = [
   matmul.matmulRows(matmul.asRows({ ...product, b: { batch: 64, row: 1, column: 8 } }), NONE, profile).launch,
   matmul.matmulTiled(product, { aBatch: 128, bRow: 8, bBatch: 64 }, NONE, profile).launch,
   ...summed.map(({ launch }) => launch),
-  attention.attentionMix({ batch: 1, tokens: 5, heads: 2, width: 4 }),
+  attention.attentionMix({ batch: 1, tokens: 5, heads: 2, width: 4 }, profile),
+  matmul.matmulShared(matmul.asLines(product), NONE, profile).launch,
+  conv.conv2dImplicit(c, NONE, profile).launch,
+  conv.conv2dWeightGradientImplicit(g, profile).launch,
   mask(2, 3, 9),
 ];
 
