@@ -24,6 +24,7 @@ export {
   observe,
   type Prediction,
   predict,
+  sameAs,
   type Target,
   type Term,
   type Trace,

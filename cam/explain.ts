@@ -245,7 +245,7 @@ async function explainTrace(trace: Trace, options: ExplainOptions): Promise<Expl
 }
 
 /** Predictions of a trace: where the input or a feature map is not finite, the logits are not either. */
-async function finitePredictions(trace: Trace, layers: readonly string[]): Promise<Prediction[]> {
+export async function finitePredictions(trace: Trace, layers: readonly string[]): Promise<Prediction[]> {
   const predictions = await trace.predictions();
   if (!predictions.every(({ logit }) => Number.isFinite(logit))) await refuseNotFinite(trace, layers);
   return predictions;
@@ -275,9 +275,7 @@ async function refuseNotFinite({ picture, at, outputs }: Trace, layers: readonly
   counts.dispose();
   const first = found.findIndex((count) => count > 0);
   const [what, { size }, advice] = suspects[first]!;
-  throw new NotFiniteError(
-    `explain: ${found[first]} of ${size} numbers of ${what} are NaN or infinite; ${advice}`,
-  );
+  throw new NotFiniteError(`${found[first]} of ${size} numbers of ${what} are NaN or infinite; ${advice}`);
 }
 
 async function explainOne(

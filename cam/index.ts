@@ -1,7 +1,15 @@
 // The CAM layer's surface.
 
 export { type BoxOptions, boxesOf } from './boxes.ts';
-export { type Claim, claims, type Verdict, type VerifyOptions, verify } from './claims/index.ts';
+export {
+  type Claim,
+  claimOf,
+  claims,
+  sameAs,
+  type Verdict,
+  type VerifyOptions,
+  verify,
+} from './claims/index.ts';
 export { LayerError, MethodError, NotFiniteError, TargetError } from './errors.ts';
 export {
   defaultMethods,

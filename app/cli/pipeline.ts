@@ -212,7 +212,8 @@ async function ofImage<T>(
   }
 }
 
-function inputOf(network: Parameters<typeof preprocess>[0], pixels: Pixels, path: string): Tensor {
+/** A picture as a network's input. */
+export function inputOf(network: Parameters<typeof preprocess>[0], pixels: Pixels, path: string): Tensor {
   try {
     return preprocess(network, pixels);
   } catch (cause) {
@@ -221,7 +222,7 @@ function inputOf(network: Parameters<typeof preprocess>[0], pixels: Pixels, path
 }
 
 /** What went wrong with a picture, with its name and, where it is too large, with advice. */
-function naming(path: string, cause: unknown): unknown {
+export function naming(path: string, cause: unknown): unknown {
   if (!(cause instanceof LimelightError)) return cause;
   const advice =
     cause instanceof MemoryBudgetError ? '; --size makes the input smaller, such as --size 512' : '';
@@ -232,7 +233,7 @@ function naming(path: string, cause: unknown): unknown {
  * Throws where a network cannot compute an input of this shape, such as one smaller than its kernels, or where the layer's
  * output is then nothing that can be laid over a picture, such as one pixel.
  */
-function assertTakes({ graph, name }: Network, path: string, shape: Shape, layer: string): void {
+export function assertTakes({ graph, name }: Network, path: string, shape: Shape, layer: string): void {
   let dry: DryRun;
   try {
     dry = dryRun(graph, shape);

@@ -2,7 +2,7 @@
 
 import { createRequire } from 'node:module';
 import { Argument, Command, Option } from 'commander';
-import { defaultMethods, methods, metrics } from '../../cam/index.ts';
+import { claims, defaultMethods, methods, metrics } from '../../cam/index.ts';
 import { completionCommand, shells } from './completion.ts';
 import { demoCommand } from './demo.ts';
 import { evaluateCommand } from './evaluate.ts';
@@ -14,6 +14,7 @@ import { DEFAULT_MODEL, modelOptions, names, part, repeated, wholeNumber } from 
 import { predictCommand } from './predict.ts';
 import { beQuiet, beVerbose, complain, print } from './progress.ts';
 import { targetForms } from './target.ts';
+import { verifyCommand } from './verify.ts';
 
 /** Examples under a command's help, each a command line. */
 const examples = (command: Command, ...lines: readonly string[]): Command =>
@@ -166,6 +167,24 @@ Examples, and more under limelight COMMAND --help:
     '--model resnet18 --data photos/ --method grad-cam,score-cam',
     '--model network.onnx --data boxes.json --shard 3/16 --out parts',
   ).action(evaluateCommand);
+  examples(
+    modelOptions(device(root.command('verify')))
+      .description('check what must hold on a network, and show by how much it fails where it need not')
+      .argument('<model>', 'NAME (see models), a file, or NAME=WEIGHTS.safetensors')
+      .argument('[image...]', 'files, folders, patterns, or - for a pipe (default: noise)')
+      .option('--claim <claims>', `${[...claims.keys()].join(', ')} (default: all)`, names)
+      .option(
+        '--class <classes>',
+        'indices or names, separated by commas (default: the predicted class)',
+        repeated,
+      )
+      .option('--layer <layers>', "target layers (default: the model's own; see inspect)")
+      .option('--same-as <model>', 'check that another file of the same network gives the same logits')
+      .option('--json', 'print one JSON object for each claim'),
+    'digit-scenes --verbose',
+    'network.onnx photo.jpg --preset imagenet',
+    'network.onnx --same-as network.keras --claim batch',
+  ).action(verifyCommand);
   examples(
     root
       .command('merge')

@@ -13,7 +13,7 @@ export interface Claim {
   /** The claim as a formula. */
   readonly tex: string;
   /** Why it need not hold here; undefined where it must. */
-  readonly exempt: (seen: TracedLayer) => string | undefined;
+  readonly exempt: (seen: TracedLayer) => string | undefined | Promise<string | undefined>;
   /** By how much it fails for the logit of a class, as a share of the numbers compared; 0 where it holds exactly. */
   readonly residual: (seen: TracedLayer, classIndex: number) => Promise<number>;
   /** The largest residual at which it is said to hold. */

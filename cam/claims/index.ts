@@ -1,8 +1,9 @@
 // Checks on a network what must hold on it: each claim is a file, measured on one picture and one class.
 
-import type { Tensor } from '../../engine/index.ts';
+import { LimelightError, type Tensor } from '../../engine/index.ts';
 import { assertOutsideScopes } from '../../engine/tensor.ts';
 import type { Network } from '../../models/network.ts';
+import { finitePredictions } from '../explain.ts';
 import { observe } from '../trace.ts';
 import { ablation } from './ablation.ts';
 import { batch } from './batch.ts';
@@ -11,15 +12,27 @@ import { completeness } from './completeness.ts';
 import { gradCamWeights } from './grad-cam-weights.ts';
 
 export type { Claim } from './claim.ts';
+export { sameAs } from './same-as.ts';
 
-/** Every claim. */
-export const claims: readonly Claim[] = [gradCamWeights, completeness, ablation, batch];
+/** Every claim by its name. */
+export const claims: ReadonlyMap<string, Claim> = new Map(
+  [gradCamWeights, completeness, ablation, batch].map((claim) => [claim.name, claim]),
+);
+
+/** A claim by name; throws with the names that there are. */
+export function claimOf(name: string): Claim {
+  const claim = claims.get(name);
+  if (claim) return claim;
+  throw new LimelightError(`there is no claim "${name}"; the claims are ${[...claims.keys()].join(', ')}`);
+}
 
 /** What was found of a claim. */
 export interface Verdict {
   readonly claim: string;
   readonly sentence: string;
   readonly tex: string;
+  /** The class whose logit it was measured for. */
+  readonly classIndex: number;
   /** Why the claim need not hold on this network; null where it must. */
   readonly exempt: string | null;
   /** By how much it fails, as a share of the numbers compared. */
@@ -37,40 +50,50 @@ export interface VerifyOptions {
   readonly layer?: string;
   /** The class of the largest logit when left out. */
   readonly classIndex?: number;
-  /** All when left out. */
-  readonly claims?: readonly Claim[];
+  /** Claims, or the names of those that there are; all when left out. */
+  readonly claims?: readonly (string | Claim)[];
+  /** Called before each claim is measured, with how many were. */
+  readonly progress?: (claim: string, done: number) => void;
 }
 
 /**
  * What must hold on a network, measured on a picture [1, C, H, W].
  *
+ * @throws {NotFiniteError} where the picture, the feature map or the logits hold NaN or infinity.
  * @throws {LayerError} where the layer is no feature map, or the picture is several.
  */
 export async function verify(
   network: Network,
   picture: Tensor,
-  { layer = network.targetLayer, classIndex, claims: asked = claims }: VerifyOptions = {},
+  asked: VerifyOptions = {},
 ): Promise<Verdict[]> {
   assertOutsideScopes('verify');
+  const { layer = network.targetLayer, progress } = asked;
+  const chosen = (asked.claims ?? [...claims.values()]).map((claim) =>
+    typeof claim === 'string' ? claimOf(claim) : claim,
+  );
   const trace = observe(network, picture, { layers: [layer] });
   try {
     const seen = trace.at(layer);
-    const predictions = await trace.predictions();
-    const best = predictions.reduce((a, b) => (b.logit > a.logit ? b : a)).index;
+    const predictions = await finitePredictions(trace, [layer]);
+    const index = asked.classIndex ?? predictions.reduce((a, b) => (b.logit > a.logit ? b : a)).index;
     const verdicts: Verdict[] = [];
-    for (const claim of asked) {
-      const exempt = claim.exempt(seen) ?? null;
-      const residual = await claim.residual(seen, classIndex ?? best);
+    for (const { name, sentence, tex, because, ...claim } of chosen) {
+      progress?.(name, verdicts.length);
+      const exempt = (await claim.exempt(seen)) ?? null;
+      const residual = await claim.residual(seen, index);
       const bound = claim.bound(seen);
+      const holds = exempt === null ? residual <= bound : null;
       verdicts.push({
-        claim: claim.name,
-        sentence: claim.sentence,
-        tex: claim.tex,
+        claim: name,
+        sentence,
+        tex,
+        classIndex: index,
         exempt,
         residual,
         bound,
-        because: claim.because,
-        holds: exempt === null ? residual <= bound : null,
+        because,
+        holds,
       });
     }
     return verdicts;

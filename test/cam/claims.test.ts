@@ -1,8 +1,18 @@
 // Each claim on networks on which it holds, on one on which it need not, and on mutated ones, which it must find out.
 
 import test from 'tape';
-import { claims, type Verdict, verify } from '../../cam/claims/index.ts';
-import { add, scale, stopGradient, sub, sum, type Tensor, tensor } from '../../engine/index.ts';
+import { sameAs, type Verdict, verify } from '../../cam/claims/index.ts';
+import {
+  add,
+  full,
+  LimelightError,
+  scale,
+  stopGradient,
+  sub,
+  sum,
+  type Tensor,
+  tensor,
+} from '../../engine/index.ts';
 import type { Graph } from '../../models/graph.ts';
 import { layers } from '../../models/index.ts';
 import { device } from '../device.ts';
@@ -66,7 +76,22 @@ test('rows of a batch that see one another fail the claim on batches', async (t)
   t.equal(found.get('batch')!.holds, false);
 });
 
-test('claims have names of their own', (t) => {
-  t.equal(new Set(claims.map(({ name }) => name)).size, claims.length);
-  t.end();
+test('another file of a network is told from another network', async (t) => {
+  const network = randomNetwork(await device(), graphs.gapLinear, 1);
+  const picture = full(network.device, [1, 3, 8, 8], 0.5);
+  const other = (seed: number) => sameAs(randomNetwork(network.device, graphs.gapLinear, seed));
+  const found = await verify(network, picture, { claims: [other(1), other(2)] });
+  t.deepEqual(
+    found.map(({ holds }) => holds),
+    [true, false],
+  );
+  const fewer = sameAs(randomNetwork(network.device, graphs.convGap, 1));
+  for (const [claim, message] of [
+    [fewer, /5 logits and random gives 4/],
+    ['beauty', /no claim "beauty"/],
+  ] as const) {
+    const error = await verify(network, picture, { claims: [claim] }).catch((thrown) => thrown);
+    t.ok(error instanceof LimelightError && message.test(error.message), String(error));
+  }
+  picture.dispose();
 });

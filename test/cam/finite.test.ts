@@ -67,7 +67,7 @@ test('what is not finite is refused, and leaves nothing behind', async (t) => {
     ],
   ];
   for (const [value, at] of broken) {
-    const message = /explain: 1 of 144 numbers of the input are NaN or infinite; check how/;
+    const message = /: 1 of 144 numbers of the input are NaN or infinite; check how/;
     rows.push([`${value} at ${at}`, plain, await image(at, value), {}, message]);
   }
   for (const [about, network, x, options, message] of rows) {

@@ -1,0 +1,143 @@
+// limelight verify: what must hold on a network, and by how much it does not.
+
+import {
+  type Claim,
+  claimOf,
+  claims,
+  sameAs,
+  type Verdict,
+  type VerifyOptions,
+  verify,
+} from '../../cam/index.ts';
+import { LimelightError } from '../../engine/index.ts';
+import type { Network } from '../../models/network.ts';
+import type { Pixels } from '../../models/pixels.ts';
+import { random } from '../../models/train/data/random.ts';
+import { visibleJson } from '../visible.ts';
+import { asUsage } from './errors.ts';
+import { sayGuesses } from './guesses.ts';
+import { chooseModel, openModel, weightsOf } from './load.ts';
+import type { ModelArguments } from './options.ts';
+import { eachPicture, findPictures, openImage } from './pictures.ts';
+import { assertTakes, deviceLine, deviceName, inputOf, lookUp, naming, withNetwork } from './pipeline.ts';
+import { bar, heartbeat, isVerbose, note, print } from './progress.ts';
+import { table } from './report.ts';
+
+export interface VerifyArguments extends Omit<ModelArguments, 'model'> {
+  readonly claim?: readonly string[];
+  readonly class?: readonly string[];
+  readonly layer?: string;
+  readonly device?: string;
+  readonly json?: boolean;
+  readonly sameAs?: string;
+}
+
+/** Characters in a line of a table's first and last column, so that it fits into 100. */
+const WIDTH = 37;
+
+export async function verifyCommand(
+  model: string,
+  images: readonly string[],
+  asked: VerifyArguments,
+): Promise<void> {
+  const named = (asked.claim ?? [...claims.keys()]).map((name) => asUsage(() => claimOf(name)));
+  const choice = await chooseModel({ ...asked, model }, true);
+  const second =
+    asked.sameAs === undefined ? undefined : await chooseModel({ ...asked, model: asked.sameAs }, true);
+  if (second) weightsOf(second);
+  const { layer: layers = [choice.description.targetLayer], classes = [undefined] } = lookUp(choice, asked);
+  const pictures = images.length > 0 ? await findPictures(images) : undefined;
+  if (!pictures) note('no picture is given: claims are checked on noise');
+  await withNetwork(choice, asked.device, async (network) => {
+    const { name, device } = network;
+    note(deviceLine(device));
+    const other = second && (await openModel(device, second));
+    const check = async (image: string | null, pixels: Pixels) => {
+      const title = image ?? 'noise';
+      const others = other && inputOf(other, pixels, title);
+      const used = other ? [...named, sameAs(other, others)] : named;
+      const failing: string[] = [];
+      for (const layer of layers) {
+        for (const classIndex of classes) {
+          const of = { layer, claims: used, ...(classIndex !== undefined && { classIndex }) };
+          const verdicts = await verifyPixels(network, title, pixels, of);
+          const about = { image, model: name, layer, device: deviceName(device) };
+          print(
+            asked.json
+              ? verdicts.map((verdict) => `${visibleJson({ ...about, ...verdict })}\n`).join('')
+              : `${title}, class ${network.classes[verdicts[0]!.classIndex]}, at "${layer}" of ${name}\n${verdictTable(verdicts)}\n`,
+          );
+          failing.push(...verdicts.filter(({ holds }) => holds === false).map(({ claim }) => claim));
+        }
+      }
+      others?.dispose();
+      if (failing.length > 0)
+        throw new LimelightError(`${title}: what must hold does not: ${[...new Set(failing)].join(', ')}`);
+    };
+    if (!pictures) return check(null, noise(choice.exampleSize));
+    let { guesses } = choice;
+    await eachPicture(pictures(), async (picture) => {
+      if (guesses) await sayGuesses(network, guesses, picture, asked.background);
+      guesses = undefined;
+      await check(picture.name, await openImage(picture, asked.background));
+    });
+  });
+}
+
+/** Pixels drawn uniformly. */
+function noise([height, width]: readonly [height: number, width: number]): Pixels {
+  const next = random(1);
+  return { width, height, rgb: Uint8Array.from({ length: 3 * width * height }, () => 256 * next()) };
+}
+
+async function verifyPixels(
+  network: Network,
+  title: string,
+  pixels: Pixels,
+  asked: VerifyOptions & { readonly layer: string; readonly claims: readonly Claim[] },
+): Promise<Verdict[]> {
+  const input = inputOf(network, pixels, title);
+  assertTakes(network, title, input.shape, asked.layer);
+  const shown = bar('{claim} {bar} {value}/{total}');
+  const tell = heartbeat();
+  shown.start(asked.claims.length, 0, { claim: '' });
+  try {
+    return await verify(network, input, {
+      ...asked,
+      progress(claim, done) {
+        shown.update(done, { claim });
+        tell(`${title}: ${claim}, ${done} of ${asked.claims.length} claims are done`);
+      },
+    });
+  } catch (cause) {
+    throw naming(title, cause);
+  } finally {
+    shown.stop();
+    input.dispose();
+  }
+}
+
+/** A text in lines of so many characters or less, broken between words. */
+const wrapped = (text: string): string =>
+  text.replace(new RegExp(`(.{1,${WIDTH}})( +|$)`, 'gm'), '$1\n').trimEnd();
+
+const shownNumber = (value: number): string => (value === 0 ? '0' : value.toExponential(1));
+
+/** Claims as a table, with the formulas where everything is to be said, and under it where the bounds come from. */
+function verdictTable(verdicts: readonly Verdict[]): string {
+  const rows = verdicts.map(({ claim, sentence, tex, exempt, residual, bound, holds }) => [
+    wrapped(isVerbose() ? `${claim}: ${sentence}\n${tex}` : `${claim}: ${sentence}`),
+    shownNumber(residual),
+    shownNumber(bound),
+    wrapped(exempt === null ? (holds ? 'holds' : 'FAILS') : `does not apply: ${exempt}`),
+  ]);
+  const reasons = [...new Set(verdicts.map(({ because }) => because))];
+  return [
+    table(['claim', 'off by', 'bound', 'result'], rows),
+    'off by: the largest difference, as a share of the numbers compared',
+    ...reasons.map((because) => {
+      const whose = verdicts.filter((one) => one.because === because).map(({ claim }) => claim);
+      return `bound${reasons.length > 1 ? ` of ${whose.join(', ')}` : ''}: ${because}`;
+    }),
+  ].join('\n');
+}
