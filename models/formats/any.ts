@@ -77,7 +77,7 @@ export const formats: readonly Format[] = [
     fits: (bytes) =>
       /^\uFEFF?\s*\{/.test(new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes.subarray(0, 64))),
     read: async (bytes, name, openPart, options) =>
-      (await import('./keras/tfjs.ts')).readTfjs(bytes, name, openPart, options),
+      (await import('./tfjs/read.ts')).readTfjs(bytes, name, openPart, options),
   },
   {
     name: 'ONNX',

@@ -7,7 +7,7 @@ import { shapesOf } from '../../models/dry-run.ts';
 import { FormatError } from '../../models/formats/errors.ts';
 import type { ImportedNetwork, OpenPart } from '../../models/formats/imported.ts';
 import { readKerasH5 } from '../../models/formats/keras/h5.ts';
-import { readTfjs } from '../../models/formats/keras/tfjs.ts';
+import { readTfjs } from '../../models/formats/tfjs/read.ts';
 import { seededRandom } from '../reference/index.ts';
 import {
   encode,
@@ -75,14 +75,14 @@ test('model.json that is none', async (t) => {
     ['truncated', encode(root).subarray(0, 500), 'is not JSON'],
     ['an array', encode([1]), 'not a JSON object'],
     ['null', encode(null), 'not a JSON object'],
-    ['nothing in it', encode({}), 'no TensorFlow.js layers-model'],
+    ['nothing in it', encode({}), 'no TensorFlow.js model'],
     [
       'a graph-model',
       encode({ format: 'graph-model', modelTopology: {}, weightsManifest: [] }),
-      'graph-model',
+      'modelTopology.node is missing',
     ],
-    ['no topology', encode({ ...root, modelTopology: null }), 'no TensorFlow.js layers-model'],
-    ['no manifest', encode({ ...root, weightsManifest: {} }), 'no TensorFlow.js layers-model'],
+    ['no topology', encode({ ...root, modelTopology: null }), 'no TensorFlow.js model'],
+    ['no manifest', encode({ ...root, weightsManifest: {} }), 'no TensorFlow.js model'],
     [
       'a model of another kind',
       encode({ ...root, weightsManifest: [], modelTopology: { model_config: { class_name: 'X' } } }),

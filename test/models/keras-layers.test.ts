@@ -8,8 +8,8 @@ import { dryRun } from '../../models/dry-run.ts';
 import { FormatError } from '../../models/formats/errors.ts';
 import type { ImportedNetwork } from '../../models/formats/imported.ts';
 import { readKerasH5 } from '../../models/formats/keras/h5.ts';
-import { readTfjs } from '../../models/formats/keras/tfjs.ts';
 import { samePadding } from '../../models/formats/kit.ts';
+import { readTfjs } from '../../models/formats/tfjs/read.ts';
 import { evaluate, INPUT } from '../../models/graph.ts';
 import { device } from '../device.ts';
 import {

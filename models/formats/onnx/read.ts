@@ -257,23 +257,28 @@ export async function readOnnx(
   bytes: Uint8Array,
   fileName: string,
   openPart: OpenPart,
-  { size: wanted, output }: ReadOptions = {},
+  { size, output }: ReadOptions = {},
 ): Promise<ImportedNetwork> {
   const model = decodeModel(bytes, fileName);
   const { graph, opsets, functions } = openModel(model, fileName);
   const said = new Map(model.metadata.map(({ key, value }) => [key, value]));
-  const parts = await partsOf(graph, openPart);
+  const setting = { opsets, functions, parts: await partsOf(graph, openPart) };
+  return readGraph({ graph, setting, classes: classesIn(said) }, fileName, {
+    size: size ?? usualSize(said),
+    output,
+  });
+}
+
+/** The network of a graph that is there, whatever kind of file it comes from. */
+export function readGraph(
+  { graph, setting, classes }: Pick<File, 'graph' | 'setting' | 'classes'>,
+  fileName: string,
+  { size: wanted, output }: ReadOptions,
+): ImportedNetwork {
   return located(fileName, () => {
     const { picture, others } = inputsOf(graph);
-    const file: File = {
-      graph,
-      setting: { opsets, functions, parts },
-      picture,
-      others,
-      classes: classesIn(said),
-    };
-    const usual = usualSize(said);
-    const size = picture.size.map((n, axis) => n ?? wanted?.[axis] ?? usual?.[axis]) as [
+    const file: File = { graph, setting, picture, others, classes };
+    const size = picture.size.map((n, axis) => n ?? wanted?.[axis]) as [
       number | undefined,
       number | undefined,
     ];

@@ -1,14 +1,11 @@
-// TensorFlow.js layers-models: a model.json with Keras's configuration and a manifest of weights, which lie in binary
-// files ("shards") beside it.
+// TensorFlow.js's manifest of weights: what lies in which of the binary files ("shards") beside a model.json.
 
 import { LimelightError } from '../../../engine/errors.ts';
 import { FormatError } from '../errors.ts';
 import { halfToFloat } from '../half.ts';
 import { elementCount } from '../host-tensor.ts';
-import type { ImportedNetwork, OpenPart, ReadOptions } from '../imported.ts';
-import { buildKeras } from './build.ts';
-import type { StoredWeight } from './context.ts';
-import { field, isObject, type Json, parseObject, quote } from './json.ts';
+import type { OpenPart } from '../imported.ts';
+import { field, isObject, type Json, quote } from '../keras/json.ts';
 
 /** How numbers lie in a shard: little-endian, as on every platform that has WebGPU. */
 interface Stored {
@@ -31,6 +28,8 @@ interface Entry {
   readonly shape: readonly number[];
   readonly count: number;
   readonly stored: Stored;
+  /** Whether its numbers are whole by their type, not only as they are stored. */
+  readonly isWhole: boolean;
   /** value = stored scale + min; 1 and 0 where the weight is not quantised. */
   readonly scale: number;
   readonly min: number;
@@ -41,59 +40,34 @@ interface Group {
   readonly entries: readonly Entry[];
 }
 
-/**
- * Reads a layers-model. `openPart` opens its shards, whose names come from the file: only names inside the folder are
- * passed on, and nothing is ever fetched.
- *
- * @throws {FormatError} if the file or a shard is malformed, or the network holds what Limelight cannot compute.
- */
-export async function readTfjs(
-  modelJson: Uint8Array,
-  fileName: string,
-  openPart: OpenPart,
-  options: ReadOptions = {},
-): Promise<ImportedNetwork> {
-  const root = parseObject(modelJson, fileName);
-  const format = field(root, 'format');
-  if (format === 'graph-model') {
-    throw new FormatError(
-      `${fileName} is a TensorFlow.js graph-model; only layers-models, converted from Keras, are read`,
-    );
-  }
-  const topology = field(root, 'modelTopology');
-  const manifest = field(root, 'weightsManifest');
-  if (!isObject(topology) || !Array.isArray(manifest)) {
-    throw new FormatError(
-      `${fileName} is no TensorFlow.js layers-model: modelTopology is ${quote(topology)}, weightsManifest ${quote(manifest)}`,
-    );
-  }
-  // Models that TensorFlow.js itself saved have the configuration at once.
-  const config = field(topology, 'model_config') ?? topology;
-  if (!isObject(config))
-    throw new FormatError(`${fileName}: model_config is ${quote(config)}, not an object`);
-  const weights = await readManifest(manifest, fileName, openPart);
-  return buildKeras({ config, kerasVersion: field(topology, 'keras_version'), weights }, fileName, options);
+/** A weight of a manifest. */
+export interface ManifestWeight {
+  readonly shape: readonly number[];
+  readonly isWhole: boolean;
+  readonly read: () => Float32Array;
 }
 
-async function readManifest(
+/** The weights by their names; `openPart` opens shards, of which only names inside the folder are passed on. */
+export async function readManifest(
   manifest: readonly unknown[],
   file: string,
   openPart: OpenPart,
-): Promise<Map<string, StoredWeight>> {
+): Promise<Map<string, ManifestWeight>> {
   const groups = manifest.map((group, i) => checkGroup(group, `${file}: weightsManifest[${i}]`));
   // Everything is checked before anything is opened.
   const paths = groups.flatMap((group) => group.paths);
   const twice =
     firstTwice(paths) ?? firstTwice(groups.flatMap(({ entries }) => entries.map(({ name }) => name)));
   if (twice !== undefined) throw new FormatError(`${file}: the manifest names ${quote(twice)} twice`);
-  const weights = new Map<string, StoredWeight>();
+  const weights = new Map<string, ManifestWeight>();
   for (const group of groups) {
     const bytes = await openGroup(group, file, openPart);
     let offset = 0;
     for (const entry of group.entries) {
       const start = offset;
       offset += entry.count * entry.stored.bytes;
-      weights.set(entry.name, { shape: entry.shape, read: () => readEntry(entry, bytes, start) });
+      const { name, shape, isWhole } = entry;
+      weights.set(name, { shape, isWhole, read: () => readEntry(entry, bytes, start) });
     }
   }
   return weights;
@@ -187,6 +161,7 @@ function checkEntry(weight: unknown, where: string): Entry {
     shape: shape as number[],
     count,
     stored,
+    isWhole: ['int32', 'bool'].includes(field(weight, 'dtype') as string),
     ...affineOf(quantization, dtype, `${where}: ${quote(name)}`),
   };
 }

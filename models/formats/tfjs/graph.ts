@@ -1,0 +1,152 @@
+// TensorFlow.js's graph-models: a graph of TensorFlow's operations. It is written down again in ONNX's operators, and read
+// as an ONNX file is, so that there is one way from operators to layers.
+
+import { FormatError } from '../errors.ts';
+import { elementCount } from '../host-tensor.ts';
+import type { ImportedNetwork, ReadOptions } from '../imported.ts';
+import { field, isObject, type Json, quote } from '../keras/json.ts';
+import type { GraphProto, ValueProto } from '../onnx/messages.ts';
+import { readGraph } from '../onnx/read.ts';
+import type { ManifestWeight } from './manifest.ts';
+import { PASSES, rows } from './operators.ts';
+import { OPSET, type TfNode, writer } from './writer.ts';
+
+interface GraphModel {
+  readonly topology: Json;
+  readonly signature: unknown;
+  readonly weights: ReadonlyMap<string, ManifestWeight>;
+}
+
+/** Far beyond every network. */
+const MAX_NODES = 50_000;
+
+/**
+ * The network of a graph-model, its pictures [N, H, W, C].
+ *
+ * @throws {FormatError} if the graph is malformed, or uses what is not supported; all unsupported operations are listed at
+ * once.
+ */
+export function readGraphModel(
+  { topology, signature, weights }: GraphModel,
+  fileName: string,
+  options: ReadOptions,
+): ImportedNetwork {
+  const located = (message: string) => new FormatError(`${fileName}: ${message}`);
+  const list = field(topology, 'node');
+  if (!Array.isArray(list) || list.length > MAX_NODES)
+    throw located(`modelTopology.node is ${quote(list)}; expected up to ${MAX_NODES} nodes`);
+  const nodes = new Map(list.map((node, i) => checkNode(node, (what) => located(`node ${i} ${what}`))));
+  if (nodes.size < list.length) throw located('two of its nodes have the same name');
+  const outputs = namesIn(signature, 'outputs') ?? endsOf(nodes);
+  const order = inOrder(nodes, outputs, located);
+  const unknown = order.filter(({ op }) => !(rows.has(op) || PASSES.has(op) || SOURCES.has(op)));
+  if (unknown.length > 0) {
+    const operations = [...new Set(unknown.map(({ op }) => op))];
+    const first = (wanted: string) => unknown.find(({ op }) => op === wanted)!.name;
+    throw located(
+      `operations that are not supported:\n  ${operations.map((op) => `${op}: ${first(op)}`).join('\n  ')}`,
+    );
+  }
+  const write = writer(weights);
+  const inputs: ValueProto[] = [];
+  for (const node of order) {
+    try {
+      if (node.op === 'Const') write.constant(node.name);
+      else if (SOURCES.has(node.op)) inputs.push(write.input(node, shapeOf(node, signature)));
+      else if (PASSES.has(node.op)) write.pass(node);
+      else rows.get(node.op)!(node, write);
+    } catch (cause) {
+      if (!(cause instanceof FormatError)) throw cause;
+      throw new FormatError(`${fileName}: ${node.op} "${node.name}": ${cause.message}`, { cause });
+    }
+  }
+  const graph: GraphProto = {
+    nodes: write.nodes,
+    initializers: write.initializers,
+    inputs,
+    outputs: outputs.map((name) => ({ name: write.last(name) })),
+  };
+  const setting = { opsets: new Map([['', OPSET]]), functions: new Map(), parts: new Map() };
+  return readGraph({ graph, setting, classes: undefined }, fileName, options);
+}
+
+/** What goes in. */
+const SOURCES: ReadonlySet<string> = new Set(['Placeholder', 'PlaceholderWithDefault', 'Const']);
+
+function checkNode(node: unknown, refuse: (what: string) => FormatError): [string, TfNode] {
+  const [name, op] = isObject(node) ? [field(node, 'name'), field(node, 'op')] : [];
+  if (typeof name !== 'string' || typeof op !== 'string') throw refuse(`is ${quote(node)}`);
+  const input = field(node as Json, 'input') ?? [];
+  const attributes = field(node as Json, 'attr') ?? {};
+  const isList = Array.isArray(input) && input.every((one) => typeof one === 'string');
+  if (!isList || !isObject(attributes)) throw refuse(`has inputs ${quote(input)}`);
+  // Names that begin with ^ say what must run before, which is no value.
+  const values = (input as string[]).filter((one) => !one.startsWith('^')).map(valueName);
+  return [name, { name, op, inputs: values, attributes }];
+}
+
+/** The first output of a node is called as the node is. */
+const valueName = (name: string): string => name.replace(/:0$/, '');
+const nodeName = (value: string): string => value.replace(/:\d+$/, '');
+
+/** The tensors that a signature names. */
+function tensorsIn(signature: unknown, side: 'inputs' | 'outputs'): Json[] {
+  const named = isObject(signature) ? field(signature, side) : undefined;
+  return isObject(named) ? Object.values(named).filter(isObject) : [];
+}
+
+function namesIn(signature: unknown, side: 'inputs' | 'outputs'): string[] | undefined {
+  const names = tensorsIn(signature, side).map((one) => field(one, 'name'));
+  const texts = names.filter((name) => typeof name === 'string').map(valueName);
+  return texts.length > 0 ? [...new Set(texts)] : undefined;
+}
+
+/** Nodes whose values nobody takes. */
+function endsOf(nodes: ReadonlyMap<string, TfNode>): string[] {
+  const taken = new Set([...nodes.values()].flatMap(({ inputs }) => inputs.map(nodeName)));
+  return [...nodes.keys()].filter((name) => !taken.has(name) && !SOURCES.has(nodes.get(name)!.op));
+}
+
+/** The nodes on which some values depend, in an order in which inputs come first. */
+function inOrder(
+  nodes: ReadonlyMap<string, TfNode>,
+  wanted: readonly string[],
+  refuse: (message: string) => FormatError,
+): TfNode[] {
+  const order: TfNode[] = [];
+  const state = new Map<string, 'open' | 'done'>();
+  const waiting = wanted.map(nodeName).reverse();
+  while (waiting.length > 0) {
+    const name = waiting.at(-1)!;
+    const node = nodes.get(name);
+    if (node === undefined) throw refuse(`no node is called ${quote(name)}, whose value is taken`);
+    const open = node.inputs.map(nodeName).filter((input) => state.get(input) !== 'done');
+    if (state.get(name) === 'done' || open.length === 0) {
+      if (state.get(name) !== 'done') order.push(node);
+      state.set(name, 'done');
+      waiting.pop();
+    } else if (state.get(name) === 'open' && open.some((input) => state.get(input) === 'open')) {
+      throw refuse(`the value of ${quote(name)} depends on itself; loops are not read`);
+    } else {
+      state.set(name, 'open');
+      waiting.push(...open);
+    }
+  }
+  return order;
+}
+
+/** The shape of an input, from the signature or the node; what is open is undefined. */
+function shapeOf(node: TfNode, signature: unknown): (number | undefined)[] | undefined {
+  const said = tensorsIn(signature, 'inputs').find(
+    (one) => valueName(String(field(one, 'name'))) === node.name,
+  );
+  const ofNode = field(node.attributes, 'shape');
+  const found =
+    (said && field(said, 'tensorShape')) ?? (isObject(ofNode) ? field(ofNode, 'shape') : undefined);
+  const dimensions = isObject(found) ? field(found, 'dim') : undefined;
+  if (!Array.isArray(dimensions)) return undefined;
+  return dimensions.map((one) => {
+    const size = isObject(one) ? Number(field(one, 'size')) : Number.NaN;
+    return elementCount([size]) !== undefined && size > 0 ? size : undefined;
+  });
+}
