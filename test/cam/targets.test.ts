@@ -2,7 +2,7 @@
 
 import test from 'tape';
 import { explain, type Outputs, observe, type Target, targets } from '../../cam/index.ts';
-import { add, mean, ScopeError, scope, type Tensor, tensor } from '../../engine/index.ts';
+import { add, mean, mul, reshape, ScopeError, scope, sum, type Tensor, tensor } from '../../engine/index.ts';
 import { type Graph, layers } from '../../models/index.ts';
 import { device } from '../device.ts';
 import { relativeError, seededRandom } from '../reference/index.ts';
@@ -141,6 +141,44 @@ test('targets of other outputs: values, and gradients against finite differences
   });
   t.equal(regression!.probability, null);
   t.match(regression!.notes.join(), /f of Score-CAM is the explained value itself/);
+});
+
+test('of a cosine behind a projection without bias, evidence for and against cancel', async (t) => {
+  // The cosine of c A is that of A for every c > 0, so that by Euler's theorem the sum of A dS/dA is 0.
+  const graph: Graph = {
+    nodes: [
+      conv('conv1', 'input', { in: 3, out: 8, kernel: 3, padding: 1 }),
+      relu('features', 'conv1'),
+      globalAvgPool('gap', 'features'),
+      linear('embedding', 'gap', { in: 8, out: 5, bias: false }),
+    ],
+    output: 'embedding',
+  };
+  const network = randomNetwork(await device(), graph, 3);
+  const next = seededRandom(4);
+  const drawn = (count: number) => Float32Array.from({ length: count }, () => 2 * next() - 1);
+  const embedding = tensor(network.device, drawn(5), [5]);
+  const x = tensor(network.device, drawn(3 * 9 * 7), [1, 3, 9, 7]);
+  const shares = async (target: Target) => {
+    const found = await explain(network, x, {
+      methods: ['grad-cam', 'hires-cam'],
+      classes: [0],
+      target: () => target,
+      signed: true,
+    });
+    return Promise.all(
+      found.map(async ({ map }) => {
+        const values = Array.from(await map.data());
+        const [sum, size] = [values, values.map(Math.abs)].map((all) => all.reduce((a, b) => a + b, 0));
+        return sum! / size!;
+      }),
+    );
+  };
+  for (const share of await shares(targets.similarity('logits', embedding)))
+    t.ok(Math.abs(share) < 1e-5, `of the evidence ${share.toExponential(1)} is left`);
+  const product: Target = ({ logits }) => reshape(sum(mul(logits, embedding), [1]), [-1]);
+  for (const share of await shares(product))
+    t.ok(Math.abs(share) > 0.01, `of the product with the same embedding ${share.toFixed(2)}`);
 });
 
 test('a trace of several layers costs one pass, and gives what traces of each give', async (t) => {
