@@ -1,7 +1,7 @@
 // What several architectures have in common.
 
 import { type Graph, type GraphNode, INPUT } from '../graph.ts';
-import { batchNorm, type ConvSpec, conv } from '../layers.ts';
+import { batchNorm, type ConvSpec, conv, relu } from '../layers.ts';
 
 /** A convolution padded by half its (odd) kernel, so that stride alone changes the size. */
 export interface Centred {
@@ -21,6 +21,25 @@ export const convNorm = (
 ): [GraphNode, GraphNode] => [
   conv(names[0], input, { ...spec, padding: (spec.kernel - 1) / 2, bias: false }),
   batchNorm(names[1], names[0], spec.out, epsilon),
+];
+
+/** conv 3x3, batch norm, ReLU; the last has the block's name. */
+export const block = (
+  name: string,
+  input: string,
+  channels: readonly [from: number, to: number],
+  stride = 1,
+): GraphNode[] => [
+  conv(`${name}.conv`, input, {
+    in: channels[0],
+    out: channels[1],
+    kernel: 3,
+    stride,
+    padding: 1,
+    bias: false,
+  }),
+  batchNorm(`${name}.norm`, `${name}.conv`, channels[1]),
+  relu(name, `${name}.norm`),
 ];
 
 /** Name of a chain's output: its last node. */

@@ -1,22 +1,9 @@
 // The networks that Limelight trains and ships. Small, plain, and each there to show something.
 
 import type { Graph } from '../graph.ts';
-import { add, batchNorm, conv, flatten, globalAvgPool, linear, maxPool, relu } from '../layers.ts';
+import { add, conv, flatten, globalAvgPool, linear, maxPool, relu } from '../layers.ts';
+import { block } from './blocks.ts';
 import { vit } from './vit.ts';
-
-/** conv 3x3, batch norm, ReLU. */
-const block = (name: string, input: string, channels: readonly [from: number, to: number], stride = 1) => [
-  conv(`${name}.conv`, input, {
-    in: channels[0],
-    out: channels[1],
-    kernel: 3,
-    stride,
-    padding: 1,
-    bias: false,
-  }),
-  batchNorm(`${name}.norm`, `${name}.conv`, channels[1]),
-  relu(name, `${name}.norm`),
-];
 
 /**
  * CIFAR-10, GAP + linear, fully convolutional before it: any image of at least 4 x 4 pixels. Feature map of 1/4 of

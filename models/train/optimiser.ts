@@ -3,7 +3,7 @@
 import { add, affine, div, mul, scale, scope, sqrt, sub, type Tensor } from '../../engine/index.ts';
 
 /** One parameter's step: its next value, and what the optimiser remembers of it. */
-type Update = (
+export type Update = (
   value: Tensor,
   gradient: Tensor,
   memory: readonly Tensor[] | undefined,

@@ -8,8 +8,6 @@ import { parseArgs } from 'node:util';
 import progress from 'cli-progress';
 import {
   add,
-  binaryCrossEntropy,
-  crossEntropy,
   full,
   LimelightError,
   openDevice,
@@ -23,10 +21,11 @@ import {
 import { makeFolder } from '../../engine/platform/node/folder.ts';
 import type { HostTensor } from '../formats/host-tensor.ts';
 import { readSafetensors, writeSafetensors } from '../formats/safetensors.ts';
-import { evaluate, INPUT } from '../graph.ts';
+import { evaluate } from '../graph.ts';
 import { normal, permutation, type Random, random } from './data/random.ts';
 import { learningRate, takeStep } from './optimiser.ts';
-import { type Recipe, recipes } from './recipes.node.ts';
+import type { Batch, Recipe } from './recipe.ts';
+import { recipes } from './recipes.node.ts';
 
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
@@ -46,7 +45,8 @@ if (makeRecipe === undefined || data === undefined || !areCounts) {
   process.exit(2);
 }
 
-const recipe = await makeRecipe(data).catch((error: unknown) => {
+const device = await openDevice();
+const recipe = await makeRecipe(data, device).catch((error: unknown) => {
   if (!(error instanceof LimelightError)) throw error;
   console.error(`train: ${error.message}`);
   process.exit(1);
@@ -56,7 +56,6 @@ const perEpoch = Math.min(recipe.trainCount, limit ?? recipe.trainCount);
 const folder = options.out ?? 'limelight-out/train';
 await makeFolder(folder);
 const checkpoint = `${folder}/${name}.checkpoint.safetensors`;
-const device = await openDevice();
 console.error(`${name} on ${device.name}: ${epochs} epochs of ${perEpoch}`);
 
 const RUNNING_MOMENTUM = 0.1;
@@ -65,7 +64,8 @@ const memories = new Map<string, readonly Tensor[]>();
 const trained = recipe.graph.nodes.flatMap((node) =>
   Object.entries(node.parameters)
     .filter(([short]) => short !== 'mean' && short !== 'variance')
-    .map(([, { key }]) => key),
+    .map(([, { key }]) => key)
+    .filter((key) => !recipe.frozen?.has(key)),
 );
 /** Keys of a checkpoint under which the optimiser's memory of a parameter lies, in order. */
 const MEMORY = /^memory [01] of (.*)$/;
@@ -84,10 +84,12 @@ if (existsSync(checkpoint)) {
   initialise(recipe, random(recipe.seed));
 }
 
-/** He's initialisation (2015) for weights; ones and zeros for the rest. */
-function initialise({ graph }: Recipe, next: Random): void {
+/** He's initialisation (2015) for weights, ones and zeros for the rest; what is frozen is given. */
+function initialise({ graph, frozen = new Map() }: Recipe, next: Random): void {
+  for (const [key, { data, shape }] of frozen) parameters.set(key, tensor(device, data, shape));
   for (const node of graph.nodes) {
     for (const [short, { key, shape }] of Object.entries(node.parameters)) {
+      if (frozen.has(key)) continue;
       const size = shape.reduce((product, n) => product * n, 1);
       const deviation = Math.sqrt(2 / (size / shape[0]!));
       const ones = short === 'variance' || (short === 'weight' && shape.length === 1);
@@ -97,11 +99,15 @@ function initialise({ graph }: Recipe, next: Random): void {
   }
 }
 
+/** A batch's tensors on the device, by their names. */
+const onDevice = (tensors: Batch['inputs']): Map<string, Tensor> =>
+  new Map(Object.entries(tensors).map(([key, { data, shape }]) => [key, tensor(device, data, shape)]));
+
 /** One step: gradients of the loss, then the parameters' next values. Returns the loss. */
-function step(pixels: Float32Array, targets: Float32Array, count: number, rate: number): Tensor {
+function step(batch: Batch, rate: number): Tensor {
   return scope(() => {
-    const x = tensor(device, pixels, [count, ...recipe.inputShape]);
-    const t = tensor(device, targets, [count, recipe.classes]);
+    const inputs = onDevice(batch.inputs);
+    const targets = Object.fromEntries(onDevice(batch.targets));
     const statistics = new Map<string, { mean: Tensor; variance: Tensor }>();
     const loss = (...values: Tensor[]): Tensor => {
       const all = new Map(parameters);
@@ -109,8 +115,8 @@ function step(pixels: Float32Array, targets: Float32Array, count: number, rate: 
         all.set(key, values[i]!);
       });
       const { output } = recipe.graph;
-      const logits = evaluate(recipe.graph, all, new Map([[INPUT, x]]), [output], statistics).get(output)!;
-      return recipe.multiLabel ? binaryCrossEntropy(logits, t) : crossEntropy(logits, t);
+      const found = evaluate(recipe.graph, all, inputs, [output], statistics).get(output)!;
+      return recipe.loss(found, targets, epoch);
     };
     // Not valueAndGrad: its scope would end the statistics with the forward pass.
     const { value, pullback } = vjp(
@@ -142,19 +148,18 @@ function mix(old: Tensor, batch: Tensor): Tensor {
   return add(scale(old, 1 - RUNNING_MOMENTUM), scale(batch, RUNNING_MOMENTUM));
 }
 
-/** Logits of the whole test set, batch by batch, scored by the recipe. */
+/** Output for the whole test set, batch by batch, scored by the recipe. */
 async function accuracy(): Promise<Record<string, number>> {
   const score = recipe.scorer();
   for (let start = 0; start < recipe.testCount; start += recipe.batch) {
     const count = Math.min(recipe.batch, recipe.testCount - start);
-    const { pixels, targets } = recipe.testBatch(start, count);
-    const logits = scope(() => {
-      const x = tensor(device, pixels, [count, ...recipe.inputShape]);
-      const { output } = recipe.graph;
-      return evaluate(recipe.graph, parameters, new Map([[INPUT, x]]), [output]).get(output)!;
+    const batch = await recipe.testBatch(start, count);
+    const output = scope(() => {
+      const { graph } = recipe;
+      return evaluate(graph, parameters, onDevice(batch.inputs), [graph.output]).get(graph.output)!;
     });
-    score.add(await logits.data(), targets);
-    logits.dispose();
+    score.add(await output.data(), batch);
+    output.dispose();
   }
   return score.result();
 }
@@ -182,12 +187,9 @@ for (; epoch < epochs; epoch++) {
   });
   bar.start(stepsPerEpoch, 0, { loss: '-' });
   for (let i = 0; i < stepsPerEpoch; i++) {
-    const { pixels, targets } = recipe.trainBatch(
-      order.subarray(i * recipe.batch, (i + 1) * recipe.batch),
-      next,
-    );
+    const batch = await recipe.trainBatch(order.subarray(i * recipe.batch, (i + 1) * recipe.batch), next);
     const rate = learningRate(recipe.rate, (epoch + i / stepsPerEpoch) / epochs);
-    const loss = step(pixels, targets, recipe.batch, rate);
+    const loss = step(batch, rate);
     // Reading now and then keeps the queue short and shows the loss.
     if (i % 10 === 0) bar.update(i, { loss: (await loss.data())[0]!.toFixed(3) });
     loss.dispose();
