@@ -7,5 +7,6 @@ export * from './layers/move.ts';
 export * from './layers/node.ts';
 export * from './layers/normalise.ts';
 export * from './layers/pool.ts';
+export * from './layers/text.ts';
 export * from './layers/tokens.ts';
 export * from './layers/weighted.ts';

@@ -27,6 +27,7 @@ export const sigmoid = layer(functions.sigmoid);
 export const hardSigmoid = layer(hardSigmoidOf());
 export const hardSwish = layer(functions.hardSwish);
 export const silu = layer(functions.silu);
+export const tanh = layer(functions.tanh);
 
 /** Along one axis. */
 export const softmax = (name: string, input: string, axis: number): GraphNode =>

@@ -14,6 +14,7 @@ import { makeScene, SCENE_SIZE, type SceneOptions, sceneBatch } from './data/sce
 import { fcamBatch, fcamLoss, foregroundScorer } from './fcam.ts';
 import { adam, sgd } from './optimiser.ts';
 import type { Batch, Recipe, Scorer } from './recipe.ts';
+import { captionRecipe, vqaRecipe } from './texts.ts';
 
 const CLASSES = 10;
 
@@ -223,4 +224,10 @@ export const recipes: Readonly<Record<string, (data: string, device: Device) => 
   'fcam-digits-crf-0': fcam(fcamDigits, 5, [1, 1], 0),
   'fcam-digits-crf-1': fcam(fcamDigits, 5, [1, 1], 1),
   'fcam-digits-crf-20': fcam(fcamDigits, 5, [1, 1], 20),
+  async 'digit-caption'(data, device) {
+    return captionRecipe(await open(device, 'digit-scenes'), await readMnist(data));
+  },
+  async 'digit-vqa'(data, device) {
+    return vqaRecipe(await open(device, 'digit-scenes'), await readMnist(data));
+  },
 };
