@@ -115,8 +115,8 @@ test('files that are no networks fail', (t) =>
       [file('broken.onnx', 'hello'), /broken\.onnx/],
       [file('broken.safetensors', 'hello'), /broken\.safetensors/],
       [file('model.keras', 'PK\x03\x04'), /model\.keras: the zip archive is damaged/],
-      [file('model.json', '{}'), /model\.json is no TensorFlow\.js layers-model/],
-      [folder, /model\.json is no TensorFlow\.js layers-model/],
+      [file('model.json', '{}'), /model\.json is no TensorFlow\.js model/],
+      [folder, /model\.json is no TensorFlow\.js model/],
     ];
     for (const [path, message] of cases) {
       const error = await failure(() => choose('--model', path));

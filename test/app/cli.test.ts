@@ -184,7 +184,7 @@ test('a layer that is no map of the picture is refused with the reason', (t) => 
   t.equal(status, 1);
   t.match(
     stderr,
-    /gives 1 x 3 x 65 x 65 .*no feature map: its numbers do not lie on a grid over the picture/,
+    /gives 1 x 3 x 65 x 65 .*no feature map: it has 2 axes of channels/,
   );
   t.end();
 });
