@@ -17,14 +17,18 @@ import {
   toHost,
 } from '../engine/index.ts';
 import { assertOutsideScopes } from '../engine/tensor.ts';
+import type { DryRun } from '../models/dry-run.ts';
 import { nodeOf } from '../models/graph.ts';
 import { classIndex as findClass, type Network } from '../models/network.ts';
+import { tokenLayer } from '../models/target-layer.ts';
 import { MethodError, NotFiniteError } from './errors.ts';
 import { normaliseMap, upsampleMap } from './map.ts';
 import { type Method, type MethodContext, stepsOf, type Term, type Terms } from './method.ts';
 import { ablationCam } from './methods/ablation-cam.ts';
+import { attnLrp } from './methods/attn-lrp.ts';
 import { cam } from './methods/cam.ts';
 import { eigenCam } from './methods/eigen-cam.ts';
+import { gae } from './methods/gae.ts';
 import { gradCam } from './methods/grad-cam.ts';
 import { gradCamPlusPlus, gradCamPlusPlusTrue } from './methods/grad-cam-plus-plus.ts';
 import { hiresCam } from './methods/hires-cam.ts';
@@ -68,6 +72,8 @@ export const methods: ReadonlyMap<string, Method> = new Map(
     reciproCam,
     tokenOcclusion,
     layerIntegratedGradients,
+    gae,
+    attnLrp,
     shapley,
     shapleyCam,
     interactionMap,
@@ -75,7 +81,7 @@ export const methods: ReadonlyMap<string, Method> = new Map(
   ].map((method) => [method.name, method]),
 );
 
-/** The five that are shown when none is named. */
+/** The five that are shown of networks of convolutions. */
 export const defaultMethods: readonly string[] = [
   'cam',
   'grad-cam',
@@ -83,6 +89,13 @@ export const defaultMethods: readonly string[] = [
   'ablation-cam',
   'score-cam',
 ];
+
+/** Those that are shown of a transformer: they put their peaks where the object is, and cost a gradient each. */
+export const tokenMethods: readonly string[] = ['attn-lrp', 'gae', 'hires-cam'];
+
+/** The methods that are shown when none is named. */
+export const defaultMethodsOf = (dry: DryRun): readonly string[] =>
+  tokenLayer(dry) === undefined ? defaultMethods : tokenMethods;
 
 /** A method by name; throws with the names that there are. */
 export function methodOf(name: string): Method {
@@ -93,11 +106,14 @@ export function methodOf(name: string): Method {
 
 /** What is explained, how, and where; everything may be left out. */
 export interface ExplainOptions {
-  /** Methods, or the names of those that there are; the five when left out. */
+  /** Methods, or the names of those that there are; those of `defaultMethodsOf` when left out. */
   readonly methods?: readonly (string | Method)[];
   /** Classes by index or name; the predicted one when left out. */
   readonly classes?: readonly (number | string)[];
-  /** Target layers, one or several; the trace's, or the network's, when left out. */
+  /**
+   * Target layers, one or several; when left out the trace's, where it was made from others than the network's, or the
+   * method's (`layerOf`), or the network's.
+   */
   readonly layer?: string | readonly string[];
   /**
    * One map of all layers instead of one of each: the mean or the maximum of their maps, each normalised at the input's
@@ -174,7 +190,7 @@ export async function explain(
   if ('vary' in subject) return explainTrace(subject, (given[0] ?? {}) as ExplainOptions);
   const [input, options = {}] = given as [Tensor, ExplainOptions?];
   const layers = layersOf(options) ?? [subject.targetLayer];
-  const keep = chosenMethods(options).flatMap(
+  const keep = chosenMethods(options, defaultMethods).flatMap(
     ({ keeps }) =>
       keeps && layers.flatMap((layer) => keeps(subject.graph, nodeOf(subject.graph, layer).name)),
   );
@@ -186,8 +202,8 @@ export async function explain(
   }
 }
 
-const chosenMethods = ({ methods = defaultMethods }: ExplainOptions): Method[] =>
-  methods.map((method) => (typeof method === 'string' ? methodOf(method) : method));
+const chosenMethods = ({ methods }: ExplainOptions, otherwise: readonly string[]): Method[] =>
+  (methods ?? otherwise).map((method) => (typeof method === 'string' ? methodOf(method) : method));
 
 const layersOf = ({ layer }: ExplainOptions): readonly string[] | undefined =>
   typeof layer === 'string' ? [layer] : layer;
@@ -221,18 +237,23 @@ export function disposeExplanation({ map, upsampled, weights, terms }: Explanati
 
 async function explainTrace(trace: Trace, options: ExplainOptions): Promise<Explanation[]> {
   const { network } = trace;
-  const chosen = chosenMethods(options);
+  const chosen = chosenMethods(options, defaultMethodsOf(trace.dry()));
+  const named = layersOf(options) !== undefined || trace.layers.join() !== network.targetLayer;
   const layers = layersOf(options)?.map((layer) => nodeOf(network.graph, layer).name) ?? trace.layers;
   const predictions = await finitePredictions(trace, layers);
   const predicted = predictions.reduce((best, one) => (one.logit > best.logit ? one : best));
   const classes = options.classes?.map((wanted) => predictions[findClass(network, wanted)]!) ?? [predicted];
-  const groups = options.fuse ? [layers] : layers.map((layer) => [layer]);
+  const groupsOf = ({ layerOf }: Method): (readonly string[])[] => {
+    const best = named ? undefined : layerOf?.(trace.dry());
+    if (best !== undefined) return [[best]];
+    return options.fuse ? [layers] : layers.map((layer) => [layer]);
+  };
   const out: Explanation[] = [];
   try {
     for (const prediction of classes) {
       const target = options.target?.(prediction.index, network) ?? logit(prediction.index);
-      for (const group of groups) {
-        for (const method of chosen)
+      for (const method of chosen) {
+        for (const group of groupsOf(method))
           out.push(await explainOne(trace, method, group, prediction, target, options));
       }
     }
@@ -346,7 +367,7 @@ async function explainOne(
     );
   }
   const said = read.flatMap(({ symbol }, i) => [
-    method.terms[symbol]?.note?.(values[i]!, trace.network),
+    method.terms[symbol]?.note?.(values[i]!, trace),
     symbol === 'w_k' ? weightsNote(values[i]!) : undefined,
   ]);
   const isBlank = raw.every((value) => value === 0 || (value < 0 && !signed));

@@ -13,6 +13,7 @@ export {
 export { LayerError, MethodError, NotFiniteError, TargetError } from './errors.ts';
 export {
   defaultMethods,
+  defaultMethodsOf,
   disposeExplanation,
   type ExplainedTerm,
   type ExplainOptions,
@@ -21,6 +22,7 @@ export {
   explainBatch,
   methodOf,
   methods,
+  tokenMethods,
 } from './explain.ts';
 export { normaliseMap, upsampleMap, weightedSum } from './map.ts';
 export type { Method, MethodContext, Term, Terms } from './method.ts';

@@ -1,10 +1,10 @@
 // What a method is: data, and a function from a traced layer and a target to the tensors of its formula.
 
 import { MemoryBudgetError, type Steps, scope, Tensor } from '../engine/index.ts';
+import type { DryRun } from '../models/dry-run.ts';
 import type { Graph } from '../models/graph.ts';
-import type { Network } from '../models/network.ts';
 import type { Target } from './target.ts';
-import type { TracedLayer } from './trace.ts';
+import type { Trace, TracedLayer } from './trace.ts';
 
 /** What is explained. */
 export interface MethodContext {
@@ -25,7 +25,7 @@ export interface Term {
   /** In words, with its shape. */
   readonly is: string;
   /** What a user should know of its numbers, if anything. */
-  readonly note?: (values: Float32Array, network: Network) => string | undefined;
+  readonly note?: (values: Float32Array, trace: Trace) => string | undefined;
 }
 
 /** Tensors by their symbols: `M` is the map [h, w] before ReLU; `w_k`, where a method has weights, has one a channel [K]. */
@@ -43,6 +43,8 @@ export interface Method {
   readonly paper: string;
   /** Whether its paper cuts the map off at zero. */
   readonly relu: boolean;
+  /** The layer at which it is best taken, unless another is named; the network's target layer where undefined. */
+  readonly layerOf?: (dry: DryRun) => string | undefined;
   /** What each symbol is; `explain` gives a tensor for each. */
   readonly terms: Terms<Term>;
   /** Nodes whose values `explain` will ask the trace for, so that the forward pass keeps them. */

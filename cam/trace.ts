@@ -22,6 +22,7 @@ import { boundary, dependents, evaluate, INPUT, nodeOf } from '../models/graph.t
 import type { Network } from '../models/network.ts';
 import { run } from '../models/run.ts';
 import { LayerError, NotFiniteError } from './errors.ts';
+import { type Substitution, substituted } from './rules.ts';
 import { isLinear, type LogitSum, type Outputs, scoreOf, type Target } from './target.ts';
 
 type Values = ReadonlyMap<string, Tensor>;
@@ -52,9 +53,12 @@ export interface Trace {
   readonly value: (node: string) => Tensor;
   /**
    * The outputs [N, ...] from N versions of some nodes' values or of the inputs, everything else as it was. Only what
-   * depends on them is run; `names` chooses among the outputs, all when left out. Differentiable.
+   * depends on them is run; `names` chooses among the outputs, all when left out. Differentiable, by rules of derivation
+   * that are substituted for those of some layers, if any.
    */
-  readonly vary: (versions: Values, names?: readonly string[]) => Outputs;
+  readonly vary: (versions: Values, names?: readonly string[], rules?: Substitution) => Outputs;
+  /** dS/dx [1, ...] at the values x of some nodes or inputs, from one pass that is recorded from the first of them. */
+  readonly gradients: (target: Target, nodes: readonly string[]) => readonly Tensor[];
   /** What a dry run of the network finds: shapes, places, linearity. */
   readonly dry: () => DryRun;
   /** Tensors that several methods or classes share: made when first asked for, freed with the trace. */
@@ -69,10 +73,12 @@ export interface TracedLayer {
   readonly layer: string;
   /** A [1, K, h, w]: the layer's output, or what of it is a map of the picture, such as the tokens of its patches. */
   readonly featureMap: Tensor;
+  /** How the layer's output holds the feature map. */
+  readonly view: FeatureMapView;
   /** A layer's output for N feature maps [N, K, h, w]; what of it is no map of the picture stays as it was. */
   readonly outputFor: (featureMaps: Tensor) => Tensor;
-  /** S [N] from N versions of the feature map [N, K, h, w]; differentiable. */
-  readonly score: (target: Target, featureMaps: Tensor) => Tensor;
+  /** S [N] from N versions of the feature map [N, K, h, w]; differentiable, perhaps by other rules. */
+  readonly score: (target: Target, featureMaps: Tensor, rules?: Substitution) => Tensor;
   /** dS/dA [1, K, h, w]; it belongs to the trace. */
   readonly gradient: (target: Target) => Tensor;
 }
@@ -120,13 +126,16 @@ export function observe(
     );
   }
 
-  /** The layers that come after no other one. The tape begins at them. */
-  const first = layers.filter((layer) => {
-    const after = dependents(graph, [layer]);
-    if (!ends.some((end) => after.has(end)))
-      throw new LayerError(`the output does not depend on "${layer}"; choose another layer`);
-    return layers.every((other) => other === layer || !dependents(graph, [other]).has(layer));
-  });
+  /** Those that come after no other one. A tape begins at them. */
+  const first = firstOf(layers);
+  function firstOf(nodes: readonly string[]): string[] {
+    return nodes.filter((node) => {
+      const after = dependents(graph, [node]);
+      if (!ends.some((end) => after.has(end)))
+        throw new LayerError(`the output does not depend on "${node}"; choose another layer`);
+      return nodes.every((other) => other === node || !dependents(graph, [other]).has(node));
+    });
+  }
   const views = layers.map(viewAt);
   const { before, after } = scope(() => {
     const before = run(network, inputs, [...first, ...boundary(graph, first, ends)]);
@@ -153,11 +162,14 @@ export function observe(
     return value(node);
   }
 
-  function vary(versions: Values, names?: readonly string[]): Outputs {
+  function vary(versions: Values, names?: readonly string[], rules?: Substitution): Outputs {
     const wanted = names?.map((name) => outputNodes.get(name)!) ?? ends;
     const around = boundary(graph, [...versions.keys()], wanted);
     const known = new Map([...around.map((name) => [name, value(name)] as const), ...versions]);
-    return outputsFrom(run(network, known, wanted), names);
+    const found = rules
+      ? evaluate(substituted(graph, rules), parameters, known, wanted)
+      : run(network, known, wanted);
+    return outputsFrom(found, names);
   }
 
   const sharing = new Map<string, readonly Tensor[]>();
@@ -174,32 +186,52 @@ export function observe(
     return String(targets.indexOf(target));
   }
 
-  /** dS/dA of a target at all layers, from one backward pass. */
-  const gradients = (target: Target) =>
-    shared(`gradients of ${keyOf(target)}`, () => {
-      const cotangents = cotangentsOf(target, outputs);
-      const pairs = Object.entries(outputs).map(([name, output]) => [output, cotangents[name]] as const);
-      const at = layers.map((layer) => after.get(layer)!);
-      return pullback(pairs, at).map((d, i) => views[i]!.toMap(d ?? full(device, at[i]!.shape, 0)));
+  /** dS/dx at some values of a recorded pass, from one backward pass. */
+  function backwards(target: Target, recorded: Values, nodes: readonly string[]): Tensor[] {
+    const found = outputsFrom(recorded);
+    const cotangents = cotangentsOf(target, found);
+    const pairs = Object.entries(found).map(([name, output]) => [output, cotangents[name]] as const);
+    const at = nodes.map((node) => recorded.get(node)!);
+    return pullback(pairs, at).map((d, i) => d ?? full(device, at[i]!.shape, 0));
+  }
+
+  const gradientsAtLayers = (target: Target) =>
+    shared(`gradients of ${keyOf(target)}`, () =>
+      backwards(target, after, layers).map((d, i) => views[i]!.toMap(d)),
+    );
+
+  const gradients = (target: Target, nodes: readonly string[]) =>
+    shared(`gradients of ${keyOf(target)} at ${nodes.join(', ')}`, () => {
+      const from = firstOf(nodes);
+      const around = boundary(graph, from, ends).map((node) => [node, value(node)] as const);
+      const leaves = from.map((node) => [node, leaf(value(node))] as const);
+      return backwards(
+        target,
+        recording(() => run(network, new Map([...around, ...leaves]), [...ends, ...nodes])),
+        nodes,
+      );
     });
 
   function at(named: string = layers[0]!): TracedLayer {
     const layer = nodeOf(graph, named).name;
     const output = value(layer);
-    const { toMap, fromMap } = viewAt(layer);
+    const view = viewAt(layer);
+    const { toMap, fromMap } = view;
     const [featureMap] = shared(`feature map of ${layer}`, () => [stopGradient(toMap(output))]);
-    const outputsFor = (target: Target, versions: Tensor) =>
-      vary(new Map([[layer, versions]]), typeof target === 'function' ? undefined : ['logits']);
-    const score = (target: Target, versions: Tensor) => scoreOf(target, outputsFor(target, versions));
+    const score = (target: Target, versions: Tensor, rules?: Substitution) => {
+      const names = typeof target === 'function' ? undefined : ['logits'];
+      return scoreOf(target, vary(new Map([[layer, versions]]), names, rules));
+    };
     const index = layers.indexOf(layer);
     return {
       trace,
       layer,
       featureMap: featureMap!,
+      view,
       outputFor: (maps) => fromMap(maps, output),
-      score: (target, maps) => score(target, fromMap(maps, output)),
+      score: (target, maps, rules) => score(target, fromMap(maps, output), rules),
       gradient(target) {
-        if (index >= 0) return gradients(target)[index]!;
+        if (index >= 0) return gradientsAtLayers(target)[index]!;
         const make = () => [toMap(grad((x) => sum(score(target, x)))(output))];
         return shared(`gradient of ${keyOf(target)} at ${layer}`, make)[0]!;
       },
@@ -215,6 +247,7 @@ export function observe(
     at,
     value,
     vary,
+    gradients,
     dry,
     shared,
     dispose() {

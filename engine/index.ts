@@ -63,7 +63,7 @@ export {
 } from './ops/elementwise.ts';
 export { type Activation, addBias, type Following } from './ops/epilogue.ts';
 export { concat, flatten, gather, narrow, pad, slice, stridedWindow, transpose } from './ops/layout.ts';
-export { affine, broadcastTo, reshape, scale, sumTo } from './ops/linear.ts';
+export { affine, broadcastTo, reshape, scale, sumTo, withRule } from './ops/linear.ts';
 export { linear, matmul } from './ops/matmul.ts';
 export {
   type BatchNormParameters,

@@ -29,6 +29,8 @@ import {
 export interface FeatureMapView {
   readonly channels: number;
   readonly grid: readonly [height: number, width: number];
+  /** Positions that are no cell of the grid, such as a class token's, among those of the output. */
+  readonly others: readonly number[];
   /** A layer's output, for any batch, as a feature map [N, K, h, w]. */
   readonly toMap: (output: Tensor) => Tensor;
   /** An output for each of N feature maps; what is not on the grid is taken from `like`, an output of batch 1. */
@@ -39,6 +41,7 @@ export interface FeatureMapView {
 const itself = (channels: number, grid: FeatureMapView['grid']): FeatureMapView => ({
   channels,
   grid,
+  others: [],
   toMap: (output) => output,
   fromMap: (map) => map,
 });
@@ -155,6 +158,7 @@ function gathered({ size, cells, others }: Grid, shape: Shape, spatial: readonly
   return {
     channels: rest.reduce((product, axis) => product * shape[axis]!, 1),
     grid: size,
+    others,
     toMap(output) {
       const list = listed(output);
       const map = transpose(cells ? rows(list, cells) : list, [0, 2, 1]);

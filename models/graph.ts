@@ -94,6 +94,13 @@ export interface Traits {
   readonly mean?: (input: Shape) => readonly number[] | undefined;
   /** Ends by multiplying the last axis by its parameter `weight` and adding its parameter `bias`, both [width]. */
   readonly scaled?: true;
+  /** Multiplies with one another two things that its inputs give: two of them, or two parts of one. */
+  readonly products?: true;
+  /**
+   * Takes from each row of its one input, along the last axis, the mean, and divides by the square root of the variance and
+   * this; then it multiplies by its parameter `weight` and adds its parameter `bias`, where it has them.
+   */
+  readonly standardises?: { readonly epsilon: number };
   /** Gives its one input with its axes in this order. */
   readonly order?: readonly number[];
   /** Numbers among its parameters that are measured rather than learnt. */

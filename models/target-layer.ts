@@ -53,6 +53,31 @@ export function defaultTargetLayer(dry: DryRun): string | undefined {
   return (later ?? last).name;
 }
 
+/** The nodes that give how much each token takes of every other [N, heads, T, T], in the graph's order. */
+export function attentions({ graph, shapes }: DryRun): string[] {
+  const path = nodesBetween(graph, new Set(graph.inputs ?? [INPUT]), [graph.output]);
+  const found = path.filter(({ name, traits }) => {
+    const [, , rows, columns, ...more] = shapes.get(name)!;
+    return traits.gives === 'softmax' && more.length === 0 && rows === columns && rows! > 1;
+  });
+  return found.map(({ name }) => name);
+}
+
+/**
+ * The layer that gives a transformer's tokens before they first attend to one another, through which everything goes that
+ * the output sees; undefined where a network has no attention.
+ */
+export function tokenLayer(dry: DryRun): string | undefined {
+  const [first] = attentions(dry);
+  if (first === undefined) return undefined;
+  const { graph, places } = dry;
+  const before = nodesBetween(graph, new Set(graph.inputs ?? [INPUT]), [first]).map(({ name }) => name);
+  const isMap = (name: string) => typeof featureMapView(places.get(name)) !== 'string';
+  return gateways(graph, graph.output)
+    .filter((name) => before.includes(name) && isMap(name))
+    .at(-1);
+}
+
 /** What each cell is of the picture, and nothing of what is not on the grid, such as a class token that has seen it all. */
 function onGridAlone(where: Whereabouts): Whereabouts {
   const isWhole = (span: Span) => isSame(span, WHOLE);

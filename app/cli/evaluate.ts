@@ -23,7 +23,14 @@ import { ImageError } from '../image/errors.ts';
 import { assertWritable } from '../image/write.node.ts';
 import { visible } from '../visible.ts';
 import { asUsage, UsageError } from './errors.ts';
-import { applicableMethods, camRefusalOf, chooseModel, type ModelChoice, weightsOf } from './load.ts';
+import {
+  applicableMethods,
+  camRefusalOf,
+  chooseModel,
+  dryRunOf,
+  type ModelChoice,
+  weightsOf,
+} from './load.ts';
 import type { ModelArguments } from './options.ts';
 import { deviceLine, deviceName, withNetwork } from './pipeline.ts';
 import { bar, heartbeat, note, print } from './progress.ts';
@@ -77,12 +84,20 @@ export async function evaluateCommand(asked: EvaluateArguments): Promise<void> {
   await assertWritable(asked.out);
   const metrics = asked.metric ?? (await defaultMetrics(data));
   const signed = asked.signed ?? false;
-  const settings = await settingsOf(asked, choice, data, { layer, signed, methods, metrics });
+  const taken = { layer: asked.layer ?? layersOf(choice, methods), signed, methods, metrics };
+  const settings = await settingsOf(asked, choice, data, taken);
   const path = join(asked.out, fileOf(shard));
   await withNetwork(choice, asked.device, async (network) => {
     note(deviceLine(network.device));
     const header: Header = { limelight: 'evaluation', settings, shard, device: deviceName(network.device) };
-    const plan = { network, layer, signed, methods, metrics: metrics.map(metricOf), classes };
+    const plan = {
+      network,
+      ...(asked.layer !== undefined && { layer: asked.layer }),
+      signed,
+      methods,
+      metrics: metrics.map(metricOf),
+      classes,
+    };
     await measureAll(path, header, partOf(data.items, shard), asked.resume ?? false, plan);
     if (shard.count > 1) {
       note(`wrote ${path}; merge puts the parts together`);
@@ -90,6 +105,16 @@ export async function evaluateCommand(asked: EvaluateArguments): Promise<void> {
     }
     await tell([path], asked.out, pixelsFrom(data, network));
   });
+}
+
+/** The layers at which methods are taken where none is named: the network's, and after it those of methods with others. */
+function layersOf(choice: ModelChoice, methods: readonly string[]): string {
+  const { targetLayer } = choice.description;
+  const others = methods.flatMap((name) => {
+    const layer = methodOf(name).layerOf?.(dryRunOf(choice));
+    return layer === undefined || layer === targetLayer ? [] : [`${name} at ${layer}`];
+  });
+  return [targetLayer, ...others].join(', ');
 }
 
 /** The name of a part's file. */

@@ -1,6 +1,6 @@
 // limelight inspect: the nodes of a network with what they cost, and which methods apply to it.
 
-import { camRefusal, defaultMethods } from '../../cam/index.ts';
+import { camRefusal, defaultMethodsOf } from '../../cam/index.ts';
 import { type DryRun, dryRun } from '../../models/dry-run.ts';
 import { type GraphNode, parameterCount } from '../../models/graph.ts';
 import { targetLayers } from '../../models/target-layer.ts';
@@ -102,7 +102,8 @@ const detectorLine = (boxes: number, classes: number): string =>
 /** Which methods apply to the default target layer, and why the others do not. */
 function methodLines(dry: DryRun, targetLayer: string, has: boolean): string[] {
   if (!has) return ['methods: none, since no node is a feature map of several pixels'];
-  const refusal = camRefusal(dry, targetLayer);
-  const applying = defaultMethods.filter((method) => method !== 'cam' || refusal === undefined);
+  const methods = defaultMethodsOf(dry);
+  const refusal = methods.includes('cam') ? camRefusal(dry, targetLayer) : undefined;
+  const applying = methods.filter((method) => method !== 'cam' || refusal === undefined);
   return [`methods: ${applying.join(', ')}`, ...(refusal === undefined ? [] : [`not cam: ${refusal}`])];
 }

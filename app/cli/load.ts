@@ -4,11 +4,11 @@ import { existsSync, statSync } from 'node:fs';
 import { basename, dirname, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { bytes } from '#platform';
-import { camRefusal, defaultMethods } from '../../cam/index.ts';
+import { camRefusal, defaultMethodsOf } from '../../cam/index.ts';
 import { type Device, LimelightError } from '../../engine/index.ts';
 import { type CatalogEntry, catalog, catalogEntry } from '../../models/catalog.ts';
 import { describeImported } from '../../models/describe.ts';
-import { dryRun } from '../../models/dry-run.ts';
+import { type DryRun, dryRun } from '../../models/dry-run.ts';
 import { isNetwork, type Weights } from '../../models/formats/any.ts';
 import type { StateDict } from '../../models/formats/host-tensor.ts';
 import type { ImportedNetwork, ReadOptions } from '../../models/formats/imported.ts';
@@ -253,21 +253,26 @@ export function weightsOf({ description: { name }, tensors }: ModelChoice): () =
   );
 }
 
-/** The five methods, without CAM where the network or a layer rules it out; `note` then says why. */
+/** The methods shown when none is named, without CAM where the network or a layer rules it out; `note` then says why. */
 export function applicableMethods(
   choice: ModelChoice,
   layers?: readonly string[],
 ): { methods: readonly string[]; note?: string } {
-  const reason = camRefusalOf(choice, layers);
-  if (reason === undefined) return { methods: defaultMethods };
-  return { methods: defaultMethods.filter((name) => name !== 'cam'), note: `CAM is left out: ${reason}` };
+  const methods = defaultMethodsOf(dryRunOf(choice));
+  const reason = methods.includes('cam') ? camRefusalOf(choice, layers) : undefined;
+  if (reason === undefined) return { methods };
+  return { methods: methods.filter((name) => name !== 'cam'), note: `CAM is left out: ${reason}` };
 }
+
+/** A model's dry run at the size that is known of it. */
+export const dryRunOf = ({ description: { graph, preprocessing }, knownSize }: ModelChoice): DryRun =>
+  dryRun(graph, [1, preprocessing.channels, ...knownSize]);
 
 /** Why CAM cannot explain layers of a model; undefined where it can. */
 export function camRefusalOf(
-  { description: { graph, preprocessing, targetLayer }, knownSize }: ModelChoice,
-  layers: readonly string[] = [targetLayer],
+  choice: ModelChoice,
+  layers: readonly string[] = [choice.description.targetLayer],
 ): string | undefined {
-  const dry = dryRun(graph, [1, preprocessing.channels, ...knownSize]);
+  const dry = dryRunOf(choice);
   return layers.map((layer) => camRefusal(dry, layer)).find((reason) => reason !== undefined);
 }

@@ -2,7 +2,7 @@
 
 import { createRequire } from 'node:module';
 import { Argument, Command, Option } from 'commander';
-import { claims, defaultMethods, methods, metrics } from '../../cam/index.ts';
+import { claims, defaultMethods, methods, metrics, tokenMethods } from '../../cam/index.ts';
 import { completionCommand, shells } from './completion.ts';
 import { demoCommand } from './demo.ts';
 import { evaluateCommand } from './evaluate.ts';
@@ -61,7 +61,7 @@ const explaining = (command: Command): Command =>
   out(pictures(command))
     .option(
       '--method <methods>',
-      `${[...methods.keys()].join(', ')}; separated by commas (default: those that apply of ${defaultMethods.join(', ')})`,
+      `${[...methods.keys()].join(', ')}; separated by commas (default: those that apply of ${defaultMethods.join(', ')}; of a transformer ${tokenMethods.join(', ')})`,
       names,
     )
     .option(

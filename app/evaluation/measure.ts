@@ -13,7 +13,8 @@ import { type KeptMap, type Measured, type MeasuredClass, toRuns } from './recor
 
 export interface Plan {
   readonly network: Network;
-  readonly layer: string;
+  /** The network's, or the method's, when left out. */
+  readonly layer?: string;
   readonly signed: boolean;
   readonly methods: readonly string[];
   readonly metrics: readonly Metric[];
@@ -51,7 +52,7 @@ export async function measure(
   try {
     const explanations = await explain(network, input, {
       methods,
-      layer,
+      ...(layer !== undefined && { layer }),
       signed,
       ...(known.size > 0 && { classes: [...known.keys()] }),
     });
@@ -226,7 +227,12 @@ async function mapOf(plan: Plan, method: string, index: number, picture: Picture
   const { network, layer, signed } = plan;
   const input = inputTensor(network, [picture]);
   try {
-    const [found] = await explain(network, input, { methods: [method], classes: [index], layer, signed });
+    const [found] = await explain(network, input, {
+      methods: [method],
+      classes: [index],
+      ...(layer !== undefined && { layer }),
+      signed,
+    });
     const data = await found!.upsampled.data();
     disposeExplanation(found!);
     return { width: picture.width, height: picture.height, data };

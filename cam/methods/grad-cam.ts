@@ -6,6 +6,7 @@
 // Z = h w. Behind global average pooling Z w_k is CAM's weight, so the maps agree up to Z.
 
 import { mean, reshape } from '../../engine/index.ts';
+import { tokenLayer } from '../../models/target-layer.ts';
 import { weightedSum } from '../map.ts';
 import type { Method } from '../method.ts';
 
@@ -23,6 +24,10 @@ export const weightedMap = (equation: string) => ({
   is: 'sum of the channels by their weights [h, w], before ReLU',
 });
 
+const AMONG_TOKENS =
+  'on a transformer Grad-CAM averages the gradient over tokens and loses where it came from: on digit-vit half of its ' +
+  'peaks miss the object; attn-lrp, gae and hires-cam miss fewer';
+
 export const gradCam: Method = {
   name: 'grad-cam',
   title: 'Grad-CAM',
@@ -34,6 +39,7 @@ export const gradCam: Method = {
       tex: 'w_k = \\frac{1}{Z} \\sum_{xy} g_k(x, y)',
       equation: 'Selvaraju 2017, (1)',
       is: 'mean gradient of channel k [K]',
+      note: (_, trace) => (tokenLayer(trace.dry()) === undefined ? undefined : AMONG_TOKENS),
     },
     M: weightedMap('Selvaraju 2017, (2)'),
   },

@@ -133,7 +133,7 @@ function scoreCamBy(
         tex: 'f(X \\circ H_k)',
         equation: 'Wang 2020, (6)',
         is: `f of the picture seen through channel k${few ? ', 0 for those left out' : ''} [K]`,
-        note: ({ length }, { probabilities }) => {
+        note: ({ length }, { network: { probabilities } }) => {
           const said = [
             ...(few
               ? [`the ${fewOf(length)} channels of largest spread alone, of ${length}, have weights`]

@@ -49,6 +49,20 @@ export function reshape(x: Tensor, shape: Shape): Tensor {
   return apply(view, [x], { shape: shape.map((n) => (n === -1 ? x.size / known : n)) });
 }
 
+/** The rule by which a cotangent goes through. */
+type CotangentRule = (cotangent: Tensor) => Tensor;
+
+const ruled: Operation<{ readonly rule: CotangentRule }> = {
+  name: 'substituted rule',
+  shape: ([x]) => x!.shape,
+  vjp: (d, { attributes }) => [attributes.rule(d)],
+  places: ([x], shape) => reshapedPlaces(x, shape),
+  affine: jointly,
+};
+
+/** The same numbers; their cotangent goes through a rule of its own, which gives its shape: no derivative of anything. */
+export const withRule = (x: Tensor, rule: CotangentRule): Tensor => apply(ruled, [x], { rule });
+
 /** Output axis k is a window onto input axis `axis`: coordinate (o * mul + add) / div. */
 export interface AxisMap {
   readonly axis: number;

@@ -12,7 +12,7 @@ export const add = (name: string, a: string, b: string): GraphNode => ({
 
 /** Product; a gate [N, C, 1, 1] spreads over the planes of [N, C, H, W]. */
 export const mul = (name: string, a: string, b: string) =>
-  plain(name, 'mul', [a, b], ops.mul, {}, { each: ([x, y]) => x! * y! });
+  plain(name, 'mul', [a, b], ops.mul, {}, { products: true, each: ([x, y]) => x! * y! });
 
 /** Along channels, or another axis. */
 export const concat = (name: string, inputs: readonly string[], axis = 1) =>

@@ -51,7 +51,7 @@ export function layerNorm(name: string, input: string, width: number, epsilon = 
     parameters: { weight: own('weight'), bias: own('bias') },
     attributes: { epsilon },
     run: ([x], { parameters: p }) => ops.layerNorm(x!, p.weight!, p.bias!, epsilon),
-    traits: { scaled: true },
+    traits: { scaled: true, standardises: { epsilon } },
   };
 }
 

@@ -39,8 +39,22 @@ export const takeToken = (name: string, input: string, index: number) =>
 
 /** softmax(q k^T / sqrt(d)) of every head (Vaswani 2017), from packed [N, T, 3 D]: [N, heads, T, T]. */
 export const attentionProbabilities = (name: string, qkv: string, heads: number) =>
-  plain(name, 'attentionProbabilities', [qkv], (x) => ops.attentionProbabilities(x, heads), { heads });
+  plain(
+    name,
+    'attentionProbabilities',
+    [qkv],
+    (x) => ops.attentionProbabilities(x, heads),
+    { heads },
+    { nonNegative: true, gives: 'softmax', products: true },
+  );
 
 /** Values averaged by attention probabilities [N, heads, T, T], heads side by side: [N, T, D]. */
 export const attentionMix = (name: string, probabilities: string, qkv: string, heads: number) =>
-  plain(name, 'attentionMix', [probabilities, qkv], (p, x) => ops.attentionMix(p, x, heads), { heads });
+  plain(
+    name,
+    'attentionMix',
+    [probabilities, qkv],
+    (p, x) => ops.attentionMix(p, x, heads),
+    { heads },
+    { products: true },
+  );

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import test from 'tape';
 import { disposeExplanation, explain, methods } from '../../cam/index.ts';
 import { full } from '../../engine/index.ts';
+import { vit } from '../../models/architectures/vit.ts';
 import { device } from '../device.ts';
 import { graphs, randomNetwork } from './networks.ts';
 
@@ -18,22 +19,37 @@ test('the README lists every method by its title, its paper and its formulas', (
   t.end();
 });
 
+/** A transformer whose tokens hold a feature map of the same size as that network's. */
+const tokens = vit({ image: 8, patch: 2, width: 8, depth: 2, heads: 2, classes: 5 });
+
 test('every method gives a tensor for each symbol that it describes', async (t) => {
   // A layer whose values may be negative: elsewhere Grad-CAM++ need not count denominators.
   const network = randomNetwork(await device(), { ...graphs.gapLinear, output: 'classifier' });
   const x = full(network.device, [1, 3, 8, 8], 0.5);
-  const found = await explain(network, x, { methods: [...methods.keys()], classes: [1] });
+  const transformer = randomNetwork(network.device, tokens, 1, 'blocks.1.norm1');
+  const [ofTokens, others] = [true, false].map((is) =>
+    [...methods.values()].filter(({ layerOf }) => (layerOf !== undefined) === is),
+  );
+  const found = [
+    ...(await explain(network, x, { methods: others!, classes: [1] })),
+    ...(await explain(transformer, x, { methods: ofTokens!, classes: [1], layer: 'pos_embed' })),
+  ];
+  t.equal(found.length, methods.size);
   for (const e of found) {
     const { terms } = methods.get(e.method)!;
     t.deepEqual(e.terms.map(({ symbol }) => symbol).sort(), Object.keys(terms).sort(), e.method);
     for (const { symbol, tex, is, equation, layer, tensor } of e.terms) {
       t.deepEqual(
         [tex, is, equation, layer],
-        [terms[symbol]!.tex, terms[symbol]!.is, terms[symbol]!.equation, 'features'],
+        [
+          terms[symbol]!.tex,
+          terms[symbol]!.is,
+          terms[symbol]!.equation,
+          methods.get(e.method)!.layerOf ? 'pos_embed' : 'features',
+        ],
       );
       const shape = /\[([^\]]*)\]/.exec(is)![1]!.split(', ');
-      const [, k, h, w] = [1, 8, 4, 4];
-      const sizes: Record<string, number> = { K: k!, h: h!, w: w! };
+      const sizes: Record<string, number> = { K: 8, h: 4, w: 4, T: 17 };
       t.deepEqual(
         tensor.shape,
         shape.map((n) => sizes[n] ?? Number(n)),

@@ -25,6 +25,10 @@ export type Value = Constant | Computed;
 
 export const isConstant = (value: Value): value is Constant => 'data' in value;
 
+/** What is said of a product: whether it is one of two things that are computed. */
+export const productOf = (a: Value, b: Value): Traits =>
+  isConstant(a) || isConstant(b) ? {} : { products: true };
+
 /** The axis that grows with the batch; -1 where none does. */
 export const batchAxisOf = ({ shape, twice }: Pick<Computed, 'shape' | 'twice'>): number =>
   shape.findIndex((n, axis) => n !== twice[axis]);

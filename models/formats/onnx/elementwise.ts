@@ -2,11 +2,12 @@
 
 import type { Tensor } from '../../../engine/index.ts';
 import * as ops from '../../../engine/index.ts';
+import type { Traits } from '../../graph.ts';
 import * as fn from '../../layers/functions.ts';
 import * as layers from '../../layers.ts';
 import { type Constant, constant, type NumberType } from '../constant.ts';
 import { FormatError } from '../errors.ts';
-import { type Builder, type Call, element, isConstant, type Value } from './call.ts';
+import { type Builder, type Call, element, isConstant, productOf, type Value } from './call.ts';
 import { ELEMENT_TYPES } from './tensors.ts';
 
 /** A function of one number. */
@@ -32,7 +33,7 @@ function binary(
   kind: string,
   device: (a: Tensor, b: Tensor) => Tensor,
   each: (a: number, b: number) => number,
-  type?: NumberType,
+  { type, said }: { type?: NumberType; said?: (a: Value, b: Value) => Traits } = {},
 ): Builder {
   return (call) => {
     // Before opset 7 the second operand could be aligned at any axis.
@@ -42,7 +43,14 @@ function binary(
       );
     }
     const operands = { a: call.input(0), b: call.input(1) };
-    return call.apply({ kind, operands, device: (a, b) => device(a!, b!), each, ...(type && { type }) });
+    return call.apply({
+      kind,
+      operands,
+      device: (a, b) => device(a!, b!),
+      each,
+      ...(type && { type }),
+      ...(said && { traits: said(operands.a, operands.b) }),
+    });
   };
 }
 
@@ -189,7 +197,7 @@ const compare = (
   kind: string,
   device: (a: Tensor, b: Tensor) => Tensor,
   holds: (a: number, b: number) => boolean,
-) => binary(kind, device, (a, b) => Number(holds(a, b)), 'bool');
+) => binary(kind, device, (a, b) => Number(holds(a, b)), { type: 'bool' });
 
 const { functions: f } = fn;
 export const elementwise: Readonly<Record<string, Builder>> = {
@@ -220,7 +228,7 @@ export const elementwise: Readonly<Record<string, Builder>> = {
   Clip: clip,
   Add: addition,
   Sub: binary('sub', ops.sub, (a, b) => a - b),
-  Mul: binary('mul', ops.mul, (a, b) => a * b),
+  Mul: binary('mul', ops.mul, (a, b) => a * b, { said: productOf }),
   Div: division,
   Pow: power,
   Min: variadic('min', ops.minimum, Math.min),

@@ -6,7 +6,7 @@ import * as fn from '../../layers/functions.ts';
 import * as layers from '../../layers.ts';
 import { concat, transpose } from '../constant.ts';
 import { FormatError } from '../errors.ts';
-import { type Builder, type Call, choose, element, isConstant, type Value } from './call.ts';
+import { type Builder, type Call, choose, element, isConstant, productOf, type Value } from './call.ts';
 import { identity } from './elementwise.ts';
 import { conv, gemm, layerNorm, linear, matmul } from './neural.ts';
 
@@ -63,9 +63,11 @@ const fusedMatMul: Builder = (call) => {
     const n = x.shape.length;
     return turns[i] && n > 1 ? ops.transpose(x, [...x.shape.keys()].slice(0, -2).concat(n - 1, n - 2)) : x;
   };
+  const [first, second] = [call.input(0), call.input(1)];
   return call.apply({
     kind: 'matmul',
-    operands: { a: call.input(0), b: call.input(1) },
+    operands: { a: first, b: second },
+    traits: productOf(first, second),
     device: (a, b) => ops.scale(matmul(turned(a!, 0), turned(b!, 1)), alpha),
     attributes: { alpha, transposeA: turns[0], transposeB: turns[1] },
   });
@@ -143,24 +145,34 @@ const onnxAttention: Builder = (call) => {
   if (call.int('is_causal', 0) !== 0 || call.float('softcap', 0) !== 0) {
     throw new FormatError('causal attention and softcap are not supported');
   }
-  const split = (x: Tensor, count: number) =>
-    flat ? ops.transpose(ops.reshape(x, [x.shape[0]!, x.shape[1]!, count, -1]), [0, 2, 1, 3]) : x;
-  return call.apply({
-    kind: 'attention',
-    operands: { q, k, v },
+  /** Head by head, each of keys and values for as many heads of queries as share it. */
+  const split = (x: Tensor, part: 0 | 1 | 2, wanted?: number): Tensor => {
+    const count = heads[part]!;
+    const own = flat ? ops.transpose(ops.reshape(x, [x.shape[0]!, x.shape[1]!, count, -1]), [0, 2, 1, 3]) : x;
+    const [n, h, t, d] = own.shape as [number, number, number, number];
+    if (wanted === undefined || wanted === h) return own;
+    const wide = ops.broadcastTo(ops.reshape(own, [n, h, 1, t, d]), [n, h, wanted / h, t, d]);
+    return ops.reshape(wide, [n, wanted, t, d]);
+  };
+  const probabilities = call.part('probabilities').apply({
+    kind: 'attentionProbabilities',
+    operands: { q, k },
     device: (...tensors) => {
-      const [a, b, c] = tensors.map((x, i) => split(x, heads[i]!)) as [Tensor, Tensor, Tensor];
-      const groups = a.shape[1]! / b.shape[1]!;
-      const spread = (x: Tensor) => {
-        const [n, h, t, d] = x.shape as [number, number, number, number];
-        const wide = ops.broadcastTo(ops.reshape(x, [n, h, 1, t, d]), [n, h, groups, t, d]);
-        return groups === 1 ? x : ops.reshape(wide, [n, h * groups, t, d]);
-      };
+      const a = split(tensors[0]!, 0);
+      const b = split(tensors[1]!, 1, a.shape[1]!);
       const factor = call.float('scale', 1 / Math.sqrt(a.shape[3]!));
-      const weights = ops.softmax(ops.scale(ops.matmul(a, spread(b), false, true), factor), 3);
-      const y = ops.matmul(weights, spread(c));
+      return ops.softmax(ops.scale(ops.matmul(a, b, false, true), factor), 3);
+    },
+    traits: { nonNegative: true, gives: 'softmax', ...productOf(q, k) },
+  });
+  return call.apply({
+    kind: 'attentionMix',
+    operands: { probabilities, v },
+    device: (p, c) => {
+      const y = ops.matmul(p!, split(c!, 2, p!.shape[1]!));
       return flat ? ops.reshape(ops.transpose(y, [0, 2, 1, 3]), [y.shape[0]!, y.shape[2]!, -1]) : y;
     },
+    traits: productOf(probabilities, v),
   });
 };
 

@@ -9,7 +9,16 @@ import * as layers from '../../layers.ts';
 import { broadcastTo, type Constant, map, reshape, transpose } from '../constant.ts';
 import { FormatError } from '../errors.ts';
 import { axisOf, halves, samePadding, turned, type Window } from '../kit.ts';
-import { type Builder, type Call, type Computed, choose, isConstant, type Step, type Value } from './call.ts';
+import {
+  type Builder,
+  type Call,
+  type Computed,
+  choose,
+  isConstant,
+  productOf,
+  type Step,
+  type Value,
+} from './call.ts';
 import { einsum } from './einsum.ts';
 
 /** How a window moves over a plane. */
@@ -340,6 +349,7 @@ export const layerNorm: Builder = (call) => {
       return ops.reshape(ops.layerNorm(rows, row(weight!), row(shift), epsilon), t!.shape);
     },
     attributes: { axis, epsilon },
+    traits: axis === x.shape.length - 1 ? { standardises: { epsilon } } : {},
   });
   const statistics: Readonly<Record<'mean' | 'inverse', (t: Tensor) => Tensor>> = {
     mean: (t) => ops.mean(t, axes, true),
@@ -409,7 +419,12 @@ export const matMul: Builder = (call) => {
       undefined,
     );
   }
-  return call.apply({ kind: 'matmul', operands: { x: a, weight: b }, device: (x, w) => matmul(x!, w!) });
+  return call.apply({
+    kind: 'matmul',
+    operands: { x: a, weight: b },
+    device: (x, w) => matmul(x!, w!),
+    traits: productOf(a, b),
+  });
 };
 
 /** alpha A B + beta C, A and B perhaps transposed. */
