@@ -27,15 +27,19 @@ import { type Method, type MethodContext, stepsOf, type Term, type Terms } from 
 import { ablationCam } from './methods/ablation-cam.ts';
 import { attnLrp } from './methods/attn-lrp.ts';
 import { cam } from './methods/cam.ts';
+import { deepFeatureFactorization } from './methods/deep-feature-factorization.ts';
 import { eigenCam } from './methods/eigen-cam.ts';
+import { fullGrad } from './methods/full-grad.ts';
 import { gae } from './methods/gae.ts';
 import { gradCam } from './methods/grad-cam.ts';
 import { gradCamPlusPlus, gradCamPlusPlusTrue } from './methods/grad-cam-plus-plus.ts';
+import { guidedBackpropagation, guidedGradCam } from './methods/guided.ts';
 import { hiresCam } from './methods/hires-cam.ts';
 import { elementWiseGradCam, layerCam } from './methods/layer-cam.ts';
 import { layerIntegratedGradients } from './methods/layer-integrated-gradients.ts';
 import { randomCam } from './methods/random-cam.ts';
 import { reciproCam } from './methods/recipro-cam.ts';
+import { rise } from './methods/rise.ts';
 import {
   scoreCam,
   scoreCamAuthors,
@@ -50,6 +54,7 @@ import { xgradCam } from './methods/xgrad-cam.ts';
 import { likenessNotes, weightsNote } from './notes.ts';
 import { logit, type Target } from './target.ts';
 import { observe, type Prediction, type Trace } from './trace.ts';
+import { variations } from './variations.ts';
 
 /** Every method by its name. */
 export const methods: ReadonlyMap<string, Method> = new Map(
@@ -77,6 +82,11 @@ export const methods: ReadonlyMap<string, Method> = new Map(
     shapley,
     shapleyCam,
     interactionMap,
+    fullGrad,
+    guidedBackpropagation,
+    guidedGradCam,
+    rise,
+    deepFeatureFactorization,
     randomCam,
   ].map((method) => [method.name, method]),
 );
@@ -97,11 +107,16 @@ export const tokenMethods: readonly string[] = ['attn-lrp', 'gae', 'hires-cam'];
 export const defaultMethodsOf = (dry: DryRun): readonly string[] =>
   tokenLayer(dry) === undefined ? defaultMethods : tokenMethods;
 
-/** A method by name; throws with the names that there are. */
+/** A method by name, perhaps behind that of a variation (`smooth-`, `augmented-`); throws with the names that there are. */
 export function methodOf(name: string): Method {
   const method = methods.get(name);
   if (method) return method;
-  throw new MethodError(`there is no method "${name}"; the methods are ${[...methods.keys()].join(', ')}`);
+  const [prefix, vary] = [...variations].find(([prefix]) => name.startsWith(prefix)) ?? [];
+  if (prefix !== undefined && vary) return vary(methodOf(name.slice(prefix.length)));
+  throw new MethodError(
+    `there is no method "${name}"; the methods are ${[...methods.keys()].join(', ')}, each also behind ` +
+      [...variations.keys()].join(' or '),
+  );
 }
 
 /** What is explained, how, and where; everything may be left out. */

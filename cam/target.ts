@@ -72,6 +72,14 @@ export const difference = (index: number, other: number): LogitSum => ({
   ],
 });
 
+/**
+ * The logit of a class less a share of the mean of others', which leaves out what they have in common (Zhang 2025,
+ * Finer-CAM, whose references are the classes most like it).
+ */
+export const finer = (index: number, others: readonly number[], share = 0.6): LogitSum => ({
+  logits: [[index, 1], ...others.map((other) => [other, -share / others.length] as const)],
+});
+
 /** The log-probability of a class: under softmax, or under the sigmoid where classes are independent. */
 export function logProbability(index: number, kind: Network['probabilities'] = 'softmax'): Target {
   return assertProbable(kind) === 'softmax'
@@ -93,6 +101,12 @@ export const residualSoftmax =
   (index: number): Target =>
   ({ logits }) =>
     add(element(logits, index), element(logSoftmax(logits, 1), index));
+
+/** The probability of a class; what is explained where a network gives none. */
+export const ofClass = (
+  { classIndex, target }: { readonly classIndex: number; readonly target: Target },
+  kind: Network['probabilities'],
+): Target => (kind === 'none' ? target : probability(classIndex, kind));
 
 function assertProbable(kind: Network['probabilities']): 'softmax' | 'sigmoid' {
   if (kind !== 'none') return kind;

@@ -1,7 +1,7 @@
 // The files that are made of explanations, and how they are called.
 
 import { basename, extname, join } from 'node:path';
-import { type Explanation, methods } from '../../cam/index.ts';
+import { type Explanation, methodOf } from '../../cam/index.ts';
 import { largest, least } from '../../engine/extremes.ts';
 import { writeNpy } from '../../models/formats/npy.ts';
 import { formatValue, type HeatMap } from '../image/heat.ts';
@@ -67,7 +67,7 @@ function drawn({ map, signed }: Explained): { map: HeatMap; low: number; high: n
   return { map: { width, height, data: scaled }, low: signed ? -high : 0, high };
 }
 
-const titleOf = (method: string): string => methods.get(method)!.title;
+const titleOf = (method: string): string => methodOf(method).title;
 
 const classLine = ({ box, explanation: { className, probability, logit } }: Explained): string =>
   box

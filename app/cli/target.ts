@@ -32,6 +32,10 @@ const ofNamed: Readonly<
     const [first, second] = twoClasses(names, network);
     return { named: first, of: (index) => targets.difference(index, second) };
   },
+  finer(names, network) {
+    const [first, second] = twoClasses(names, network);
+    return { named: first, of: (index) => targets.finer(index, [second]) };
+  },
   box(number, network) {
     if (!network.detection || !/^\d+$/.test(number))
       throw new UsageError(`box:${number}: give the number of a box that a detector finds, such as box:0`);
@@ -46,7 +50,13 @@ function boxAt<B extends Box>(boxes: readonly B[], number: number): B {
   throw new LimelightError(`there is no box ${number}: the network finds ${found} here`);
 }
 
-export const targetForms = [...Object.keys(ofClass), 'not:CLASS', 'difference:A-B', 'box:N'].join(', ');
+export const targetForms = [
+  ...Object.keys(ofClass),
+  'not:CLASS',
+  'difference:A-B',
+  'finer:A-B',
+  'box:N',
+].join(', ');
 
 /** A target by its text; bad usage where there is none, or the network has no such class or no probabilities. */
 export function readTarget(text: string, network: NetworkDescription): TargetChoice {
@@ -74,7 +84,5 @@ function twoClasses(names: string, network: NetworkDescription): [number, number
   });
   const [pair, ...others] = found;
   if (pair && others.length === 0) return pair;
-  throw new UsageError(
-    `difference:${names}: give two classes of ${network.name} as A-B, by index or by name`,
-  );
+  throw new UsageError(`${names}: give two classes of ${network.name} as A-B, by index or by name`);
 }

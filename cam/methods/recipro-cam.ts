@@ -2,11 +2,10 @@
 //
 //   M(x, y) = S(A_xy)                  A_xy: A at the position (x, y), 0 at all others
 //
-// The network after the layer is run once for each position, without gradients. Behind global average pooling and a
+// The network after the layer is run once for each position, where it is not linear. Behind global average pooling and a
 // linear layer M is CAM / Z + b, with b the bias of the class. The authors' code has the probability for S; here it is
 // what is explained. The paper has no ReLU and shows the map between its minimum and its maximum.
 
-import { mul } from '../../engine/index.ts';
 import type { Method } from '../method.ts';
 import { scoreByPosition } from '../positions.ts';
 
@@ -23,6 +22,6 @@ export const reciproCam: Method = {
     },
   },
   *explain(seen, context) {
-    return { M: yield* scoreByPosition(seen, context, (at) => mul(seen.featureMap, at)) };
+    return { M: yield* scoreByPosition(seen, context, 'alone') };
   },
 };

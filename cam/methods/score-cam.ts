@@ -40,7 +40,7 @@ import {
 import { INPUT } from '../../models/graph.ts';
 import { weightedSum } from '../map.ts';
 import { inChunks, type Method, type MethodContext, type Term } from '../method.ts';
-import { type Outputs, probability, scoreOf, type Target } from '../target.ts';
+import { type Outputs, ofClass, scoreOf, type Target } from '../target.ts';
 import type { Trace, TracedLayer } from '../trace.ts';
 import { weightedMap } from './grad-cam.ts';
 
@@ -170,9 +170,6 @@ function scoreCamBy(
     },
   };
 }
-
-const ofClass = ({ classIndex, target }: MethodContext, kind: 'softmax' | 'sigmoid' | 'none') =>
-  kind === 'none' ? target : probability(classIndex, kind);
 
 const softmaxTerm = {
   tex: 'w_k = \\frac{\\exp f(X \\circ H_k)}{\\sum_j \\exp f(X \\circ H_j)}',

@@ -3,10 +3,11 @@
 //
 //   M(x, y) = S(A) - S(A without (x, y))               without: 0 in all channels
 //
-// The tail is run once for each position, without gradients. Behind global average pooling and a linear layer M is
+// The tail is run once for each position, where it is not linear. Behind global average pooling and a linear layer M is
 // CAM / Z. No ReLU: M < 0 where the position speaks against what is explained.
 
-import { mul, sub } from '../../engine/index.ts';
+import { sub } from '../../engine/index.ts';
+import { tokenLayer } from '../../models/target-layer.ts';
 import type { Method } from '../method.ts';
 import { scoreByPosition } from '../positions.ts';
 
@@ -15,6 +16,7 @@ export const tokenOcclusion: Method = {
   title: 'Occlusion at a layer',
   paper: 'Zeiler 2014',
   relu: false,
+  layerOf: tokenLayer,
   terms: {
     M: {
       tex: 'M(x, y) = S(A) - S(A \\circ (1 - \\delta_{xy}))',
@@ -24,7 +26,7 @@ export const tokenOcclusion: Method = {
   },
   *explain(seen, context) {
     const { featureMap, score } = seen;
-    const without = yield* scoreByPosition(seen, context, (at) => sub(featureMap, mul(featureMap, at)));
+    const without = yield* scoreByPosition(seen, context, 'without');
     return { M: sub(score(context.target, featureMap), without) };
   },
 };

@@ -6,7 +6,8 @@ import { add, full, mul, tensor } from '../../engine/index.ts';
 import { globalAvgPool, linear, plain } from '../../models/layers.ts';
 import { device } from '../device.ts';
 import { relativeError, seededRandom } from '../reference/index.ts';
-import { graphs, randomNetwork, randomTensors } from './networks.ts';
+import { denseTail, derivatives } from './dense-tail.ts';
+import { graphs, randomNetwork } from './networks.ts';
 
 const TOLERANCE = 1e-5;
 const CLASS = 2;
@@ -14,38 +15,6 @@ const CLASS = 2;
 const numbers = (length: number, seed: number) => {
   const next = seededRandom(seed);
   return Float32Array.from({ length }, () => next() * 2 - 1);
-};
-
-/** The tail of `graphs.dense` in float64: 2x2 max pooling, linear, ReLU, linear; A [6, 6, 8] -> the class's logit. */
-function denseTail(seed: number, biases = 1) {
-  const tensors = randomTensors(graphs.dense, seed);
-  const of = (key: string) => tensors.get(key)!.data as Float32Array;
-  const layer = (x: number[], name: string, outputs: number) =>
-    Array.from({ length: outputs }, (_, o) =>
-      x.reduce(
-        (total, value, i) => total + value * of(`${name}.weight`)[o * x.length + i]!,
-        biases * of(`${name}.bias`)[o]!,
-      ),
-    );
-  return (a: ArrayLike<number>): number => {
-    const pooled = Array.from({ length: 6 * 3 * 4 }, (_, i) => {
-      const [k, y, x] = [Math.floor(i / 12), Math.floor((i % 12) / 4), i % 4];
-      const at = k * 48 + 2 * y * 8 + 2 * x;
-      return Math.max(a[at]!, a[at + 1]!, a[at + 8]!, a[at + 9]!);
-    });
-    const hidden = layer(pooled, 'fc1', 10).map((value) => Math.max(0, value));
-    return layer(hidden, 'fc2', 4)[CLASS]!;
-  };
-}
-
-/** Derivatives of a piecewise linear function by differences. */
-const derivatives = (f: (a: number[]) => number, a: ArrayLike<number>): number[] => {
-  const at = [...(a as Float32Array)];
-  const h = 1e-7;
-  return at.map((_, i) => {
-    const moved = (by: number) => f(at.map((value, j) => (j === i ? value + by : value)));
-    return (moved(h) - moved(-h)) / (2 * h);
-  });
 };
 
 /** Sums over the channels of [6, 48]. */
@@ -59,7 +28,7 @@ test('a tail of dense layers: the maps against float64', async (t) => {
     const network = randomNetwork(await device(), graphs.dense, seed);
     const trace = observe(network, tensor(network.device, numbers(3 * 48, seed), [1, 3, 6, 8]));
     const a = await trace.at().featureMap.data();
-    const tail = denseTail(seed);
+    const tail = denseTail(CLASS, seed);
     const g = derivatives(tail, a);
     const product = g.map((value, i) => value * a[i]!);
     const share = (k: number, values: ArrayLike<number>) =>
@@ -92,7 +61,7 @@ test('a tail of dense layers: occlusion and integrated gradients against float64
       signed: true,
     });
     const a = await trace.at().featureMap.data();
-    const tail = denseTail(seed);
+    const tail = denseTail(CLASS, seed);
     const whole = tail(a);
     const lost = Array.from(
       { length: 48 },
@@ -131,7 +100,7 @@ test('a piecewise linear tail without biases: the positions of HiResCAM add up t
     const x = tensor(network.device, numbers(3 * 48, seed), [1, 3, 6, 8]);
     const trace = observe({ ...network, parameters }, x);
     const [e] = await explain(trace, { methods: ['hires-cam'], classes: [CLASS], signed: true });
-    const expected = denseTail(seed, 0)(await trace.at().featureMap.data());
+    const expected = denseTail(CLASS, seed, 0)(await trace.at().featureMap.data());
     const total = (await e!.map.data()).reduce((sum, value) => sum + value, 0);
     t.ok(Math.abs(total - expected) < TOLERANCE * Math.max(1, Math.abs(expected)), `${total}, ${expected}`);
   }
@@ -171,6 +140,16 @@ test("GAP + linear: HiResCAM, occlusion and integrated gradients are CAM / Z, Re
       'Recipro-CAM',
     );
     t.ok(relativeError(xgrad!, gradCam!) < TOLERANCE, 'XGrad-CAM');
+    // A function hides that it is linear: the network is run for each position.
+    const hidden: Target = (outputs) => targets.scoreOf(targets.logit(CLASS), outputs);
+    const run = await explain(network, x, {
+      methods: ['recipro-cam', 'token-occlusion'],
+      classes: [CLASS],
+      target: () => hidden,
+      signed: true,
+    });
+    t.ok(relativeError(await run[0]!.map.data(), recipro!) < TOLERANCE, 'Recipro-CAM by runs');
+    t.ok(relativeError(await run[1]!.map.data(), occlusion!) < TOLERANCE, 'occlusion by runs');
     const [expected, weights] = await Promise.all([found[1]!, found[4]!].map((e) => e.weights!.data()));
     t.ok(relativeError(weights!, expected!) < TOLERANCE, 'weights of XGrad-CAM');
   }

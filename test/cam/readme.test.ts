@@ -49,7 +49,7 @@ test('every method gives a tensor for each symbol that it describes', async (t) 
         ],
       );
       const shape = /\[([^\]]*)\]/.exec(is)![1]!.split(', ');
-      const sizes: Record<string, number> = { K: 8, h: 4, w: 4, T: 17 };
+      const sizes: Record<string, number> = { C: 3, K: 8, h: 4, w: 4, H: 8, W: 8, T: 17 };
       t.deepEqual(
         tensor.shape,
         shape.map((n) => sizes[n] ?? Number(n)),
