@@ -182,10 +182,7 @@ test('a layer that is no map of the picture is refused with the reason', (t) => 
   const asked = ['--model', 'digit-vit', '--layer', 'blocks.0.attn.probabilities', '--method', 'grad-cam'];
   const { status, stderr } = limelight('explain', scene, ...asked);
   t.equal(status, 1);
-  t.match(
-    stderr,
-    /gives 1 x 3 x 65 x 65 .*no feature map: it has 2 axes of channels/,
-  );
+  t.match(stderr, /gives 1 x 3 x 65 x 65 .*no feature map: it has 2 axes of channels/);
   t.end();
 });
 
