@@ -5,8 +5,8 @@
 import { type MaybePlaces, placesByElement, type Whereabouts } from './places.ts';
 import type { Shape, Tensor } from './tensor.ts';
 
-/** How a value depends on the marked ones; undefined: not at all. */
-export type Dependence = 'affine' | 'other' | undefined;
+/** How a value depends on the marked ones: affine, affine between kinks, or neither; undefined: not at all. */
+export type Dependence = 'affine' | 'piecewise' | 'other' | undefined;
 
 interface Facts {
   readonly where: Whereabouts | undefined;
@@ -29,6 +29,8 @@ export interface Passing<Attributes> {
   ) => MaybePlaces;
   /** Whether the result is affine in the inputs that `depend`, the others being fixed. When left out: it is not. */
   readonly affine?: (depend: readonly boolean[], attributes: Attributes) => boolean;
+  /** Likewise, whether it is affine between kinks, as a maximum is. Said where it is not affine. */
+  readonly piecewise?: (depend: readonly boolean[], attributes: Attributes) => boolean;
   /** What the literature counts of it: multiplications, each with an addition. */
   readonly multiplyAdds?: (inputs: readonly Tensor[], shape: Shape, attributes: Attributes) => number;
 }
@@ -79,9 +81,14 @@ export function passOn<A>(
   const [rows, columns] = isOfPicture ? [along('rows'), along('columns')] : [];
   const dependences = inputs.map(dependenceOf);
   const depend = dependences.map((dependence) => dependence !== undefined);
-  const isAffine = !dependences.includes('other') && operation.affine?.(depend, attributes) === true;
+  const dependence = (): Dependence => {
+    if (dependences.includes('other')) return 'other';
+    if (operation.affine?.(depend, attributes))
+      return dependences.includes('piecewise') ? 'piecewise' : 'affine';
+    return operation.piecewise?.(depend, attributes) ? 'piecewise' : 'other';
+  };
   facts.set(output, {
     where: rows && columns && { rows, columns },
-    dependence: depend.includes(true) ? (isAffine ? 'affine' : 'other') : undefined,
+    dependence: depend.includes(true) ? dependence() : undefined,
   });
 }

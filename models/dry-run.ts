@@ -146,11 +146,9 @@ export function seenThrough(
   return passedOn(dry.graph, given, [node]).get(node)!.places;
 }
 
-/**
- * The first node on the way from a layer to another at which the value is no affine function of the layer's any more;
- * undefined where it is one all the way.
- */
-export function firstNonlinear(
+/** The first node on the way from a layer to another at which the value depends on the layer's in another way than these. */
+function firstBeside(
+  kinds: readonly Dependence[],
   dry: DryRun,
   layer: string,
   to: string = dry.graph.output,
@@ -165,5 +163,16 @@ export function firstNonlinear(
     given,
     between.map(({ name }) => name),
   );
-  return between.find(({ name }) => found.get(name)!.dependence === 'other');
+  return between.find(({ name }) => !kinds.includes(found.get(name)!.dependence));
 }
+
+/**
+ * The first node on the way from a layer to another at which the value is no affine function of the layer's any more;
+ * undefined where it is one all the way.
+ */
+export const firstNonlinear = (dry: DryRun, layer: string, to?: string): GraphNode | undefined =>
+  firstBeside([undefined, 'affine'], dry, layer, to);
+
+/** Likewise, the first at which it is not even affine between kinks, as behind ReLU and maxima. */
+export const firstCurved = (dry: DryRun, layer: string, to?: string): GraphNode | undefined =>
+  firstBeside([undefined, 'affine', 'piecewise'], dry, layer, to);

@@ -131,13 +131,14 @@ function verdictTable(verdicts: readonly Verdict[]): string {
     shownNumber(bound),
     wrapped(exempt === null ? (holds ? 'holds' : 'FAILS') : `does not apply: ${exempt}`),
   ]);
-  const reasons = [...new Set(verdicts.map(({ because }) => because))];
+  const whose = [...new Set(verdicts.map(({ because }) => because))].map(
+    (reason) => [reason, verdicts.filter(({ because }) => because === reason)] as const,
+  );
+  const [most, ...others] = whose.sort(([, a], [, b]) => b.length - a.length);
   return [
     table(['claim', 'off by', 'bound', 'result'], rows),
     'off by: the largest difference, as a share of the numbers compared',
-    ...reasons.map((because) => {
-      const whose = verdicts.filter((one) => one.because === because).map(({ claim }) => claim);
-      return `bound${reasons.length > 1 ? ` of ${whose.join(', ')}` : ''}: ${because}`;
-    }),
+    `bound: ${most![0]}`,
+    ...others.map(([reason, of]) => `bound of ${of.map(({ claim }) => claim).join(', ')}: ${reason}`),
   ].join('\n');
 }

@@ -1,8 +1,11 @@
 // What a claim is: a statement that must hold on a network, and a measurement of by how much it does not.
 
-import { sizeOf } from '../../engine/index.ts';
-import { firstNonlinear } from '../../models/dry-run.ts';
-import { INPUT, nodeOf, nodesBetween } from '../../models/graph.ts';
+import { reshape, type Steps, scopeInSteps, sizeOf, type Tensor } from '../../engine/index.ts';
+import { firstCurved, firstNonlinear } from '../../models/dry-run.ts';
+import { type GraphNode, INPUT, nodeOf, nodesBetween } from '../../models/graph.ts';
+import { type Method, stepsOf } from '../method.ts';
+import { notPooled } from '../pooled.ts';
+import { logit, type Target } from '../target.ts';
 import type { TracedLayer } from '../trace.ts';
 
 /** A claim about a network, and how it is measured. */
@@ -43,19 +46,89 @@ export function rounding({ trace }: TracedLayer, from: string): number {
   return ALLOWED * UNIT * errors.reduce((a, b) => a + b, Math.sqrt(size(from)));
 }
 
+/** Why a claim does not apply, from the first node that breaks it. */
+const because = ({ layer }: TracedLayer, node: GraphNode | undefined, is: string): string | undefined =>
+  node && `after "${layer}", "${node.name}" (${node.kind}) ${is}`;
+
+const nameOf = ({ trace, layer }: TracedLayer): string => nodeOf(trace.network.graph, layer).name;
+
 /** Why a claim on scores that are affine in the feature map does not apply; undefined where it does. */
-export function notAffine({ trace, layer }: TracedLayer): string | undefined {
-  const bend = firstNonlinear(trace.dry(), nodeOf(trace.network.graph, layer).name);
-  return bend && `after "${layer}", "${bend.name}" (${bend.kind}) is not linear`;
+export const notAffine = (seen: TracedLayer): string | undefined =>
+  because(seen, firstNonlinear(seen.trace.dry(), nameOf(seen)), 'is not linear');
+
+/** The same of scores that are affine in it between kinks, as behind ReLU and max pooling. */
+export const notPiecewise = (seen: TracedLayer): string | undefined =>
+  because(seen, firstCurved(seen.trace.dry(), nameOf(seen)), 'is curved');
+
+/** The same of networks that see of the feature map its channels' means alone. */
+export const seesPositions = (seen: TracedLayer): string | undefined =>
+  because(seen, notPooled(seen), 'sees more than the mean of each channel');
+
+/** The first of several reasons why a claim does not apply. */
+export const either =
+  (...reasons: readonly Claim['exempt'][]): Claim['exempt'] =>
+  async (seen) => {
+    for (const reason of reasons) {
+      const found = await reason(seen);
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  };
+
+/** The numbers that a method finds of a class, or of another target, by their symbols. */
+export async function numbersOf(
+  method: Method,
+  seen: TracedLayer,
+  classIndex: number,
+  target: Target = logit(classIndex),
+): Promise<Readonly<Record<string, Float32Array>>> {
+  const found = await scopeInSteps(handles(stepsOf(method, seen, { target, classIndex })));
+  const numbers = await Promise.all(
+    Object.entries(found).map(async ([symbol, x]) => [symbol, await x.data()] as const),
+  );
+  for (const x of Object.values(found)) x.dispose();
+  return Object.fromEntries(numbers);
 }
 
+/** Handles of what a method finds: some of its tensors belong to the trace. */
+function* handles(steps: ReturnType<typeof stepsOf>): Steps<Record<string, Tensor>> {
+  const found = yield* steps;
+  return Object.fromEntries(Object.entries(found).map(([symbol, x]) => [symbol, reshape(x, x.shape)]));
+}
+
+/** What a feature map and the like [1, K, h, w] hold of each channel: K rows of h w numbers. */
+export function channelsOf(values: Float32Array, { featureMap }: TracedLayer): Float32Array[] {
+  const channels = featureMap.shape[1]!;
+  const size = values.length / channels;
+  return Array.from({ length: channels }, (_, k) => values.subarray(k * size, (k + 1) * size));
+}
+
+export const total = (values: ArrayLike<number>): number => {
+  let sum = 0;
+  for (let i = 0; i < values.length; i++) sum += values[i]!;
+  return sum;
+};
+
+/** sum_i |a_i b_i|, the size of a product's terms. */
+export const sizeOfProduct = (a: ArrayLike<number>, b: ArrayLike<number>): number => {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += Math.abs(a[i]! * b[i]!);
+  return sum;
+};
+
 /** The largest |a - b| as a share of a size; 0 where both are alike, whatever the size. */
-export function gap(a: Float32Array, b: Float32Array, size: number): number {
-  const difference = a.reduce((most, value, i) => {
-    const off = Math.abs(value - b[i]!);
-    return off > most || Number.isNaN(off) ? off : most;
-  }, 0);
+export function gap(a: ArrayLike<number>, b: ArrayLike<number>, size: number): number {
+  let difference = 0;
+  for (let i = 0; i < a.length; i++) {
+    const off = Math.abs(a[i]! - b[i]!);
+    if (off > difference || Number.isNaN(off)) difference = off;
+  }
   return difference === 0 ? 0 : difference / size;
 }
 
-export const largest = (values: Float32Array): number => values.reduce((m, v) => Math.max(m, Math.abs(v)), 0);
+/** The largest magnitude. */
+export function largest(values: ArrayLike<number>): number {
+  let most = 0;
+  for (let i = 0; i < values.length; i++) most = Math.max(most, Math.abs(values[i]!));
+  return most;
+}

@@ -6,17 +6,44 @@ import type { Network } from '../../models/network.ts';
 import { finitePredictions } from '../explain.ts';
 import { observe } from '../trace.ts';
 import { ablation } from './ablation.ts';
+import { alphaIsConstant } from './alpha.ts';
 import { batch } from './batch.ts';
 import type { Claim } from './claim.ts';
+import { closedForm } from './closed-form.ts';
 import { completeness } from './completeness.ts';
+import { cosine } from './cosine.ts';
+import { eigenCamIsOneSigned } from './eigen-cam.ts';
 import { gradCamWeights } from './grad-cam-weights.ts';
+import { gradient } from './gradient.ts';
+import { hiresCamIsCam } from './hires-cam.ts';
+import { reciproCamIsCam } from './recipro-cam.ts';
+import { softmaxWeights } from './score-cam-softmax.ts';
+import { shapleyCamIsGradCam } from './shapley-cam.ts';
+import { shapleySum } from './shapley-sum.ts';
+import { xgradWeights } from './xgrad-cam.ts';
 
 export type { Claim } from './claim.ts';
 export { sameAs } from './same-as.ts';
 
 /** Every claim by its name. */
 export const claims: ReadonlyMap<string, Claim> = new Map(
-  [gradCamWeights, completeness, ablation, batch].map((claim) => [claim.name, claim]),
+  [
+    gradCamWeights,
+    completeness,
+    hiresCamIsCam,
+    xgradWeights,
+    ablation,
+    alphaIsConstant,
+    closedForm,
+    reciproCamIsCam,
+    eigenCamIsOneSigned,
+    softmaxWeights,
+    shapleySum,
+    shapleyCamIsGradCam,
+    cosine,
+    gradient,
+    batch,
+  ].map((claim) => [claim.name, claim]),
 );
 
 /** A claim by name; throws with the names that there are. */

@@ -41,11 +41,10 @@ import {
   sum,
   type Tensor,
 } from '../../engine/index.ts';
-import { seesWhole } from '../../engine/places.ts';
-import { firstNonlinear } from '../../models/dry-run.ts';
 import { nodeOf } from '../../models/graph.ts';
 import { weightedSum } from '../map.ts';
 import { chunksInSteps, type Method, type MethodContext } from '../method.ts';
+import { notPooled } from '../pooled.ts';
 import { oneHotRows, type TracedLayer } from '../trace.ts';
 import { gradientTerm, weightedMap } from './grad-cam.ts';
 
@@ -116,7 +115,7 @@ export const gradCamPlusPlus: Method = {
 };
 
 /** S', S'' and S''' [N] along each of some elements of the feature map, for t in a unit [1]. */
-function* diagonal(
+export function* diagonal(
   { featureMap, score }: TracedLayer,
   { target, progress }: MethodContext,
   elements: readonly number[],
@@ -143,17 +142,6 @@ function* diagonal(
       0,
     ),
   );
-}
-
-/** Whether the tail sees of the feature map its channels' means alone: then a channel's elements are alike. */
-function isPooled({ trace: { network, dry }, layer, featureMap }: TracedLayer): boolean {
-  const [user, ...others] = network.graph.nodes.filter((node) => node.inputs.includes(layer));
-  if (!user?.traits.channelwise || others.length > 0 || user.name === network.graph.output) return false;
-  const gives = dry()
-    .shapes.get(user.name)!
-    .reduce((product, n) => product * n, 1);
-  const seesAll = seesWhole(dry().places.get(user.name));
-  return seesAll && gives === featureMap.shape[1] && firstNonlinear(dry(), layer, user.name) === undefined;
 }
 
 export const gradCamPlusPlusTrue: Method = {
@@ -185,7 +173,7 @@ export const gradCamPlusPlusTrue: Method = {
     const g_k = gradient(context.target);
     const largest = max(abs(g_k)); // 0 of a target that does not change: any unit will do
     const unit = reshape(reciprocal(add(largest, affine(step(largest), -1, 1))), [1]);
-    const pooled = isPooled(seen);
+    const pooled = notPooled(seen) === undefined;
     const elements = Array.from({ length: pooled ? channels : channels * h * w }, (_, i) =>
       pooled ? i * h * w : i,
     );

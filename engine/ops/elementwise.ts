@@ -27,7 +27,12 @@ export const sqrt = unary({
   vjp: (d, _x, y) => div(scale(d, 0.5), y),
 });
 /** |x|; derivative 0 at 0. */
-export const abs = unary({ name: 'abs', wgsl: 'abs(v)', vjp: (d, x) => mul(d, sign(x)) });
+export const abs = unary({
+  name: 'abs',
+  wgsl: 'abs(v)',
+  vjp: (d, x) => mul(d, sign(x)),
+  piecewise: jointly,
+});
 /** The hyperbolic tangent. */
 export const tanh = unary({
   name: 'tanh',
@@ -82,6 +87,7 @@ export const clamp = unary({
   name: 'clamp',
   wgsl: 'min(max(v, vec4f(p.a)), vec4f(p.b))',
   vjp: (d, _x, y, { a, b }) => clampGradient(d, y, a, b),
+  piecewise: jointly,
 });
 /** 1 strictly inside (low, high), else 0; derivative 0. */
 const inside = unary({
@@ -98,6 +104,7 @@ export const leakyRelu = unary({
   name: 'leakyRelu',
   wgsl: 'select(p.a * v, v, v > vec4f(0.0))',
   vjp: (d, x, _y, { a }) => mul(d, leakyStep(x, a)),
+  piecewise: jointly,
 });
 /** x^a, where b says of a whether it is even, odd or not whole; see `powScalar`. */
 const power = unary({
@@ -134,6 +141,7 @@ export const addRelu = binary({
     const sum = reluGradient(d, y);
     return [() => sum, () => sum];
   },
+  piecewise: jointly,
 });
 /** a - b. */
 export const sub = binary({
@@ -161,12 +169,14 @@ export const maximum = binary({
   name: 'max',
   wgsl: 'orNan(max(u, v), u, v)',
   vjp: (d, a, b) => [() => mul(d, atLeast(a, b)), () => mul(d, greater(b, a))],
+  piecewise: jointly,
 });
 /** The smaller of two, likewise. */
 export const minimum = binary({
   name: 'min',
   wgsl: 'orNan(min(u, v), u, v)',
   vjp: (d, a, b) => [() => mul(d, atLeast(b, a)), () => mul(d, greater(a, b))],
+  piecewise: jointly,
 });
 /**
  * a^b; NaN for a < 0 unless b is a whole number. At a = 0, where b a^(b - 1) and a^b log(a) are 0 times infinity, the

@@ -98,6 +98,7 @@ export function followed<A>(
       return placesByElement([result, ...others.slice(Number(biased))], shape);
     },
     affine: ([a, b], { own, activation }) => activation === undefined && operation.affine!([a!, b!], own),
+    piecewise: ([a, b], { own }) => operation.affine!([a!, b!], own),
     multiplyAdds: (inputs, shape, { own }) => operation.multiplyAdds!(inputs.slice(0, 2), shape, own),
   };
   return (a: Tensor, b: Tensor, own: A, { bias, summand, activation }: Following): Tensor => {

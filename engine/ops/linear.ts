@@ -153,6 +153,7 @@ export const foldRun = (of: kernels.Fold): Operation<RunAttributes> => ({
       x,
       Array.from({ length: axes }, (_, i) => axis + i),
     ),
+  piecewise: jointly,
 });
 
 const sumRun: Operation<RunAttributes> = {

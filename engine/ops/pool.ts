@@ -126,6 +126,7 @@ const maxPooling: Operation<Geometry> = {
   shape: ([x], g) => [x!.shape[0]!, x!.shape[1]!, ...g.output],
   forward: ([x], y, g) => run(y.device, kernels.maxPool(g), [x!.storage], y.storage),
   places: ([x], shape) => windowPlaces(x, shape),
+  piecewise: jointly,
 };
 
 /**

@@ -1,11 +1,12 @@
 // Each claim on networks on which it holds, on one on which it need not, and on mutated ones, which it must find out.
 
 import test from 'tape';
-import { sameAs, type Verdict, verify } from '../../cam/claims/index.ts';
+import { claims, sameAs, type Verdict, verify } from '../../cam/claims/index.ts';
 import {
   add,
   full,
   LimelightError,
+  narrow,
   scale,
   stopGradient,
   sub,
@@ -28,44 +29,102 @@ async function verdicts(graph: Graph, seed: number, [h, w] = [7, 9]): Promise<Ma
   return new Map(found.map((verdict) => [verdict.claim, verdict]));
 }
 
-/** A graph between whose feature map and head stands another layer. */
-const mutated = (run: (x: Tensor) => Tensor): Graph => ({
-  nodes: [
-    ...graphs.gapLinear.nodes.filter(({ name }) => name !== 'gap' && name !== 'classifier'),
-    layers.plain('mutation', 'mutation', ['features'], run),
-    layers.globalAvgPool('gap', 'mutation'),
-    layers.linear('classifier', 'gap', { in: 8, out: 5 }),
-  ],
-  output: 'classifier',
+/** A graph whose pooling does something to the feature map first. */
+const mutated = (change: (x: Tensor) => Tensor): Graph => ({
+  ...graphs.gapLinear,
+  nodes: graphs.gapLinear.nodes.map((node) =>
+    node.name === 'gap' ? { ...node, run: ([x], context) => node.run([change(x!)], context) } : node,
+  ),
 });
+
+/** Without a bias behind pooling. */
+const unbiased: Graph = {
+  ...graphs.gapLinear,
+  nodes: [
+    ...graphs.gapLinear.nodes.slice(0, -1),
+    layers.linear('classifier', 'gap', { in: 8, out: 5, bias: false }),
+  ],
+};
+
+const failing = (found: ReadonlyMap<string, Verdict>) =>
+  [...found.values()].filter(({ holds }) => holds === false).map(({ claim }) => claim);
 
 test('every claim holds on a network with global average pooling and a linear layer', async (t) => {
   for (const seed of [1, 2, 3]) {
-    for (const [name, { holds, residual, bound }] of await verdicts(graphs.gapLinear, seed)) {
+    const found = await verdicts(unbiased, seed);
+    t.equal(found.size, claims.size);
+    for (const [name, { holds, residual, bound }] of found) {
       t.equal(holds, true, `${name}: ${residual} is within ${bound}`);
       t.ok(bound < 1e-4, `${name}: ${bound} is a bound that something can exceed`);
     }
   }
 });
 
-test('where the rest is not linear, the layer is named at which it ends, and by how much claims fail', async (t) => {
-  const found = await verdicts(graphs.dense, 1, [6, 8]);
-  for (const name of ['grad-cam-weights', 'completeness', 'ablation']) {
-    const { exempt, holds, residual, bound } = found.get(name)!;
+test('where a claim does not apply, the first layer that breaks it is named, and by how much it fails', async (t) => {
+  const dense = await verdicts(graphs.dense, 1, [6, 8]);
+  for (const name of [
+    ...['grad-cam-weights', 'completeness', 'hires-cam', 'xgrad-cam-weights', 'ablation'],
+    ...['grad-cam++-alpha', 'recipro-cam', 'cosine'],
+  ]) {
+    const { exempt, holds, residual, bound } = dense.get(name)!;
     t.equal(holds, null, `${name} need not hold`);
-    t.match(exempt ?? '', /"pool" \(maxPool/, 'the first layer that bends is named');
+    t.match(exempt ?? '', /"pool" \(maxPool/, 'the first layer that breaks it is named');
     t.ok(residual > bound, `and does not: ${residual}`);
   }
-  t.equal(found.get('batch')!.holds, true, 'batches are alike on every network');
+  for (const name of [
+    'grad-cam++-closed-form',
+    'eigen-cam-sign',
+    'shapley-sum',
+    'shapley-cam',
+    'gradient',
+    'batch',
+  ])
+    t.equal(dense.get(name)!.holds, true, `${name} holds on a piecewise linear tail`);
+
+  const smooth = await verdicts(graphs.smooth, 1);
+  for (const name of ['grad-cam++-closed-form', 'shapley-cam']) {
+    const { exempt, residual, bound } = smooth.get(name)!;
+    t.match(exempt ?? '', /"gelu" \(gelu\) is curved/);
+    t.ok(residual > bound, `${name} is off by ${residual} on GELU`);
+  }
+
+  const cosine = (await verdicts(graphs.gapLinear, 1)).get('cosine')!;
+  t.match(cosine.exempt ?? '', /"classifier" is not 0 where "features" is: a bias/);
+  t.ok(cosine.residual > cosine.bound, `with a bias it is off by ${cosine.residual}`);
+});
+
+test('what a network must have for Eigen-CAM and Score-CAM is looked at', async (t) => {
+  const network = randomNetwork(await device(), graphs.gapLinear, 1);
+  const picture = tensor(
+    network.device,
+    Float32Array.from({ length: 3 * 64 }, (_, i) => 40 * Math.sin(i)),
+    [1, 3, 8, 8],
+  );
+  const asked = { claims: ['eigen-cam-sign', 'score-cam-softmax'], layer: 'conv1' };
+  const [eigen, score] = await verify({ ...network, probabilities: 'none' }, picture, asked);
+  t.equal(eigen!.exempt, '"conv1" holds numbers below 0');
+  t.ok(eigen!.residual > eigen!.bound, `Eigen-CAM goes below 0 by ${eigen!.residual}`);
+  t.equal(score!.exempt, 'the network gives no probabilities');
+  t.ok(score!.residual > score!.bound, `weights differ by ${score!.residual} powers of e more`);
+  picture.dispose();
 });
 
 test('a gradient that is not that of the values fails what is said of gradients', async (t) => {
-  const found = await verdicts(
+  const twice = await verdicts(
     mutated((x) => sub(scale(x, 2), stopGradient(x))),
     1,
   );
-  const failing = [...found.values()].filter(({ holds }) => holds === false).map(({ claim }) => claim);
-  t.deepEqual(failing, ['grad-cam-weights', 'completeness', 'ablation']);
+  const onGradients = ['grad-cam-weights', 'completeness', 'hires-cam', 'ablation', 'recipro-cam'];
+  t.deepEqual(failing(twice), [...onGradients, 'shapley-sum', 'gradient']);
+  const uneven = await verdicts(
+    mutated((x) => {
+      const more = narrow(x, 3, 0, 1);
+      return add(x, sub(more, stopGradient(more)));
+    }),
+    1,
+  );
+  for (const name of ['xgrad-cam-weights', 'grad-cam++-alpha'])
+    t.equal(uneven.get(name)!.holds, false, `${name} fails where places have gradients of their own`);
 });
 
 test('rows of a batch that see one another fail the claim on batches', async (t) => {

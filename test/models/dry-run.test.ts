@@ -4,7 +4,7 @@ import test from 'tape';
 import { counted } from '../../engine/facts.ts';
 import * as ops from '../../engine/index.ts';
 import { dryDevice, placeholder, type Tensor, tensor } from '../../engine/index.ts';
-import { dryRun, firstNonlinear } from '../../models/dry-run.ts';
+import { dryRun, firstCurved, firstNonlinear } from '../../models/dry-run.ts';
 import { featureMapView } from '../../models/feature-map.ts';
 import { type Graph, type GraphNode, INPUT } from '../../models/graph.ts';
 import * as layers from '../../models/layers.ts';
@@ -174,6 +174,33 @@ test('the first layer that is not linear is named, whatever the others are', (t)
     ),
     'gap',
   );
+  t.end();
+});
+
+test('ReLU and maxima are affine between kinks, GELU and products are not', (t) => {
+  const nodes: readonly GraphNode[] = [
+    layers.relu('features', INPUT),
+    layers.conv('conv', 'features', { in: 4, out: 4, kernel: 3, padding: 1 }),
+    layers.relu('relu', 'conv'),
+    layers.maxPool('pool', 'relu', { kernel: 2, stride: 2 }),
+    layers.batchNorm('norm', 'pool', 4),
+    step('last', 'norm', ops.relu6),
+    layers.globalAvgPool('gap', 'last'),
+    layers.linear('fc', 'gap', { in: 4, out: 2 }),
+  ];
+  const at = (...changed: readonly GraphNode[]) => {
+    const graph = nodes.map((node) => changed.find(({ name }) => name === node.name) ?? node);
+    return firstCurved(dryRun({ nodes: graph, output: 'fc' }, [1, 4, 8, 8]), 'features')?.name;
+  };
+  t.equal(at(), undefined);
+  t.equal(
+    at(step('last', 'norm', (x) => ops.max(ops.abs(ops.leakyRelu(x, 0.1)), [2, 3], true))),
+    undefined,
+    'maxima over axes, magnitudes, a leaky ReLU',
+  );
+  t.equal(at(layers.gelu('last', 'norm')), 'last');
+  t.equal(at(step('last', 'norm', (x) => ops.mul(x, ops.relu(x)))), 'last', 'a product of two that depend');
+  t.equal(at(step('last', 'norm', ops.softplus), layers.gelu('relu', 'conv')), 'relu', 'the first of two');
   t.end();
 });
 

@@ -1,0 +1,59 @@
+// Grad-CAM++'s closed form of alpha (equation 19) takes the second and third derivatives of S for 0. They are where S is
+// affine between kinks; elsewhere equation 10 with the true derivatives says something else. Compared are the denominators
+// 1 / alpha = 2 + sum A Y''' / Y'', for some elements of large gradient.
+
+import { scopeInSteps, tensor } from '../../engine/index.ts';
+import { diagonal, gradCamPlusPlus } from '../methods/grad-cam-plus-plus.ts';
+import { logit } from '../target.ts';
+import {
+  type Claim,
+  channelsOf,
+  gap,
+  largest,
+  notPiecewise,
+  numbersOf,
+  rounding,
+  roundingReason,
+  total,
+} from './claim.ts';
+
+/** Elements whose derivatives are taken. */
+const ELEMENTS = 16;
+/** They have a gradient of this share of the largest, or more: powers of small ones are lost in f32. */
+const LARGE = 0.01;
+
+export const closedForm: Claim = {
+  name: 'grad-cam++-closed-form',
+  sentence: "Grad-CAM++'s alpha by its closed form is that of the true derivatives",
+  tex: "\\frac{1}{2 + g_k \\sum_{ab} A_k} = \\frac{Y''}{2 Y'' + \\sum_{ab} A_k Y'''}",
+  exempt: notPiecewise,
+  async residual(seen, classIndex) {
+    const { g_k, alpha_k } = await numbersOf(gradCamPlusPlus, seen, classIndex);
+    const top = g_k!.reduce((a, b) => Math.max(a, b), 0);
+    const large = [...g_k!.keys()].filter((i) => g_k![i]! > 0 && g_k![i]! >= LARGE * top);
+    const elements = large.filter((_, i) => i % Math.ceil(large.length / ELEMENTS) === 0);
+    if (elements.length === 0) return 0;
+    const context = { target: logit(classIndex), classIndex };
+    const unit = 1 / largest(g_k!);
+    const derivatives = await scopeInSteps(
+      diagonal(seen, context, elements, tensor(seen.featureMap.device, [unit], [1])),
+    );
+    const [s1, s2, s3] = await Promise.all(derivatives.map((d) => d.data()));
+    for (const d of derivatives) d.dispose();
+    const A = channelsOf(await seen.featureMap.data(), seen);
+    const channelOf = (element: number) => A[Math.floor((element * A.length) / g_k!.length)]!;
+    const denominators = elements.map((element, i) => {
+      const [g, second, third] = [s1![i]!, s2![i]!, s3![i]!];
+      const Y2 = g ** 2 + second;
+      return 2 + ((total(channelOf(element)) / unit) * (g ** 3 + 3 * g * second + third)) / Y2;
+    });
+    const sizes = elements.map((element) => 2 + g_k![element]! * total(channelOf(element).map(Math.abs)));
+    return gap(
+      denominators,
+      elements.map((element) => 1 / alpha_k![element]!),
+      largest(sizes),
+    );
+  },
+  bound: (seen) => rounding(seen, seen.layer),
+  because: roundingReason,
+};

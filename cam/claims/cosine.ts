@@ -1,0 +1,64 @@
+// A cosine does not change as its vector grows. So where the logits are linear in A, without a bias, sum g A = 0 for their
+// cosine with anything (Euler's theorem on homogeneous functions, of degree 0), and behind pooling that is the sum of Grad-CAM
+// before its ReLU: what it shows is never evidence alone, the rest of the map speaks against it by as much.
+
+import { full, scope, tensor } from '../../engine/index.ts';
+import { boundary, dependents } from '../../models/graph.ts';
+import { run } from '../../models/run.ts';
+import { normal, random } from '../../models/train/data/random.ts';
+import { gradCam } from '../methods/grad-cam.ts';
+import { similarity } from '../target.ts';
+import type { TracedLayer } from '../trace.ts';
+import {
+  type Claim,
+  channelsOf,
+  either,
+  gap,
+  notAffine,
+  numbersOf,
+  rounding,
+  roundingReason,
+  seesPositions,
+  total,
+} from './claim.ts';
+
+/** The first node after the layer that is not 0 where the feature map is. */
+async function biased({ trace, layer, featureMap, outputFor }: TracedLayer): Promise<string | undefined> {
+  const { network } = trace;
+  const { graph } = network;
+  const after = dependents(graph, [layer]);
+  const names = graph.nodes.map(({ name }) => name).filter((name) => name !== layer && after.has(name));
+  const values = scope(() => {
+    const around = boundary(graph, [layer], names).map((name) => [name, trace.value(name)] as const);
+    const zeros = outputFor(full(featureMap.device, featureMap.shape, 0));
+    const found = run(network, new Map([...around, [layer, zeros]]), names);
+    return names.map((name) => found.get(name)!);
+  });
+  const read = await Promise.all(values.map((value) => value.data()));
+  for (const value of new Set(values)) value.dispose();
+  const first = names.find((_, i) => read[i]!.some((value) => value !== 0));
+  return first && `"${first}" is not 0 where "${layer}" is: a bias is added`;
+}
+
+export const cosine: Claim = {
+  name: 'cosine',
+  sentence: 'Grad-CAM of a cosine adds up to 0 without its ReLU',
+  tex: 'S = \\cos(z, e) \\Rightarrow \\sum_{xy} \\sum_k w_k A_k = 0',
+  exempt: either(notAffine, seesPositions, biased),
+  async residual(seen, classIndex) {
+    const { device, size } = seen.trace.outputs.logits;
+    const next = random(1);
+    const e = tensor(
+      device,
+      Float32Array.from({ length: size }, () => normal(next)),
+      [size],
+    );
+    const { w_k, M } = await numbersOf(gradCam, seen, classIndex, similarity('logits', e));
+    e.dispose();
+    const A = channelsOf(await seen.featureMap.data(), seen);
+    const parts = A.map((plane, k) => Math.abs(w_k![k]!) * total(plane.map(Math.abs)));
+    return gap([total(M!)], [0], total(parts));
+  },
+  bound: (seen) => rounding(seen, seen.layer),
+  because: roundingReason,
+};
