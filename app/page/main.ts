@@ -1,152 +1,178 @@
-// The page: a picture, a shipped network, a method, a class and a layer are chosen; the explanation follows.
+// The page: a picture, a network, methods, classes and a layer are chosen; the explanations follow.
 
-import { methodOf } from '../../cam/index.ts';
-import { type Device, openDevice } from '../../engine/index.ts';
+import { type Method, methodOf } from '../../cam/index.ts';
 import { messageOf } from '../../engine/platform/errors.ts';
-import { catalogEntry, type Pixels } from '../../models/index.ts';
-import { answer, type Prediction, predict, shipped } from './explainer.ts';
-import { decodePicture } from './picture.ts';
-import { element, say, showAnswer, showMethods, showOptions, showPrediction } from './view.ts';
+import { showActivity } from './activity.ts';
+import { ask, CancelledError, dropWaiting, listeners, NoDevice, start } from './ask.ts';
+import { listen, showChoices, showPrediction } from './controls.ts';
+import { element, make } from './dom.ts';
+import { examples } from './examples.ts';
+import { showExport } from './export.ts';
+import { answerFigure, difference, emptyFigure, figure, pictureFigure } from './maps.ts';
+import { type Choices, readAddress, writeAddress } from './state.ts';
+import type { NetworkChoice, PictureFile, Subject } from './work/subject.ts';
+import type { Answer, Asked, Predicted } from './work/tasks.ts';
 
-/** Pictures to begin with. */
-const examples: Readonly<Record<string, URL>> = {
-  'digits 2 and 5': new URL('../../models/images/scene-1.png', import.meta.url),
-  'digits 3, 0 and 7': new URL('../../models/images/scene-2.png', import.meta.url),
-  'digits 6, 9 and 3': new URL('../../models/images/scene-3.png', import.meta.url),
-  'four CIFAR pictures': new URL('../../models/images/mosaic-2x2.png', import.meta.url),
-};
-
-/** What is chosen; `layer` and `classIndex` follow the network and the picture until they are chosen too. */
-interface Chosen {
-  readonly pixels?: Pixels;
-  readonly network: string;
-  readonly method: string;
-  readonly layer?: string | undefined;
-  readonly classIndex?: number | undefined;
-}
-
-let chosen: Chosen = { network: shipped[0]!.name, method: 'grad-cam' };
-let prediction: Prediction | undefined;
-let turn = Promise.resolve();
+let choices: Choices = readAddress(location.search);
+/** The visitor's files, while `choices` has "" for them. */
+let ownPicture: PictureFile | undefined;
+let ownNetwork: NetworkChoice | undefined;
 let newest = 0;
 
+/** What was computed, by what was asked; forgotten with the picture or the network. */
+const known = new Map<string, Promise<unknown>>();
+let knownOf = '';
+
+function remember<T>(key: unknown, compute: () => Promise<T>): Promise<T> {
+  const name = JSON.stringify(key);
+  const found = known.get(name) ?? compute();
+  known.set(name, found);
+  found.catch(() => known.delete(name));
+  return found as Promise<T>;
+}
+
 /** Takes a choice and shows what follows from it. Of several choices made while the device works, the last counts. */
-function choose(device: Device, change: Partial<Chosen>): void {
-  chosen = { ...chosen, ...change };
+export function choose(
+  change: Partial<Choices>,
+  files: { picture?: PictureFile; network?: NetworkChoice } = {},
+): void {
+  choices = { ...choices, ...change };
+  ownPicture = files.picture ?? ownPicture;
+  ownNetwork = files.network ?? ownNetwork;
+  history.replaceState(null, '', `${location.pathname}${writeAddress(choices)}${location.hash}`);
+  void show();
+}
+
+async function subjectOf({ picture, network }: Choices): Promise<Subject> {
+  const example = examples.get(picture);
+  const shown = example
+    ? await remember(['file', picture], async () => (await fetch(example.url)).blob())
+    : undefined;
+  return {
+    picture: shown ? { id: picture, name: example!.title, file: shown } : ownPicture!,
+    network: network === '' ? ownNetwork! : { id: network },
+  };
+}
+
+async function show(): Promise<void> {
   const mine = ++newest;
-  turn = turn.then(async () => {
-    if (mine !== newest) return;
-    element('result').ariaBusy = 'true';
-    try {
-      await show(device, chosen);
-    } catch (error) {
-      element('explanation').hidden = true;
-      say(messageOf(error), true);
-    }
-    element('result').ariaBusy = 'false';
-  });
-}
-
-async function show(device: Device, { pixels, network, method, layer, classIndex }: Chosen): Promise<void> {
-  if (!pixels) return;
-  const entry = catalogEntry(network);
-  const known = prediction?.network.name === network && prediction.pixels === pixels ? prediction : undefined;
-  if (!known) say(`Running ${network} …`);
-  const current = known ?? (await predict(device, entry, pixels));
-  const asked = {
-    method,
-    title: methodOf(method).title,
-    layer: layer ?? entry.targetLayer,
-    classIndex: classIndex ?? current.classes[0]!.index,
-  };
-  // Only where it is new, since what is replaced loses the keyboard's focus.
-  if (!known) showPrediction(current, asked.layer, asked.classIndex);
-  if (!known) prediction?.dispose();
-  prediction = current;
-  say(`${asked.title} is at work …`);
-  const found = await answer(current, asked);
-  showAnswer(current, found, asked.layer, entry.classes[asked.classIndex]!);
-}
-
-/** Takes a file or an example as the picture. */
-async function choosePicture(device: Device, name: string, file: () => Blob | Promise<Blob>): Promise<void> {
-  for (const button of element('examples').children) {
-    button.ariaPressed = String(button.getAttribute('aria-label') === name);
-  }
+  const isNewest = () => mine === newest;
+  dropWaiting();
+  element('result').ariaBusy = 'true';
   try {
-    choose(device, { pixels: await decodePicture(await file(), name), classIndex: undefined });
+    await showNewest(choices, isNewest);
   } catch (error) {
-    say(messageOf(error), true);
+    if (!isNewest() || (error instanceof CancelledError && mine !== newest)) return;
+    if (error instanceof NoDevice) return showFailure(error.message);
+    element('maps').replaceChildren();
+    say(messageOf(error), !(error instanceof CancelledError));
   }
+  if (isNewest()) element('result').ariaBusy = 'false';
 }
 
-function showExamples(device: Device): void {
-  for (const [name, url] of Object.entries(examples)) {
-    const button = document.createElement('button');
-    button.type = 'button';
-    button.ariaLabel = name;
-    const image = new Image();
-    image.src = url.href;
-    image.alt = '';
-    button.append(image);
-    button.addEventListener('click', () =>
-      choosePicture(device, name, async () => (await fetch(url)).blob()),
-    );
-    element('examples').append(button);
-  }
-}
-
-function listen(device: Device): void {
-  const file = element<HTMLInputElement>('file');
-  const take = (files: FileList | null | undefined) => {
-    const [first] = files ?? [];
-    if (first) choosePicture(device, first.name, () => first);
-  };
-  file.addEventListener('change', () => {
-    take(file.files);
-    // So that the same file may be chosen again.
-    file.value = '';
-  });
-  for (const kind of ['dragenter', 'dragover', 'dragleave', 'drop']) {
-    document.addEventListener(kind, (event) => {
-      event.preventDefault();
-      document.body.classList.toggle('dropping', kind === 'dragenter' || kind === 'dragover');
-    });
-  }
-  document.addEventListener('drop', (event) => take(event.dataTransfer?.files));
-  document.addEventListener('submit', (event) => event.preventDefault());
-  document.addEventListener('change', ({ target }) => {
-    if (!(target instanceof HTMLInputElement || target instanceof HTMLSelectElement)) return;
-    const { value } = target;
-    if (target.id === 'network') choose(device, { network: value, layer: undefined, classIndex: undefined });
-    else if (target.id === 'layer') choose(device, { layer: value });
-    else if (target.name === 'method') choose(device, { method: value });
-    else if (target.name === 'class') choose(device, { classIndex: Number(value) });
-  });
-}
-
-async function start(): Promise<void> {
-  showOptions(
-    element<HTMLSelectElement>('network'),
-    shipped.map(({ name }) => [name, name] as const),
-    chosen.network,
+async function showNewest(chosen: Choices, isNewest: () => boolean): Promise<void> {
+  const subject = await subjectOf(chosen);
+  const of = JSON.stringify([subject.picture.id, subject.network.id]);
+  if (of !== knownOf) for (const key of known.keys()) if (!key.startsWith('["file"')) known.delete(key);
+  knownOf = of;
+  showChoices(chosen, subject);
+  say(`Running ${subject.network.id} …`);
+  const predicted = await remember(['predict', subject.network], () =>
+    ask('predict', { subject }, `Running ${subject.network.id}`),
   );
-  showMethods(chosen.method);
-  // A picture that is dropped before anyone listens must not take the page's place.
-  for (const kind of ['dragover', 'drop']) document.addEventListener(kind, (event) => event.preventDefault());
-  const device = await openDevice();
-  element('adapter').textContent = `Device: ${device.name} (${device.why})`;
-  showExamples(device);
-  listen(device);
-  // Until now nothing that was chosen would have been heard.
-  element('controls').inert = false;
-  // The picture of the command line's demo.
-  element('examples').querySelectorAll('button')[1]!.click();
+  if (!isNewest()) return;
+  const layer = predicted.nodes.some(({ name, explained }) => explained && name === chosen.layer)
+    ? chosen.layer
+    : predicted.targetLayer;
+  const inRange = chosen.classes.filter((index) => index < predicted.classes.length);
+  const classes = inRange.length > 0 ? inRange : [predicted.classes[0]!.index];
+  showPrediction(predicted, layer, classes);
+  const rows = classes.map((classIndex) =>
+    chosen.methods.map((method): Asked => ({ subject, method, classIndex, layer, of: chosen.of })),
+  );
+  const cells = rows.flat().map((asked) => ({
+    asked,
+    className: predicted.classes.find(({ index }) => index === asked.classIndex)!.name,
+    method: methodOf(asked.method),
+    answer: remember(
+      ['explain', asked.method, asked.classIndex, asked.layer, asked.of, asked.subject.network],
+      () => ask('explain', asked, methodOf(asked.method).title),
+    ).catch((error: unknown) => messageOf(error)),
+  }));
+  say(`${cells.map(({ method }) => method.title).join(', ')}: at work …`);
+  element('maps').style.setProperty('--columns', String(1 + chosen.methods.length));
+  const found: (Answer | string)[] = [];
+  for (const { answer } of cells) {
+    found.push(await answer);
+    if (!isNewest()) return;
+    if (found.length < cells.length) showMaps(chosen, predicted, cells, found);
+  }
+  showMaps(chosen, predicted, cells, found);
+  const answers = found.filter((one) => typeof one !== 'string');
+  showExport(subject, predicted, answers, chosen);
+  const said = found.map((one, i) => (typeof one === 'string' ? one : sentence(cells[i]!.method, one)));
+  say([`${predicted.name} at ${layer}.`, ...said].join('\n'), answers.length === 0);
 }
 
-start().catch((error: unknown) => {
-  // Without a device there is nothing to choose.
+interface Cell {
+  readonly method: Method;
+  readonly className: string;
+}
+
+const sentence = ({ title }: Method, { className, milliseconds }: Answer): string =>
+  `${title} of class ${className} took ${milliseconds.toFixed(0)} ms.`;
+
+/** What is there already, each class a row; the others have a place. */
+function showMaps(
+  chosen: Choices,
+  predicted: Predicted,
+  cells: readonly Cell[],
+  found: readonly (Answer | string)[],
+): void {
+  const { seen, name } = predicted;
+  const figures = cells.map(({ method, className }, i) => {
+    const answer = found[i];
+    if (typeof answer === 'object') return answerFigure(seen, answer, chosen);
+    return emptyFigure(method.title, `class ${className}`, answer ?? 'at work …', answer !== undefined);
+  });
+  const [a, b] = found;
+  const both =
+    chosen.difference && typeof a === 'object' && typeof b === 'object'
+      ? difference(a, b, chosen.signed)
+      : undefined;
+  const minus =
+    both &&
+    figure(seen, both, chosen, {
+      title: 'Difference',
+      what: `${cells[0]!.method.title} ${cells[0]!.className} − ${cells[1]!.method.title} ${cells[1]!.className}`,
+      lines: ['each map divided by its maximum first'],
+    });
+  element('maps').replaceChildren(pictureFigure(seen, name), ...figures, ...(minus ? [minus] : []));
+}
+
+/** One or several lines on what goes on. */
+function say(text: string, problem = false): void {
+  element('status').textContent = text;
+  element('status').classList.toggle('problem', problem);
+}
+
+function showFailure(message: string): void {
   document.querySelector('main')!.hidden = true;
   element('failure').hidden = false;
-  element('failure').textContent = messageOf(error);
-});
+  element('failure-why').textContent = message;
+}
+
+listeners.device = (name) => {
+  element('adapter').textContent = `Device: ${name}`;
+};
+listeners.lost = (message) => {
+  element('lost').hidden = false;
+  element('lost').replaceChildren(
+    make('strong', {}, 'The device was lost and has been opened again.'),
+    ` ${message}. What you chose is still there.`,
+  );
+};
+showActivity();
+listen(() => choices, choose);
+start();
+void show();

@@ -9,4 +9,6 @@ export default defineConfig({
   // Served as they are, so that they find their .wasm files beside them.
   optimizeDeps: { exclude: ['@jsquash/jpeg', '@jsquash/webp'] },
   server: { fs: { allow: ['../..'] } },
+  // Modules, so that the formats that are not needed are not loaded.
+  worker: { format: 'es' },
 });

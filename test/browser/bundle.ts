@@ -54,7 +54,7 @@ export function installPackage(folder: string): void {
 export interface Bundle {
   /** Where it was written. */
   readonly folder: string;
-  /** Paths of the modules that it contains. */
+  /** Paths of the modules that it, or a worker of it, contains. */
   readonly modules: readonly string[];
   /** What it imports and does not contain. */
   readonly outside: readonly string[];
@@ -66,12 +66,20 @@ export interface Bundle {
 /** Bundles with vite and says what came of it. */
 export async function bundle(config: InlineConfig, folder: string): Promise<Bundle> {
   const warnings: string[] = [];
+  const inWorkers: string[] = [];
+  const collect = {
+    name: 'modules-of-workers',
+    generateBundle: (_: unknown, output: Rolldown.OutputBundle) => {
+      for (const part of Object.values(output)) if (part.type === 'chunk') inWorkers.push(...part.moduleIds);
+    },
+  };
   const customLogger = createLogger('silent');
   customLogger.warn = (message) => warnings.push(message);
   const { output } = (await build({
     ...config,
     logLevel: 'silent',
     customLogger,
+    worker: { plugins: () => [collect] },
     build: {
       outDir: folder,
       emptyOutDir: true,
@@ -83,7 +91,7 @@ export async function bundle(config: InlineConfig, folder: string): Promise<Bund
   const own = new Set(chunks.map(({ fileName }) => fileName));
   return {
     folder,
-    modules: chunks.flatMap(({ moduleIds }) => moduleIds),
+    modules: [...chunks.flatMap(({ moduleIds }) => moduleIds), ...inWorkers],
     outside: chunks
       .flatMap(({ imports, dynamicImports }) => [...imports, ...dynamicImports])
       .filter((name) => !own.has(name)),

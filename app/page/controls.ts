@@ -1,0 +1,161 @@
+// The controls: what can be chosen, what is, and what follows from a change.
+
+import { methodOf } from '../../cam/index.ts';
+import { catalogEntry } from '../../models/index.ts';
+import { colourMaps } from '../image/colour.ts';
+import { formatValue } from '../image/heat.ts';
+import { button, choice, element, make, percent, refill, showOptions } from './dom.ts';
+import { examples } from './examples.ts';
+import { takeFiles } from './own.ts';
+import { type Choices, type Choose, defaults, methodNames, shipped } from './state.ts';
+import type { Subject } from './work/subject.ts';
+import type { Predicted } from './work/tasks.ts';
+
+/** Classes that are listed, and methods that are listed at first. */
+const MOST_CLASSES = 10;
+const FIRST_METHODS = 5;
+
+/** Listens to every control. */
+export function listen(current: () => Choices, choose: Choose): void {
+  for (const [name, { title, url }] of examples) {
+    const image = make('img', { src: url.href, alt: '' });
+    const chosen = button(
+      { 'aria-label': title, title, 'data-example': name },
+      () => choose({ picture: name, classes: [] }),
+      image,
+    );
+    element('examples').append(chosen);
+  }
+  showOptions(
+    element<HTMLSelectElement>('colours'),
+    colourMaps.map((name) => [name, name] as const),
+    current().colours,
+  );
+  const file = element<HTMLInputElement>('file');
+  file.addEventListener('change', () => {
+    void takeFiles([...(file.files ?? [])], choose);
+    // So that the same file may be chosen again.
+    file.value = '';
+  });
+  for (const kind of ['dragenter', 'dragover', 'dragleave', 'drop']) {
+    document.addEventListener(kind, (event) => {
+      event.preventDefault();
+      document.body.classList.toggle('dropping', kind === 'dragenter' || kind === 'dragover');
+    });
+  }
+  document.addEventListener('drop', ({ dataTransfer }) => void takeFiles(dataTransfer ?? [], choose));
+  document.addEventListener('submit', (event) => event.preventDefault());
+  const changes: Readonly<Record<string, (value: string, checked: boolean) => Partial<Choices>>> = {
+    network: (network) => ({ network, layer: '', classes: [] }),
+    layer: (layer) => ({ layer }),
+    method: (name, checked) => ({ methods: toggled(current().methods, name, checked, defaults.methods) }),
+    class: () => ({ classes: checkedClasses() }),
+    of: (of) => ({ of: of === 'probability' ? 'probability' : 'logit' }),
+    signed: (_, signed) => ({ signed }),
+    difference: (_, isOn) => ({ difference: isOn }),
+    opacity: (value) => ({ opacity: Number(value) }),
+    colours: (name) => ({ colours: colourMaps.find((map) => map === name)! }),
+  };
+  element('explain').addEventListener('change', ({ target }) => {
+    if (!(target instanceof HTMLInputElement || target instanceof HTMLSelectElement)) return;
+    const change = changes[target.name];
+    if (change) choose(change(target.value, target instanceof HTMLInputElement && target.checked));
+  });
+}
+
+/** A list with a value in or out, in the order chosen; the one that was left last stays if nothing else would. */
+function toggled<T>(list: readonly T[], value: T, isIn: boolean, otherwise: readonly T[]): readonly T[] {
+  const others = list.filter((one) => one !== value);
+  const next = isIn ? [...others, value] : others;
+  return next.length > 0 ? next : otherwise;
+}
+
+const checkedClasses = (): number[] =>
+  [...document.querySelectorAll<HTMLInputElement>('#classes input:checked')].map(({ value }) =>
+    Number(value),
+  );
+
+/** Shows what is chosen. */
+export function showChoices(chosen: Choices, { network }: Subject): void {
+  for (const one of element('examples').querySelectorAll('button'))
+    one.ariaPressed = String(one.dataset.example === chosen.picture);
+  const own = chosen.network === '' ? [['', network.files![0]!.name] as const] : [];
+  showOptions(
+    element<HTMLSelectElement>('network'),
+    [...shipped.map((name) => [name, name] as const), ...own],
+    chosen.network,
+  );
+  element('summary').textContent = chosen.network === '' ? 'your file' : catalogEntry(chosen.network).summary;
+  const boxes = methodNames.map((name) =>
+    choice('checkbox', 'method', name, chosen.methods.includes(name), methodOf(name).title),
+  );
+  const more = make(
+    'details',
+    { id: 'more-methods' },
+    make('summary', {}, `${methodNames.length - FIRST_METHODS} more`),
+    ...boxes.slice(FIRST_METHODS),
+  );
+  const wasOpen = document.querySelector<HTMLDetailsElement>('#more-methods')?.open ?? false;
+  more.open = wasOpen || chosen.methods.some((name) => methodNames.indexOf(name) >= FIRST_METHODS);
+  refill(element('methods'), make('legend', {}, 'Methods'), ...boxes.slice(0, FIRST_METHODS), more);
+  for (const name of ['signed', 'difference'] as const)
+    element<HTMLInputElement>(name).checked = chosen[name];
+  element<HTMLInputElement>('opacity').value = String(chosen.opacity);
+  element<HTMLSelectElement>('colours').value = chosen.colours;
+  for (const one of document.querySelectorAll<HTMLInputElement>('input[name=of]'))
+    one.checked = one.value === chosen.of;
+}
+
+/** Shows what a network predicts, and its layers. */
+export function showPrediction(
+  { classes, nodes, probabilities }: Predicted,
+  layer: string,
+  chosen: readonly number[],
+): void {
+  const listed = classes.filter(({ index }, place) => place < MOST_CLASSES || chosen.includes(index));
+  refill(
+    element('classes'),
+    make('legend', {}, 'Classes'),
+    ...listed.map(({ index, name, logit, probability }) => {
+      const label = choice(
+        'checkbox',
+        'class',
+        String(index),
+        chosen.includes(index),
+        make('span', {}, name),
+        make('span', { class: 'number' }, probability === null ? formatValue(logit) : percent(probability)),
+        make('meter', { value: String(probability ?? 0), 'aria-hidden': 'true' }),
+      );
+      return label;
+    }),
+  );
+  const explained = nodes.filter((node) => node.explained);
+  showOptions(
+    element<HTMLSelectElement>('layer'),
+    explained.map(({ name, shape }) => [name, `${name}: ${shape.slice(1).join(' × ')}`] as const),
+    layer,
+  );
+  element('of').hidden = probabilities === 'none';
+  element('graph').replaceChildren(
+    ...nodes.map(({ name, kind, inputs, shape, explained: can }) => {
+      const words = [
+        make('strong', {}, name),
+        make('span', {}, `${kind}, [${shape.slice(1).join(', ')}]`),
+        make('span', { class: 'from' }, `from ${inputs.join(', ')}`),
+      ];
+      const attributes = { 'aria-pressed': String(name === layer), 'data-layer': name };
+      return make(
+        'li',
+        {},
+        can ? button(attributes, () => chooseLayer(name), ...words) : make('div', {}, ...words),
+      );
+    }),
+  );
+}
+
+/** Chooses a layer as the select does. */
+function chooseLayer(name: string): void {
+  const select = element<HTMLSelectElement>('layer');
+  select.value = name;
+  select.dispatchEvent(new Event('change', { bubbles: true }));
+}

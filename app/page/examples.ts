@@ -1,0 +1,26 @@
+// Pictures to begin with.
+
+export interface Example {
+  readonly title: string;
+  readonly url: URL;
+}
+
+export const examples: ReadonlyMap<string, Example> = new Map([
+  ['scene-1', { title: 'digits 2 and 5', url: new URL('../../models/images/scene-1.png', import.meta.url) }],
+  [
+    'scene-2',
+    { title: 'digits 3, 0 and 7', url: new URL('../../models/images/scene-2.png', import.meta.url) },
+  ],
+  [
+    'scene-3',
+    { title: 'digits 6, 9 and 3', url: new URL('../../models/images/scene-3.png', import.meta.url) },
+  ],
+  [
+    'mosaic-2x2',
+    { title: 'four CIFAR pictures', url: new URL('../../models/images/mosaic-2x2.png', import.meta.url) },
+  ],
+  [
+    'mosaic-4x4',
+    { title: 'sixteen CIFAR pictures', url: new URL('../../models/images/mosaic-4x4.png', import.meta.url) },
+  ],
+]);

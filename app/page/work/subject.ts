@@ -1,0 +1,140 @@
+// What tasks are about: a picture and a network. Files travel to the worker as references, so that nothing is copied; what
+// they are opened to is kept for the next task.
+
+import { observe, type Trace } from '../../../cam/index.ts';
+import { type Device, LimelightError } from '../../../engine/index.ts';
+import { messageOf } from '../../../engine/platform/errors.ts';
+import {
+  catalogEntry,
+  disposeNetwork,
+  dryRun,
+  type Network,
+  open,
+  type Pixels,
+  type Preprocessing,
+  preprocess,
+  targetLayers,
+  visiblePixels,
+} from '../../../models/index.ts';
+import { decodePicture } from '../picture.ts';
+
+/** A picture's file. Two with one id are the same. */
+export interface PictureFile {
+  readonly id: string;
+  readonly name: string;
+  readonly file: Blob;
+}
+
+/** A shipped network by its name, or the files of another. Two with one id are the same. */
+export interface NetworkChoice {
+  readonly id: string;
+  /** The model first, then what belongs to it: parts, names of classes. */
+  readonly files?: readonly File[];
+  readonly preprocessing?: Partial<Preprocessing>;
+  readonly classes?: readonly string[];
+}
+
+export interface Subject {
+  readonly picture: PictureFile;
+  readonly network: NetworkChoice;
+}
+
+/** A subject, opened: the network has seen the picture. */
+export interface Opened {
+  readonly network: Network;
+  readonly pixels: Pixels;
+  /** The part of the picture that the network sees, in its size. */
+  readonly seen: Pixels;
+  readonly trace: Trace;
+}
+
+interface Kept<T> {
+  readonly key: string;
+  readonly value: Promise<T>;
+}
+
+/** A loader that keeps what it loaded last, and frees what that replaces. */
+function keepLast<Given, T>(
+  keyOf: (given: Given) => string,
+  load: (given: Given) => Promise<T>,
+  free: (old: T) => void,
+) {
+  let kept: Kept<T> | undefined;
+  return (given: Given): Promise<T> => {
+    const key = keyOf(given);
+    if (kept?.key === key) return kept.value;
+    kept?.value.then(free, () => {});
+    const mine = { key, value: load(given) };
+    kept = mine;
+    mine.value.catch(() => {
+      if (kept === mine) kept = undefined;
+    });
+    return mine.value;
+  };
+}
+
+/** The files' names of a choice, by which a model finds its parts. */
+const partsOf = (files: readonly File[]) => async (name: string) => {
+  const wanted = name.split('/').at(-1);
+  const found = files.find((file) => file.name === wanted);
+  if (found) return new Uint8Array(await found.arrayBuffer());
+  throw new LimelightError(`the model has a part "${name}" beside it; drop it together with the model`);
+};
+
+export const networkIdOf = ({ id, preprocessing, classes }: NetworkChoice): string =>
+  JSON.stringify([id, preprocessing, classes]);
+
+/** Opens subjects on a device. */
+export function opener(device: Device): (subject: Subject) => Promise<Opened> {
+  const network = keepLast(
+    networkIdOf,
+    async ({ id, files, preprocessing, classes }: NetworkChoice) => {
+      if (!files) return open(device, catalogEntry(id).name);
+      const options = {
+        parts: partsOf(files),
+        ...(preprocessing && { preprocessing }),
+        ...(classes && { classes }),
+      };
+      return open(device, files[0]!, options);
+    },
+    disposeNetwork,
+  );
+  const pixels = keepLast(
+    ({ id }: PictureFile) => id,
+    ({ file, name }) => decodePicture(file, name),
+    () => {},
+  );
+  return keepLast(
+    (subject: Subject) => JSON.stringify([subject.picture.id, networkIdOf(subject.network)]),
+    async (subject): Promise<Opened> => {
+      const [taken, picture] = [await network(subject.network), await pixels(subject.picture)];
+      const input = preprocess(taken, picture);
+      try {
+        checkFits(taken, picture, input.shape);
+        // From every layer at once: whatever is chosen next, the network need not run again.
+        const layers = [...targetLayers(dryRun(taken.graph, input.shape)).keys()];
+        const trace = observe(taken, input, { layers });
+        return { network: taken, pixels: picture, seen: visiblePixels(taken, picture), trace };
+      } catch (error) {
+        input.dispose();
+        throw error;
+      }
+    },
+    ({ trace }) => {
+      trace.dispose();
+      trace.picture.dispose();
+    },
+  );
+}
+
+/** Throws where a network cannot compute a picture, such as one smaller than a kernel. */
+function checkFits({ name, graph }: Network, { width, height }: Pixels, shape: readonly number[]): void {
+  try {
+    dryRun(graph, shape);
+  } catch (cause) {
+    throw new LimelightError(
+      `${name} cannot take a picture of ${width} × ${height} pixels: ${messageOf(cause)}; choose a larger one`,
+      { cause },
+    );
+  }
+}

@@ -1,0 +1,289 @@
+// The project's page in a headless Chromium, as people use it: it must draw what the command line draws, go on while it
+// computes and after a device is lost, keep what was chosen, and be usable by keyboard, in the dark and on a phone.
+
+import { readFileSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Browser, ElementHandle, Page } from 'puppeteer-core';
+import test, { type Test } from 'tape';
+import { decodeImage, decodePng, encodePng } from '../../app/image/decode.ts';
+import { heatPicture } from '../../app/image/heat.ts';
+import * as limelight from '../../index.ts';
+import { device } from '../device.ts';
+import { bundle } from './bundle.ts';
+import { findChromium, withChromium } from './chromium.ts';
+import { type Answer, explainAll } from './explain-all.ts';
+import { withFolder } from './folder.ts';
+import { checkBundle, withPage } from './page.ts';
+
+const here = (path: string) => new URL(path, import.meta.url);
+const picture = (name: string) => here(`../../models/images/${name}`);
+
+type Use = (t: Test, page: Page, address: string, folder: string) => Promise<void>;
+
+/** What is tried, each in a page of its own. */
+const parts: Readonly<Record<string, Use>> = {
+  'it explains what is chosen, and draws as the command line does': explains,
+  'it takes files': takesFiles,
+  'a task is cancelled, a lost device opened again': goesOn,
+  'nothing can be sent anywhere': sendsNothing,
+  'it is for everybody: light, dark, phone': accessible,
+  'without WebGPU it says what to do': withoutWebGpu,
+};
+
+test('page', async (t) => {
+  const chromium = findChromium();
+  if (!chromium) return t.skip('there is no Chromium; set CHROMIUM to its path');
+  await withFolder(async (folder) => {
+    const root = fileURLToPath(here('../../app/page/'));
+    checkBundle(t, await bundle({ root, configFile: join(root, 'vite.config.ts') }, folder));
+    await withChromium(chromium, async (browser: Browser) => {
+      for (const [title, use] of Object.entries(parts)) {
+        t.comment(title);
+        await withPage(t, browser, folder, (page, address) => use(t, page, address, folder)).catch((error) =>
+          t.error(error, title),
+        );
+      }
+    });
+  });
+});
+
+/** Waits until the page has nothing more to do, and gives what it says. */
+async function said(page: Page, expected: RegExp): Promise<string> {
+  await page.waitForFunction(
+    (source) => {
+      const idle = document.getElementById('result')!.ariaBusy === 'false';
+      return idle && new RegExp(source).test(document.getElementById('status')!.textContent!);
+    },
+    {},
+    expected.source,
+  );
+  return textOf(page, '#status');
+}
+
+const textOf = (page: Page, selector: string) => page.$eval(selector, (element) => element.textContent!);
+const toggle = (page: Page, name: string, value: string) =>
+  page.click(`input[name="${name}"][value="${value}"]`);
+
+/** What the canvas of a figure shows; the first is the picture. */
+async function shown(page: Page, figure: number): Promise<limelight.Pixels> {
+  const url = await page.$$eval(
+    '#maps canvas',
+    (canvases, i) => (canvases[i] as HTMLCanvasElement).toDataURL(),
+    figure,
+  );
+  return decodePng(Buffer.from(url.slice(url.indexOf(',') + 1), 'base64'));
+}
+
+async function explains(t: Test, page: Page, address: string): Promise<void> {
+  const file = readFileSync(picture('scene-2.png'));
+  const pixels = decodePng(file);
+  const weights = readFileSync(limelight.catalogEntry('digit-scenes').weights!);
+  const methods = ['grad-cam', 'grad-cam++'];
+  const { explanations } = await explainAll(
+    limelight,
+    await device(),
+    'digit-scenes',
+    weights,
+    pixels,
+    methods,
+  );
+  /** The greatest difference, in one channel of one pixel, to what the command line would draw. */
+  const unlike = ({ width, height, rgb }: limelight.Pixels, { map }: Answer['explanations'][number]) => {
+    const high = Math.max(...map);
+    const data = Float32Array.from(map, (value) => Math.max(0, value) / high);
+    const drawn = heatPicture({
+      pixels,
+      map: { width: 16, height: 16, data },
+      minSide: width,
+      maxSide: width,
+    });
+    t.deepEqual([drawn.width, drawn.height], [width, height], 'the canvas has the size of a drawn picture');
+    return drawn.rgb.reduce((most, value, i) => Math.max(most, Math.abs(value - rgb[i]!)), 0);
+  };
+
+  await page.goto(address);
+  const { className } = explanations[0]!;
+  await said(page, new RegExp(`digit-scenes at features\\.\nGrad-CAM of class ${className} took \\d+ ms`));
+  t.match(await textOf(page, '#adapter'), /^Device: \w/, 'the adapter is named');
+  t.ok(unlike(await shown(page, 1), explanations[0]!) <= 1, 'the overlay is that of Grad-CAM');
+  t.ok(unlike(await shown(page, 0), explanations[0]!) > 50, 'the picture is not');
+
+  await page.focus('input[value="grad-cam++"]');
+  await page.keyboard.press('Space');
+  await said(page, /Grad-CAM\+\+ of class . took/);
+  t.ok(unlike(await shown(page, 2), explanations[1]!) <= 1, 'the space bar adds Grad-CAM++ beside it');
+  const focused = () => page.evaluate(() => (document.activeElement as HTMLInputElement).value);
+  t.equal(await focused(), 'grad-cam++', 'and the keyboard stays where it is');
+
+  await toggle(page, 'class', '7');
+  await said(page, /Grad-CAM of class 7 took.*\n.*Grad-CAM\+\+ of class 7 took/);
+  t.equal((await page.$$('#maps canvas')).length, 5, 'two classes by two methods');
+  await page.click('#difference');
+  await page.click('#signed');
+  await page.select('#colours', 'cividis');
+  await page.select('#layer', 'stage1');
+  await said(page, /at stage1\./);
+  await page.waitForFunction(() =>
+    /^Difference/.test(document.querySelector('#maps figure:last-child')!.textContent!),
+  );
+  t.match(await textOf(page, '#maps figure:nth-child(2)'), /32 × 32/, 'at a layer of more positions');
+  t.match(
+    await textOf(page, '#maps figure:nth-child(2) .bar'),
+    /^−[\d.]+0[\d.]+$/,
+    'a scale with both signs',
+  );
+  t.equal(
+    new URL(page.url()).search,
+    '?methods=grad-cam,grad-cam%2B%2B&classes=3,7&layer=stage1&signed=true&difference=true&colours=cividis',
+    'the address says what is chosen',
+  );
+  await page.reload();
+  await said(page, /at stage1\.\n(.*took.*\n?){4}/);
+  t.equal((await page.$$('#maps canvas')).length, 6, 'a reload finds it again');
+
+  await page.goto(`${address}?network=digit-dense&methods=cam,grad-cam`);
+  t.match(
+    await said(page, /CAM needs/),
+    /"pool2" \(maxPool\) is not linear/,
+    'CAM says why it does not apply',
+  );
+  t.equal((await page.$$('#maps canvas')).length, 2, 'and Grad-CAM is there all the same');
+  await page.goto(`${address}?network=digit-vit&methods=nonsense&layer=nowhere&classes=99`);
+  await said(page, /digit-vit at blocks\.2\.norm1\.\nGrad-CAM of class/);
+  t.pass('what an address asks for wrongly is left aside; tokens are a map too');
+}
+
+/** A JPEG with halved chroma, which decoders upsample in more than one way. */
+const jpegFile = Buffer.from(
+  (
+    JSON.parse(readFileSync(here('../app/references/pictures.json'), 'utf8')) as {
+      cases: readonly { title: string; file: string }[];
+    }
+  ).cases.find(({ title }) => title === 'JPEG 4:2:0')!.file,
+  'base64',
+);
+
+async function takesFiles(t: Test, page: Page, address: string, folder: string): Promise<void> {
+  await page.goto(address);
+  await said(page, /took/);
+  const input = (await page.$('#file')) as ElementHandle<HTMLInputElement>;
+  await input.uploadFile(fileURLToPath(picture('scene-1.png')));
+  await said(page, /Grad-CAM of class [25] took/);
+  const photo = join(folder, 'photo.jpg');
+  writeFileSync(photo, jpegFile);
+  await input.uploadFile(photo);
+  await page.waitForFunction(() => /37 × 29/.test(document.getElementById('maps')!.textContent!));
+  const decoded = await decodeImage(jpegFile, 'photo.jpg');
+  const found = await shown(page, 0);
+  const zoom = found.width / decoded.width;
+  const unlike = decoded.rgb.findIndex((value, i) => {
+    const [x, y] = [Math.floor(i / 3) % decoded.width, Math.floor(i / 3 / decoded.width)];
+    return value !== found.rgb[3 * (y * zoom * found.width + x * zoom) + (i % 3)];
+  });
+  t.equal(unlike, -1, 'the page decodes a JPEG as the command line does');
+  const tiny = join(folder, 'tiny.png');
+  writeFileSync(tiny, encodePng({ width: 2, height: 1, rgb: new Uint8Array(6) }));
+  await input.uploadFile(tiny);
+  await said(page, /^digit-scenes cannot take a picture of 2 × 1 pixels: .*; choose a larger one$/);
+  const text = join(folder, 'notes.png');
+  writeFileSync(text, 'not a picture');
+  await input.uploadFile(text);
+  await said(page, /^notes\.png: this browser cannot read it as a picture; choose a PNG or JPEG file$/);
+  await page.click('[data-example="scene-2"]');
+  await said(page, /took/);
+}
+
+async function goesOn(t: Test, page: Page, address: string): Promise<void> {
+  // A tail for each of 32 x 32 positions.
+  await page.goto(`${address}?methods=token-occlusion&layer=stage1`);
+  await page.waitForSelector('#activity.shown');
+  const frames = await page.evaluate(async () => {
+    let count = 0;
+    for (const end = performance.now() + 500; performance.now() < end; count++)
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    return count;
+  });
+  t.ok(frames > 5, `the page goes on while the worker computes (${frames} turns in half a second)`);
+  await page.waitForFunction(() =>
+    /Occlusion.*(left|so far)/.test(document.getElementById('activity-text')!.textContent!),
+  );
+  // Not by the mouse, which waits for a picture of the page: a software device draws none while it computes.
+  await page.$eval('#cancel', (button) => (button as HTMLElement).click());
+  t.match(await said(page, /cancelled/), /Occlusion at a layer was cancelled/, 'and is cancelled');
+  await page.$eval('input[value="token-occlusion"]', (box) => (box as HTMLElement).click());
+  await said(page, /^digit-scenes at .*\nGrad-CAM of class \d took/);
+  t.pass('another task follows');
+
+  const [worker] = page.workers();
+  await worker!.evaluate(() => {
+    const { createCommandEncoder } = GPUDevice.prototype;
+    GPUDevice.prototype.createCommandEncoder = function (...given) {
+      this.destroy();
+      return createCommandEncoder.apply(this, given);
+    };
+  });
+  await page.select('#network', 'digit-dense');
+  await said(page, /^digit-dense at .*\nGrad-CAM of class \d took/);
+  t.match(
+    await textOf(page, '#lost:not([hidden])'),
+    /^The device was lost and has been opened again/,
+    'a lost device is opened again, and what was asked of it is answered',
+  );
+}
+
+async function sendsNothing(t: Test, page: Page, address: string): Promise<void> {
+  await page.goto(address);
+  await said(page, /took/);
+  page.removeAllListeners('console');
+  const attempt = () =>
+    new Promise<string>((resolve) => {
+      addEventListener('securitypolicyviolation', ({ effectiveDirective }) => resolve(effectiveDirective));
+      fetch('http://localhost:9/').catch(() => setTimeout(() => resolve('not stopped'), 500));
+    });
+  t.equal(await page.evaluate(attempt), 'connect-src', 'by the page');
+  t.equal(await page.workers()[0]!.evaluate(attempt), 'connect-src', 'by the worker, which has the files');
+}
+
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+/** What axe finds wrong, with where. */
+async function violations(page: Page): Promise<string[]> {
+  await page.evaluate(axe);
+  return page.evaluate(async () => {
+    const { axe } = globalThis as unknown as { axe: typeof import('axe-core') };
+    const { violations } = await axe.run();
+    return violations.flatMap(({ id, nodes }) => nodes.map(({ target }) => `${id}: ${target}`));
+  });
+}
+
+async function accessible(t: Test, page: Page, address: string): Promise<void> {
+  for (const scheme of ['light', 'dark']) {
+    await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: scheme }]);
+    await page.goto(`${address}?network=digit-dense&methods=cam,grad-cam`);
+    await said(page, /took/);
+    t.deepEqual(await violations(page), [], `axe finds nothing, ${scheme}`);
+  }
+  await page.setViewport({ width: 390, height: 844 });
+  t.equal(
+    await page.evaluate(() => document.documentElement.scrollWidth),
+    390,
+    'nothing is wider than a phone',
+  );
+  await page.evaluate(() => document.getElementById('colours')!.scrollIntoView());
+  const top = await page.$eval('#maps', (maps) => maps.getBoundingClientRect().top);
+  t.equal(top, 0, 'and maps stay in sight where they are changed');
+}
+
+async function withoutWebGpu(t: Test, page: Page, address: string): Promise<void> {
+  page.on('workercreated', (worker) =>
+    worker.evaluate(() => Object.defineProperty(navigator, 'gpu', { value: undefined })).catch(() => {}),
+  );
+  await page.goto(`${address}?gpu=none`);
+  await page.waitForSelector('#failure:not([hidden])');
+  t.match(
+    await textOf(page, '#failure-why'),
+    /navigator\.gpu is missing[\s\S]*To mend it: open the page over https or from localhost/,
+  );
+}
