@@ -6,6 +6,7 @@ const nan = new URL('./nan.wgsl', import.meta.url);
 const product = new URL('./matmul/product.wgsl', import.meta.url);
 const epilogue = [new URL('./epilogue.wgsl', import.meta.url), nan];
 const strided = new URL('./layout/strided.wgsl', import.meta.url);
+const group = [new URL('./reduce/group.wgsl', import.meta.url), nan];
 const binaryFunctions = new URL('./elementwise/binary-functions.wgsl', import.meta.url);
 
 const table: Readonly<Record<string, URL | readonly URL[]>> = {
@@ -22,12 +23,15 @@ const table: Readonly<Record<string, URL | readonly URL[]>> = {
   selectAlong: new URL('./layout/select-along.wgsl', import.meta.url),
   spreadAlong: new URL('./layout/spread-along.wgsl', import.meta.url),
   fold: [new URL('./reduce/fold.wgsl', import.meta.url), nan],
+  foldGroup: [new URL('./reduce/fold-group.wgsl', import.meta.url), ...group],
   overNorm: [new URL('./reduce/over-norm.wgsl', import.meta.url), nan],
   argmax: [new URL('./reduce/argmax.wgsl', import.meta.url), nan],
+  argmaxGroup: [new URL('./reduce/argmax-group.wgsl', import.meta.url), nan],
   addParts: [new URL('./reduce/add-parts.wgsl', import.meta.url), ...epilogue],
   best: [new URL('./reduce/best.wgsl', import.meta.url), nan],
   softmax: [new URL('./softmax/softmax.wgsl', import.meta.url), nan],
   softmaxRows: [new URL('./softmax/softmax-rows.wgsl', import.meta.url), nan],
+  softmaxGroup: [new URL('./softmax/softmax-group.wgsl', import.meta.url), ...group],
   maxPool: new URL('./pool/max-pool.wgsl', import.meta.url),
   maxPoolIndices: [new URL('./pool/max-pool-indices.wgsl', import.meta.url), nan],
   planeScatter: new URL('./pool/plane-scatter.wgsl', import.meta.url),
@@ -35,8 +39,11 @@ const table: Readonly<Record<string, URL | readonly URL[]>> = {
   bilinear: new URL('./upsample/bilinear.wgsl', import.meta.url),
   scaleShift: new URL('./normalise/scale-shift.wgsl', import.meta.url),
   moments: new URL('./normalise/moments.wgsl', import.meta.url),
+  momentsGroup: [new URL('./normalise/moments-group.wgsl', import.meta.url), ...group],
   mergeMoments: new URL('./normalise/merge-moments.wgsl', import.meta.url),
   planeDot: new URL('./normalise/plane-dot.wgsl', import.meta.url),
+  planeDotGroup: [new URL('./normalise/plane-dot-group.wgsl', import.meta.url), ...group],
+  standardiseGroup: [new URL('./normalise/standardise-group.wgsl', import.meta.url), ...group],
   standardise: new URL('./normalise/standardise.wgsl', import.meta.url),
   conv2dNaive: [new URL('./conv/conv2d-naive.wgsl', import.meta.url), ...epilogue],
   conv2dInputGradientNaive: new URL('./conv/conv2d-input-gradient-naive.wgsl', import.meta.url),

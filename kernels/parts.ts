@@ -2,7 +2,7 @@
 // [parts, results], each of a range of the terms, and the parts are then added up (or compared) in turn. So no thread works
 // for too long, few results with many terms keep many threads busy, and no running sum grows far beyond its terms.
 
-import { type Launch, loop } from './kernel.ts';
+import { type Launch, loop, WORKGROUP } from './kernel.ts';
 
 /** A launch that fills `parts` parts of `elements` results each. With one part it fills the results themselves. */
 export interface PartsLaunch {
@@ -15,6 +15,12 @@ export interface PartsLaunch {
 export const BLOCK = 256;
 /** Iterations of a loop over `n` terms in such blocks, `step` terms at once. */
 export const blocks = (n: number, step = 1): number => loop(Math.ceil(n / BLOCK), loop(BLOCK / step));
+
+/** Iterations of a workgroup that goes through n terms together and then joins what its threads found. */
+export const groupLoop = (n: number): number => loop(Math.ceil(n / WORKGROUP)) + loop(Math.log2(WORKGROUP));
+/** The same, through terms in blocks. */
+export const groupBlocks = (n: number): number =>
+  loop(Math.ceil(n / (BLOCK * WORKGROUP)), loop(BLOCK)) + loop(Math.log2(WORKGROUP));
 
 /** Results fewer than this are made in parts, so that a device has work for all its threads. */
 const ENOUGH_THREADS = 1024;

@@ -33,6 +33,8 @@ interface Figures {
   readonly directRows: number;
   /** Vec4 of a tile of attention's values, likewise. */
   readonly mixVectors: number;
+  /** Elements of a line, neighbours in memory, from which the threads of a workgroup go through it together. */
+  readonly together: number;
 }
 
 /**
@@ -42,8 +44,26 @@ interface Figures {
  * (`npm run occupancy`).
  */
 const figures: Readonly<Record<DeviceClass, Figures>> = {
-  software: { tileWorkgroup: 8, enoughTiles: 16, enoughThreads: 2048, directRows: 8, mixVectors: 4 },
-  gpu: { tileWorkgroup: 64, enoughTiles: 128, enoughThreads: 16_384, directRows: 2, mixVectors: 1 },
+  software: {
+    tileWorkgroup: 8,
+    enoughTiles: 16,
+    enoughThreads: 2048,
+    directRows: 8,
+    mixVectors: 4,
+    together: Number.POSITIVE_INFINITY,
+  },
+  gpu: {
+    tileWorkgroup: 64,
+    enoughTiles: 128,
+    enoughThreads: 16_384,
+    directRows: 2,
+    mixVectors: 1,
+    together: 32,
+  },
 };
 
 export const figuresOf = (profile: Pick<Profile, 'class'>): Figures => figures[profile.class];
+
+/** Whether the threads of a workgroup go together through each line of n elements, `inner` apart. */
+export const goTogether = (profile: Pick<Profile, 'class'>, n: number, inner: number): boolean =>
+  inner === 1 && n >= figuresOf(profile).together;

@@ -146,7 +146,13 @@ export const foldRun = (of: kernels.Fold): Operation<RunAttributes> => ({
   shape: ([x], { axis, axes }) => x!.shape.map((n, i) => (i >= axis && i < axis + axes ? 1 : n)),
   forward: ([x], y, { axis, axes, scale }) => {
     const { outer, n, inner } = around(x!.shape, axis, axes);
-    runParts(y.device, kernels.fold(of, outer, n, inner, scale), [x!.storage], y.storage, of);
+    runParts(
+      y.device,
+      kernels.fold(of, outer, n, inner, scale, y.device.profile),
+      [x!.storage],
+      y.storage,
+      of,
+    );
   },
   places: ([x], _, { axis, axes }) =>
     foldedPlaces(

@@ -64,7 +64,7 @@ const planeDotProduct: Operation<undefined> = {
   },
   forward: ([a, b], y) => {
     const [batch, channels, inner] = planes(a!);
-    const launch = kernels.planeDot(batch * channels, inner, b!.shape[0]! * channels);
+    const launch = kernels.planeDot(batch * channels, inner, b!.shape[0]! * channels, y.device.profile);
     runParts(y.device, launch, [a!.storage, b!.storage], y.storage);
   },
   vjp: (d, { inputs: [a, b], needs }) => {
@@ -99,7 +99,7 @@ const moments: Operation<undefined> = {
   forward: ([x], y) => {
     const [batch, channels, inner] = planes(x!);
     const partial = empty(y.device, [batch, channels, 2], 'f32', 'moments');
-    run(y.device, kernels.moments(batch * channels, inner), [x!.storage], partial.storage);
+    run(y.device, kernels.moments(batch * channels, inner, y.device.profile), [x!.storage], partial.storage);
     run(y.device, kernels.mergeMoments(batch, channels), [partial.storage], y.storage);
     partial.dispose();
   },
@@ -143,9 +143,10 @@ function shifted(x: Tensor, axes: readonly number[]): { first: Tensor; rest: Ten
 /** Means and biased variances over every axis but the channels', [C] each. */
 function momentsOf(x: Tensor): readonly [mean: Tensor, variance: Tensor] {
   const [batch, channels, inner] = planes(x);
-  const isFused = [kernels.moments(batch * channels, inner), kernels.mergeMoments(batch, channels)].every(
-    isShort,
-  );
+  const isFused = [
+    kernels.moments(batch * channels, inner, x.device.profile),
+    kernels.mergeMoments(batch, channels),
+  ].every(isShort);
   if (isFused) {
     const both = apply(moments, [x], undefined);
     const row = (i: number) => reshape(narrow(both, 0, i, 1), [channels]);
@@ -188,7 +189,7 @@ const runRows =
   (result: kernels.StandardiseResult): NonNullable<Operation<Epsilon>['forward']> =>
   ([x, weight, bias], y, { epsilon }) => {
     const inputs = [x!, weight ?? x!, bias ?? x!].map((t) => t.storage);
-    run(y.device, kernels.standardise(...rowsOf(x!), epsilon, result), inputs, y.storage);
+    run(y.device, kernels.standardise(...rowsOf(x!), epsilon, result, y.device.profile), inputs, y.storage);
   };
 
 const standardised: Operation<Epsilon> = {
@@ -215,7 +216,8 @@ const inverse: Operation<Epsilon> = {
 };
 
 /** Whether one thread can go along a row; else operations do, whose sums are made in parts. */
-const isShortRow = (x: Tensor): boolean => isShort(kernels.standardise(...rowsOf(x), 0, 'layerNorm'));
+const isShortRow = (x: Tensor): boolean =>
+  isShort(kernels.standardise(...rowsOf(x), 0, 'layerNorm', x.device.profile));
 
 /** Both of long rows, as standardise.wgsl makes them. */
 function longRows(x: Tensor, epsilon: number): { output: Tensor; inverse: Tensor } {

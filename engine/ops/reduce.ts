@@ -56,7 +56,13 @@ const argAlong: Operation<{ axis: number; smallest: boolean }> = {
   forward: ([x], y, { axis, smallest }) => {
     const { outer, n, inner } = around(x!.shape, axis);
     const choice = { outer, n, inner, m: 1, smallest };
-    runChoices(y.device, kernels.argmax(outer, n, inner, smallest), choice, x!.storage, y.storage);
+    runChoices(
+      y.device,
+      kernels.argmax(outer, n, inner, smallest, y.device.profile),
+      choice,
+      x!.storage,
+      y.storage,
+    );
   },
   places: ([x], shape, { axis }) => reshapedPlaces(foldedPlaces(x, [axis]), shape),
 };
@@ -152,7 +158,7 @@ const dividedByNorm: Operation<undefined> = {
     const { device } = y;
     let norms = reshape(x!, [x!.size]);
     while (norms.size > kernels.FEW_NORMS) {
-      const { launch, parts } = kernels.fold('norm', 1, norms.size, 1);
+      const { launch, parts } = kernels.fold('norm', 1, norms.size, 1, 1, device.profile);
       const next = empty(device, [parts], 'f32', 'divideByMaxNorm');
       run(device, launch, [norms.storage], next.storage);
       norms.dispose();

@@ -20,7 +20,7 @@ const softmaxAlong: Operation<Axis> = {
   shape: ([x]) => x!.shape,
   forward: ([x], y, { axis }) => {
     const { outer, n, inner } = around(x!.shape, axis);
-    run(y.device, kernel(outer, n, inner, false), [x!.storage], y.storage);
+    run(y.device, kernel(outer, n, inner, false, y.device.profile), [x!.storage], y.storage);
   },
   // dx = y (d - sum(d y))
   vjp: (d, { output: y, attributes: { axis } }) => [mul(y, sub(d, sum(mul(d, y), [axis], true)))],
@@ -31,16 +31,16 @@ const logSoftmaxAlong: Operation<Axis> = {
   shape: ([x]) => x!.shape,
   forward: ([x], y, { axis }) => {
     const { outer, n, inner } = around(x!.shape, axis);
-    run(y.device, kernel(outer, n, inner, true), [x!.storage], y.storage);
+    run(y.device, kernel(outer, n, inner, true, y.device.profile), [x!.storage], y.storage);
   },
   // dx = d - softmax(x) sum(d)
   vjp: (d, { output: y, attributes: { axis } }) => [sub(d, mul(exp(y), sum(d, [axis], true)))],
 };
 
-/** Whether one thread can go along the axis; else operations do, whose sums are made in parts. */
-function isShortAxis({ shape }: Tensor, axis: number): boolean {
+/** Whether a kernel can go along the axis; else operations do, whose sums are made in parts. */
+function isShortAxis({ shape, device }: Tensor, axis: number): boolean {
   const { outer, n, inner } = around(shape, axis);
-  return isShort(kernel(outer, n, inner, false));
+  return isShort(kernel(outer, n, inner, false, device.profile));
 }
 
 /** x less its largest along an axis. Of that no derivative is taken: what is made of the difference does not depend on it. */

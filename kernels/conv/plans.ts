@@ -140,6 +140,6 @@ export const weightGradientOfPatches: WeightGradientPlan = (g, profile) => {
   return [
     { ...pixels, reads: ['x'], writes: 'patches' },
     ...planMatmul(product, NO_EPILOGUE, profile, { a: 'dy', b: 'patches', y: 'products' }),
-    ...folded(fold('sum', 1, g.batch, weightCount(g)), ['products'], 'y'),
+    ...folded(fold('sum', 1, g.batch, weightCount(g), 1, profile), ['products'], 'y'),
   ];
 };

@@ -5,12 +5,14 @@ import {
   epilogueConstants,
   epilogueParams,
   type Launch,
+  launchGroups,
   loop,
   NO_EPILOGUE,
   launch as newLaunch,
 } from '../kernel.ts';
-import { blocks, manyParts, type Parts, type PartsLaunch, shortParts } from '../parts.ts';
+import { blocks, groupLoop, manyParts, type Parts, type PartsLaunch, shortParts } from '../parts.ts';
 import { addends, type Plan } from '../plan.ts';
+import { figuresOf, goTogether, type Profile } from '../profile.ts';
 
 /** What is made of a line, in the order of OP in fold.wgsl; `norm` is the largest magnitude. */
 export const folds = ['sum', 'max', 'min', 'norm'] as const;
@@ -22,8 +24,30 @@ export function fold(
   outer: number,
   n: number,
   inner: number,
-  scale = 1,
-  { parts, chunk }: Parts = manyParts(outer * inner, n),
+  scale: number,
+  profile: Profile,
+): PartsLaunch {
+  if (!goTogether(profile, n, inner))
+    return foldAlone(of, outer, n, inner, scale, manyParts(outer * inner, n));
+  const { parts, chunk } = manyParts(outer, n, figuresOf(profile).enoughTiles);
+  const count = parts * outer;
+  const params = { count, n, lines: outer, chunk, scale };
+  const constants = { OP: folds.indexOf(of) };
+  return {
+    launch: launchGroups('foldGroup', count, params, constants, groupLoop(chunk)),
+    parts,
+    elements: outer,
+  };
+}
+
+/** The same, each part by one thread. */
+function foldAlone(
+  of: Fold,
+  outer: number,
+  n: number,
+  inner: number,
+  scale: number,
+  { parts, chunk }: Parts,
 ): PartsLaunch {
   const elements = outer * inner;
   const count = parts * elements;
@@ -45,7 +69,7 @@ export function folded(
 ): Plan {
   if (parts === 1) return [{ launch, reads, writes, elements }];
   const made = `${reads[0]} in parts`;
-  const rest = fold(by, 1, parts, elements, 1, shortParts(parts));
+  const rest = foldAlone(by, 1, parts, elements, 1, shortParts(parts));
   return [{ launch, reads, writes: made, elements: parts * elements }, ...folded(rest, [made], writes, by)];
 }
 
@@ -95,12 +119,23 @@ export function overNorm(count: number, norms: number, range: readonly [low: num
 }
 
 /** Index of the largest (or smallest) element along the middle axis -> [outer, inner], u32; parts are for `best`. */
-export function argmax(outer: number, n: number, inner: number, smallest: boolean): PartsLaunch {
+export function argmax(
+  outer: number,
+  n: number,
+  inner: number,
+  smallest: boolean,
+  profile: Profile,
+): PartsLaunch {
   const { parts, chunk } = shortParts(n);
   const elements = outer * inner;
   const count = parts * elements;
   const params = { count, n, inner, lines: elements, chunk };
   const constants = { SIGN_NEGATIVE: Number(smallest) };
+  if (goTogether(profile, n, inner)) {
+    const params = { count, n, lines: elements, chunk };
+    const launch = launchGroups('argmaxGroup', count, params, constants, groupLoop(chunk));
+    return { launch, parts, elements };
+  }
   return { launch: newLaunch('argmax', count, params, constants, loop(chunk)), parts, elements };
 }
 

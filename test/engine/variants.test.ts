@@ -448,6 +448,91 @@ test('softmax: rows of whole vec4 and others, few and many', async (t) => {
   }
 });
 
+test('lines: reduced by a thread, and by the threads of a workgroup together', async (t) => {
+  const on = await device();
+  for (const [lines, n] of [
+    [3, 32],
+    [5, 63],
+    [2, 64],
+    [4, 65],
+    [3, 1000],
+    [1, 33_001],
+  ] as const) {
+    const next = ref.seededRandom(n);
+    const [x, u] = [1, 2].map(() => ref.randomArray([lines, n], next, { low: -3, high: 5 })) as [
+      ref.Array64,
+      ref.Array64,
+    ];
+    const planes = ref.reshape(x, [lines, 1, n]);
+    const [one, none] = [ref.filled([1], 1), ref.filled([1], 0)];
+    const about = `[${lines}, ${n}]`;
+    for (const of of ofEachClass(on)) {
+      const [xt, ut, onet, nonet] = [x, u, one, none].map((a) => upload(of, a)) as [
+        Tensor,
+        Tensor,
+        Tensor,
+        Tensor,
+      ];
+      const name = `${about}, ${of.profile.class}`;
+      await close(t, engine.sum(xt, [1]), ref.sum(x, [1]), 1e-6, `sum ${name}`);
+      await close(t, engine.mean(xt, [1]), ref.mean(x, [1]), 1e-6, `mean ${name}`);
+      await close(t, engine.max(xt, [1]), ref.max(x, [1]), 1e-7, `max ${name}`);
+      await close(t, engine.min(xt, [1]), ref.min(x, [1]), 1e-7, `min ${name}`);
+      await close(t, engine.maxNorm(xt, [1]), ref.maxNorm(x, [1]), 1e-7, `norm ${name}`);
+      await close(t, engine.softmax(xt, 1), ref.softmax(x, 1), 1e-5, `softmax ${name}`);
+      await close(t, engine.logSoftmax(xt, 1), ref.logSoftmax(x, 1), 1e-5, `log-softmax ${name}`);
+      const [xp, up] = [xt, ut].map((a) => engine.reshape(a, [lines, 1, n])) as [Tensor, Tensor];
+      const dots = ref.sum(ref.binary.mul(x, u), [1], true);
+      await close(t, engine.planeDot(xp, up), dots, 1e-5, `dots ${name}`);
+      const found = engine.batchNormTraining(xp, onet, nonet);
+      const wanted = ref.batchNormTraining(planes, one, none);
+      for (const of of ['output', 'mean', 'variance'] as const)
+        await close(t, found[of], wanted[of], 1e-5, `${of} of moments ${name}`);
+      const best = engine.argmax(xt, 1);
+      t.deepEqual([...(await best.indices())], [...ref.argmax(x, 1).data], `argmax ${name}`);
+      for (const made of [xt, ut, onet, nonet, xp, up, best]) made.dispose();
+    }
+  }
+});
+
+test('lines: the first of equals, NaN, and infinities', async (t) => {
+  const on = await device();
+  const n = 130;
+  const line = (...places: readonly (readonly [number, number])[]) => {
+    const values = new Array<number>(n).fill(-1);
+    for (const [at, value] of places) values[at] = value;
+    return values;
+  };
+  const x = ref.array(
+    [5, n],
+    [
+      line([70, 2], [6, 2], [129, 2]),
+      line([3, 9], [128, Number.NaN], [65, Number.NaN]),
+      line([64, Number.POSITIVE_INFINITY]),
+      new Array<number>(n).fill(Number.NEGATIVE_INFINITY),
+      line([129, 1e-30]),
+    ].flat(),
+  );
+  for (const of of ofEachClass(on)) {
+    const xt = upload(of, x);
+    const about = of.profile.class;
+    const best = engine.argmax(xt, 1);
+    t.deepEqual([...(await best.indices())], [6, 65, 64, 0, 129], `argmax, ${about}`);
+    const largest = engine.max(xt, [1]);
+    const wanted = [2, Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, Math.fround(1e-30)];
+    t.deepEqual([...(await largest.data())], wanted, `max, ${about}`);
+    const y = engine.softmax(xt, 1);
+    const lost = Array.from({ length: 5 }, (_, i) => i >= 1 && i <= 3);
+    const found = await y.data();
+    t.deepEqual(
+      lost.map((_, i) => found.slice(i * n, (i + 1) * n).every(Number.isNaN)),
+      lost,
+      `softmax, ${about}`,
+    );
+    for (const made of [xt, best, largest, y]) made.dispose();
+  }
+});
+
 test('layer normalisation: the same with and without a derivative, whatever the rows share', async (t) => {
   const on = await device();
   for (const shape of [
@@ -462,20 +547,45 @@ test('layer normalisation: the same with and without a derivative, whatever the 
     const n = shape.at(-1)!;
     const next = ref.seededRandom(n);
     const [x, w, b] = [shape, [n], [n]].map((own) => ref.randomArray(own, next, { low: -3, high: 5 }));
-    const [xt, wt, bt] = [x!, w!, b!].map((a) => upload(on, a)) as [Tensor, Tensor, Tensor];
     const wanted = ref.layerNorm(x!, w!, b!);
-    await close(t, engine.layerNorm(xt, wt, bt), wanted, 1e-5, `[${shape}]`);
-    const { value } = engine.scope(() => engine.vjp((a) => engine.layerNorm(a, wt, bt), [xt]));
-    await close(t, value, wanted, 1e-5, `[${shape}], recorded`);
-    for (const made of [xt, wt, bt]) made.dispose();
+    for (const of of ofEachClass(on)) {
+      const about = `[${shape}], ${of.profile.class}`;
+      const [xt, wt, bt] = [x!, w!, b!].map((a) => upload(of, a)) as [Tensor, Tensor, Tensor];
+      await close(t, engine.layerNorm(xt, wt, bt), wanted, 1e-5, about);
+      const { value } = engine.scope(() => engine.vjp((a) => engine.layerNorm(a, wt, bt), [xt]));
+      await close(t, value, wanted, 1e-5, `${about}, recorded`);
+      for (const made of [xt, wt, bt]) made.dispose();
+    }
+  }
+  // Deviations whose squares overflow, all below or all above the mean but one.
+  for (const sign of [-1, 1]) {
+    const x = ref.array(
+      [2, 70],
+      Array.from({ length: 140 }, (_, i) => (i % 70 === 41 ? sign * 3e30 : i)),
+    );
+    const [w, b] = [ref.filled([70], 1.5), ref.filled([70], -2)];
+    for (const of of ofEachClass(on)) {
+      const tensors = [x, w, b].map((a) => upload(of, a)) as [Tensor, Tensor, Tensor];
+      await close(
+        t,
+        engine.layerNorm(...tensors),
+        ref.layerNorm(x, w, b),
+        1e-5,
+        `large, ${of.profile.class}`,
+      );
+      for (const made of tensors) made.dispose();
+    }
   }
   // Steps of 1/8 beside 65,536 are exact in f32; squares of such numbers have no digits left for them.
   for (const offset of [-65_536, 65_536]) {
     const x = ref.map(ref.randomArray([5, 37], ref.seededRandom(9)), (v) => offset + Math.round(v * 64) / 8);
     const [w, b] = [ref.filled([37], 1.5), ref.filled([37], -2)];
-    const tensors = [x, w, b].map((a) => upload(on, a)) as [Tensor, Tensor, Tensor];
-    await close(t, engine.layerNorm(...tensors), ref.layerNorm(x, w, b), 1e-5, `around ${offset}`);
-    for (const made of tensors) made.dispose();
+    for (const of of ofEachClass(on)) {
+      const tensors = [x, w, b].map((a) => upload(of, a)) as [Tensor, Tensor, Tensor];
+      const about = `around ${offset}, ${of.profile.class}`;
+      await close(t, engine.layerNorm(...tensors), ref.layerNorm(x, w, b), 1e-5, about);
+      for (const made of tensors) made.dispose();
+    }
   }
   for (const value of [Number.NaN, Number.POSITIVE_INFINITY]) {
     for (const at of [6, 8]) {
@@ -500,13 +610,17 @@ test('attention: the same with and without a derivative', async (t) => {
     [2, 9, 2, 3],
   ] as const) {
     const next = ref.seededRandom(tokens);
-    const x = upload(on, ref.randomArray([batch, tokens, 3 * heads * width], next, { low: -3, high: 3 }));
+    const qkv = ref.randomArray([batch, tokens, 3 * heads * width], next, { low: -3, high: 3 });
     const f = (qkv: Tensor) => engine.attentionMix(engine.attentionProbabilities(qkv, heads), qkv, heads);
-    const alone = engine.scope(() => f(x));
-    const recorded = engine.scope(() => engine.vjp(f, [x]).value);
-    const wanted = ref.array(recorded.shape, [...(await recorded.data())]);
-    await close(t, alone, wanted, 1e-5, `[${batch}, ${tokens}, 3 * ${heads} * ${width}]`);
-    for (const made of [x, recorded]) made.dispose();
+    for (const of of ofEachClass(on)) {
+      const x = upload(of, qkv);
+      const alone = engine.scope(() => f(x));
+      const recorded = engine.scope(() => engine.vjp(f, [x]).value);
+      const wanted = ref.array(recorded.shape, [...(await recorded.data())]);
+      const about = `[${batch}, ${tokens}, 3 * ${heads} * ${width}], ${of.profile.class}`;
+      await close(t, alone, wanted, 1e-5, about);
+      for (const made of [x, recorded]) made.dispose();
+    }
   }
   // Query 0 of the second head, whose probabilities come after the 25 of the first.
   const x = ref.randomArray([2, 5, 24], ref.seededRandom(1));

@@ -56,6 +56,8 @@ const shared = sharedTiles.map((tile) => ({
   WORKGROUP: (tile.rows * tile.columns) / 16,
 }));
 const alongs = cross(each('A_ALONG_K', flag), each('B_ALONG_K', flag));
+const everyFold = each('OP', Object.keys(folds).map(Number));
+const standardised = each('RESULT', Object.keys(standardiseResults).map(Number));
 const functions = rows.binary.map(({ wgsl }): Constants => ({ f: wgsl }));
 
 /** A square window of a convolution. */
@@ -75,21 +77,16 @@ const variants: Readonly<Record<string, readonly Constants[]>> = {
   broadcastVectors: cross(functions, each('RANK', range(1, 3)), each('A_ONE', flag), each('B_ONE', flag)),
   strided: cross(each('RANK', range(0, 8)), each('PLAIN', flag), each('SCALED', flag)),
   stridedVectors: cross(each('RANK', range(2, 8)), each('PLAIN', flag), each('SCALED', flag)),
-  fold: each(
-    'OP',
-    folds.map((_, op) => op),
-  ),
+  fold: everyFold,
+  foldGroup: everyFold,
   argmax: each('SIGN_NEGATIVE', flag),
+  argmaxGroup: each('SIGN_NEGATIVE', flag),
   best: each('SIGN_NEGATIVE', flag),
   attentionMix: [1, 2, 4].map(attentionMixConstants),
-  standardise: cross(
-    each(
-      'RESULT',
-      standardiseResults.map((_, result) => result),
-    ),
-    each('WORKGROUP', tileWorkgroups),
-  ),
+  standardiseGroup: standardised,
+  standardise: cross(standardised, each('WORKGROUP', tileWorkgroups)),
   softmax: cross(each('LOG', flag), each('WORKGROUP', tileWorkgroups)),
+  softmaxGroup: each('LOG', flag),
   softmaxRows: cross(each('LOG', flag), each('WORKGROUP', tileWorkgroups)),
   maxPool: small.map(([kernel, stride]) => maxPoolConstants(window(kernel, stride))),
   avgPool: each('ADJOINT', flag),

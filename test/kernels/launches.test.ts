@@ -43,7 +43,7 @@ const product = { batch: 2, m: 8, n: 8, k: 8, a: strides, b: strides };
 const dim = { outputSize: 6, inputSize: 6, inputStride: 1, mul: 1, add: 0, div: 1 };
 const { profile } = dryDevice();
 const resampled = { planes: 2, input: [3, 4], output: [5, 6], alignCorners: false } as const;
-const inTwo = { ...reduce.fold('sum', 1, 9, 9), parts: 2 };
+const inTwo = { ...reduce.fold('sum', 1, 9, 9, 1, profile), parts: 2 };
 const summed = reduce.addedUp(inTwo, ['a'], 'y', NONE, { rows: 3, columns: 3 });
 const winograd = conv.conv2dWinograd(c, 16, NONE);
 
@@ -61,12 +61,15 @@ const launches: readonly Launch[] = [
   layout.put(2, 3, 4, 5).launch,
   layout.selectAlong(2, 3, 4),
   layout.spreadAlong(2, 3, 4),
-  reduce.fold('sum', 2, 3, 4, 0.5).launch,
+  reduce.fold('sum', 2, 3, 4, 0.5, profile).launch,
+  reduce.fold('sum', 2, 99, 1, 0.5, profile).launch,
   reduce.overNorm(9, 3, [1, 2]),
-  reduce.argmax(2, 3, 4, true).launch,
+  reduce.argmax(2, 3, 4, true, profile).launch,
+  reduce.argmax(2, 99, 1, true, profile).launch,
   reduce.best(2, { outer: 2, n: 3, inner: 4, m: 1, smallest: true }),
-  softmax(2, 4, 1, false),
-  softmax(2, 4, 3, true),
+  softmax(2, 4, 1, false, profile),
+  softmax(2, 4, 3, true, profile),
+  softmax(2, 99, 1, true, profile),
   pool.maxPool(planes),
   pool.maxPoolIndices(planes).launch,
   pool.planeScatter(planes).launch,
@@ -74,10 +77,13 @@ const launches: readonly Launch[] = [
   bilinear(resampled),
   bilinearAdjoint(resampled).launch,
   normalise.scaleShift(2, 3, 4),
-  normalise.moments(2, 3),
+  normalise.moments(2, 3, profile),
+  normalise.moments(2, 99, profile),
   normalise.mergeMoments(2, 3),
-  normalise.planeDot(2, 3, 1).launch,
-  normalise.standardise(2, 3, 1e-5, 'layerNorm'),
+  normalise.planeDot(2, 3, 1, profile).launch,
+  normalise.planeDot(2, 99, 1, profile).launch,
+  normalise.standardise(2, 3, 1e-5, 'layerNorm', profile),
+  normalise.standardise(2, 99, 1e-5, 'layerNorm', profile),
   conv.conv2dNaive(g, { bias: 'rows', summand: true, clamp: [0, 6] }).launch,
   conv.conv2dInputGradientNaive(g).launch,
   conv.conv2dWeightGradientNaive(g).launch,
@@ -150,7 +156,7 @@ test("uniforms: fields lie where WGSL's rules of layout put them", (t) => {
 test('uniforms: a wrong, a missing and a superfluous value are refused by name', async (t) => {
   const on = await device();
   const x = tensor(on, [1, 2, 3, 4], [4]);
-  const good = normalise.moments(2, 2);
+  const good = normalise.moments(2, 2, profile);
   for (const [params, message] of [
     [{ count: 2 }, /moments: .* inner needs u32 .* undefined/],
     [{ count: 2, inner: 2, outer: 3 }, /moments: the uniform has no field outer/],
@@ -198,7 +204,7 @@ test('launches: a thread with too much work is refused', async (t) => {
   const on = await device();
   const x = tensor(on, [1, 2, 3, 4], [4]);
   const y = empty(on, [4], 'f32', 'test');
-  const good = normalise.moments(2, 2);
+  const good = normalise.moments(2, 2, profile);
   const start = (iterations: number) => run(on, { ...good, iterations }, [x.storage], y.storage);
   const parts = [/^moments: /, /65536 times/, /65535/];
   t.throws(
