@@ -18,9 +18,10 @@ import {
 } from '../engine/index.ts';
 import { assertOutsideScopes } from '../engine/tensor.ts';
 import type { DryRun } from '../models/dry-run.ts';
-import { nodeOf } from '../models/graph.ts';
+import { nodeOf, type Runnable } from '../models/graph.ts';
 import { classIndex as findClass, type Network } from '../models/network.ts';
 import { tokenLayer } from '../models/target-layer.ts';
+import { disposeDecoders, loadDecoders } from './decoders.ts';
 import { MethodError, NotFiniteError } from './errors.ts';
 import { normaliseMap, upsampleMap } from './map.ts';
 import { type Method, type MethodContext, stepsOf, type Term, type Terms } from './method.ts';
@@ -29,6 +30,7 @@ import { attnLrp } from './methods/attn-lrp.ts';
 import { cam } from './methods/cam.ts';
 import { deepFeatureFactorization } from './methods/deep-feature-factorization.ts';
 import { eigenCam } from './methods/eigen-cam.ts';
+import { fCam } from './methods/f-cam.ts';
 import { fullGrad } from './methods/full-grad.ts';
 import { gae } from './methods/gae.ts';
 import { gradCam } from './methods/grad-cam.ts';
@@ -88,6 +90,7 @@ export const methods: ReadonlyMap<string, Method> = new Map(
     rise,
     deepFeatureFactorization,
     randomCam,
+    fCam,
   ].map((method) => [method.name, method]),
 );
 
@@ -263,13 +266,14 @@ async function explainTrace(trace: Trace, options: ExplainOptions): Promise<Expl
     if (best !== undefined) return [[best]];
     return options.fuse ? [layers] : layers.map((layer) => [layer]);
   };
+  const decoders = await loadDecoders(network, chosen);
   const out: Explanation[] = [];
   try {
     for (const prediction of classes) {
       const target = options.target?.(prediction.index, network) ?? logit(prediction.index);
       for (const method of chosen) {
         for (const group of groupsOf(method))
-          out.push(await explainOne(trace, method, group, prediction, target, options));
+          out.push(await explainOne(trace, method, decoders, group, prediction, target, options));
       }
     }
     const notes = await likenessNotes(out);
@@ -277,6 +281,8 @@ async function explainTrace(trace: Trace, options: ExplainOptions): Promise<Expl
   } catch (error) {
     for (const explanation of out) disposeExplanation(explanation);
     throw error;
+  } finally {
+    disposeDecoders(decoders);
   }
 }
 
@@ -317,6 +323,7 @@ async function refuseNotFinite({ picture, at, outputs }: Trace, layers: readonly
 async function explainOne(
   trace: Trace,
   method: Method,
+  decoders: ReadonlyMap<string, Runnable>,
   layers: readonly string[],
   prediction: Prediction,
   target: Target,
@@ -325,9 +332,11 @@ async function explainOne(
   const { progress, signed = false, fuse } = options;
   const started = performance.now();
   const compiledBefore = compilingTime(trace.network.device);
+  const decoder = decoders.get(method.decoder ?? '');
   const context: MethodContext = {
     target,
     classIndex: prediction.index,
+    ...(decoder && { decoder }),
     ...(progress && { progress: (share: number) => progress(method.name, share) }),
   };
   const size = trace.picture.shape.slice(2) as [number, number];

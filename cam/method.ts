@@ -2,7 +2,7 @@
 
 import { MemoryBudgetError, type Steps, scope, Tensor } from '../engine/index.ts';
 import type { DryRun } from '../models/dry-run.ts';
-import type { Graph } from '../models/graph.ts';
+import type { Graph, Runnable } from '../models/graph.ts';
 import type { Target } from './target.ts';
 import type { Trace, TracedLayer } from './trace.ts';
 
@@ -12,6 +12,8 @@ export interface MethodContext {
   readonly target: Target;
   /** The class, whose probability Score-CAM takes whatever the target is. */
   readonly classIndex: number;
+  /** The one that the method asked for. */
+  readonly decoder?: Runnable;
   /** Called as the work goes on, with the share done, 0 to 1. */
   readonly progress?: (share: number) => void;
 }
@@ -49,6 +51,8 @@ export interface Method {
   readonly terms: Terms<Term>;
   /** Nodes whose values `explain` will ask the trace for, so that the forward pass keeps them. */
   readonly keeps?: (graph: Graph, layer: string) => readonly string[];
+  /** The decoder that it runs on the network's values, by the name under which one is shipped for the network. */
+  readonly decoder?: string;
   /** At once or, where it must read numbers on its way or takes long, in steps. */
   readonly explain: (seen: TracedLayer, context: MethodContext) => Terms<Tensor> | Steps<Terms<Tensor>>;
 }

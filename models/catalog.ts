@@ -2,6 +2,7 @@
 // fetches; and architectures for which the user brings a state dict.
 
 import { LimelightError } from '../engine/index.ts';
+import { fcamDigits } from './architectures/fcam.ts';
 import { type Architecture, architectures } from './architectures/index.ts';
 import { cifarGap, digitDense, digitScenes, digitVit } from './architectures/shipped.ts';
 import type { Graph } from './graph.ts';
@@ -50,6 +51,12 @@ const own: readonly CatalogEntry[] = [
     probabilities: 'sigmoid',
     targetLayer: 'features',
     weights: new URL('./shipped/digit-scenes.safetensors', import.meta.url),
+    decoders: {
+      'f-cam': {
+        graph: fcamDigits(),
+        weights: new URL('./shipped/fcam-digits.safetensors', import.meta.url),
+      },
+    },
   }),
   entry(digitDense, {
     name: 'digit-dense',

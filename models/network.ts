@@ -1,11 +1,12 @@
 // A network: a graph, its parameters on a device, and what belongs to it: how pixels become its input, what its classes
 // are called, which layer is explained unless another is asked for.
 
+import { bytes } from '#platform';
 import { type Device, LimelightError, tensor } from '../engine/index.ts';
 import type { Detection } from './detection.ts';
 import { FormatError } from './formats/errors.ts';
 import type { StateDict } from './formats/host-tensor.ts';
-import { assertFinite } from './formats/safetensors.ts';
+import { assertFinite, readSafetensors } from './formats/safetensors.ts';
 import type { Graph, Runnable } from './graph.ts';
 import { nearest } from './near.ts';
 import type { Preprocessing } from './preprocess.ts';
@@ -25,6 +26,20 @@ export interface NetworkDescription {
   readonly targetLayer: string;
   /** Where a network that finds objects gives its boxes; a class's logit then is the score of its best box. */
   readonly detection?: Detection;
+  /** Decoders that are shipped for it, by their names. */
+  readonly decoders?: Readonly<Record<string, Decoder>>;
+}
+
+/** What reads some nodes of a network, having been trained on its frozen values: its inputs are named as they are. */
+export interface Decoder {
+  readonly graph: Graph;
+  readonly weights: URL;
+}
+
+/** The same for other weights than those that its decoders were trained for. */
+export function withoutDecoders<D extends NetworkDescription>(description: D): D {
+  const { decoders: _, ...rest } = description;
+  return rest as D;
 }
 
 /** A network with its parameters on a device, ready to run; `disposeNetwork` frees them. */
@@ -74,19 +89,35 @@ export function assertFits(
  * NaN or infinite.
  */
 export function loadNetwork(device: Device, description: NetworkDescription, tensors: StateDict): Network {
-  const { name, graph } = description;
-  assertFits(description, tensors);
-  assertFinite(tensors, name);
-  const parameters = new Map(
-    [...parameterShapes(graph)].map(
+  return { ...description, device, parameters: parametersOn(device, description, tensors) };
+}
+
+/** Reads a decoder onto its network's device, to be freed by `disposeNetwork`. */
+export async function loadDecoder(
+  { device }: Network,
+  name: string,
+  { graph, weights }: Decoder,
+): Promise<Runnable> {
+  const { tensors } = readSafetensors(await bytes(weights), name);
+  return { graph, parameters: parametersOn(device, { name, graph }, tensors) };
+}
+
+function parametersOn(
+  device: Device,
+  named: Pick<NetworkDescription, 'name' | 'graph'>,
+  tensors: StateDict,
+): Runnable['parameters'] {
+  assertFits(named, tensors);
+  assertFinite(tensors, named.name);
+  return new Map(
+    [...parameterShapes(named.graph)].map(
       ([key, shape]) => [key, tensor(device, tensors.get(key)!.data, shape)] as const,
     ),
   );
-  return { ...description, device, parameters };
 }
 
 /** Frees the parameters. */
-export function disposeNetwork(network: Network): void {
+export function disposeNetwork(network: Runnable): void {
   disposeFolds(network);
   for (const parameter of network.parameters.values()) parameter.dispose();
 }

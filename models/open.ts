@@ -7,7 +7,7 @@ import { describeImported } from './describe.ts';
 import { isNetwork, type Model, readModel } from './formats/any.ts';
 import { FormatError } from './formats/errors.ts';
 import type { OpenPart, ReadOptions } from './formats/imported.ts';
-import { loadNetwork, type Network } from './network.ts';
+import { loadNetwork, type Network, withoutDecoders } from './network.ts';
 import type { Preprocessing } from './preprocess.ts';
 import { architectureOf } from './recognise.ts';
 
@@ -56,7 +56,7 @@ export async function open(device: Device, source: ModelSource, options: OpenOpt
       );
   const { preprocessing, classes } = found.entry;
   const description = {
-    ...found.entry,
+    ...(entry ? found.entry : withoutDecoders(found.entry)),
     preprocessing: { ...preprocessing, ...options.preprocessing },
     classes: options.classes ?? classes,
   };

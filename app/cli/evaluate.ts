@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { LayerError, methodOf, NotFiniteError } from '../../cam/index.ts';
+import { methodOf, NotFiniteError } from '../../cam/index.ts';
 import { type Metric, metricOf } from '../../cam/metrics/index.ts';
 import { nodeOf } from '../../models/graph.ts';
 import type { Network, NetworkDescription } from '../../models/network.ts';
@@ -25,7 +25,7 @@ import { visible } from '../visible.ts';
 import { asUsage, UsageError } from './errors.ts';
 import {
   applicableMethods,
-  camRefusalOf,
+  assertExplains,
   chooseModel,
   dryRunOf,
   type ModelChoice,
@@ -71,8 +71,7 @@ export async function evaluateCommand(asked: EvaluateArguments): Promise<void> {
   const { methods, note: leftOut } = asked.method
     ? { methods: asked.method, note: undefined }
     : applicableMethods(choice, [layer]);
-  const refusal = methods.includes('cam') && camRefusalOf(choice, [layer]);
-  if (refusal) throw new LayerError(refusal);
+  assertExplains(choice, methods, [layer]);
   if (leftOut) note(leftOut);
   const data = await openData(asked, choice.description);
   for (const remark of data.notes) note(remark);

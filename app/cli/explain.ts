@@ -1,11 +1,11 @@
 // limelight explain and limelight compare: pictures in; overlays, or a sheet of each picture, and numbers out.
 
-import { LayerError, methodOf } from '../../cam/index.ts';
+import { methodOf } from '../../cam/index.ts';
 import { assertWritable } from '../image/write.node.ts';
 import { asUsage } from './errors.ts';
 import { writeNumbers, writeOverlays, writeSheet } from './files.ts';
 import { sayGuesses } from './guesses.ts';
-import { applicableMethods, camRefusalOf, chooseModel, type ModelChoice } from './load.ts';
+import { applicableMethods, assertExplains, chooseModel, type ModelChoice } from './load.ts';
 import type { ModelArguments } from './options.ts';
 import { eachPicture, findPictures } from './pictures.ts';
 import { deviceLine, explainImage, lookUp, type Request, withNetwork } from './pipeline.ts';
@@ -31,8 +31,7 @@ export interface ExplainArguments extends ModelArguments {
 /** The methods that were asked for, or those that apply. */
 function methodsOf({ method }: ExplainArguments, choice: ModelChoice, layers?: readonly string[]) {
   if (!method) return applicableMethods(choice, layers);
-  const refusal = method.includes('cam') && camRefusalOf(choice, layers);
-  if (refusal) throw new LayerError(refusal);
+  assertExplains(choice, method, layers);
   return { methods: method };
 }
 

@@ -4,7 +4,8 @@ import { existsSync, statSync } from 'node:fs';
 import { basename, dirname, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { bytes } from '#platform';
-import { camRefusal, defaultMethodsOf } from '../../cam/index.ts';
+import { decoderRefusal } from '../../cam/decoders.ts';
+import { camRefusal, defaultMethodsOf, LayerError, MethodError, methodOf } from '../../cam/index.ts';
 import { type Device, LimelightError } from '../../engine/index.ts';
 import { type CatalogEntry, catalog, catalogEntry } from '../../models/catalog.ts';
 import { describeImported } from '../../models/describe.ts';
@@ -16,7 +17,13 @@ import { readSafetensors } from '../../models/formats/safetensors.ts';
 import { imagenetLabels } from '../../models/hub/published.ts';
 import { HubError, type RemoteFile } from '../../models/hub/remote-file.ts';
 import { classNames } from '../../models/labels.ts';
-import { assertFits, loadNetwork, type Network, type NetworkDescription } from '../../models/network.ts';
+import {
+  assertFits,
+  loadNetwork,
+  type Network,
+  type NetworkDescription,
+  withoutDecoders,
+} from '../../models/network.ts';
 import { checkPreprocessing, type Preprocessing, presets } from '../../models/preprocess.ts';
 import { architectureOf, fitted } from '../../models/recognise.ts';
 import { labelsBeside, preprocessingBeside, textOf } from './beside.ts';
@@ -134,7 +141,7 @@ function fromWeights(path: string, weights: Weights, given: CatalogEntry | undef
     if (!(cause instanceof LimelightError)) throw cause;
     throw new LimelightError(`${path}: ${cause.message}`, { cause });
   }
-  return { description: entry, tensors: async () => tensors };
+  return { description: withoutDecoders(entry), tensors: async () => tensors };
 }
 
 /** A network whose file holds its graph. */
@@ -268,8 +275,22 @@ export function applicableMethods(
 export const dryRunOf = ({ description: { graph, preprocessing }, knownSize }: ModelChoice): DryRun =>
   dryRun(graph, [1, preprocessing.channels, ...knownSize]);
 
+/** Refuses methods that cannot explain layers of a model, before any work is done. */
+export function assertExplains(
+  choice: ModelChoice,
+  asked: readonly string[],
+  layers?: readonly string[],
+): void {
+  const refusal = asked.includes('cam') && camRefusalOf(choice, layers);
+  if (refusal) throw new LayerError(refusal);
+  for (const name of asked) {
+    const refusal = decoderRefusal(choice.description, methodOf(name));
+    if (refusal) throw new MethodError(refusal);
+  }
+}
+
 /** Why CAM cannot explain layers of a model; undefined where it can. */
-export function camRefusalOf(
+function camRefusalOf(
   choice: ModelChoice,
   layers: readonly string[] = [choice.description.targetLayer],
 ): string | undefined {

@@ -145,9 +145,9 @@ function barrier(s: Tensor, epoch: number): Tensor {
   return add(scale(log(maximum(s, edge)), -1 / t), line);
 }
 
-/** L of scores [N, 2, 64, 64]; `crf` times the paper's lambda. */
+/** L of scores [N, 2, 64, 64]; `crf` gives by how much the paper's lambda is multiplied, by the epoch from 0. */
 export const fcamLoss =
-  (crf: number) =>
+  (crf: (epoch: number) => number) =>
   (scores: Tensor, targets: Readonly<Record<string, Tensor>>, epoch: number): Tensor => {
     const { seeds, rows, columns, left, right } = targets as Record<
       'seeds' | 'rows' | 'columns' | 'left' | 'right',
@@ -159,7 +159,7 @@ export const fcamLoss =
 
     const taken = reshape(matmul(matmul(rows, p), columns, false, true), [count, 2, -1]);
     const W = exp(matmul(left, right, false, true));
-    const L_crf = scale(sum(mul(taken, matmul(taken, W))), (-crf * LAMBDA) / count);
+    const L_crf = scale(sum(mul(taken, matmul(taken, W))), (-crf(epoch) * LAMBDA) / count);
 
     const L_size = scale(sum(barrier(sum(p, [2, 3]), epoch)), 0.05 / count);
     return add(add(L_seeds, L_crf), L_size);

@@ -104,9 +104,9 @@ async function scenesRecipe(data: string) {
   } satisfies Partial<Recipe>;
 }
 
-/** A decoder on the frozen `digit-scenes`, that sees scenes of so many digits; `crf` times the paper's lambda. */
+/** A decoder on the frozen `digit-scenes`, that sees scenes of so many digits; `crf` as the loss has it. */
 const fcam =
-  (graph: () => Graph, seed: number, digits: SceneOptions['digits'], crf: number) =>
+  (graph: () => Graph, seed: number, digits: SceneOptions['digits'], crf: Parameters<typeof fcamLoss>[0]) =>
   async (data: string, device: Device): Promise<Recipe> => {
     const { train, test } = await readMnist(data);
     const network = await open(device, 'digit-scenes');
@@ -218,12 +218,13 @@ export const recipes: Readonly<Record<string, (data: string, device: Device) => 
     };
   },
 
-  'fcam-digits': fcam(fcamDigits, 5, [1, 1], 8),
-  'fcam-digits-class': fcam(fcamDigitsClass, 6, [1, 3], 4),
+  'fcam-digits': fcam(fcamDigits, 5, [1, 1], () => 8),
+  // Seeds come first: with all of the CRF from the beginning, calling everything foreground satisfied it.
+  'fcam-digits-class': fcam(fcamDigitsClass, 6, [1, 3], (epoch) => 4 ** (epoch - 1)),
   // The same with other weights of the dense CRF, none and the paper's among them: what it is good for.
-  'fcam-digits-crf-0': fcam(fcamDigits, 5, [1, 1], 0),
-  'fcam-digits-crf-1': fcam(fcamDigits, 5, [1, 1], 1),
-  'fcam-digits-crf-20': fcam(fcamDigits, 5, [1, 1], 20),
+  'fcam-digits-crf-0': fcam(fcamDigits, 5, [1, 1], () => 0),
+  'fcam-digits-crf-1': fcam(fcamDigits, 5, [1, 1], () => 1),
+  'fcam-digits-crf-20': fcam(fcamDigits, 5, [1, 1], () => 20),
   async 'digit-caption'(data, device) {
     return captionRecipe(await open(device, 'digit-scenes'), await readMnist(data));
   },

@@ -27,14 +27,16 @@ test('every method gives a tensor for each symbol that it describes', async (t) 
   const network = randomNetwork(await device(), { ...graphs.gapLinear, output: 'classifier' });
   const x = full(network.device, [1, 3, 8, 8], 0.5);
   const transformer = randomNetwork(network.device, tokens, 1, 'blocks.1.norm1');
+  // Those with a decoder explain only the network that it was trained for: f-cam.test.ts.
+  const decoded = [...methods.values()].filter(({ decoder }) => decoder !== undefined);
   const [ofTokens, others] = [true, false].map((is) =>
-    [...methods.values()].filter(({ layerOf }) => (layerOf !== undefined) === is),
+    [...methods.values()].filter((one) => !decoded.includes(one) && (one.layerOf !== undefined) === is),
   );
   const found = [
     ...(await explain(network, x, { methods: others!, classes: [1] })),
     ...(await explain(transformer, x, { methods: ofTokens!, classes: [1], layer: 'pos_embed' })),
   ];
-  t.equal(found.length, methods.size);
+  t.equal(found.length, methods.size - decoded.length);
   for (const e of found) {
     const { terms } = methods.get(e.method)!;
     t.deepEqual(e.terms.map(({ symbol }) => symbol).sort(), Object.keys(terms).sort(), e.method);

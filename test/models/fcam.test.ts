@@ -91,7 +91,7 @@ test('the loss is its three terms', async (t) => {
     [20, 7],
     [0, 50],
   ] as const) {
-    const [found] = await fcamLoss(crf)(z, targets, epoch).data();
+    const [found] = await fcamLoss(() => crf)(z, targets, epoch).data();
     const expected = lossOf(scores, batch, (n, i) => scenes[n]!.pixels[i]!, crf, 1.01 ** epoch);
     t.ok(Math.abs(found! / expected - 1) < 1e-5, `${crf} x lambda, epoch ${epoch}: ${found} for ${expected}`);
   }
