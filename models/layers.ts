@@ -10,3 +10,4 @@ export * from './layers/pool.ts';
 export * from './layers/text.ts';
 export * from './layers/tokens.ts';
 export * from './layers/weighted.ts';
+export * from './layers/windows.ts';

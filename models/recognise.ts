@@ -1,14 +1,16 @@
 // Which network of the catalog a state dict belongs to, by its keys and shapes.
 
 import { withChannels } from './architectures/blocks.ts';
+import { memberOf } from './architectures/families.ts';
 import { adaptTensors } from './architectures/index.ts';
 import { unwrapped } from './architectures/other-keys.ts';
 import { type CatalogEntry, catalog, ModelError, numbered } from './catalog.ts';
 import type { Weights } from './formats/any.ts';
 import type { StateDict } from './formats/host-tensor.ts';
 import type { Graph } from './graph.ts';
+import { imagenetLabels } from './hub/published.ts';
 import { isCounter } from './network.ts';
-import type { Preprocessing } from './preprocess.ts';
+import { type Preprocessing, presets } from './preprocess.ts';
 
 /** An entry made to fit a state dict, and the state dict under the entry's keys. */
 export interface Fitted {
@@ -81,6 +83,34 @@ function isWhole({ entry: { graph }, tensors }: Fitted): boolean {
   return expected.every(({ key, shape }) => tensors.get(key)?.shape.join() === shape.join());
 }
 
+/** The network of a family that is published in many sizes, made to fit a state dict; undefined where it does not. */
+function fittedMember(tensors: StateDict): Fitted | undefined {
+  const member = memberOf(tensors);
+  if (member === undefined) return undefined;
+  const { name, summary, architecture, outputs, isEmbedding, colours } = member;
+  const half = { scale: 255, mean: [0.5], std: [0.5] };
+  const fit = fitted(
+    {
+      name,
+      summary,
+      architecture,
+      graph: architecture.graph(),
+      preprocessing: {
+        channels: 3,
+        size: architecture.inputSize,
+        interpolation: 'bicubic',
+        ...(colours === 'half' ? half : presets.torch),
+      },
+      classes: numbered(outputs),
+      probabilities: isEmbedding ? 'none' : 'softmax',
+      targetLayer: architecture.targetLayer,
+      ...(!isEmbedding && { labels: imagenetLabels }),
+    },
+    tensors,
+  );
+  return isWhole(fit) ? fit : undefined;
+}
+
 /**
  * The architecture of weights: the one given, the one that the file names, or the one that they fit.
  *
@@ -88,7 +118,9 @@ function isWhole({ entry: { graph }, tensors }: Fitted): boolean {
  */
 export function architectureOf(name: string, { tensors, metadata }: Weights, given?: CatalogEntry): Fitted {
   const named = given ?? catalog.get(metadata?.get('network') ?? '');
-  const found = named ? fitted(named, tensors) : recognise(catalog.values(), tensors);
+  const found = named
+    ? fitted(named, tensors)
+    : (recognise(catalog.values(), tensors) ?? fittedMember(tensors));
   if (found !== undefined) return found;
   throw new ModelError(
     `${name}: the keys and shapes are those of no known architecture; naming one (--architecture NAME, or the ` +

@@ -1,9 +1,8 @@
 // ConvNeXts (Liu 2022, section 2) as torchvision names them: a depthwise 7x7 convolution, a layer norm over channels and a
 // perceptron beside a residual, weighted by a learnt number a channel.
 
-import * as ops from '../../engine/index.ts';
 import type { Graph, GraphNode } from '../graph.ts';
-import { add, conv, gelu, globalAvgPool, layerNorm, linear, transpose } from '../layers.ts';
+import { add, conv, gelu, globalAvgPool, layerNorm, layerScale, linear, transpose } from '../layers.ts';
 import { byPatterns, type OtherKeys, otherKeys } from './other-keys.ts';
 
 const LAST = [0, 2, 3, 1];
@@ -16,17 +15,6 @@ const norm2d = (name: string, input: string, width: number): GraphNode[] => [
   transpose(name, `${name}/norm`, FIRST),
 ];
 
-/** x gamma[c] over the last axis; the parameter is called `key`. */
-const layerScale = (name: string, input: string, width: number, key: string): GraphNode => ({
-  name,
-  kind: 'layerScale',
-  inputs: [input],
-  parameters: { gamma: { key, shape: [width, 1, 1] } },
-  attributes: {},
-  run: ([x], { parameters: { gamma } }) => ops.mul(x!, ops.reshape(gamma!, [width])),
-  traits: {},
-});
-
 function block(name: string, input: string, width: number): GraphNode[] {
   const part = (suffix: string) => `${name}.${suffix}`;
   return [
@@ -36,7 +24,7 @@ function block(name: string, input: string, width: number): GraphNode[] {
     linear(part('block.3'), part('block.2'), { in: width, out: 4 * width }),
     gelu(part('block.4'), part('block.3')),
     linear(part('block.5'), part('block.4'), { in: 4 * width, out: width }),
-    layerScale(part('scale'), part('block.5'), width, part('layer_scale')),
+    layerScale(part('scale'), part('block.5'), part('layer_scale'), [width, 1, 1]),
     transpose(part('block.6'), part('scale'), FIRST),
     add(name, input, part('block.6')),
   ];

@@ -9,10 +9,13 @@ import {
   addPositions,
   attentionMix,
   attentionProbabilities,
+  concat,
   conv,
   gelu,
   layerNorm,
+  layerScale,
   linear,
+  meanToken,
   prependToken,
   takeToken,
   toTokens,
@@ -31,8 +34,19 @@ export interface VitOptions {
   readonly hidden?: number;
   /** Input channels; 3 when left out. */
   readonly channels?: number;
-  /** A second learnt token, with a head of its own: the answer is the mean of both (Touvron 2021, section 4). */
-  readonly distilled?: boolean;
+  /**
+   * A second learnt token, with a head of its own: the answer is the mean of both (Touvron 2021, section 4). 'token': of
+   * networks that have lost that head.
+   */
+  readonly distilled?: boolean | 'token';
+  /** Further learnt tokens, which nothing is read from (Darcet 2023). */
+  readonly registers?: number;
+  /** Which tokens have positions, the patches always: all when left out, or no registers, or no learnt ones at all. */
+  readonly positioned?: 'all' | 'classes' | 'patches';
+  /** Each residual is weighted by a learnt number a channel (Touvron 2021, CaiT). */
+  readonly layerScale?: boolean;
+  /** What the head sees: the class token (when left out), the mean of the patches, or both; none: there is no head. */
+  readonly head?: 'token' | 'mean' | 'both' | 'none';
   /** Convolutions before the patches are cut (Xiao 2021, "Early Convolutions Help Transformers See Better"). */
   readonly stem?: Stem;
 }
@@ -46,20 +60,28 @@ export interface Stem {
   readonly stride: number;
 }
 
-function block(name: string, input: string, width: number, heads: number, hidden: number): GraphNode[] {
+function block(
+  name: string,
+  input: string,
+  { width, heads, hidden = 4 * width, layerScale: isScaled = false }: VitOptions,
+): GraphNode[] {
   const part = (suffix: string) => `${name}.${suffix}`;
+  const scaled = (short: string, from: string) =>
+    isScaled ? [layerScale(part(short), from, part(`${short}.gamma`), [width])] : [];
   return [
     layerNorm(part('norm1'), input, width),
     linear(part('attn.qkv'), part('norm1'), { in: width, out: 3 * width }),
     attentionProbabilities(part('attn.probabilities'), part('attn.qkv'), heads),
     attentionMix(part('attn.mix'), part('attn.probabilities'), part('attn.qkv'), heads),
     linear(part('attn.proj'), part('attn.mix'), { in: width, out: width }),
-    add(part('attn'), input, part('attn.proj')),
+    ...scaled('ls1', part('attn.proj')),
+    add(part('attn'), input, part(isScaled ? 'ls1' : 'attn.proj')),
     layerNorm(part('norm2'), part('attn'), width),
     linear(part('mlp.fc1'), part('norm2'), { in: width, out: hidden }),
     gelu(part('mlp.act'), part('mlp.fc1')),
     linear(part('mlp.fc2'), part('mlp.act'), { in: hidden, out: width }),
-    add(name, part('attn'), part('mlp.fc2')),
+    ...scaled('ls2', part('mlp.fc2')),
+    add(name, part('attn'), part(isScaled ? 'ls2' : 'mlp.fc2')),
   ];
 }
 
@@ -68,23 +90,26 @@ function block(name: string, input: string, width: number, heads: number, hidden
  * Attention can be read at `blocks.<i>.attn.probabilities` [N, heads, 1 + T, 1 + T].
  */
 export function vit(options: VitOptions): Graph {
-  const {
-    image,
-    patch,
-    width,
-    depth,
-    heads,
-    classes,
-    hidden = 4 * width,
-    channels = 3,
-    stem,
-    distilled,
-  } = options;
-  const learnt = distilled ? ['dist_token', 'cls_token'] : ['cls_token'];
-  const tokens = learnt.length + (image / patch) ** 2;
+  const { image, patch, width, depth, channels = 3, stem, distilled, registers = 0 } = options;
+  const { positioned = 'all' } = options;
   const before = stem ?? { nodes: [], out: channels, stride: 1 };
   const kernel = patch / before.stride;
+  const classTokens = distilled ? ['dist_token', 'cls_token'] : ['cls_token'];
+  const registerTokens = registers > 0 ? ['reg_token'] : [];
+  const order = {
+    all: [...registerTokens, ...classTokens, 'pos_embed'],
+    classes: [...classTokens, 'pos_embed', ...registerTokens],
+    patches: ['pos_embed', ...registerTokens, ...classTokens],
+  }[positioned];
+  const learnt = { all: classTokens.length + registers, classes: classTokens.length, patches: 0 }[positioned];
+  const patches = (image / patch) ** 2;
+  const embedded = order.map((name, i) => {
+    const input = order[i - 1] ?? 'patch_embed';
+    if (name === 'pos_embed') return addPositions(name, input, learnt + patches, width);
+    return prependToken(name, input, width, name === 'reg_token' ? registers : 1);
+  });
   const names = Array.from({ length: depth }, (_, i) => `blocks.${i}`);
+  const first = positioned === 'classes' ? registers : 0;
   return {
     nodes: [
       ...before.nodes,
@@ -95,16 +120,36 @@ export function vit(options: VitOptions): Graph {
         stride: kernel,
       }),
       toTokens('patch_embed', 'patch_embed.proj'),
-      ...learnt.map((token, i) => prependToken(token, learnt[i - 1] ?? 'patch_embed', width)),
-      addPositions('pos_embed', 'cls_token', tokens, width),
-      ...names.flatMap((name, i) => block(name, names[i - 1] ?? 'pos_embed', width, heads, hidden)),
-      layerNorm('norm', names.at(-1) ?? 'pos_embed', width),
-      takeToken('token', 'norm', 0),
-      linear('head', 'token', { in: width, out: classes }),
-      ...(distilled ? distilledHead(width, classes) : []),
+      ...embedded,
+      ...names.flatMap((name, i) => block(name, names[i - 1] ?? order.at(-1)!, options)),
+      ...heads(options, names.at(-1) ?? order.at(-1)!, first, classTokens.length + registers),
     ],
-    output: distilled ? 'logits' : 'head',
+    output: distilled === true ? 'logits' : options.head === 'none' ? 'token' : 'head',
   };
+}
+
+/** What follows the blocks: `first` is where the class token stands, `learnt` how many tokens are no patches. */
+function heads(
+  { width, classes, distilled, head = 'token' }: VitOptions,
+  input: string,
+  first: number,
+  learnt: number,
+): GraphNode[] {
+  if (head === 'mean') {
+    return [
+      meanToken('mean', input, learnt),
+      layerNorm('fc_norm', 'mean', width),
+      linear('head', 'fc_norm', { in: width, out: classes }),
+    ];
+  }
+  const token = [layerNorm('norm', input, width), takeToken('token', 'norm', first)];
+  if (head === 'none') return token;
+  if (head === 'both') {
+    const mean = [meanToken('mean', 'norm', learnt), concat('both', ['token', 'mean'])];
+    return [...token, ...mean, linear('head', 'both', { in: 2 * width, out: classes })];
+  }
+  const answer = linear('head', 'token', { in: width, out: classes });
+  return [...token, answer, ...(distilled === true ? distilledHead(width, classes) : [])];
 }
 
 /** The mean of the class token's logits and the distillation token's. */
@@ -116,7 +161,7 @@ const distilledHead = (width: number, classes: number): GraphNode[] => [
 ];
 
 /** timm's name of a part, and torchvision's. The packed queries, keys and values are stored alike. */
-const torchvisionNames = [
+export const torchvisionNames = [
   [/^patch_embed\.proj\./, 'conv_proj.'],
   [/^cls_token$/, 'class_token'],
   [/^pos_embed$/, 'encoder.pos_embedding'],
@@ -134,7 +179,7 @@ const torchvisionNames = [
 export const vitTorchvisionKeys = (graph: Graph): OtherKeys => otherKeys(graph, byPatterns(torchvisionNames));
 
 /** timm's name of a part, and that of Hugging Face's transformers, which store queries, keys and values apart. */
-const huggingFaceNames = [
+export const huggingFaceNames = [
   [/^patch_embed\.proj\./, 'vit.embeddings.patch_embeddings.projection.'],
   [/^cls_token$/, 'vit.embeddings.cls_token'],
   [/^pos_embed$/, 'vit.embeddings.position_embeddings'],

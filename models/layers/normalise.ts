@@ -55,6 +55,22 @@ export function layerNorm(name: string, input: string, width: number, epsilon = 
   };
 }
 
+/** x gamma over the last axis (Touvron 2021, CaiT); the parameter, of that many numbers in some shape, is called `key`. */
+export const layerScale = (
+  name: string,
+  input: string,
+  key: string,
+  shape: readonly number[],
+): GraphNode => ({
+  name,
+  kind: 'layerScale',
+  inputs: [input],
+  parameters: { gamma: { key, shape } },
+  attributes: {},
+  run: ([x], { parameters: { gamma } }) => ops.mul(x!, ops.reshape(gamma!, [gamma!.size])),
+  traits: {},
+});
+
 /** x scale[c] + shift[c] for every channel, which are axis 1 of [N, C, H, W] and the last of anything else. */
 export const scaleShift = (
   name: string,

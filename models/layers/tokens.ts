@@ -8,15 +8,15 @@ import { plain } from './node.ts';
 export const toTokens = (name: string, input: string) =>
   plain(name, 'toTokens', [input], (x) => ops.transpose(ops.flatten(x, 2), [0, 2, 1]));
 
-/** Puts a learnt token, the parameter called `name`, before the others: [N, T, D] -> [N, 1 + T, D]. */
-export const prependToken = (name: string, input: string, width: number): GraphNode => ({
+/** Puts learnt tokens, the parameter called `name`, before the others: [N, T, D] -> [N, count + T, D]. */
+export const prependToken = (name: string, input: string, width: number, count = 1): GraphNode => ({
   name,
   kind: 'prependToken',
   inputs: [input],
-  parameters: { token: { key: name, shape: [1, 1, width] } },
+  parameters: { token: { key: name, shape: [1, count, width] } },
   attributes: {},
   run: ([x], { parameters }) =>
-    ops.concat([ops.broadcastTo(parameters.token!, [x!.shape[0]!, 1, width]), x!], 1),
+    ops.concat([ops.broadcastTo(parameters.token!, [x!.shape[0]!, count, width]), x!], 1),
   traits: {},
 });
 
@@ -35,6 +35,12 @@ export const addPositions = (name: string, input: string, tokens: number, width:
 export const takeToken = (name: string, input: string, index: number) =>
   plain(name, 'takeToken', [input], (x) => ops.reshape(ops.narrow(x, 1, index, 1), [x.shape[0]!, -1]), {
     index,
+  });
+
+/** The mean of all tokens from one on: [N, T, D] -> [N, D]. */
+export const meanToken = (name: string, input: string, from: number) =>
+  plain(name, 'meanToken', [input], (x) => ops.mean(ops.narrow(x, 1, from, x.shape[1]! - from), [1]), {
+    from,
   });
 
 /** softmax(q k^T / sqrt(d)) of every head (Vaswani 2017), from packed [N, T, 3 D]: [N, heads, T, T]. */

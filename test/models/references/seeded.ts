@@ -39,7 +39,7 @@ export function seeded(
 }
 
 /** He's uniform range for weights of several axes; normalisation near the identity; small biases; tokens up to 1/2. */
-function rangeOf(key: string, shape: readonly number[], gain: number): readonly [number, number] {
+export function rangeOf(key: string, shape: readonly number[], gain: number): readonly [number, number] {
   if (key.endsWith('running_var')) return [0.8, 1.2];
   if (key.endsWith('bias') || key.endsWith('running_mean')) return [-0.1, 0.1];
   if (!key.endsWith('weight')) return [-0.5, 0.5];
