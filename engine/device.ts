@@ -124,7 +124,7 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
     openAdapter(options.adapter),
     Promise.all(
       [...sources].map(
-        async ([name, files]) => [name, (await Promise.all(files.map(text))).join('\n')] as const,
+        async ([name, files]) => [name, (await Promise.all(files.map(textOf))).join('\n')] as const,
       ),
     ),
   ]);
@@ -189,6 +189,8 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
   open.add(device);
   return device;
 }
+
+const textOf = (file: URL | string) => (typeof file === 'string' ? file : text(file));
 
 /** Bytes that tensors may take unless told, where there is as much. */
 const DEFAULT_BUDGET = 2 ** 31;

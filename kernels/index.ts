@@ -70,7 +70,10 @@ const table: Readonly<Record<string, URL | readonly URL[]>> = {
   mask: new URL('./mask/mask.wgsl', import.meta.url),
 };
 
-/** The files of each kernel; its text is theirs, one after the other. */
-export const sources: ReadonlyMap<string, readonly URL[]> = new Map(
+/**
+ * The files of each kernel; its text is theirs, one after the other. In the built package their texts stand in place of
+ * their addresses.
+ */
+export const sources: ReadonlyMap<string, readonly (URL | string)[]> = new Map(
   Object.entries(table).map(([name, files]) => [name, [files, threads].flat()]),
 );

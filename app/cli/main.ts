@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 // Runs the program, and turns whatever becomes of it into messages and exit codes (0 done, 1 failed, 2 bad usage).
 
 import { describeError, exitCodeOf } from './errors.ts';

@@ -2,11 +2,12 @@
 // every machine.
 
 import { createRequire } from 'node:module';
-import { Resvg, type ResvgRenderOptions } from '@resvg/resvg-js';
+import type { Resvg, ResvgRenderOptions } from '@resvg/resvg-js';
 import { LimelightError } from '../../engine/errors.ts';
 import type { Pixels } from '../../models/pixels.ts';
 import { MAX_PIXELS } from '../../models/pixels.ts';
 import { visible } from '../visible.ts';
+import { OutputError } from './errors.ts';
 import { encodePng } from './png.node.ts';
 
 export const PAPER = '#ffffff';
@@ -14,16 +15,37 @@ export const INK = '#1c1e21';
 export const FAINT_INK = '#6a6f76';
 
 const FAMILY = 'DejaVu Sans';
-const resolve = createRequire(import.meta.url).resolve;
+const require = createRequire(import.meta.url);
 const options: ResvgRenderOptions = {
   font: {
     loadSystemFonts: false,
-    fontFiles: ['DejaVuSans', 'DejaVuSans-Bold'].map((font) => resolve(`dejavu-fonts-ttf/ttf/${font}.ttf`)),
+    fontFiles: ['DejaVuSans', 'DejaVuSans-Bold'].map((font) =>
+      require.resolve(`dejavu-fonts-ttf/ttf/${font}.ttf`),
+    ),
     defaultFontFamily: FAMILY,
   },
 };
 /** No line of text is longer than this; it bounds the time spent on measuring. */
 const MAX_CHARACTERS = 300;
+
+/**
+ * An SVG document, ready to be drawn. resvg is loaded when first needed: its binary is an optional package, and without it
+ * everything works that draws nothing.
+ */
+const drawing = (svg: string, more: ResvgRenderOptions = {}): Resvg =>
+  new (loadResvg().Resvg)(svg, { ...options, ...more });
+
+function loadResvg(): { readonly Resvg: new (svg: string, options: ResvgRenderOptions) => Resvg } {
+  try {
+    return require('@resvg/resvg-js');
+  } catch (cause) {
+    throw new OutputError(
+      'pictures cannot be drawn: the binary of @resvg/resvg-js, an optional package, is not installed; ' +
+        'npm install --include=optional. Numbers need none: predict works without it',
+      { cause },
+    );
+  }
+}
 
 export interface TextStyle {
   readonly size: number;
@@ -60,7 +82,9 @@ export function renderPng(width: number, height: number, content: string): Uint8
       `the canvas would be ${width} x ${height}; at most ${limit} megapixels can be drawn, draw fewer rows`,
     );
   }
-  return new Resvg(document(width, height, content), { ...options, background: PAPER }).render().asPng();
+  return drawing(document(width, height, content), { background: PAPER })
+    .render()
+    .asPng();
 }
 
 /** Width in pixels of a line of text, or of as much of it as would ever be drawn. */
@@ -70,7 +94,7 @@ export function textWidth(content: string, style: TextStyle): number {
     1,
     textElement(content.slice(0, MAX_CHARACTERS), 0, 0, { ...style, anchor: 'start' }),
   );
-  const box = new Resvg(drawn, options).getBBox();
+  const box = drawing(drawn).getBBox();
   return box ? box.x + box.width : 0;
 }
 

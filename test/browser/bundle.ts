@@ -14,6 +14,8 @@ const SOURCES = [
   'package.json',
   'tsconfig.json',
   'tsconfig.build.json',
+  'build.ts',
+  'limelight.mjs',
   'index.ts',
   'kernels',
   'engine',

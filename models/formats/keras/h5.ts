@@ -16,8 +16,7 @@ const SIGNATURE = [0x89, 0x48, 0x44, 0x46, 0x0d, 0x0a, 0x1a, 0x0a];
  * damaged files for ever.
  */
 const timeLimitFor = (bytes: number) => 60_000 + bytes / 1000;
-/** Beside this file, and with its extension: TypeScript or what it is compiled to. */
-const worker = new URL(import.meta.url.replace(/h5(\.[jt]s)$/, 'h5-worker$1'));
+const worker = new URL('./h5-worker.ts', import.meta.url);
 
 /** Has a file read apart from the program; resolves to its content. */
 export type ReadApart = (file: H5File) => Promise<unknown>;
