@@ -67,7 +67,8 @@ export function* stepsOf(
   return isSteps(found) ? yield* found : found;
 }
 
-const isSteps = (found: Terms<Tensor> | Steps<Terms<Tensor>>): found is Steps<Terms<Tensor>> =>
+/** Whether a method explains in steps. */
+export const isSteps = (found: Terms<Tensor> | Steps<Terms<Tensor>>): found is Steps<Terms<Tensor>> =>
   Symbol.iterator in found;
 
 /** Versions of a feature map or an input that are evaluated at once, where memory allows: this many or more. */

@@ -1,0 +1,59 @@
+// A method's map as a function of the picture, which can be differentiated: by how much a map changes with the picture,
+// what would change it, or a loss on it while a network is trained.
+
+import { grad, sum, type Tensor } from '../engine/index.ts';
+import { INPUT } from '../models/graph.ts';
+import { run } from '../models/run.ts';
+import { MethodError } from './errors.ts';
+import { isSteps, type Method } from './method.ts';
+import { logit, scoreOf, type Target } from './target.ts';
+import type { Trace, TracedLayer } from './trace.ts';
+
+/** What of a trace becomes a function; everything but the class may be left out. */
+export interface MapFunctionOptions {
+  readonly classIndex: number;
+  /** The class's logit when left out. */
+  readonly target?: Target;
+  /** The trace's first layer when left out. */
+  readonly layer?: string;
+}
+
+/**
+ * The map M [h, w] of a method, before ReLU, as a function of the picture [1, C, H, W]: made of differentiable operations,
+ * so that `grad` of what is made of it is exact. Other inputs stay as the trace has them. Call it in a `scope`.
+ *
+ * @throws {MethodError} of a method that reads numbers on its way or runs in steps, which no derivative goes through.
+ */
+export function mapFunction(
+  trace: Trace,
+  method: Method,
+  { classIndex, target = logit(classIndex), layer }: MapFunctionOptions,
+): (picture: Tensor) => Tensor {
+  const seen = trace.at(layer);
+  const { network, value } = trace;
+  const others = (network.graph.inputs ?? [INPUT]).filter((name) => name !== INPUT);
+  const fixed = others.map((name) => [name, value(name)] as const);
+  return (picture) => {
+    const output = run(network, new Map([...fixed, [INPUT, picture]]), [seen.layer]).get(seen.layer)!;
+    const featureMap = seen.view.toMap(output);
+    const vary: Trace['vary'] = (versions, names, rules) =>
+      trace.vary(new Map([[INPUT, picture], ...versions]), names, rules);
+    const score: TracedLayer['score'] = (of, maps, rules) =>
+      scoreOf(of, vary(new Map([[seen.layer, seen.view.fromMap(maps, output)]]), undefined, rules));
+    const live: TracedLayer = {
+      ...seen,
+      trace: { ...trace, picture, vary },
+      featureMap,
+      outputFor: (maps) => seen.view.fromMap(maps, output),
+      score,
+      gradient: (of) => grad((maps: Tensor) => sum(score(of, maps)))(featureMap),
+    };
+    const found = method.explain(live, { target, classIndex });
+    if (isSteps(found))
+      throw new MethodError(
+        `${method.name} reads numbers on its way, so that its map is no function to differentiate; ` +
+          'choose a method that is made of gradients and sums, such as grad-cam',
+      );
+    return found.M;
+  };
+}
