@@ -39,13 +39,18 @@ interface Source {
   readonly budget: number;
   /** Why not more, in words. */
   readonly bound: string;
+  /** Most bytes that they may take together with destroyed ones, which the device gives back once its work is done. */
+  readonly ceiling: number;
   /** Most bytes of one buffer. */
   readonly largest: number;
   /** Most bytes that a kernel sees of one: results are no larger, what is uploaded may be. */
   readonly binding: number;
   readonly create: (bytes: number) => GPUBuffer | undefined;
-  /** Submits what is recorded; a buffer may only be destroyed when no waiting command uses it. */
-  readonly settle: () => void;
+  /**
+   * Submits what is recorded, since a buffer may only be destroyed when no waiting command uses it; resolves, and never
+   * rejects, once it has run.
+   */
+  readonly settle: () => Promise<unknown>;
 }
 
 export interface Memory extends Source {
@@ -58,6 +63,8 @@ export interface Memory extends Source {
   readonly copied: Set<Storage>;
   liveBytes: number;
   pooledBytes: number;
+  /** Of destroyed buffers, until the device has done what it was given before. */
+  destroyedBytes: number;
 }
 
 export const createMemory = (source: Source): Memory => ({
@@ -66,6 +73,7 @@ export const createMemory = (source: Source): Memory => ({
   copied: new Set(),
   liveBytes: 0,
   pooledBytes: 0,
+  destroyedBytes: 0,
 });
 
 /** Buffers made so far, on all devices: caches know a buffer by its number. */
@@ -103,12 +111,20 @@ export function allocate(
   if (reused) memory.pooledBytes -= size;
   else if (memory.liveBytes + memory.pooledBytes + size > budget) {
     if (memory.liveBytes + size > budget) for (const storage of memory.copied) forget(storage);
-    trim(memory);
+    trim(memory, Math.max(0, budget - memory.liveBytes - size));
   }
   if (memory.liveBytes + size > budget) {
     throw new MemoryBudgetError(
       `${purpose}: ${megabytes(bytes)} more would exceed the memory budget of ${megabytes(budget)}, ` +
         `${bound} (${megabytes(memory.liveBytes)} in use); use smaller batches or open the device with a larger memoryBudget`,
+    );
+  }
+  const { liveBytes, pooledBytes, destroyedBytes, ceiling } = memory;
+  if (!reused && liveBytes + pooledBytes + destroyedBytes + size > ceiling) {
+    throw new MemoryBudgetError(
+      `${purpose}: ${megabytes(bytes)} more would exceed the ${megabytes(ceiling)} that this machine can give ` +
+        `(${megabytes(liveBytes + pooledBytes)} in use, and ${megabytes(destroyedBytes)} until the device has caught up); ` +
+        'use smaller batches or images',
     );
   }
   memory.liveBytes += size;
@@ -181,10 +197,20 @@ export function forget(storage: Storage): void {
   storage.memory.copied.delete(storage);
 }
 
-/** Destroys every pooled buffer. */
-export function trim(memory: Memory): void {
-  memory.settle();
-  for (const { buffer } of [...memory.free.values()].flat()) buffer?.destroy();
-  memory.free.clear();
-  memory.pooledBytes = 0;
+/** Destroys pooled buffers, the largest first, until no more than `most` bytes are left of them. */
+export function trim(memory: Memory, most = 0): void {
+  if (memory.pooledBytes <= most) return;
+  const done = memory.settle();
+  const before = memory.pooledBytes;
+  for (const [size, list] of [...memory.free].sort(([a], [b]) => b - a)) {
+    while (memory.pooledBytes > most && list.length > 0) {
+      list.pop()!.buffer?.destroy();
+      memory.pooledBytes -= size;
+    }
+  }
+  const destroyed = before - memory.pooledBytes;
+  memory.destroyedBytes += destroyed;
+  done.then(() => {
+    memory.destroyedBytes -= destroyed;
+  });
 }

@@ -6,7 +6,7 @@ import { decode } from 'jpeg-js';
 import { MAX_PIXELS, type Pixels } from '../../models/pixels.ts';
 import { decodeBy } from './codec.ts';
 import { ImageError } from './errors.ts';
-import { checkSize } from './limits.ts';
+import { checkSize, DECODING_BYTES } from './limits.ts';
 
 /** What jpeg-js may take; enough for 40 megapixels. The process peaks at about twice this. */
 const MAX_PRINT_MB = 1024;
@@ -125,7 +125,7 @@ function readFrame(marker: number, segment: Uint8Array): Pick<Header, 'width' | 
     throw new ImageError(`this JPEG has ${precision} bits per sample; 8 are supported`);
   }
   const [height, width, count] = [view.getUint16(1), view.getUint16(3), view.getUint8(5)];
-  checkSize(width, height);
+  checkSize(width, height, DECODING_BYTES.JPEG);
 
   const components = Array.from({ length: count }, (_, i) => view.getUint8(6 + 3 * i));
   // jpeg-js keeps coefficients of 4 bytes and samples of 1, then all components at full size, then RGB.

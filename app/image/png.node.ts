@@ -7,7 +7,7 @@ import { PNG } from 'pngjs';
 import type { Pixels } from '../../models/pixels.ts';
 import { type Background, type Opaque, opaque } from './alpha.ts';
 import { ImageError } from './errors.ts';
-import { checkSize } from './limits.ts';
+import { checkSize, DECODING_BYTES } from './limits.ts';
 
 const SIGNATURE_BYTES = 8;
 /** Length, type and checksum around the data of every chunk. */
@@ -62,7 +62,7 @@ function readChunks(bytes: Uint8Array): { end: number; header: DataView; compres
     if ((type === 'IHDR') !== (header === undefined)) throw new Error('header missing or repeated');
     if (type === 'IHDR') {
       header = new DataView(bytes.buffer, bytes.byteOffset + start, length);
-      checkSize(header.getUint32(0), header.getUint32(4));
+      checkSize(header.getUint32(0), header.getUint32(4), DECODING_BYTES.PNG);
     }
     if (type === 'IDAT') data.push(bytes.subarray(start, start + length));
     if (type === 'IEND') return { end: at, header: header!, compressed: Buffer.concat(data) };

@@ -3,12 +3,12 @@
 import type { Background, Opaque } from './alpha.ts';
 import { decodeBy } from './codec.ts';
 import { ImageError } from './errors.ts';
-import { checkSize } from './limits.ts';
+import { checkSize, DECODING_BYTES } from './limits.ts';
 
 /** Decodes a WebP file. Throws ImageError, or whatever the decoder throws. */
 export async function decodeWebp(bytes: Uint8Array, background: Background = 'white'): Promise<Opaque> {
   const [width, height] = sizeOf(bytes);
-  checkSize(width, height);
+  checkSize(width, height, DECODING_BYTES.WebP);
   const { pixels } = await decodeBy('webp', bytes, background);
   if (pixels.width !== width || pixels.height !== height) throw new Error('two sizes');
   return pixels;

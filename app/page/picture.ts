@@ -38,7 +38,7 @@ async function decodeByBrowser(file: Blob): Promise<Pixels> {
   // Numbers as the file has them: colour profiles are for eyes.
   const bitmap = await createImageBitmap(file, { colorSpaceConversion: 'none', premultiplyAlpha: 'none' });
   const { width, height } = bitmap;
-  checkSize(width, height);
+  checkSize(width, height, 0);
   const context = new OffscreenCanvas(width, height).getContext('2d')!;
   context.fillStyle = '#ffffff';
   context.fillRect(0, 0, width, height);

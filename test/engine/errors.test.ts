@@ -287,7 +287,7 @@ test('errors: what a scope returns may lead round to itself', async (t) => {
 });
 
 /** A device of 1 MiB buffers that counts what is made and destroyed. */
-function countedMemory(settle: () => void) {
+function countedMemory(settle: () => Promise<unknown>, ceiling = Number.POSITIVE_INFINITY) {
   const counts = { made: 0, destroyed: 0 };
   const create = (size: number) => {
     counts.made++;
@@ -297,6 +297,7 @@ function countedMemory(settle: () => void) {
     memory: createMemory({
       budget: 2 ** 20,
       bound: 'a test',
+      ceiling,
       largest: 2 ** 20,
       binding: 2 ** 20,
       create,
@@ -308,7 +309,7 @@ function countedMemory(settle: () => void) {
 
 test('errors: the memory budget', (t) => {
   let settled = 0;
-  const { memory, counts } = countedMemory(() => settled++);
+  const { memory, counts } = countedMemory(async () => settled++);
   const half = allocate(memory, 2 ** 19, 'first');
   retain(half);
   const more = allocate(memory, 2 ** 18, 'second');
@@ -346,8 +347,34 @@ test('errors: the memory budget', (t) => {
   t.end();
 });
 
+test('errors: destroyed buffers count until the device has caught up', async (t) => {
+  let catchUp = () => {};
+  const caughtUp = new Promise<void>((resolve) => {
+    catchUp = resolve;
+  });
+  const { memory, counts } = countedMemory(() => caughtUp, 1.5 * 2 ** 20);
+  for (const bytes of [2 ** 20, 2 ** 19]) {
+    const one = allocate(memory, bytes, 'some');
+    retain(one);
+    release(one);
+  }
+  t.deepEqual([counts.destroyed, memory.pooledBytes, memory.destroyedBytes], [1, 2 ** 19, 2 ** 20]);
+  refuses(t, () => allocate(memory, 2 ** 18, 'more'), MemoryBudgetError, [
+    'more',
+    '1.5 MiB',
+    '1.0 MiB until the device has caught up',
+  ]);
+  t.equal(memory.liveBytes, 0, 'a refusal takes nothing');
+  retain(allocate(memory, 2 ** 19, 'of the pool'));
+  catchUp();
+  await caughtUp;
+  t.equal(memory.destroyedBytes, 0);
+  retain(allocate(memory, 2 ** 18, 'more'));
+  t.equal(memory.liveBytes, 2 ** 19 + 2 ** 18);
+});
+
 test('errors: the pool is given up before an allocation is refused', (t) => {
-  const { memory, counts } = countedMemory(() => {});
+  const { memory, counts } = countedMemory(async () => {});
   const first = allocate(memory, 2 ** 19, 'first');
   retain(first);
   release(first);
