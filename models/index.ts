@@ -12,7 +12,7 @@ export { type FeatureMapView, featureMapView } from './feature-map.ts';
 export { isNetwork, type Model, readModel, type Weights } from './formats/any.ts';
 export { FormatError } from './formats/errors.ts';
 export type { HostTensor, StateDict } from './formats/host-tensor.ts';
-export type { ImportedNetwork, OpenPart } from './formats/imported.ts';
+export type { ImportedNetwork, OpenPart, Part } from './formats/imported.ts';
 export { readNpy, writeNpy } from './formats/npy.ts';
 export { readSafetensors, type Safetensors, writeSafetensors } from './formats/safetensors.ts';
 export {

@@ -1,7 +1,7 @@
 // Opens the parts of a network that lie beside its main file: external data, weight shards. Their names come from the
 // main file, so an opener is confined to that file's folder.
 
-import { readFile, realpath, stat } from 'node:fs/promises';
+import { open, realpath, stat } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
 import { FormatError } from './errors.ts';
 import type { OpenPart } from './imported.ts';
@@ -35,9 +35,28 @@ export function partsIn(folder: string): OpenPart {
         `the network's part "${name}" is a link that leads out of ${folder}; put the file itself there`,
       );
     }
-    if (!(await stat(path)).isFile()) {
+    const stats = await stat(path);
+    if (!stats.isFile()) {
       throw new FormatError(`the network's part "${name}" in ${folder} is not a file`);
     }
-    return readFile(path);
+    return {
+      size: stats.size,
+      slice: (start: number, end: number) => ({ arrayBuffer: () => read(path, start, end) }),
+    };
   };
+}
+
+async function read(path: string, start: number, end: number): Promise<ArrayBuffer> {
+  const bytes = new Uint8Array(end - start);
+  const file = await open(path);
+  try {
+    for (let at = 0; at < bytes.length; ) {
+      const { bytesRead } = await file.read(bytes, at, bytes.length - at, start + at);
+      if (bytesRead === 0) throw new Error('the file has become shorter');
+      at += bytesRead;
+    }
+  } finally {
+    await file.close();
+  }
+  return bytes.buffer;
 }

@@ -1,9 +1,11 @@
 // What every reader of a file that carries its own graph gives: ONNX, Keras, TensorFlow.js.
 
 import type { Shape } from '../../engine/index.ts';
+import { messageOf } from '../../engine/platform/errors.ts';
 import type { Detection } from '../detection.ts';
 import type { Graph, GraphNode } from '../graph.ts';
 import type { Preprocessing } from '../preprocess.ts';
+import { FormatError } from './errors.ts';
 import type { StateDict } from './host-tensor.ts';
 
 /** A network as a file describes it. */
@@ -58,8 +60,34 @@ export interface NamedOutput {
   readonly isWhole?: boolean;
 }
 
+/** A file of which only what is wanted is read; browsers' `File` and `Blob` are such. */
+export interface Part {
+  /** In bytes. */
+  readonly size: number;
+  /** What lies from the byte `start` up to, and without, the byte `end`. */
+  slice(start: number, end: number): { arrayBuffer(): Promise<ArrayBuffer> };
+}
+
 /**
  * Opens a part of a network that lies beside its main file: external data, weight shards. Names come from the main
  * file and are not to be trusted: an opener refuses what leads outside the main file's folder.
  */
-export type OpenPart = (name: string) => Promise<Uint8Array>;
+export type OpenPart = (name: string) => Promise<Uint8Array | Part>;
+
+/** The bytes of a part from `start` up to, and without, `end`. Throws FormatError where they cannot be read. */
+export async function readPart(
+  part: Uint8Array | Part,
+  name: string,
+  start: number,
+  end: number,
+): Promise<Uint8Array> {
+  if (part instanceof Uint8Array) return part.subarray(start, end);
+  try {
+    return new Uint8Array(await part.slice(start, end).arrayBuffer());
+  } catch (cause) {
+    throw new FormatError(`cannot read bytes ${start} to ${end} of ${name}: ${messageOf(cause)}`, { cause });
+  }
+}
+
+export const sizeOfPart = (part: Uint8Array | Part): number =>
+  part instanceof Uint8Array ? part.length : part.size;

@@ -5,7 +5,7 @@ import type { Constant, NumberType } from '../constant.ts';
 import { FormatError } from '../errors.ts';
 import { bfloatToFloat, halfToFloat } from '../half.ts';
 import { elementCount } from '../host-tensor.ts';
-import type { OpenPart } from '../imported.ts';
+import { type OpenPart, readPart, sizeOfPart } from '../imported.ts';
 import type { TensorProto } from './messages.ts';
 
 type Field = 'floats' | 'int32s' | 'int64s' | 'doubles' | 'uint64s';
@@ -71,42 +71,92 @@ export const ELEMENT_TYPES: ReadonlyMap<number, ElementType> = new Map<number, E
 
 const EXTERNAL = 1;
 
+/** What is read of a file that holds tensors' data. */
+interface OpenedPart {
+  readonly size: number;
+  /** Bytes from `start` on; spans do not touch. */
+  readonly spans: readonly { readonly start: number; readonly bytes: Uint8Array }[];
+}
+
 /** The parts that hold tensors' data, by name. */
-export type Parts = ReadonlyMap<string, Uint8Array>;
+export type Parts = ReadonlyMap<string, OpenedPart>;
 
 const entry = (proto: TensorProto, key: string) => proto.external.find((e) => e.key === key)?.value;
 
-/** Opens every part that the tensors name, each once. */
+/** The bytes that a tensor's type and shape ask for; undefined where they make no sense. */
+function bytesOf({ dataType, dims }: TensorProto): number | undefined {
+  const [element, count] = [ELEMENT_TYPES.get(dataType), elementCount(dims)];
+  return element && count !== undefined ? count * element.bytes : undefined;
+}
+
+/** Where a tensor's data lies; sizes that are no whole numbers are NaN. */
+function rangeOf(proto: TensorProto, expected: number): { start: number; length: number } {
+  const size = (key: string, otherwise: number) => {
+    const text = entry(proto, key);
+    return text === undefined ? otherwise : /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
+  };
+  return { start: size('offset', 0), length: size('length', expected) };
+}
+
+/**
+ * Opens every part that the tensors name, each once, and reads what they want of it, each byte once. What they want in
+ * vain is left to `readTensor` to tell.
+ */
 export async function openParts(tensors: readonly TensorProto[], openPart: OpenPart): Promise<Parts> {
-  const parts = new Map<string, Uint8Array>();
+  const wanted = new Map<string, { start: number; end: number }[]>();
   for (const proto of tensors) {
     if (proto.location !== EXTERNAL) continue;
     const location = entry(proto, 'location');
     if (location === undefined)
       throw new FormatError(`tensor "${proto.name}" is in a file that is not named`);
-    if (!parts.has(location)) parts.set(location, await openPart(location));
+    const ranges = wanted.get(location) ?? [];
+    wanted.set(location, ranges);
+    const expected = bytesOf(proto) ?? 0;
+    const { start, length } = rangeOf(proto, expected);
+    if (length === expected && length > 0) ranges.push({ start, end: start + length });
+  }
+  const parts = new Map<string, OpenedPart>();
+  for (const [name, ranges] of wanted) {
+    const part = await openPart(name);
+    const size = sizeOfPart(part);
+    const spans: { start: number; bytes: Uint8Array }[] = [];
+    for (const { start, end } of joined(ranges.filter((range) => range.end <= size)))
+      spans.push({ start, bytes: await readPart(part, name, start, end) });
+    parts.set(name, { size, spans });
   }
   return parts;
 }
 
+/** Ranges in order, those that overlap or touch as one. */
+function joined(ranges: { start: number; end: number }[]): { start: number; end: number }[] {
+  const out: { start: number; end: number }[] = [];
+  for (const { start, end } of ranges.sort((a, b) => a.start - b.start)) {
+    const last = out.at(-1);
+    if (last && start <= last.end) last.end = Math.max(last.end, end);
+    else out.push({ start, end });
+  }
+  return out;
+}
+
 function externalBytes(proto: TensorProto, parts: Parts, expected: number): Uint8Array {
   const location = entry(proto, 'location')!;
-  const part = parts.get(location)!;
-  const size = (key: string, otherwise: number) => {
-    const text = entry(proto, key);
-    const value = text === undefined ? otherwise : /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
-    if (!Number.isNaN(value)) return value;
-    throw new FormatError(`tensor "${proto.name}": its ${key} in ${location} is ${JSON.stringify(text)}`);
-  };
-  const offset = size('offset', 0);
-  const length = size('length', expected);
-  if (length !== expected || offset + length > part.length) {
+  const { size, spans } = parts.get(location)!;
+  const { start, length } = rangeOf(proto, expected);
+  for (const [key, value] of Object.entries({ offset: start, length })) {
+    if (Number.isNaN(value))
+      throw new FormatError(
+        `tensor "${proto.name}": its ${key} in ${location} is ${JSON.stringify(entry(proto, key))}`,
+      );
+  }
+  if (length !== expected || start + length > size) {
     throw new FormatError(
-      `tensor "${proto.name}" should have ${expected} bytes; the file says ${length} at ${offset} of ` +
-        `${location}, which has ${part.length}`,
+      `tensor "${proto.name}" should have ${expected} bytes; the file says ${length} at ${start} of ` +
+        `${location}, which has ${size}`,
     );
   }
-  return part.subarray(offset, offset + length);
+  if (length === 0) return new Uint8Array();
+  const span = spans.findLast((one) => one.start <= start)!;
+  return span.bytes.subarray(start - span.start, start - span.start + length);
 }
 
 /** The bytes of a little-endian float32 tensor as they are if they are aligned, or else a copy. */

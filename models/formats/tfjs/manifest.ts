@@ -4,7 +4,7 @@ import { LimelightError } from '../../../engine/errors.ts';
 import { FormatError } from '../errors.ts';
 import { halfToFloat } from '../half.ts';
 import { elementCount } from '../host-tensor.ts';
-import type { OpenPart } from '../imported.ts';
+import { type OpenPart, type Part, readPart, sizeOfPart } from '../imported.ts';
 import { field, isObject, type Json, quote } from '../keras/json.ts';
 
 /** How numbers lie in a shard: little-endian, as on every platform that has WebGPU. */
@@ -76,7 +76,7 @@ export async function readManifest(
 /** A group's shards, one after the other; together they are as long as its weights. */
 async function openGroup({ paths, entries }: Group, file: string, openPart: OpenPart): Promise<DataView> {
   const expected = entries.reduce((sum, { count, stored }) => sum + count * stored.bytes, 0);
-  const shards: Uint8Array[] = [];
+  const shards: (Uint8Array | Part)[] = [];
   for (const path of paths) {
     try {
       shards.push(await openPart(path));
@@ -88,7 +88,7 @@ async function openGroup({ paths, entries }: Group, file: string, openPart: Open
       );
     }
   }
-  const length = shards.reduce((sum, shard) => sum + shard.length, 0);
+  const length = shards.reduce((sum, shard) => sum + sizeOfPart(shard), 0);
   if (length !== expected) {
     throw new FormatError(
       `${file}: the weights in ${quote(paths)} take ${expected} bytes, but the ${paths.length === 1 ? 'file holds' : 'files hold'} ` +
@@ -97,9 +97,9 @@ async function openGroup({ paths, entries }: Group, file: string, openPart: Open
   }
   const bytes = new Uint8Array(expected);
   let offset = 0;
-  for (const shard of shards) {
-    bytes.set(shard, offset);
-    offset += shard.length;
+  for (const [i, shard] of shards.entries()) {
+    bytes.set(await readPart(shard, paths[i]!, 0, sizeOfPart(shard)), offset);
+    offset += sizeOfPart(shard);
   }
   return new DataView(bytes.buffer);
 }
