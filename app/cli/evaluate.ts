@@ -14,7 +14,7 @@ import { openFiles } from '../datasets/files.node.ts';
 import { mosaicsOf } from '../datasets/mosaics.node.ts';
 import { openScenes } from '../datasets/scenes.node.ts';
 import { conclude, type PixelsOf } from '../evaluation/conclude.node.ts';
-import { measure } from '../evaluation/measure.ts';
+import { measure, rowsOf } from '../evaluation/measure.ts';
 import type { Header, Settings, Shard } from '../evaluation/record.ts';
 import { assertWhole, openResults, writeResults } from '../evaluation/results.node.ts';
 import { partOf, shardOf } from '../evaluation/shard.ts';
@@ -41,7 +41,7 @@ export interface EvaluateArguments extends ModelArguments {
   readonly out: string;
   readonly method?: readonly string[];
   readonly metric?: readonly string[];
-  readonly layer?: string;
+  readonly layer?: readonly string[];
   readonly signed?: boolean;
   readonly device?: string;
   readonly masks?: string;
@@ -66,12 +66,12 @@ export async function evaluateCommand(asked: EvaluateArguments): Promise<void> {
   });
   const choice = await chooseModel(asked, true);
   const { graph, targetLayer } = choice.description;
-  const layer = asked.layer ?? targetLayer;
-  asUsage(() => nodeOf(graph, layer));
+  const named = asked.layer?.map((layer) => asUsage(() => nodeOf(graph, layer)).name);
+  const layers = named ?? [targetLayer];
   const { methods, note: leftOut } = asked.method
     ? { methods: asked.method, note: undefined }
-    : applicableMethods(choice, [layer]);
-  assertExplains(choice, methods, [layer]);
+    : applicableMethods(choice, layers);
+  assertExplains(choice, methods, layers);
   if (leftOut) note(leftOut);
   const data = await openData(asked, choice.description);
   for (const remark of data.notes) note(remark);
@@ -83,7 +83,12 @@ export async function evaluateCommand(asked: EvaluateArguments): Promise<void> {
   await assertWritable(asked.out);
   const metrics = asked.metric ?? (await defaultMetrics(data));
   const signed = asked.signed ?? false;
-  const taken = { layer: asked.layer ?? layersOf(choice, methods), signed, methods, metrics };
+  const taken = {
+    layer: named?.join(', ') ?? layersOf(choice, methods),
+    signed,
+    methods: rowsOf(methods, layers),
+    metrics,
+  };
   const settings = await settingsOf(asked, choice, data, taken);
   const path = join(asked.out, fileOf(shard));
   await withNetwork(choice, asked.device, async (network) => {
@@ -91,7 +96,7 @@ export async function evaluateCommand(asked: EvaluateArguments): Promise<void> {
     const header: Header = { limelight: 'evaluation', settings, shard, device: deviceName(network.device) };
     const plan = {
       network,
-      ...(asked.layer !== undefined && { layer: asked.layer }),
+      ...(named && { layers: named }),
       signed,
       methods,
       metrics: metrics.map(metricOf),

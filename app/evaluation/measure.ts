@@ -1,6 +1,6 @@
 // One picture measured: its classes explained by every method, each map by every metric.
 
-import { disposeExplanation, explain } from '../../cam/index.ts';
+import { disposeExplanation, type Explanation, explain } from '../../cam/index.ts';
 import type { Box, HostMap, Mask } from '../../cam/metrics/host-map.ts';
 import type { Metric, Picture, Subject } from '../../cam/metrics/index.ts';
 import { LimelightError, type Tensor, tensor } from '../../engine/index.ts';
@@ -14,13 +14,21 @@ import { type KeptMap, type Measured, type MeasuredClass, toRuns } from './recor
 export interface Plan {
   readonly network: Network;
   /** The network's, or the method's, when left out. */
-  readonly layer?: string;
+  readonly layers?: readonly string[];
   readonly signed: boolean;
   readonly methods: readonly string[];
   readonly metrics: readonly Metric[];
   /** The network's class for each label of the data set that it has. */
   readonly classes: ReadonlyMap<string, number>;
 }
+
+/** What a method's maps at a layer are called: where there are several layers, by both. */
+const rowOf = (method: string, layer: string, layers: readonly string[]): string =>
+  layers.length > 1 ? `${method} at ${layer}` : method;
+
+/** The rows of a table of methods at some layers. */
+export const rowsOf = (methods: readonly string[], layers: readonly string[]): string[] =>
+  methods.flatMap((method) => layers.map((layer) => rowOf(method, layer, layers)));
 
 /** Pictures whose probabilities are computed at once. */
 const BATCH = 16;
@@ -34,7 +42,7 @@ export async function measure(
   example: Example,
   digest: string,
 ): Promise<Pick<Measured, 'classes' | 'sums'>> {
-  const { network, layer, methods, signed } = plan;
+  const { network, layers, methods, signed } = plan;
   const objects = example.objects.flatMap((one) => {
     const seen = visible(network, example, one);
     return seen ? [seen] : [];
@@ -52,7 +60,7 @@ export async function measure(
   try {
     const explanations = await explain(network, input, {
       methods,
-      ...(layer !== undefined && { layer }),
+      ...(layers && { layer: layers }),
       signed,
       ...(known.size > 0 && { classes: [...known.keys()] }),
     });
@@ -63,7 +71,8 @@ export async function measure(
     const classes = new Map<number, MeasuredClass>();
     try {
       for (const explanation of explanations) {
-        const { method, classIndex, className, probability, map, upsampled } = explanation;
+        const { method, layer, classIndex, className, probability, map, upsampled } = explanation;
+        const row = rowOf(method, layer, layers ?? []);
         const [height, width] = upsampled.shape as [number, number];
         const object = known.get(classIndex);
         const subject: Subject = {
@@ -76,21 +85,21 @@ export async function measure(
           // Metrics that ask for it also ask for others, and are refused there where the network has none.
           probability: probability ?? Number.NaN,
           probabilities: (pictures) => probabilities(network, classIndex, pictures),
-          explain: (other) => mapOf(plan, method, classIndex, other),
+          explain: (other) => mapOf(plan, explanation, other),
           seed: numberOf(digest),
           half: (Number.parseInt(digest.at(-1)!, 16) & 1) as 0 | 1,
         };
-        sums[method] ??= {};
+        sums[row] ??= {};
         for (const metric of plan.metrics) {
           if (!has(subject, metric.needs)) continue;
-          add(sums[method], metric.name, await metric.measure(subject));
+          add(sums[row], metric.name, await metric.measure(subject));
         }
         const before = classes.get(classIndex);
         classes.set(classIndex, {
           class: classIndex,
           className,
           probability,
-          maps: { ...before?.maps, [method]: kept(map.shape as [number, number], await map.data()) },
+          maps: { ...before?.maps, [row]: kept(map.shape as [number, number], await map.data()) },
         });
       }
     } finally {
@@ -223,14 +232,18 @@ function probability({ probabilities, name }: Network, logits: Float32Array, ind
   );
 }
 
-async function mapOf(plan: Plan, method: string, index: number, picture: Picture): Promise<HostMap> {
-  const { network, layer, signed } = plan;
+/** The map of another picture, made as one was. */
+async function mapOf(
+  { network, signed }: Plan,
+  { method, layer, classIndex }: Explanation,
+  picture: Picture,
+): Promise<HostMap> {
   const input = inputTensor(network, [picture]);
   try {
     const [found] = await explain(network, input, {
       methods: [method],
-      classes: [index],
-      ...(layer !== undefined && { layer }),
+      classes: [classIndex],
+      layer,
       signed,
     });
     const data = await found!.upsampled.data();

@@ -159,6 +159,23 @@ test('evaluate: boxes in a file, a damaged picture, two parts and their merge', 
   t.end();
 });
 
+test('evaluate: a row for each of several layers', async (t) => {
+  await inFolder((folder) => {
+    const csv = sceneFiles(folder, 1);
+    const args = ['evaluate', '--data', csv, '--method', 'grad-cam', '--metric', 'pointing,energy'];
+    const [one, several] = [[], ['--layer', 'stage2,features']].map((more, i) => {
+      const out = join(folder, String(i));
+      const ended = limelight(...args, ...more, '--out', out);
+      t.equal(ended.status, 0, ended.stderr);
+      return summaryIn(out);
+    });
+    const rows = several!.methods.map(({ method }) => method);
+    t.deepEqual(rows, ['grad-cam at stage2', 'grad-cam at features']);
+    t.deepEqual(several!.methods[1]!.estimates, one!.methods[0]!.estimates, 'as for the layer alone');
+    t.notDeepEqual(several!.methods[0]!.estimates, one!.methods[0]!.estimates);
+  });
+});
+
 test('evaluate: killed three times and resumed, the result is the same', async (t) => {
   await inFolder(async (folder) => {
     const csv = sceneFiles(folder, 4);
