@@ -2,18 +2,40 @@
 // fetches; and architectures for which the user brings a state dict.
 
 import { LimelightError } from '../engine/index.ts';
+import {
+  answers,
+  captionWords,
+  digitCaption,
+  digitVqa,
+  QUESTION_LENGTH,
+  questionWords,
+} from './architectures/digit-text.ts';
 import { fcamDigits } from './architectures/fcam.ts';
 import { type Architecture, architectures } from './architectures/index.ts';
 import { cifarGap, digitDense, digitScenes, digitVit } from './architectures/shipped.ts';
+import type { HostTensor, StateDict } from './formats/host-tensor.ts';
 import type { Graph } from './graph.ts';
 import { imagenetLabels, type Published, published } from './hub/published.ts';
 import type { RemoteFile } from './hub/remote-file.ts';
 import { nearest } from './near.ts';
 import type { NetworkDescription } from './network.ts';
 import { presets } from './preprocess.ts';
+import { oneHotWords, wordIndices } from './text.ts';
+
+/** How a network takes a text: the network that has read one is another graph, with the words among its parameters. */
+export interface TextReader {
+  /** What the text is, in words. */
+  readonly is: string;
+  /** Taken when no text is given. */
+  readonly standard: string;
+  /** @throws LimelightError where there is a word that the network does not know. */
+  readonly read: (text: string) => { readonly graph: Graph; readonly words: HostTensor };
+}
 
 /** A network known by name: its description, and where its weights are. */
 export interface CatalogEntry extends NetworkDescription {
+  /** How it takes a text, if it does. */
+  readonly text?: TextReader;
   /** Shipped weights. */
   readonly weights?: URL;
   /** Where its weights are published. Without this and without `weights` the user brings them. */
@@ -41,6 +63,16 @@ function entry(graph: () => Graph, rest: Omit<CatalogEntry, 'graph'>): CatalogEn
     },
   });
 }
+
+const captioner: TextReader = {
+  is: 'the words of a caption so far: "a three above a"',
+  standard: '',
+  read(text) {
+    // The full stop is before the first word.
+    const indices = [0, ...wordIndices(text, captionWords)];
+    return { graph: digitCaption(indices.length), words: oneHotWords(indices, captionWords.length) };
+  },
+};
 
 const own: readonly CatalogEntry[] = [
   entry(digitScenes, {
@@ -76,6 +108,33 @@ const own: readonly CatalogEntry[] = [
     targetLayer: 'blocks.2.norm1',
     weights: new URL('./shipped/digit-vit.safetensors', import.meta.url),
   }),
+  entry(() => captioner.read(captioner.standard).graph, {
+    name: 'digit-caption',
+    summary: 'the next word of a caption of a scene; --text gives the words before it',
+    preprocessing: { channels: 1, size: [64, 64], scale: 255, mean: [0], std: [1] },
+    classes: captionWords,
+    probabilities: 'softmax',
+    targetLayer: 'features',
+    weights: new URL('./shipped/digit-caption.safetensors', import.meta.url),
+    text: captioner,
+  }),
+  entry(digitVqa, {
+    name: 'digit-vqa',
+    summary: 'the answer to a question about a scene; --text gives the question',
+    preprocessing: { channels: 1, size: [64, 64], scale: 255, mean: [0], std: [1] },
+    classes: answers,
+    probabilities: 'softmax',
+    targetLayer: 'features',
+    weights: new URL('./shipped/digit-vqa.safetensors', import.meta.url),
+    text: {
+      is: 'a question: "is there a five", "how many digits", "what is above the three"',
+      standard: 'how many digits',
+      read: (text) => ({
+        graph: digitVqa(),
+        words: oneHotWords(wordIndices(text, questionWords, QUESTION_LENGTH), questionWords.length),
+      }),
+    },
+  }),
   entry(cifarGap, {
     name: 'cifar10-gap',
     summary: 'CIFAR-10, any image size; GAP + linear',
@@ -86,6 +145,21 @@ const own: readonly CatalogEntry[] = [
     weights: new URL('./shipped/cifar10-gap.safetensors', import.meta.url),
   }),
 ];
+
+/** An entry that has read a text, its standard one when left out; and its state dict, with the words. */
+export function withText(
+  entry: CatalogEntry,
+  tensors: StateDict,
+  text: string | undefined,
+): { entry: CatalogEntry; tensors: StateDict } {
+  const { text: reader, name } = entry;
+  if (reader === undefined) {
+    if (text === undefined) return { entry, tensors };
+    throw new ModelError(`${name} takes no text`);
+  }
+  const { graph, words } = reader.read(text ?? reader.standard);
+  return { entry: { ...entry, graph }, tensors: new Map([...tensors, ['words', words]]) };
+}
 
 /** Architectures that do not know ImageNet's classes. */
 const others: Readonly<Record<string, Partial<CatalogEntry>>> = {

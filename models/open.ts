@@ -2,7 +2,7 @@
 
 import { bytes as bytesAt } from '#platform';
 import type { Device } from '../engine/index.ts';
-import { type CatalogEntry, catalogEntry, ModelError } from './catalog.ts';
+import { type CatalogEntry, catalogEntry, ModelError, withText } from './catalog.ts';
 import { describeImported } from './describe.ts';
 import { isNetwork, type Model, readModel } from './formats/any.ts';
 import { FormatError } from './formats/errors.ts';
@@ -26,6 +26,8 @@ export interface OpenOptions extends ReadOptions {
   readonly preprocessing?: Partial<Preprocessing>;
   /** Names of the classes, in order. */
   readonly classes?: readonly string[];
+  /** What a network that reads a text is to read: the words of a caption so far, a question. */
+  readonly text?: string;
   /** The architecture of weights whose keys do not tell it, by its name in the catalog. */
   readonly architecture?: string;
   /** Files that belong to the model, by the names that it gives them; of a URL they are fetched beside it. */
@@ -55,8 +57,9 @@ export async function open(device: Device, source: ModelSource, options: OpenOpt
         entry ?? (options.architecture ? catalogEntry(options.architecture) : undefined),
       );
   const { preprocessing, classes } = found.entry;
+  const { entry: chosen, tensors } = withText(found.entry, found.tensors, options.text);
   const description = {
-    ...(entry ? found.entry : withoutDecoders(found.entry)),
+    ...(entry ? chosen : withoutDecoders(chosen)),
     preprocessing: { ...preprocessing, ...options.preprocessing },
     classes: options.classes ?? classes,
   };
@@ -65,7 +68,7 @@ export async function open(device: Device, source: ModelSource, options: OpenOpt
       `${name} has ${classes.length} classes; ${description.classes.length} names were given for them`,
     );
   }
-  return loadNetwork(device, description, found.tensors);
+  return loadNetwork(device, description, tensors);
 }
 
 interface Found {

@@ -7,7 +7,7 @@ import { bytes } from '#platform';
 import { decoderRefusal } from '../../cam/decoders.ts';
 import { camRefusal, defaultMethodsOf, LayerError, MethodError, methodOf } from '../../cam/index.ts';
 import { type Device, LimelightError } from '../../engine/index.ts';
-import { type CatalogEntry, catalog, catalogEntry } from '../../models/catalog.ts';
+import { type CatalogEntry, catalog, catalogEntry, withText } from '../../models/catalog.ts';
 import { describeImported } from '../../models/describe.ts';
 import { type DryRun, dryRun } from '../../models/dry-run.ts';
 import { isNetwork, type Weights } from '../../models/formats/any.ts';
@@ -83,7 +83,7 @@ export async function chooseModel(asked: ModelArguments, run: boolean): Promise<
   };
 }
 
-async function findModel({ model, architecture, size, crop, output }: ModelArguments): Promise<Found> {
+async function findModel({ model, architecture, size, crop, output, text }: ModelArguments): Promise<Found> {
   const given = architecture === undefined ? undefined : asUsage(() => catalogEntry(architecture));
   const options: ReadOptions = { size: size ?? (crop && [crop[1], crop[1]]), output };
   if (catalog.has(model)) {
@@ -91,8 +91,9 @@ async function findModel({ model, architecture, size, crop, output }: ModelArgum
       throw new UsageError(`--architecture is for a file of weights, not for the model ${model}`);
     if (output !== undefined)
       throw new UsageError(`--output is for files that hold their graph; ${model} has one output`);
-    return named(catalogEntry(model));
+    return named(catalogEntry(model), text);
   }
+  if (text !== undefined) throw new UsageError(`--text is for models that read one; ${model} is a file`);
   if (existsSync(model) || (looksLikeFile(model) && !model.includes('=')))
     return fromFile(model, given, options);
   const [name, ...rest] = model.split('=') as [string, ...string[]];
@@ -103,9 +104,12 @@ async function findModel({ model, architecture, size, crop, output }: ModelArgum
 }
 
 /** A network by its name, with shipped or published weights, or none. */
-function named(entry: CatalogEntry): Found {
+function named(entry: CatalogEntry, text: string | undefined): Found {
   const { weights, published, labels } = entry;
-  if (weights) return { description: entry, tensors: () => readTensors(weights) };
+  const { entry: description, tensors: words } = asUsage(() => withText(entry, new Map(), text));
+  if (weights) {
+    return { description, tensors: async () => new Map([...(await readTensors(weights)), ...words]) };
+  }
   if (!published) return { description: entry, tensors: undefined };
   const tensors = async () =>
     fitted(entry, await readTensors(pathToFileURL(await fetchFile(published.weights)))).tensors;

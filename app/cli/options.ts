@@ -11,6 +11,7 @@ export interface ModelArguments {
   readonly architecture?: string;
   readonly labels?: string;
   readonly output?: string;
+  readonly text?: string;
   readonly probabilities?: Network['probabilities'];
   readonly preset?: keyof typeof presets;
   readonly size?: readonly [height: number, width: number];
@@ -82,6 +83,10 @@ const crop = (value: string): [number, number] => {
 /** How the network is found and fed. */
 export const modelOptions = (command: Command): Command =>
   command
+    .option(
+      '--text <text>',
+      'what a model that reads one is to read: the words of a caption so far, a question',
+    )
     .option('--architecture <name>', 'architecture of a file of weights, where its keys do not tell')
     .option(
       '--labels <file>',

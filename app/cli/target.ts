@@ -3,6 +3,7 @@
 import { type Target, targets } from '../../cam/index.ts';
 import { LimelightError } from '../../engine/index.ts';
 import type { Box } from '../../models/detection.ts';
+import { nearest } from '../../models/near.ts';
 import { classIndex, type NetworkDescription } from '../../models/network.ts';
 import { asUsage, UsageError } from './errors.ts';
 
@@ -27,6 +28,12 @@ const ofClass: Readonly<Record<string, (index: number, network: NetworkDescripti
 const ofNamed: Readonly<
   Record<string, (names: string, network: NetworkDescription) => Omit<TargetChoice, 'text'>>
 > = {
+  value(output, { name, graph: { outputs = new Map() } }) {
+    if (outputs.has(output)) return { of: () => targets.value(output) };
+    throw new UsageError(
+      `${name} has no output "${output}"; ${nearest(output, [...outputs.keys()], 'outputs')}`,
+    );
+  },
   not: (name, network) => ({ named: classIndex(network, name), of: targets.not }),
   difference(names, network) {
     const [first, second] = twoClasses(names, network);

@@ -6,9 +6,9 @@ import { type ColourMap, colourMaps } from '../image/colour.ts';
 import { examples } from './examples.ts';
 import type { NetworkChoice, PictureFile } from './work/subject.ts';
 
-/** The networks that come with their weights. */
+/** The networks that come with their weights and take a picture alone. */
 export const shipped: readonly string[] = [...catalog.values()]
-  .filter(({ weights }) => weights)
+  .filter(({ weights, text }) => weights && !text)
   .map(({ name }) => name);
 
 export interface Choices {

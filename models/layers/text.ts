@@ -15,7 +15,8 @@ export const words = (name: string, length: number, vocabulary: number): GraphNo
   inputs: [],
   parameters: { words: { key: name, shape: [1, length, vocabulary] } },
   attributes: { length },
-  run: (_, { parameters }) => parameters.words!,
+  // A handle of its own: values are freed once they are used, parameters are not.
+  run: (_, { parameters }) => ops.reshape(parameters.words!, [1, length, vocabulary]),
   traits: {},
 });
 

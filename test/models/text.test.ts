@@ -3,6 +3,7 @@
 
 import test from 'tape';
 import { LimelightError, tensor } from '../../engine/index.ts';
+import { catalog, ModelError, withText } from '../../models/catalog.ts';
 import { gru } from '../../models/layers.ts';
 import { oneHotWords, wordIndices } from '../../models/text.ts';
 import { caption, question } from '../../models/train/data/captions.ts';
@@ -122,5 +123,7 @@ test('a text is read word by word, and what a network does not know is said', (t
   t.throws(() => wordIndices('a tree', vocabulary), /does not know the word "tree"; .*three/);
   t.throws(() => wordIndices('a a a a', vocabulary, 3), /has 4 words; the network takes 3 at most/);
   t.throws(() => wordIndices('a tree', vocabulary), LimelightError);
+  t.throws(() => withText(catalog.get('digit-scenes')!, new Map(), 'a three'), /digit-scenes takes no text/);
+  t.throws(() => withText(catalog.get('digit-scenes')!, new Map(), 'a three'), ModelError);
   t.end();
 });
