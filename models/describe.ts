@@ -15,8 +15,17 @@ import { defaultTargetLayer } from './target-layer.ts';
  * @throws {FormatError} if its input has neither 1 nor 3 channels, or it has others.
  */
 export function describeImported(name: string, imported: ImportedNetwork): NetworkDescription {
-  const { graph, inputShape, otherInputs, anySize, classCount, probabilities, preprocessing, detection } =
-    imported;
+  const {
+    graph,
+    inputShape,
+    otherInputs,
+    anySize,
+    classCount,
+    probabilities,
+    preprocessing,
+    detection,
+    remark,
+  } = imported;
   const [, channels, height, width] = inputShape as [number, number, number, number];
   if (channels !== 1 && channels !== 3) {
     throw new FormatError(`${name} takes ${channels} channels; a picture has 3, or 1 if it is grey`);
@@ -28,7 +37,7 @@ export function describeImported(name: string, imported: ImportedNetwork): Netwo
   const dry = dryRun(graph, inputShape);
   return {
     name,
-    summary: 'from a file',
+    summary: remark === undefined ? 'from a file' : `from a file; ${remark}`,
     graph,
     preprocessing: {
       channels,

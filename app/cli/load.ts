@@ -151,6 +151,7 @@ function fromWeights(path: string, weights: Weights, given: CatalogEntry | undef
 /** A network whose file holds its graph. */
 function fromGraph(name: string, imported: ImportedNetwork): Found {
   const [, , height, width] = imported.inputShape as [number, number, number, number];
+  if (imported.remark) note(`${name}: ${imported.remark}`);
   return {
     description: describeImported(name, imported),
     exampleSize: [height, width],

@@ -13,7 +13,7 @@ import type { ImportedNetwork, NamedOutput, Translated } from './imported.ts';
 import { dependencies, naming, shapesFor } from './kit.ts';
 
 /** A network but for what its reader knows of sizes. */
-export type Finished = Omit<ImportedNetwork, 'anySize'>;
+export type Finished = Omit<ImportedNetwork, 'anySize' | 'remark'>;
 
 /** Where scores come from: the node before their softmax or sigmoid, or the output itself. */
 interface Logits {

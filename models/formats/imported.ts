@@ -29,6 +29,8 @@ export interface ImportedNetwork {
   readonly classes?: readonly string[];
   /** Set of detectors. */
   readonly detection?: Detection;
+  /** What people should know of how the file was understood. */
+  readonly remark?: string;
 }
 
 /** What may be asked of a reader. */

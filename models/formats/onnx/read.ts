@@ -1,7 +1,7 @@
 // Reads an ONNX file as a network: one picture in, one row of logits out.
 
 import { LimelightError } from '../../../engine/index.ts';
-import { INPUT } from '../../graph.ts';
+import { type GraphNode, INPUT } from '../../graph.ts';
 import { labelsIn } from '../../labels.ts';
 import * as layers from '../../layers.ts';
 import { FormatError } from '../errors.ts';
@@ -40,10 +40,17 @@ interface InputSize {
   readonly channels: number | undefined;
   readonly batch: number | undefined;
   readonly size: readonly [height: number | undefined, width: number | undefined];
-  /** TensorFlow's order [N, H, W, C]. */
-  readonly channelsLast: boolean;
+  /** How the file sees it: [N, C, H, W], TensorFlow's [N, H, W, C], or its numbers in a shape of which N may be an axis. */
+  readonly layout: 'first' | 'last' | Flat;
   /** Whole numbers from 0 to 255. */
   readonly isBytes: boolean;
+}
+
+interface Flat {
+  /** Sizes beside the batch. */
+  readonly sizes: readonly number[];
+  /** Whether the batch is an axis before these; else pictures follow each other along the first. */
+  readonly batched: boolean;
 }
 
 /** A file that is open. */
@@ -107,11 +114,11 @@ function inputsOf(graph: GraphProto): { picture: InputSize; others: readonly Val
   const filled = new Set(graph.initializers.map((proto) => proto.name));
   const open = graph.inputs.filter((input) => !filled.has(input.name));
   const pictures = open.flatMap((input) => pictureSize(input) ?? []);
-  const [picture, ...more] = pictures;
+  const [picture, ...more] = pictures.length > 0 ? pictures : open.flatMap((input) => flatSize(input) ?? []);
   const shown = open.map((one) => `"${one.name}" ${showType(one)}`).join(', ') || 'none';
   if (picture === undefined && open.length === 1) {
     throw new FormatError(
-      `its input "${open[0]!.name}" is ${showType(open[0]!)}; a picture is float [N, C, H, W] with C = 1 or 3`,
+      `its input "${open[0]!.name}" is ${showType(open[0]!)}; a picture is float [N, C, H, W] with C = 1 or 3, or its numbers in a row`,
     );
   }
   if (picture === undefined || more.length > 0) {
@@ -122,21 +129,61 @@ function inputsOf(graph: GraphProto): { picture: InputSize; others: readonly Val
   return { picture, others: open.filter(({ name }) => name !== picture.name) };
 }
 
+/** An input's sizes, undefined where they are open, and whether it takes bytes; undefined of other numbers. */
+function sizesOf({
+  type,
+}: ValueProto): { sizes: readonly (number | undefined)[]; isBytes: boolean } | undefined {
+  const sizes = type?.tensor?.shape?.dimensions.map(({ value }) => (value && value > 0 ? value : undefined));
+  const element = ELEMENT_TYPES.get(type?.tensor?.elementType ?? 0);
+  if (!sizes || !KNOWN_TYPES.has(element?.name ?? '')) return undefined;
+  return { sizes, isBytes: element!.name === 'uint8' };
+}
+
+/** A row of fewer numbers than this many squared is no picture. */
+const LEAST_SIDE = 8;
+const MOST_SIDE = 2 ** 10;
+
+/**
+ * The size of an input that holds a square picture's numbers in another shape: [N, 784], [784], [N, 28, 28], [28, 28], grey;
+ * or [N, 3072], which is three colours one after the other. Undefined of others.
+ */
+function flatSize(input: ValueProto): InputSize | undefined {
+  const { sizes, isBytes } = sizesOf(input) ?? { sizes: [], isBytes: false };
+  const [first, ...rest] = sizes;
+  const batched = rest.length > 0 && !(sizes.length === 2 && first === rest[0]);
+  const own = batched ? rest : sizes;
+  if (own.length === 0 || own.length > 2 || !own.every((n) => n !== undefined)) return undefined;
+  const count = own.reduce((product, n) => product * n, 1);
+  const channels = Number.isInteger(Math.sqrt(count)) ? 1 : 3;
+  const side = Math.sqrt(count / channels);
+  const isSquare = Number.isInteger(side) && side >= LEAST_SIDE && side <= MOST_SIDE;
+  if (!isSquare || (own.length === 2 && own[0] !== own[1])) return undefined;
+  const batch = batched ? first : 1;
+  const layout = { sizes: own, batched };
+  return { name: input.name, channels, batch, size: [side, side], layout, isBytes };
+}
+
+/** What is said of an input that holds a picture in another shape. */
+function flatRemark({ layout, channels, size }: InputSize): string | undefined {
+  if (typeof layout === 'string') return undefined;
+  const colours = channels === 1 ? 'a grey picture' : 'a picture, its three colours one after the other,';
+  return `its input [${layout.sizes.join(', ')}] is taken as ${colours} of ${size.join(' x ')}`;
+}
+
 /** The size of an input that can be a picture; undefined of others. */
 function pictureSize(input: ValueProto): InputSize | undefined {
-  const tensor = input.type?.tensor;
-  const sizes = tensor?.shape?.dimensions.map(({ value }) => (value && value > 0 ? value : undefined));
-  const element = ELEMENT_TYPES.get(tensor?.elementType ?? 0);
-  if (!KNOWN_TYPES.has(element?.name ?? '') || sizes?.length !== 4) return undefined;
+  const { sizes, isBytes } = sizesOf(input) ?? {};
+  if (sizes?.length !== 4) return undefined;
   const [batch, second, third, fourth] = sizes;
   const isColour = (n: number | undefined) => n === 1 || n === 3;
-  const channelsLast = !isColour(second) && isColour(fourth);
-  const channels = channelsLast ? fourth : second;
+  const isLast = !isColour(second) && isColour(fourth);
+  const channels = isLast ? fourth : second;
   const isOpen = sizes.every((n) => n === undefined);
   if (!(isOpen || isColour(channels) || channels !== undefined)) return undefined;
   if (sizes.some((n) => n !== undefined && n > 2 ** 20)) return undefined;
-  const size = channelsLast ? ([second, third] as const) : ([third, fourth] as const);
-  return { name: input.name, channels, batch, size, channelsLast, isBytes: element!.name === 'uint8' };
+  const size = isLast ? ([second, third] as const) : ([third, fourth] as const);
+  const layout = isLast ? 'last' : 'first';
+  return { name: input.name, channels, batch, size, layout, isBytes: isBytes! };
 }
 
 function showType({ type }: ValueProto): string {
@@ -154,17 +201,21 @@ function translate(file: File, channels: number, [height, width]: readonly [numb
     const value = (node: string, type: Value['type'], ...size: readonly number[]): Computed => {
       return { type, shape: [batch, ...size], twice: [2 * batch, ...size], before: 1, node };
     };
-    const named = new Map<string, Computed>([
-      [
-        picture.name,
-        picture.channelsLast
-          ? value('input.nhwc', 'float', height, width, channels)
-          : value(INPUT, 'float', channels, height, width),
-      ],
-    ]);
+    const { layout } = picture;
+    const first = value(INPUT, 'float', channels, height, width);
+    const arranged: readonly [value: Computed, ...nodes: GraphNode[]] =
+      layout === 'first'
+        ? [first]
+        : layout === 'last'
+          ? [
+              value('input.nhwc', 'float', height, width, channels),
+              layers.transpose('input.nhwc', INPUT, [0, 2, 3, 1]),
+            ]
+          : flattened(layout, first);
+    const [seen, ...turn] = arranged;
+    const named = new Map<string, Computed>([[picture.name, seen]]);
     for (const other of others) named.set(other.name, otherInput(other, value));
     const imported = importNodes(graph, { ...setting, batch, given: named });
-    const turn = picture.channelsLast ? [layers.transpose('input.nhwc', INPUT, [0, 2, 3, 1])] : [];
     const shapes = others.map(({ name }): [string, readonly number[]] => {
       const { node, shape } = named.get(name)!;
       return [node, [1, ...shape.slice(1)]];
@@ -190,6 +241,17 @@ function translate(file: File, channels: number, [height, width]: readonly [numb
     if (!(error instanceof FormatError)) throw error;
     return walk(1);
   }
+}
+
+/** A picture's numbers in another shape, and the node that gives it. */
+function flattened({ sizes, batched }: Flat, picture: Computed): [Computed, GraphNode] {
+  const shapeOf = ([batch]: readonly number[]) =>
+    batched ? [batch!, ...sizes] : [batch! * sizes[0]!, ...sizes.slice(1)];
+  const node = 'input.flat';
+  return [
+    { ...picture, node, shape: shapeOf(picture.shape), twice: shapeOf(picture.twice) },
+    layers.view(node, 'reshape', INPUT, shapeOf),
+  ];
 }
 
 /** An input beside the picture: one row, or whatever it is, a picture. */
@@ -288,6 +350,7 @@ export function readGraph(
     }));
     const free = picture.size.every((n) => n === undefined);
     const again = () => finish(translate(file, channels, OTHER), output);
-    return { ...example, anySize: free && isSameAt(example, again) };
+    const remark = flatRemark(picture);
+    return { ...example, anySize: free && isSameAt(example, again), ...(remark && { remark }) };
   });
 }
