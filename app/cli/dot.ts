@@ -1,8 +1,8 @@
 // A graph as Graphviz text: boxes from the picture down to the logits, the default target layer filled.
 
 import type { Shape } from '../../engine/index.ts';
+import { visible } from '../../engine/visible.ts';
 import { type Graph, INPUT } from '../../models/graph.ts';
-import { visible } from '../visible.ts';
 
 /** A quoted string of the DOT language; \n breaks a line. */
 const quoted = (...lines: readonly string[]): string =>

@@ -2,7 +2,7 @@
 
 import { CommanderError } from 'commander';
 import { LimelightError, UnknownAdapterError } from '../../engine/errors.ts';
-import { visibleLines } from '../visible.ts';
+import { visibleLines } from '../../engine/visible.ts';
 
 /** The command line asks for something that does not exist; exit code 2. */
 export class UsageError extends LimelightError {}

@@ -5,6 +5,7 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { methodOf, NotFiniteError } from '../../cam/index.ts';
 import { type Metric, metricOf } from '../../cam/metrics/index.ts';
+import { visible } from '../../engine/visible.ts';
 import { nodeOf } from '../../models/graph.ts';
 import type { Network, NetworkDescription } from '../../models/network.ts';
 import { PreprocessingError, visiblePixels } from '../../models/preprocess.ts';
@@ -21,7 +22,6 @@ import { partOf, shardOf } from '../evaluation/shard.ts';
 import { type Summary, shown } from '../evaluation/summary.ts';
 import { ImageError } from '../image/errors.ts';
 import { assertWritable } from '../image/write.node.ts';
-import { visible } from '../visible.ts';
 import { asUsage, UsageError } from './errors.ts';
 import {
   applicableMethods,

@@ -1,11 +1,11 @@
 // limelight inspect: the nodes of a network with what they cost, and which methods apply to it.
 
 import { camRefusal, defaultMethodsOf } from '../../cam/index.ts';
+import { visible } from '../../engine/visible.ts';
 import { type DryRun, dryRun } from '../../models/dry-run.ts';
 import { type GraphNode, parameterCount } from '../../models/graph.ts';
 import { targetLayers } from '../../models/target-layer.ts';
 import { writeWhole } from '../image/write.node.ts';
-import { visible } from '../visible.ts';
 import { dotOf } from './dot.ts';
 import { chooseModel } from './load.ts';
 import type { ModelArguments } from './options.ts';

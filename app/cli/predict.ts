@@ -1,6 +1,6 @@
 // limelight predict: pictures in, the likeliest classes out.
 
-import { visibleJson } from '../visible.ts';
+import { visibleJson } from '../../engine/visible.ts';
 import { boxTable } from './boxes.ts';
 import { sayGuesses } from './guesses.ts';
 import { chooseModel } from './load.ts';

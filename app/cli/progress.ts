@@ -2,9 +2,9 @@
 
 import { PassThrough } from 'node:stream';
 import { Presets, SingleBar } from 'cli-progress';
+import { visibleLines } from '../../engine/visible.ts';
 import { cachedFile, mirrored } from '../../models/hub/cache.node.ts';
 import type { RemoteFile } from '../../models/hub/remote-file.ts';
-import { visibleLines } from '../visible.ts';
 
 let said: 'errors' | 'notes' | 'everything' = 'notes';
 export const isVerbose = (): boolean => said === 'everything';

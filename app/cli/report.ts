@@ -3,12 +3,12 @@
 import Table from 'cli-table3';
 import type { Explanation, Prediction } from '../../cam/index.ts';
 import { largest, least } from '../../engine/extremes.ts';
+import { visibleJson, visibleLines } from '../../engine/visible.ts';
 import type { Box } from '../../models/detection.ts';
 import type { HostTensor } from '../../models/formats/host-tensor.ts';
 import type { Pixels } from '../../models/pixels.ts';
 import type { Preprocessing } from '../../models/preprocess.ts';
 import { formatValue } from '../image/heat.ts';
-import { visibleJson, visibleLines } from '../visible.ts';
 
 /** A box that a detector found. */
 export interface FoundBox extends Box {

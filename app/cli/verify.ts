@@ -10,10 +10,10 @@ import {
   verify,
 } from '../../cam/index.ts';
 import { LimelightError } from '../../engine/index.ts';
+import { visibleJson } from '../../engine/visible.ts';
 import type { Network } from '../../models/network.ts';
 import type { Pixels } from '../../models/pixels.ts';
 import { random } from '../../models/train/data/random.ts';
-import { visibleJson } from '../visible.ts';
 import { asUsage } from './errors.ts';
 import { sayGuesses } from './guesses.ts';
 import { chooseModel, openModel, weightsOf } from './load.ts';

@@ -1,5 +1,6 @@
 // An evaluation as one HTML file: the table, a plot of each column with its intervals, and the worst pictures.
 
+import { visibleMarkup } from '../../engine/visible.ts';
 import type { Pixels } from '../../models/pixels.ts';
 import { encodePng } from '../image/decode.ts';
 import { heatPicture } from '../image/heat.ts';
@@ -15,9 +16,6 @@ export interface WorstMap {
   readonly pixels: Pixels | undefined;
 }
 
-const escaped = (text: string): string =>
-  text.replace(/[&<>"]/g, (c) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' })[c]!);
-
 const style = `
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 76rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
 table { border-collapse: collapse } th, td { padding: .25rem .75rem; text-align: right; white-space: nowrap }
@@ -32,9 +30,11 @@ export function evaluationHtml(
   worst: ReadonlyMap<string, readonly WorstMap[]>,
 ): string {
   const columns = summary.methods[0]?.estimates ?? [];
-  const head = columns.map(({ column }) => `<th>${escaped(column.title)}${arrow(column)}</th>`).join('');
+  const head = columns
+    .map(({ column }) => `<th>${visibleMarkup(column.title)}${arrow(column)}</th>`)
+    .join('');
   const rows = summary.methods.map(
-    ({ method, estimates }) => `<tr><td>${escaped(method)}</td>${estimates.map(cell).join('')}</tr>`,
+    ({ method, estimates }) => `<tr><td>${visibleMarkup(method)}</td>${estimates.map(cell).join('')}</tr>`,
   );
   const plots = columns.map((_, i) =>
     plot(
@@ -42,13 +42,16 @@ export function evaluationHtml(
       summary.methods.map(({ method, estimates }) => [method, estimates[i]!]),
     ),
   );
-  const damaged = summary.damaged.map(({ name, error }) => `<li>${escaped(name)}: ${escaped(error)}</li>`);
+  const damaged = summary.damaged.map(
+    ({ name, error }) => `<li>${visibleMarkup(name)}: ${visibleMarkup(error)}</li>`,
+  );
   const about = Object.entries({ ...settings, device }).map(
-    ([name, value]) => `<tr><td>${name}</td><td style="text-align:left">${escaped(String(value))}</td></tr>`,
+    ([name, value]) =>
+      `<tr><td>${name}</td><td style="text-align:left">${visibleMarkup(String(value))}</td></tr>`,
   );
   return `<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>${escaped(settings.model)} evaluated</title><style>${style}</style>
-<h1>${escaped(settings.model)} on ${escaped(settings.data)}</h1>
+<html lang="en"><meta charset="utf-8"><title>${visibleMarkup(settings.model)} evaluated</title><style>${style}</style>
+<h1>${visibleMarkup(settings.model)} on ${visibleMarkup(settings.data)}</h1>
 <p>${summary.maps} maps of each method on ${summary.pictures} pictures; in brackets 95 % intervals by the bootstrap over
 pictures. ↑: more is better; ↓: less is.</p>
 <div class="scroll"><table><tr><th>method</th>${head}</tr>${rows.join('\n')}</table></div>
@@ -79,7 +82,7 @@ function plot(title: string, rows: readonly (readonly [method: string, estimate:
       : LABEL;
   const lines = rows.map(([method, { value, low, high, column }], i) => {
     const y = 34 + ROW * i;
-    return `<text x="0" y="${y + 4}">${escaped(method)}</text>
+    return `<text x="0" y="${y + 4}">${visibleMarkup(method)}</text>
 <line x1="${x(low)}" x2="${x(high)}" y1="${y}" y2="${y}" stroke="#888" stroke-width="2"/>
 <circle cx="${x(value)}" cy="${y}" r="4" fill="#c33"><title>${shown(value, column.unit)}</title></circle>`;
   });
@@ -90,12 +93,12 @@ function plot(title: string, rows: readonly (readonly [method: string, estimate:
     (end) =>
       `<text x="${x(end)}" y="${40 + ROW * rows.length}" text-anchor="middle" fill="#666">${shown(end, unit)}</text>`,
   );
-  return `<svg width="${WIDTH}" height="${height}" font-size="12" role="img" aria-label="${escaped(title)}">
-<text x="0" y="14" font-weight="bold">${escaped(title)}</text>${lines.join('')}${ticks.join('')}</svg>`;
+  return `<svg width="${WIDTH}" height="${height}" font-size="12" role="img" aria-label="${visibleMarkup(title)}">
+<text x="0" y="14" font-weight="bold">${visibleMarkup(title)}</text>${lines.join('')}${ticks.join('')}</svg>`;
 }
 
 const gallery = (method: string, maps: readonly WorstMap[]): string =>
-  `<h3>${escaped(method)}</h3>${maps.map(figure).join('')}`;
+  `<h3>${visibleMarkup(method)}</h3>${maps.map(figure).join('')}`;
 
 function figure({ name, className, value, map, pixels }: WorstMap): string {
   const data = Float32Array.from(Buffer.from(map.bytes, 'base64'), (byte) => byte / 255);
@@ -103,5 +106,5 @@ function figure({ name, className, value, map, pixels }: WorstMap): string {
   const black = { width: map.width, height: map.height, rgb: new Uint8Array(3 * map.width * map.height) };
   const drawn = heatPicture({ pixels: pixels ?? black, map: heat, minSide: 160, maxSide: 320 });
   const source = `data:image/png;base64,${Buffer.from(encodePng(drawn)).toString('base64')}`;
-  return `<figure><img src="${source}" alt=""><figcaption>${escaped(name)}<br>class ${escaped(className)}, ${escaped(value)}</figcaption></figure>`;
+  return `<figure><img src="${source}" alt=""><figcaption>${visibleMarkup(name)}<br>class ${visibleMarkup(className)}, ${visibleMarkup(value)}</figcaption></figure>`;
 }

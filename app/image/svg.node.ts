@@ -4,9 +4,9 @@
 import { createRequire } from 'node:module';
 import type { Resvg, ResvgRenderOptions } from '@resvg/resvg-js';
 import { LimelightError } from '../../engine/errors.ts';
+import { visibleMarkup } from '../../engine/visible.ts';
 import type { Pixels } from '../../models/pixels.ts';
 import { MAX_PIXELS } from '../../models/pixels.ts';
-import { visible } from '../visible.ts';
 import { OutputError } from './errors.ts';
 import { encodePng } from './png.node.ts';
 
@@ -117,24 +117,10 @@ function textElement(content: string, x: number, y: number, style: TextStyle): s
   const weight = bold ? 700 : 400;
   return (
     `<text x="${x}" y="${y}" font-family="${FAMILY}" font-size="${size}" font-weight="${weight}" ` +
-    `fill="${fill}" text-anchor="${anchor}">${escapeXml(content)}</text>`
+    `fill="${fill}" text-anchor="${anchor}">${visibleMarkup(content)}</text>`
   );
 }
 
 function document(width: number, height: number, content: string): string {
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}">${content}</svg>`;
-}
-
-const entities: Record<string, string> = {
-  '&': '&amp;',
-  '<': '&lt;',
-  '>': '&gt;',
-  '"': '&quot;',
-  "'": '&apos;',
-};
-
-function escapeXml(content: string): string {
-  return visible(content)
-    .replace(/[^\t\n\r\u{20}-\u{d7ff}\u{e000}-\u{fffd}\u{10000}-\u{10ffff}]/gu, '\ufffd')
-    .replace(/[&<>"']/g, (character) => entities[character]!);
 }

@@ -1,5 +1,6 @@
 // The report: one HTML file that needs nothing beside itself.
 
+import { visibleMarkup } from '../../engine/visible.ts';
 import type { Results } from '../results.ts';
 import type { Table } from './tables.ts';
 
@@ -9,9 +10,6 @@ export interface Plot {
   readonly caption: string;
   readonly svg: string;
 }
-
-const escapes: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' };
-const escaped = (text: string) => text.replace(/[&<>"]/g, (c) => escapes[c]!);
 
 const style = `
 :root { color-scheme: light dark; }
@@ -25,30 +23,30 @@ figcaption, .note { color: #777; font-size: 13px; max-width: 75ch; }
 
 function tableHtml({ title, head, rows, note }: Table): string {
   const cells = (tag: string, row: readonly string[]) =>
-    `<tr>${row.map((cell) => `<${tag}>${escaped(cell)}</${tag}>`).join('')}</tr>`;
+    `<tr>${row.map((cell) => `<${tag}>${visibleMarkup(cell)}</${tag}>`).join('')}</tr>`;
   const top = head.some((cell) => cell !== '') ? `<thead>${cells('th', head)}</thead>` : '';
   const body = rows.map((row) => cells('td', row)).join('\n');
-  const said = note ? `<p class="note">${escaped(note)}</p>` : '';
-  return `<h2>${escaped(title)}</h2>\n<div class="scroll"><table>${top}<tbody>\n${body}\n</tbody></table></div>${said}`;
+  const said = note ? `<p class="note">${visibleMarkup(note)}</p>` : '';
+  return `<h2>${visibleMarkup(title)}</h2>\n<div class="scroll"><table>${top}<tbody>\n${body}\n</tbody></table></div>${said}`;
 }
 
 const figure = ({ title, caption, svg }: Plot) =>
-  `<h2>${escaped(title)}</h2>\n<figure role="img" aria-label="${escaped(caption)}">${svg}` +
-  `<figcaption>${escaped(caption)}</figcaption></figure>`;
+  `<h2>${visibleMarkup(title)}</h2>\n<figure role="img" aria-label="${visibleMarkup(caption)}">${svg}` +
+  `<figcaption>${visibleMarkup(caption)}</figcaption></figure>`;
 
 /** `plots` is a sentence where they could not be drawn. */
 export function html(results: Results, tables: readonly Table[], plots: readonly Plot[] | string): string {
   const title = `Limelight bench: ${results.suite} on ${results.environment.adapter}`;
   const drawn =
-    typeof plots === 'string' ? `<p class="note">${escaped(plots)}</p>` : plots.map(figure).join('\n');
+    typeof plots === 'string' ? `<p class="note">${visibleMarkup(plots)}</p>` : plots.map(figure).join('\n');
   const [environment, ...rest] = tables;
   return `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
-<title>${escaped(title)}</title>
+<title>${visibleMarkup(title)}</title>
 <style>${style}</style>
-<h1>${escaped(title)}</h1>
+<h1>${visibleMarkup(title)}</h1>
 ${environment ? tableHtml(environment) : ''}
 ${drawn}
 ${rest.map(tableHtml).join('\n')}

@@ -3,8 +3,15 @@
 import { copyFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'tape';
+import { evaluationHtml } from '../../app/evaluation/html.node.ts';
+import type { Header } from '../../app/evaluation/record.ts';
+import type { MethodSummary, Summary } from '../../app/evaluation/summary.ts';
 import { renderOverlay } from '../../app/image/overlay.ts';
-import { visible, visibleJson, visibleLines } from '../../app/visible.ts';
+import { html } from '../../bench/report/html.ts';
+import { tablesOf } from '../../bench/report/tables.ts';
+import type { Results } from '../../bench/results.ts';
+import { visible, visibleJson, visibleLines, visibleMarkup } from '../../engine/visible.ts';
+import { resultsOf } from '../bench/results.ts';
 import { functional, tfjsFiles, weightsOf } from '../models/keras-fixtures.ts';
 import { inFolder, limelight, scene } from './limelight.ts';
 
@@ -69,6 +76,37 @@ test('what files hold is said without what steers', (t) =>
     const [line] = limelight(...commands[1]!).stdout.split('\n');
     t.ok(JSON.parse(line!).className.startsWith(hostile), 'JSON gives names as they are');
   }));
+
+test('reports hold texts as texts', (t) => {
+  const tag = `<script>alert("1")</script><img src='x' onerror=alert(1)>&${hostile}`;
+  const markup = visibleMarkup(tag);
+  t.notOk(/[<>"']/.test(markup) || STEERS.test(markup), markup);
+  t.equal(visibleMarkup('a\nb & c \ud800\ufffe'), 'a\nb &amp; c \ufffd\ufffd');
+  const methods: readonly MethodSummary[] = [{ method: tag, estimates: [], worst: [] }];
+  const summary: Summary = { methods, pictures: 1, maps: 1, damaged: [{ name: tag, error: tag }] };
+  const bytes = Buffer.from([0, 255]).toString('base64');
+  const worst = {
+    name: tag,
+    className: tag,
+    value: tag,
+    map: { width: 2, height: 1, bytes },
+    pixels: undefined,
+  };
+  const settings = { model: tag, data: tag, methods: [tag], metrics: [tag] };
+  const report = evaluationHtml(
+    { settings, device: tag } as unknown as Header,
+    summary,
+    new Map([[tag, [worst]]]),
+  );
+  const failed = { case: tag, engine: 'limelight', outcome: { failed: tag } } as const;
+  const results = { ...resultsOf([failed]), suite: tag };
+  const benchReport = html(results as unknown as Results, tablesOf(results as unknown as Results), tag);
+  for (const page of [report, benchReport]) {
+    t.ok(page.includes('&lt;script&gt;'), 'it is shown');
+    t.notOk(/<script|<img src='x'/.test(page) || STEERS.test(page));
+  }
+  t.end();
+});
 
 test('a picture takes any text', (t) => {
   const pixels = { width: 4, height: 4, rgb: new Uint8Array(48) };
