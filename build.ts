@@ -55,7 +55,13 @@ for (const file of declarations) {
   writeFileSync(file, text);
 }
 writeFileSync(join(dist, 'foreign.d.ts'), [...foreign].map((name) => `interface ${name} {}\n`).join(''));
-for (const entry of ['index.d.ts', 'engine/index.d.ts', 'models/index.d.ts']) {
+for (const entry of [
+  'index.d.ts',
+  'engine/index.d.ts',
+  'models/index.d.ts',
+  'models/hub/index.node.d.ts',
+  'app/pictures.node.d.ts',
+]) {
   const file = join(dist, entry);
   const path = relative(dirname(file), join(dist, 'foreign.d.ts')).replaceAll('\\', '/');
   writeFileSync(file, `/// <reference path="${path}" />\n${read(file)}`);

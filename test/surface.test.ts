@@ -7,7 +7,13 @@ import test from 'tape';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 /** The entry points of `package.json`. */
-const entries = ['index.ts', 'engine/index.ts', 'models/index.ts'];
+const entries = [
+  'index.ts',
+  'engine/index.ts',
+  'models/index.ts',
+  'models/hub/index.node.ts',
+  'app/pictures.node.ts',
+];
 
 const text = (file: string) => readFileSync(join(root, file), 'utf8');
 

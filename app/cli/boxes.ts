@@ -5,7 +5,8 @@ import type { Tensor } from '../../engine/index.ts';
 import type { Network } from '../../models/network.ts';
 import type { Pixels } from '../../models/pixels.ts';
 import { pictureBox } from '../../models/preprocess.ts';
-import { type FoundBox, score, table } from './report.ts';
+import { score } from '../image/heat.ts';
+import { type FoundBox, table } from './report.ts';
 
 /** The boxes that a detector finds in a picture, of which `input` was made; none of a network that finds no objects. */
 export async function boxesIn(network: Network, input: Tensor, pixels: Pixels): Promise<FoundBox[]> {

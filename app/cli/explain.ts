@@ -1,6 +1,7 @@
 // limelight explain and limelight compare: pictures in; overlays, or a sheet of each picture, and numbers out.
 
 import { methodOf } from '../../cam/index.ts';
+import type { ColourMap } from '../image/colour.ts';
 import { assertWritable } from '../image/write.node.ts';
 import { asUsage } from './errors.ts';
 import { writeNumbers, writeOverlays, writeSheet } from './files.ts';
@@ -26,6 +27,7 @@ export interface ExplainArguments extends ModelArguments {
   readonly json?: boolean;
   readonly signed?: boolean;
   readonly target?: string;
+  readonly colormap?: ColourMap;
 }
 
 /** The methods that were asked for, or those that apply. */

@@ -1,15 +1,13 @@
 // The files that are made of explanations, and how they are called.
 
 import { basename, extname, join } from 'node:path';
-import { type Explanation, methodOf } from '../../cam/index.ts';
-import { largest, least } from '../../engine/extremes.ts';
+import type { Explanation } from '../../cam/index.ts';
 import { writeNpy } from '../../models/formats/npy.ts';
-import { formatValue, type HeatMap } from '../image/heat.ts';
-import { renderOverlay } from '../image/overlay.ts';
-import { renderSheet } from '../image/sheet.ts';
+import type { ColourMap } from '../image/colour.ts';
+import { overlayOf, sheetOf } from '../image/explained.node.ts';
 import { writeWhole } from '../image/write.node.ts';
 import { DEFAULT_MODEL } from './options.ts';
-import { type Explained, score } from './report.ts';
+import type { Explained } from './report.ts';
 
 /** Where files go, and what their names say. */
 export interface Destination {
@@ -23,6 +21,8 @@ export interface Destination {
   readonly layer?: string;
   readonly fuse?: string;
   readonly target?: string;
+  /** Of maps without a sign; viridis when left out. */
+  readonly colormap?: ColourMap;
 }
 
 /** How many characters of a class's, a layer's or a model's name a file's name holds. */
@@ -59,23 +59,6 @@ function classPart({ className, classIndex: index }: Explanation): string {
   return label === String(index) || label === '' ? String(index) : `${index}-${label}`;
 }
 
-/** The map as it is drawn, divided by `high`, its largest value or, where signed, magnitude. */
-function drawn({ map, signed }: Explained): { map: HeatMap; low: number; high: number } {
-  const [height, width] = map.shape as [number, number];
-  const high = Math.max(0, largest(map.data), signed ? -least(map.data) : 0);
-  const scaled = map.data.map((value) => (high === 0 ? 0 : (signed ? value : Math.max(0, value)) / high));
-  return { map: { width, height, data: scaled }, low: signed ? -high : 0, high };
-}
-
-const titleOf = (method: string): string => methodOf(method).title;
-
-const classLine = ({ box, explanation: { className, probability, logit } }: Explained): string =>
-  box
-    ? `box ${box.number}, ${className}: ${score(box.score)}`
-    : probability === null
-      ? `${className}: ${logit.toFixed(2)}`
-      : `class ${className}: ${score(probability)}, logit ${logit.toFixed(2)}`;
-
 /** A file, by what it is. */
 type Content = readonly [kind: 'overlay' | 'map' | 'weights' | 'sheet', path: string, bytes: Uint8Array];
 
@@ -99,15 +82,7 @@ function pathOfOne(one: Explained, to: Destination): string {
 /** Writes the overlay of each explanation. */
 export async function writeOverlays(explained: readonly Explained[], to: Destination): Promise<void> {
   for (const one of explained) {
-    const { explanation, model, pixels, signed } = one;
-    const png = renderOverlay({
-      ...drawn(one),
-      pixels,
-      title: titleOf(explanation.method),
-      lines: [classLine(one), `layer ${explanation.layer} of ${model}`],
-      signed,
-      box: one.box?.edges,
-    });
+    const png = overlayOf(one, to.colormap);
     await write([one], [['overlay', `${pathOfOne(one, to)}.png`, png]], to);
   }
 }
@@ -125,24 +100,8 @@ export async function writeNumbers(explained: readonly Explained[], to: Destinat
 
 /** Writes all explanations of one picture on one sheet, a row for each class and layer. */
 export async function writeSheet(explained: readonly Explained[], to: Destination): Promise<void> {
-  const { model, device, pixels, image, explanation } = explained[0]!;
-  const layers = new Set(explained.map((one) => one.explanation.layer));
-  const rowOf = ({ explanation: { classIndex, layer } }: Explained) => `${classIndex} ${layer}`;
-  const rows = [...new Set(explained.map(rowOf))].map((key) => {
-    const row = explained.filter((one) => rowOf(one) === key);
-    const cells = row.map((one) => ({
-      title: titleOf(one.explanation.method),
-      caption: `largest value ${formatValue(drawn(one).high)}`,
-      pixels,
-      map: drawn(one).map,
-      signed: one.signed,
-    }));
-    const picture = { title: 'input', caption: `${pixels.width} × ${pixels.height}`, pixels };
-    const line = classLine(row[0]!);
-    const label = layers.size > 1 ? `${line}; layer ${row[0]!.explanation.layer}` : line;
-    return { label, cells: [picture, ...cells] };
-  });
+  const { image, device } = explained[0]!;
   const path = `${pathOf(explained[0]!, ['sheet'], to.layer ?? '', to)}.png`;
-  const lines = [layers.size > 1 ? model : `layer ${explanation.layer} of ${model}`, device];
-  await write(explained, [['sheet', path, renderSheet({ title: basename(image), lines, rows })]], to);
+  const png = sheetOf(explained, { title: basename(image), device, colours: to.colormap });
+  await write(explained, [['sheet', path, png]], to);
 }

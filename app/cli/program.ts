@@ -3,6 +3,7 @@
 import { createRequire } from 'node:module';
 import { Argument, Command, Option } from 'commander';
 import { claims, defaultMethods, methods, metrics, tokenMethods } from '../../cam/index.ts';
+import { colourMaps } from '../image/colour.ts';
 import { completionCommand, shells } from './completion.ts';
 import { demoCommand } from './demo.ts';
 import { evaluateCommand } from './evaluate.ts';
@@ -79,6 +80,9 @@ const explaining = (command: Command): Command =>
     )
     .option('--target <target>', `what of the class is explained: ${targetForms} (default: logit)`)
     .option('--signed', 'keep evidence against the class')
+    .addOption(
+      new Option('--colormap <name>', 'of maps without a sign (default: viridis)').choices([...colourMaps]),
+    )
     .option('--raw', 'also write the maps and the weights as float32 .npy');
 
 /** Throws a CommanderError for bad usage, and after help. */

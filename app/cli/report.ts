@@ -8,7 +8,7 @@ import type { Box } from '../../models/detection.ts';
 import type { HostTensor } from '../../models/formats/host-tensor.ts';
 import type { Pixels } from '../../models/pixels.ts';
 import type { Preprocessing } from '../../models/preprocess.ts';
-import { formatValue } from '../image/heat.ts';
+import { formatValue, score } from '../image/heat.ts';
 
 /** A box that a detector found. */
 export interface FoundBox extends Box {
@@ -99,9 +99,6 @@ export const predictionTable = (predictions: readonly Prediction[]): string =>
     ['class', 'name', 'score'],
     predictions.map((one) => [String(one.index), one.name, likelyWithLogit(one)]),
   );
-
-/** A probability in per cent. */
-export const score = (probability: number): string => `${(100 * probability).toFixed(1)} %`;
 
 /** A box in JSON. */
 export const boxJson = ({ number, classIndex, className, score, ofPicture }: FoundBox) => ({

@@ -47,7 +47,7 @@ export function formatOf(bytes: Uint8Array, name: string): Format {
  */
 export async function decodeImage(
   bytes: Uint8Array,
-  name: string,
+  name = 'the picture',
   background: Background = 'white',
 ): Promise<Opaque> {
   const format = formatOf(bytes, name);

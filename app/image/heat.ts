@@ -128,3 +128,6 @@ export function formatValue(value: number): string {
   const plain = size === 0 || (size >= 1e-3 && size < 1e5);
   return (plain ? String(Number(value.toPrecision(3))) : value.toExponential(2)).replaceAll('-', '−');
 }
+
+/** A probability in per cent. */
+export const score = (probability: number): string => `${(100 * probability).toFixed(1)} %`;

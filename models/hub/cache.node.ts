@@ -11,6 +11,7 @@ import { canGoOn, type DownloadOptions, discard, download } from './download.nod
 import { endedLocks, locked } from './lock.node.ts';
 import { HubError, type RemoteFile } from './remote-file.ts';
 
+/** How files are fetched and kept; everything may be left out. */
 export interface CacheOptions extends Pick<DownloadOptions, 'progress' | 'signal' | 'patience'> {
   /** Where the files are kept; `cacheFolder()` unless told. */
   readonly folder?: string;

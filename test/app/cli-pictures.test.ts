@@ -210,12 +210,14 @@ test('explain and compare take several layers and the likeliest classes', (t) =>
     const asked = ['--method', 'grad-cam,layer-cam', '--layer', 'stage2,features', '--top', '2'];
     const compared = lines(t, 0, 'compare', scene, ...asked, '--raw', '--out', folder).said;
     t.deepEqual(
-      compared.map(({ class: index, layer, method }) => [index, layer, method].join()),
-      [2, 5].flatMap((index) =>
-        ['stage2', 'features'].flatMap((layer) =>
-          ['grad-cam', 'layer-cam'].map((m) => [index, layer, m].join()),
-        ),
-      ),
+      compared.map(({ class: index, layer, method }) => [index, layer, method].join()).sort(),
+      [2, 5]
+        .flatMap((index) =>
+          ['stage2', 'features'].flatMap((layer) =>
+            ['grad-cam', 'layer-cam'].map((m) => [index, layer, m].join()),
+          ),
+        )
+        .sort(),
     );
     t.equal(new Set(compared.map(({ files }) => files.sheet)).size, 1);
     t.equal(new Set(compared.map(({ files }) => files.map)).size, 8);

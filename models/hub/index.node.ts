@@ -1,0 +1,35 @@
+// `limelight/hub`, under Node: published weights and class names by name, fetched once, checked each time, kept in a folder.
+
+import { readFile } from 'node:fs/promises';
+import { pathToFileURL } from 'node:url';
+import { catalogEntry, ModelError } from '../catalog.ts';
+import { classNames } from '../labels.ts';
+import { type CacheOptions, cachedFile } from './cache.node.ts';
+import { imagenetLabels } from './published.ts';
+
+export { type CacheOptions, cacheFolder } from './cache.node.ts';
+export { HubError } from './remote-file.ts';
+
+/**
+ * Where the weights of a network of the catalog are, for `open`: shipped, or fetched unless they are in the cache.
+ *
+ * @example
+ * const network = await open(device, await fetchModel('resnet18'), { classes: await fetchImagenetClasses() });
+ *
+ * @throws {ModelError} if there is no network of that name, or its weights are not published.
+ * @throws {HubError} if they cannot be had, cannot be kept, or are not what they should be.
+ */
+export async function fetchModel(name: string, options?: CacheOptions): Promise<URL> {
+  const { weights, published } = catalogEntry(name);
+  if (weights) return weights;
+  if (published) return pathToFileURL(await cachedFile(published.weights, options));
+  throw new ModelError(
+    `the weights of ${name} are not published where they could be fetched; open their file`,
+  );
+}
+
+/** The names of ImageNet's 1,000 classes, in their order. Throws HubError if they cannot be had. */
+export async function fetchImagenetClasses(options?: CacheOptions): Promise<readonly string[]> {
+  const path = await cachedFile(imagenetLabels, options);
+  return classNames(await readFile(path, 'utf8'), 1000, path);
+}
