@@ -23,6 +23,7 @@ import { type Summary, shown } from '../evaluation/summary.ts';
 import { ImageError } from '../image/errors.ts';
 import { assertWritable } from '../image/write.node.ts';
 import { asUsage, UsageError } from './errors.ts';
+import { endWithParent, inJobs } from './jobs.ts';
 import {
   applicableMethods,
   assertExplains,
@@ -50,6 +51,7 @@ export interface EvaluateArguments extends ModelArguments {
   readonly seed: number;
   readonly shard?: Shard;
   readonly resume?: boolean;
+  readonly jobs: number;
 }
 
 /** Scenes that are drawn unless a number is given. */
@@ -79,6 +81,10 @@ export async function evaluateCommand(asked: EvaluateArguments): Promise<void> {
   const { shard, from } = asked.shard
     ? { shard: asked.shard, from: undefined }
     : asUsage(() => shardOf(process.env));
+  if (asked.jobs > 1 && shard.count > 1)
+    throw new UsageError(
+      '--jobs divides what one machine measures, --shard and schedulers divide among machines',
+    );
   if (from) note(`part ${shard.index} of ${shard.count}, by ${from}`);
   await assertWritable(asked.out);
   const metrics = asked.metric ?? (await defaultMetrics(data));
@@ -90,6 +96,11 @@ export async function evaluateCommand(asked: EvaluateArguments): Promise<void> {
     metrics,
   };
   const settings = await settingsOf(asked, choice, data, taken);
+  if (asked.jobs > 1) {
+    const parts = await inJobs(asked.jobs);
+    const paths = parts.map((part) => join(asked.out, fileOf(part)));
+    return tell(paths, asked.out, pixelsFrom(data, choice.description));
+  }
   const path = join(asked.out, fileOf(shard));
   await withNetwork(choice, asked.device, async (network) => {
     note(deviceLine(network.device));
@@ -243,6 +254,7 @@ async function measureAll(
     process.exit(130);
   };
   process.once('SIGINT', interrupted);
+  endWithParent(interrupted);
   shown.start(items.length, 0, { name: '' });
   try {
     for (const { name, read } of items) {
@@ -307,7 +319,7 @@ function summaryTable({ methods, pictures, maps, damaged }: Summary): string {
 }
 
 /** Reads a picture of the data set again, for the report. */
-const pixelsFrom = (data: DataSet, network: Network): PixelsOf => {
+const pixelsFrom = (data: DataSet, network: Pick<Network, 'preprocessing'>): PixelsOf => {
   const items = new Map(data.items.map((item) => [item.name, item]));
   return async (name) => {
     const item = items.get(name);

@@ -165,6 +165,7 @@ Examples, and more under limelight COMMAND --help:
         "measure part k of n (default: the scheduler's variables, else everything)",
         part,
       )
+      .option('--jobs <n>', 'measure in n processes, each with a device of its own', wholeNumber, 1)
       .option('--out <dir>', 'folder for the files', './limelight-out')
       .option('--resume', 'go on where an earlier run was stopped'),
     '--data scenes --count 100',

@@ -139,6 +139,15 @@ test('evaluate: boxes in a file, a damaged picture, two parts and their merge', 
     t.equal(merged.stdout, stdout, 'parts put together say the same as the whole');
     t.deepEqual(summaryIn(out), summary);
 
+    const jobs = join(folder, 'jobs');
+    const shared = limelight(...asked(csv, jobs, '--jobs', '2'));
+    t.equal(shared.status, 0, shared.stderr);
+    t.equal(shared.stdout, stdout, 'two processes say the same as one');
+    t.deepEqual(summaryIn(jobs), summary);
+    t.ok(/^[12]\/2: left out: .*damaged\.png/m.test(shared.stderr), 'and what each says is told');
+    const both = limelight(...asked(csv, jobs, '--jobs', '2', '--shard', '1/2'));
+    t.ok(both.status === 2 && /--jobs divides/.test(both.stderr), both.stderr);
+
     const refused = (...files: string[]) => {
       const ended = limelight('merge', ...files, '--out', join(folder, 'refused'));
       t.ok(ended.status === 1 && !hasStack(ended.stderr), ended.stderr.trim());
