@@ -7,6 +7,7 @@ import { LimelightError, type Tensor, tensor } from '../../engine/index.ts';
 import { INPUT } from '../../models/graph.ts';
 import type { Network } from '../../models/network.ts';
 import { preprocess, visibleBox, visiblePixels } from '../../models/preprocess.ts';
+import { redrawn } from '../../models/redraw.ts';
 import { run } from '../../models/run.ts';
 import type { Example, Labelled } from '../datasets/data-set.ts';
 import { type KeptMap, type Measured, type MeasuredClass, toRuns } from './record.ts';
@@ -86,6 +87,12 @@ export async function measure(
           probability: probability ?? Number.NaN,
           probabilities: (pictures) => probabilities(network, classIndex, pictures),
           explain: (other) => mapOf(plan, explanation, other),
+          redrawn: async (way) => {
+            const maps: HostMap[] = [];
+            for await (const other of redrawn(network, way))
+              maps.push(await mapOf({ ...plan, network: other }, explanation, picture));
+            return maps;
+          },
           seed: numberOf(digest),
           half: (Number.parseInt(digest.at(-1)!, 16) & 1) as 0 | 1,
         };

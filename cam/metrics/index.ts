@@ -12,6 +12,7 @@ import { pxap } from './pixel-precision.ts';
 import { pointingGame } from './pointing.ts';
 import { deletionInsertion } from './removal.ts';
 import { roadMetric } from './road.ts';
+import { sanity } from './sanity.ts';
 import { sensitivity } from './sensitivity.ts';
 
 export { adcc, coherency, complexity } from './adcc.ts';
@@ -32,6 +33,7 @@ export { levelCounts, pixelAveragePrecision } from './pixel-precision.ts';
 export { pointing } from './pointing.ts';
 export { areaUnder, between, blurred, removal, removalOrder } from './removal.ts';
 export { imputed, road } from './road.ts';
+export { likeness } from './sanity.ts';
 export { sensitivityMax } from './sensitivity.ts';
 export { ssim } from './ssim.ts';
 
@@ -49,6 +51,7 @@ export const metrics: ReadonlyMap<string, Metric> = new Map(
     roadMetric,
     infidelityMetric,
     sensitivity,
+    sanity,
     counterfactual,
   ].map((metric) => [metric.name, metric]),
 );

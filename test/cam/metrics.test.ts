@@ -28,6 +28,7 @@ import {
   iou,
   LEVELS,
   levelCounts,
+  likeness,
   MetricError,
   mapInfidelity,
   maskedPicture,
@@ -50,6 +51,7 @@ import {
   splitBoxAcc,
   ssim,
 } from '../../cam/metrics/index.ts';
+import { sanity } from '../../cam/metrics/sanity.ts';
 import { random } from '../../models/train/data/random.ts';
 import { seeded } from '../models/references/seeded.ts';
 
@@ -313,6 +315,7 @@ test('metrics: a flat or empty map never scores as a hit', async (t) => {
     probability: 0.5,
     probabilities: async (pictures) => Array.from(pictures, () => 0.5),
     explain: async () => zero,
+    redrawn: async () => [zero],
     seed: 1,
     half: 0,
   };
@@ -464,6 +467,28 @@ test('metrics: ranks share ties, and SSIM of equal maps is 1', (t) => {
   t.ok(near(ssim(map, map), 1));
   t.ok(ssim(map, madeMap('two', 12, 15)) < 0.5);
   t.throws(() => ssim(mapOf(4, 20, new Float64Array(80)), mapOf(4, 20, new Float64Array(80))), MetricError);
+  t.end();
+});
+
+test('metrics: what is left of a map when weights are drawn anew', async (t) => {
+  const [map, other] = [madeMap('one', 12, 15), madeMap('two', 12, 15)];
+  const flat = mapOf(12, 15, new Float64Array(180));
+  const [same, half] = [likeness(map, [map, map]), likeness(map, [map, flat])];
+  t.ok(near(same[0], 1) && near(same[1], 1), 'a map that does not change');
+  t.ok(near(half[0], 0.5) && near(half[1], 0.5), 'a flat map is like no other');
+  t.deepEqual(likeness(flat, [flat]), [0, 0]);
+  t.ok(Math.abs(likeness(map, [other])[0]) < 0.3);
+  const redrawn = async (way: string) => (way === 'cascading' ? [map, flat] : [map]);
+  const sums = await sanity.measure({ map, redrawn } as unknown as Subject);
+  t.deepEqual(
+    sanity.columns.map(({ title, value }) => [title, Number(value(sums).toFixed(6))]),
+    [
+      ['cascading rank', 0.5],
+      ['cascading SSIM', 0.5],
+      ['independent rank', 1],
+      ['independent SSIM', 1],
+    ],
+  );
   t.end();
 });
 
