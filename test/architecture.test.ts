@@ -100,6 +100,8 @@ const portable = [
   'h5wasm',
   'jpeg-js',
   'fflate',
+  'katex',
+  'katex/dist/katex.min.css',
   '@jsquash/jpeg/codec/dec/mozjpeg_dec.js',
   '@jsquash/webp/codec/dec/webp_dec.js',
 ];

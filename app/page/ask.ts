@@ -20,10 +20,14 @@ export interface Activity {
   readonly waiting: number;
 }
 
+/** Who asks: choices replace what waits of them, lessons do not. */
+type Group = 'choices' | 'lessons';
+
 interface Job {
   readonly task: string;
   readonly given: unknown;
   readonly what: string;
+  readonly group: Group;
   readonly resolve: (result: never) => void;
   readonly reject: (error: Error) => void;
   /** Whether it lost a device already. */
@@ -50,18 +54,23 @@ export function ask<Name extends keyof Tasks>(
   task: Name,
   given: Parameters<Tasks[Name]>[0],
   what: string,
+  group: Group = 'choices',
 ): ReturnType<Tasks[Name]> {
   const asked = new Promise((resolve, reject) => {
-    waiting.push({ task, given, what, resolve, reject, again: false });
+    waiting.push({ task, given, what, group, resolve, reject, again: false });
   });
   next();
   return asked as ReturnType<Tasks[Name]>;
 }
 
-/** Forgets what waits; what runs is finished. */
+/** Forgets what waits for the choices that were; what runs is finished. */
 export function dropWaiting(): void {
-  const dropped = waiting;
-  waiting = [];
+  drop(({ group }) => group === 'choices');
+}
+
+function drop(isDropped: (job: Job) => boolean): void {
+  const dropped = waiting.filter(isDropped);
+  waiting = waiting.filter((job) => !isDropped(job));
   for (const { reject } of dropped) reject(new CancelledError('no longer wanted'));
 }
 
@@ -69,7 +78,7 @@ export function dropWaiting(): void {
 export function cancel(): void {
   const job = running;
   end();
-  dropWaiting();
+  drop(() => true);
   job?.reject(new CancelledError(`${job.what} was cancelled`));
   tell();
   start();

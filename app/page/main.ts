@@ -13,6 +13,9 @@ import { type Choices, readAddress, writeAddress } from './state.ts';
 import type { NetworkChoice, PictureFile, Subject } from './work/subject.ts';
 import type { Answer, Asked, Predicted } from './work/tasks.ts';
 
+/** With the typesetting of formulas: loaded while the first explanation is at work. */
+const terms = import('./terms/section.ts');
+
 let choices: Choices = readAddress(location.search);
 /** The visitor's files, while `choices` has "" for them. */
 let ownPicture: PictureFile | undefined;
@@ -110,6 +113,16 @@ async function showNewest(chosen: Choices, isNewest: () => boolean): Promise<voi
   showMaps(chosen, predicted, cells, found);
   const answers = found.filter((one) => typeof one !== 'string');
   showExport(subject, predicted, answers, chosen);
+  const explained = cells.flatMap(({ asked }, i) => {
+    const one = found[i];
+    return typeof one === 'object' ? [[asked, one] as const] : [];
+  });
+  element('terms').hidden = explained.length === 0;
+  if (explained.length > 0) {
+    const { showTerms } = await terms;
+    if (!isNewest()) return;
+    void showTerms(explained, chosen, choose);
+  }
   const said = found.map((one, i) => (typeof one === 'string' ? one : sentence(cells[i]!.method, one)));
   say([`${predicted.name} at ${layer}.`, ...said].join('\n'), answers.length === 0);
 }
@@ -176,3 +189,4 @@ showActivity();
 listen(() => choices, choose);
 start();
 void show();
+void import('./lessons/index.ts').then(({ showLessons }) => showLessons());

@@ -81,7 +81,10 @@ export async function bundle(config: InlineConfig, folder: string): Promise<Bund
     ...config,
     logLevel: 'silent',
     customLogger,
-    worker: { plugins: () => [collect] },
+    worker: {
+      plugins: () => [collect],
+      rolldownOptions: { checks: { bundlerTimings: false } },
+    },
     build: {
       outDir: folder,
       emptyOutDir: true,

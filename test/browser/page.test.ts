@@ -25,6 +25,7 @@ type Use = (t: Test, page: Page, address: string, folder: string) => Promise<voi
 /** What is tried, each in a page of its own. */
 const parts: Readonly<Record<string, Use>> = {
   'it explains what is chosen, and draws as the command line does': explains,
+  'its lessons hold': lessonsHold,
   'it takes files': takesFiles,
   'a task is cancelled, a lost device opened again': goesOn,
   'nothing can be sent anywhere': sendsNothing,
@@ -110,6 +111,31 @@ async function explains(t: Test, page: Page, address: string): Promise<void> {
   t.ok(unlike(await shown(page, 1), explanations[0]!) <= 1, 'the overlay is that of Grad-CAM');
   t.ok(unlike(await shown(page, 0), explanations[0]!) > 50, 'the picture is not');
 
+  await page.waitForSelector('.channel');
+  t.equal(
+    await page.$eval('.katex [data-symbol="w_k"]', (symbol) => symbol.textContent),
+    'wk\u200b',
+    'symbols are marked',
+  );
+  const [strongest] = await page.$$eval('.channel', (rows) =>
+    rows.map((row) => (row as HTMLElement).dataset.channel),
+  );
+  await page.click('.channel');
+  await page.waitForFunction(
+    (channel) =>
+      new RegExp(`without channel ${channel}: −?[\\d.]+ \\(`).test(
+        document.querySelector('.score')!.textContent!,
+      ),
+    {},
+    strongest!,
+  );
+  t.pass('a channel is taken out, and the score follows');
+  const cell = () => textOf(page, '.readout strong');
+  const before = await cell();
+  await page.focus('.board');
+  await page.keyboard.press('ArrowLeft');
+  t.notEqual(await cell(), before, 'arrow keys choose another cell of the map');
+
   await page.focus('input[value="grad-cam++"]');
   await page.keyboard.press('Space');
   await said(page, /Grad-CAM\+\+ of class . took/);
@@ -153,6 +179,42 @@ async function explains(t: Test, page: Page, address: string): Promise<void> {
   await page.goto(`${address}?network=digit-vit&methods=nonsense&layer=nowhere&classes=99`);
   await said(page, /digit-vit at blocks\.2\.norm1\.\nGrad-CAM of class/);
   t.pass('what an address asks for wrongly is left aside; tokens are a map too');
+}
+
+/** The number that a lesson shows. */
+async function numberOf(
+  page: Page,
+  lesson: string,
+  isNew: (was: string) => boolean = () => true,
+): Promise<number> {
+  const selector = `#stage-${lesson} .big-number strong`;
+  await page.evaluate((id) => document.getElementById(id)!.scrollIntoView(), `stage-${lesson}`);
+  for (;;) {
+    const text = await page.waitForSelector(selector).then(() => textOf(page, selector));
+    if (isNew(text)) return Number(text.replaceAll('−', '-'));
+  }
+}
+
+async function lessonsHold(t: Test, page: Page, address: string): Promise<void> {
+  await page.goto(address);
+  await said(page, /took/);
+  t.ok((await numberOf(page, 'theorem')) < 1e-5, 'CAM is Z times Grad-CAM');
+  t.ok((await numberOf(page, 'dense')) > 0.1, 'behind a dense head Grad-CAM is not HiResCAM');
+  t.match(await textOf(page, '#stage-dense .verdict'), /CAM needs/, 'and CAM is refused');
+  const bent = await numberOf(page, 'tail');
+  t.ok(bent > 0.01, `a tail of GELU parts the closed form from the derivatives (${bent})`);
+  await page.click('#stage-tail input[value="relu"]');
+  t.ok((await numberOf(page, 'tail', (text) => Number(text) !== bent)) < 1e-5, 'one of ReLU does not');
+  const ratio = await numberOf(page, 'softmax');
+  t.ok(ratio > 1 && ratio <= Math.E, `under the softmax no weight is more than e times another (${ratio})`);
+  await page.evaluate(() => document.getElementById('stage-drag')!.scrollIntoView());
+  const rows = async () =>
+    page.$$eval('#stage-drag tbody tr', (found) => found.map((row) => row.textContent!.slice(0, 1)).join(''));
+  await page.waitForSelector('#stage-drag td');
+  t.equal(await rows(), '307', 'three digits are worth something');
+  await page.click('[data-digit="0"]');
+  await page.waitForFunction(() => document.querySelectorAll('#stage-drag tbody tr').length === 2);
+  t.equal(await rows(), '37', 'one is taken out');
 }
 
 /** A JPEG with halved chroma, which decoders upsample in more than one way. */
@@ -271,7 +333,7 @@ async function accessible(t: Test, page: Page, address: string): Promise<void> {
     390,
     'nothing is wider than a phone',
   );
-  await page.evaluate(() => document.getElementById('colours')!.scrollIntoView());
+  await page.evaluate(() => document.getElementById('colours')!.scrollIntoView({ block: 'center' }));
   const top = await page.$eval('#maps', (maps) => maps.getBoundingClientRect().top);
   t.equal(top, 0, 'and maps stay in sight where they are changed');
 }

@@ -1,0 +1,13 @@
+// The lessons: each has its text in index.html and its picture here.
+
+import { element } from '../dom.ts';
+import { rendered } from '../terms/formula.ts';
+import { drag } from './drag.ts';
+import { bentTail, denseHead, softmax, theorem } from './theorem.ts';
+
+/** Starts the lessons, each when it comes into sight, and sets the formulas of their texts. */
+export function showLessons(): void {
+  for (const place of element('lessons').querySelectorAll<HTMLElement>('.tex'))
+    place.replaceChildren(rendered(place.textContent!));
+  for (const lesson of [theorem, denseHead, bentTail, softmax, drag]) lesson();
+}
