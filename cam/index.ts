@@ -25,7 +25,7 @@ export {
   tokenMethods,
 } from './explain.ts';
 export { normaliseMap, upsampleMap, weightedSum } from './map.ts';
-export { type MapFunctionOptions, mapFunction } from './map-function.ts';
+export { type LargestChange, largestChange, type MapFunctionOptions, mapFunction } from './map-function.ts';
 export type { Method, MethodContext, Term, Terms } from './method.ts';
 export { camLayer, camRefusal } from './methods/cam.ts';
 export * as metrics from './metrics/index.ts';

@@ -1,10 +1,12 @@
 // A method's map as a function of the picture, which can be differentiated: by how much a map changes with the picture,
 // what would change it, or a loss on it while a network is trained.
 
-import { grad, sum, type Tensor } from '../engine/index.ts';
+import { grad, mul, scale, scope, sqrt, sum, type Tensor, tensor } from '../engine/index.ts';
 import { INPUT } from '../models/graph.ts';
 import { run } from '../models/run.ts';
+import { normal, random } from '../models/train/data/random.ts';
 import { MethodError } from './errors.ts';
+import { unit } from './map.ts';
 import { isSteps, type Method } from './method.ts';
 import { logit, scoreOf, type Target } from './target.ts';
 import type { Trace, TracedLayer } from './trace.ts';
@@ -56,4 +58,53 @@ export function mapFunction(
       );
     return found.M;
   };
+}
+
+/** The change of a picture by which a map changes most. */
+export interface LargestChange {
+  /** Of length 1 [1, C, H, W]; the caller disposes it. */
+  readonly direction: Tensor;
+  /** By how much the map changes for it, per unit: the lengths are roots of sums of squares. */
+  readonly size: number;
+}
+
+/** The share by which the size may still grow when it is taken for found, and the most rounds to find it. */
+const [SETTLED, ROUNDS] = [1e-4, 100];
+
+/**
+ * The largest change of a method's map under a small change of the picture, and that change: the first singular value and
+ * vector of the map's derivative J, by powers of J^T J. What sampled changes find is a lower bound of it.
+ *
+ * @throws {MethodError} as `mapFunction` does.
+ */
+export async function largestChange(
+  trace: Trace,
+  method: Method,
+  options: MapFunctionOptions,
+): Promise<LargestChange> {
+  const { picture } = trace;
+  const map = mapFunction(trace, method, options);
+  /** J^T u; linear in u, so that the derivative of its product with v is J v. */
+  const back = (u: Tensor) => grad((x: Tensor) => sum(mul(map(x), u)))(picture);
+  const next = random(1);
+  const start = Float32Array.from({ length: picture.size }, () => normal(next));
+  let direction = scope(() => unit(tensor(picture.device, start, picture.shape)));
+  let size = 0;
+  for (let round = 0; round < ROUNDS; round++) {
+    const last = direction;
+    const [grown, forward] = scope(() => {
+      const zeros = scale(map(picture), 0);
+      const ahead = grad((u: Tensor) => sum(mul(back(u), last)))(zeros);
+      const returned = back(ahead);
+      return [unit(returned), sqrt(sum(mul(ahead, ahead)))];
+    });
+    const [found] = await forward.data();
+    forward.dispose();
+    last.dispose();
+    direction = grown;
+    const settled = found! <= size * (1 + SETTLED);
+    size = Math.max(size, found!);
+    if (settled) break;
+  }
+  return { direction, size };
 }

@@ -9,6 +9,7 @@ import {
   matmul,
   mul,
   reshape,
+  sqrt,
   step,
   sum,
   type Tensor,
@@ -29,6 +30,12 @@ export const channelSum = (x: Tensor): Tensor => reshape(sum(x, [1]), x.shape.sl
 export function quotient(a: Tensor, b: Tensor): Tensor {
   const used = step(abs(b));
   return mul(used, div(a, add(b, affine(used, -1, 1))));
+}
+
+/** x over its length; zeros stay so. */
+export function unit(x: Tensor): Tensor {
+  const scaled = divideByMaxNorm(x); // so that no square is lost
+  return quotient(scaled, sqrt(sum(mul(scaled, scaled))));
 }
 
 /** A map [h, w] bilinearly at the input's size (corners not aligned). */

@@ -26,19 +26,13 @@ import {
   tensor,
 } from '../../engine/index.ts';
 import { normal, random } from '../../models/train/data/random.ts';
-import { quotient, weightedSum } from '../map.ts';
+import { unit, weightedSum } from '../map.ts';
 import type { Method } from '../method.ts';
 
 /** So many squarings are a power of 2^14. */
 const SQUARINGS = 14;
 /** Above this share of the first singular value, the second is close. */
 const CLOSE = 0.9;
-
-/** x over its length; zeros stay so. */
-function unit(x: Tensor): Tensor {
-  const scaled = divideByMaxNorm(x); // so that no square is lost
-  return quotient(scaled, sqrt(sum(mul(scaled, scaled))));
-}
 
 /** The eigenvector [n, 1] of the largest eigenvalue of a symmetric matrix [n, n] without negative ones. */
 function leadingEigenvector(gram: Tensor): Tensor {
