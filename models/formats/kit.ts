@@ -92,3 +92,18 @@ export function shapesFor(
   }
   return shapes;
 }
+
+/** The sides of which a row of numbers is a picture. */
+const SIDES = { least: 8, most: 2 ** 10 } as const;
+
+/** The side of the square picture that as many numbers, in a row or a square, are; undefined of others. */
+export function squareOf(sizes: readonly (number | null | undefined)[]): number | undefined {
+  const [first, second = first, ...rest] = sizes;
+  if (typeof first !== 'number' || first !== second || rest.length > 0) return undefined;
+  const side = sizes.length === 1 ? Math.sqrt(first) : first;
+  return Number.isInteger(side) && side >= SIDES.least && side <= SIDES.most ? side : undefined;
+}
+
+/** What is said of an input that holds a picture in another shape. */
+export const takenAs = (sizes: readonly unknown[], picture: string, size: readonly unknown[]): string =>
+  `its input [${sizes.join(', ')}] is taken as ${picture} of ${size.join(' x ')}`;

@@ -4,11 +4,12 @@
 import { largest } from '../../../engine/extremes.ts';
 import { dryDevice, LimelightError, type Shape, sizeOf } from '../../../engine/index.ts';
 import { type GraphNode, INPUT } from '../../graph.ts';
+import * as layers from '../../layers.ts';
 import { FormatError } from '../errors.ts';
 import { finish, isSameAt } from '../finish.ts';
 import type { HostTensor } from '../host-tensor.ts';
 import type { ImportedNetwork, ReadOptions, Translated } from '../imported.ts';
-import { shapeOfNode } from '../kit.ts';
+import { shapeOfNode, squareOf, takenAs } from '../kit.ts';
 import { type Call, type KerasModel, PASS, readConfig } from './config.ts';
 import { expectOnly, type StoredWeight, type Value } from './context.ts';
 import { type Json, quote } from './json.ts';
@@ -60,6 +61,11 @@ export function buildKeras(
   };
   const [[, height, width] = []] = model.inputs.values();
   const network = read(size ?? EXAMPLE);
+  const flat = flatOf(model.inputs);
+  if (flat) {
+    const remark = takenAs(flat.sizes, 'a grey picture', [flat.side, flat.side]);
+    return { ...network, anySize: false, remark };
+  }
   const isFixed = typeof height === 'number' && typeof width === 'number';
   return { ...network, anySize: !isFixed && isSameAt(network, () => read(OTHER)) };
 }
@@ -76,8 +82,10 @@ function translate(
   const problems: string[] = [];
   const nodes: GraphNode[] = [];
   const given = inputsOf(inputs, file, example);
+  const flat = flatOf(inputs);
+  const picture = flat && ([INPUT, [1, 1, flat.side, flat.side]] as const);
   /** Shapes by node and input. */
-  const shapes = new Map(given.values());
+  const shapes = new Map(picture ? [picture] : given.values());
   const tensors = new Map<string, HostTensor>();
   const { take, leftOver } = weightReader(weights, problems);
   let constants = 0;
@@ -130,6 +138,12 @@ function translate(
     return value!;
   };
 
+  if (flat) {
+    const { node } = place(
+      layers.view(`${INPUT}.flat`, 'reshape', INPUT, ([batch]) => [batch!, ...flat.sizes]),
+    );
+    given.set(flat.name, [node, shapes.get(node)!]);
+  }
   for (const call of calls) {
     const label = `layer ${quote(call.layer)} (${call.className})`;
     if (call.className !== PASS && !layerTable.has(call.className))
@@ -160,7 +174,16 @@ function translate(
     throw new FormatError(`${file} holds a network that Limelight cannot read:\n  ${shown.join('\n  ')}`);
   }
   const named = outputs.map((name) => ({ name, node: values.get(name)?.node }));
-  return { nodes, tensors, inputs: new Map(given.values()), outputs: named };
+  return { nodes, tensors, inputs: new Map(picture ? [picture] : given.values()), outputs: named };
+}
+
+/** The one input of a model that holds a grey picture's numbers without its channels, [null, 784] or [null, 28, 28]. */
+function flatOf(
+  inputs: KerasModel['inputs'],
+): { readonly name: string; readonly sizes: readonly number[]; readonly side: number } | undefined {
+  const [[name, [, ...sizes]] = ['', []], ...more] = inputs;
+  const side = squareOf(sizes);
+  return side === undefined || more.length > 0 ? undefined : { name, sizes: sizes as number[], side };
 }
 
 /** What goes in, by its name in the file: the graph's name and shape, the picture's [1, C, H, W]. */
@@ -169,6 +192,7 @@ function inputsOf(
   file: string,
   example: readonly [number, number],
 ): Map<string, readonly [node: string, shape: Shape]> {
+  if (flatOf(inputs)) return new Map();
   const pictures = [...inputs].filter(([, { length }]) => length === 4);
   const [picture] = pictures[0] ?? [...inputs.keys()];
   const given = [...inputs].map(([name, shape]) => {

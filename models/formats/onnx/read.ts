@@ -7,6 +7,7 @@ import * as layers from '../../layers.ts';
 import { FormatError } from '../errors.ts';
 import { finish, isSameAt } from '../finish.ts';
 import type { ImportedNetwork, OpenPart, ReadOptions, Translated } from '../imported.ts';
+import { squareOf, takenAs } from '../kit.ts';
 import type { Computed, Value } from './call.ts';
 import { isConstant } from './call.ts';
 import {
@@ -139,10 +140,6 @@ function sizesOf({
   return { sizes, isBytes: element!.name === 'uint8' };
 }
 
-/** A row of fewer numbers than this many squared is no picture. */
-const LEAST_SIDE = 8;
-const MOST_SIDE = 2 ** 10;
-
 /**
  * The size of an input that holds a square picture's numbers in another shape: [N, 784], [784], [N, 28, 28], [28, 28], grey;
  * or [N, 3072], which is three colours one after the other. Undefined of others.
@@ -152,22 +149,24 @@ function flatSize(input: ValueProto): InputSize | undefined {
   const [first, ...rest] = sizes;
   const batched = rest.length > 0 && !(sizes.length === 2 && first === rest[0]);
   const own = batched ? rest : sizes;
-  if (own.length === 0 || own.length > 2 || !own.every((n) => n !== undefined)) return undefined;
-  const count = own.reduce((product, n) => product * n, 1);
-  const channels = Number.isInteger(Math.sqrt(count)) ? 1 : 3;
-  const side = Math.sqrt(count / channels);
-  const isSquare = Number.isInteger(side) && side >= LEAST_SIDE && side <= MOST_SIDE;
-  if (!isSquare || (own.length === 2 && own[0] !== own[1])) return undefined;
+  const grey = squareOf(own);
+  const [count, ...more] = own;
+  const side = grey ?? (count !== undefined && more.length === 0 ? squareOf([count / 3]) : undefined);
+  if (side === undefined) return undefined;
+  const channels = grey === undefined ? 3 : 1;
   const batch = batched ? first : 1;
-  const layout = { sizes: own, batched };
+  const layout = { sizes: own as number[], batched };
   return { name: input.name, channels, batch, size: [side, side], layout, isBytes };
 }
 
 /** What is said of an input that holds a picture in another shape. */
 function flatRemark({ layout, channels, size }: InputSize): string | undefined {
   if (typeof layout === 'string') return undefined;
-  const colours = channels === 1 ? 'a grey picture' : 'a picture, its three colours one after the other,';
-  return `its input [${layout.sizes.join(', ')}] is taken as ${colours} of ${size.join(' x ')}`;
+  return takenAs(
+    layout.sizes,
+    channels === 1 ? 'a grey picture' : 'a picture, its three colours one after the other,',
+    size,
+  );
 }
 
 /** The size of an input that can be a picture; undefined of others. */

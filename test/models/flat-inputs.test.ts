@@ -4,6 +4,7 @@ import test from 'tape';
 import { scope, tensor } from '../../engine/index.ts';
 import { describeImported } from '../../models/describe.ts';
 import { readOnnx } from '../../models/formats/onnx/read.ts';
+import { readTfjs } from '../../models/formats/tfjs/read.ts';
 import { evaluate, INPUT } from '../../models/graph.ts';
 import { disposeNetwork, loadNetwork } from '../../models/network.ts';
 import { device } from '../device.ts';
@@ -17,6 +18,7 @@ import {
   reshape,
   seededRandom,
 } from '../reference/index.ts';
+import { encode, functional, type LayerSpec, memory, tfjsFiles } from './keras-fixtures.ts';
 import { type InputSpec, modelBytes, type NodeSpec, type TensorSpec } from './onnx-file.ts';
 
 const noParts = () => Promise.reject(new Error('no parts are expected'));
@@ -124,4 +126,41 @@ test('which rows are pictures', async (t) => {
     [1, 5, 5, 5, 5],
   ] as const)
     t.match(await read(dims), /its input "x" is float .*; a picture is float \[N, C, H, W\]/, `${dims}`);
+});
+
+test('Keras models of rows and matrices', async (t) => {
+  const random = seededRandom(21);
+  const weights = { 'dense/kernel': randomArray([size, 5], random), 'dense/bias': randomArray([5], random) };
+  const dense = { class: 'Dense', name: 'dense', config: { units: 5, activation: 'linear', use_bias: true } };
+  const flatten = { class: 'Flatten', name: 'flatten' };
+  const cases: [readonly number[], readonly LayerSpec[]][] = [
+    [
+      [side, side],
+      [flatten, dense],
+    ],
+    [[size], [dense]],
+    [
+      [side, side],
+      [{ class: 'Reshape', name: 'image', config: { target_shape: [side, side, 1] } }, flatten, dense],
+    ],
+  ];
+  const pictures = randomArray([2, 1, side, side], seededRandom(4));
+  const product = matmul(reshape(pictures, [2, size]), weights['dense/kernel']);
+  const truth = product.data.map((value, i) => value + weights['dense/bias'].data[i % 5]!);
+  for (const [shape, specs] of cases) {
+    const { root, shard } = tfjsFiles(functional(shape, specs), weights);
+    const imported = await readTfjs(encode(root), 'model.json', memory({ 'group1-shard1of1.bin': shard }));
+    t.deepEqual(imported.inputShape, [1, 1, side, side]);
+    const description = describeImported('model.json', imported);
+    t.match(description.summary, /its input \[(144|12, 12)\] is taken as a grey picture of 12 x 12/);
+    const network = loadNetwork(await device(), description, imported.tensors);
+    const x = tensor(network.device, pictures.data, pictures.shape);
+    const { graph, parameters } = network;
+    const y = scope(
+      () => evaluate(graph, parameters, new Map([[INPUT, x]]), [graph.output]).get(graph.output)!,
+    );
+    t.ok(relativeError(await y.data(), truth) < 1e-5, `${shape} ${specs.map(({ name }) => name)}`);
+    for (const made of [x, y]) made.dispose();
+    disposeNetwork(network);
+  }
 });
