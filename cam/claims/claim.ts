@@ -47,22 +47,25 @@ export function rounding({ trace }: TracedLayer, from: string): number {
 }
 
 /** Why a claim does not apply, from the first node that breaks it. */
-const because = ({ layer }: TracedLayer, node: GraphNode | undefined, is: string): string | undefined =>
+const because = (layer: string, node: GraphNode | undefined, is: string): string | undefined =>
   node && `after "${layer}", "${node.name}" (${node.kind}) ${is}`;
 
 const nameOf = ({ trace, layer }: TracedLayer): string => nodeOf(trace.network.graph, layer).name;
 
 /** Why a claim on scores that are affine in the feature map does not apply; undefined where it does. */
 export const notAffine = (seen: TracedLayer): string | undefined =>
-  because(seen, firstNonlinear(seen.trace.dry(), nameOf(seen)), 'is not linear');
+  because(seen.layer, firstNonlinear(seen.trace.dry(), nameOf(seen)), 'is not linear');
 
 /** The same of scores that are affine in it between kinks, as behind ReLU and max pooling. */
-export const notPiecewise = (seen: TracedLayer): string | undefined =>
-  because(seen, firstCurved(seen.trace.dry(), nameOf(seen)), 'is curved');
+export const notPiecewise = (seen: TracedLayer): string | undefined => curvedAfter(seen, nameOf(seen));
+
+/** The same of what follows another value. */
+export const curvedAfter = ({ trace }: TracedLayer, name: string): string | undefined =>
+  because(name, firstCurved(trace.dry(), name), 'is curved');
 
 /** The same of networks that see of the feature map its channels' means alone. */
 export const seesPositions = (seen: TracedLayer): string | undefined =>
-  because(seen, notPooled(seen), 'sees more than the mean of each channel');
+  because(seen.layer, notPooled(seen), 'sees more than the mean of each channel');
 
 /** The first of several reasons why a claim does not apply. */
 export const either =

@@ -13,6 +13,7 @@ import { closedForm } from './closed-form.ts';
 import { completeness } from './completeness.ts';
 import { cosine } from './cosine.ts';
 import { eigenCamIsOneSigned } from './eigen-cam.ts';
+import { fullGradCompleteness } from './full-grad.ts';
 import { gradCamWeights } from './grad-cam-weights.ts';
 import { gradient } from './gradient.ts';
 import { hiresCamIsCam } from './hires-cam.ts';
@@ -38,6 +39,7 @@ export const claims: ReadonlyMap<string, Claim> = new Map(
     reciproCamIsCam,
     eigenCamIsOneSigned,
     softmaxWeights,
+    fullGradCompleteness,
     shapleySum,
     shapleyCamIsGradCam,
     cosine,

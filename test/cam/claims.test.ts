@@ -74,6 +74,7 @@ test('where a claim does not apply, the first layer that breaks it is named, and
   for (const name of [
     'grad-cam++-closed-form',
     'eigen-cam-sign',
+    'full-grad',
     'shapley-sum',
     'shapley-cam',
     'gradient',
@@ -82,7 +83,7 @@ test('where a claim does not apply, the first layer that breaks it is named, and
     t.equal(dense.get(name)!.holds, true, `${name} holds on a piecewise linear tail`);
 
   const smooth = await verdicts(graphs.smooth, 1);
-  for (const name of ['grad-cam++-closed-form', 'shapley-cam']) {
+  for (const name of ['grad-cam++-closed-form', 'shapley-cam', 'full-grad']) {
     const { exempt, residual, bound } = smooth.get(name)!;
     t.match(exempt ?? '', /"gelu" \(gelu\) is curved/);
     t.ok(residual > bound, `${name} is off by ${residual} on GELU`);
@@ -115,7 +116,7 @@ test('a gradient that is not that of the values fails what is said of gradients'
     1,
   );
   const onGradients = ['grad-cam-weights', 'completeness', 'hires-cam', 'ablation', 'recipro-cam'];
-  t.deepEqual(failing(twice), [...onGradients, 'shapley-sum', 'gradient']);
+  t.deepEqual(failing(twice), [...onGradients, 'full-grad', 'shapley-sum', 'gradient']);
   const uneven = await verdicts(
     mutated((x) => {
       const more = narrow(x, 3, 0, 1);
