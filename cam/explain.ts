@@ -30,7 +30,7 @@ import { attnLrp } from './methods/attn-lrp.ts';
 import { cam } from './methods/cam.ts';
 import { deepFeatureFactorization } from './methods/deep-feature-factorization.ts';
 import { eigenCam } from './methods/eigen-cam.ts';
-import { fCam } from './methods/f-cam.ts';
+import { fCam, fCamClass } from './methods/f-cam.ts';
 import { fullGrad } from './methods/full-grad.ts';
 import { gae } from './methods/gae.ts';
 import { gradCam } from './methods/grad-cam.ts';
@@ -91,6 +91,7 @@ export const methods: ReadonlyMap<string, Method> = new Map(
     deepFeatureFactorization,
     randomCam,
     fCam,
+    fCamClass,
   ].map((method) => [method.name, method]),
 );
 

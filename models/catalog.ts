@@ -10,7 +10,7 @@ import {
   QUESTION_LENGTH,
   questionWords,
 } from './architectures/digit-text.ts';
-import { fcamDigits } from './architectures/fcam.ts';
+import { fcamDigits, fcamDigitsClass } from './architectures/fcam.ts';
 import { type Architecture, architectures } from './architectures/index.ts';
 import { cifarGap, digitDense, digitScenes, digitVit } from './architectures/shipped.ts';
 import type { HostTensor, StateDict } from './formats/host-tensor.ts';
@@ -87,6 +87,10 @@ const own: readonly CatalogEntry[] = [
       'f-cam': {
         graph: fcamDigits(),
         weights: new URL('./shipped/fcam-digits.safetensors', import.meta.url),
+      },
+      'f-cam-class': {
+        graph: fcamDigitsClass(),
+        weights: new URL('./shipped/fcam-digits-class.safetensors', import.meta.url),
       },
     },
   }),

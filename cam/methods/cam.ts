@@ -57,7 +57,7 @@ export function camRefusal(dry: DryRun, layer: string): string | undefined {
   }
 }
 
-export const cam: Method = {
+export const cam = {
   name: 'cam',
   title: 'CAM',
   paper: 'Zhou 2016',
@@ -87,4 +87,4 @@ export const cam: Method = {
     const M = channelSum(mul(g_k, featureMap));
     return { g_k, w_k, M: scale(M, M.size) };
   },
-};
+} satisfies Method;

@@ -20,6 +20,7 @@ type Array64 = float64.Array64;
 
 const images = new URL('../../models/images/', import.meta.url);
 interface Digit {
+  readonly class: string;
   readonly box: readonly [number, number, number, number];
 }
 const scenes = JSON.parse(readFileSync(new URL('scenes.json', images), 'utf8')) as {
@@ -35,7 +36,7 @@ const picture = () => decodePng(readFileSync(new URL('scene-1.png', images)));
 const toArray = async (x: Tensor) => float64.array(x.shape, await x.data());
 
 /** [2, H, W] from the coarse and the fine feature map, layer by layer as the state dict names them. */
-function decode(name: string, coarse: Array64, fine: Array64): Array64 {
+function decode(name: string, coarse: Array64, fine: Array64, lastSeesCoarse: boolean): Array64 {
   const { tensors } = readSafetensors(
     readFileSync(catalogEntry('digit-scenes').decoders![name]!.weights),
     name,
@@ -54,7 +55,10 @@ function decode(name: string, coarse: Array64, fine: Array64): Array64 {
   const half = block(block(skip, 'decode1.0'), 'decode1.1');
   const full = float64.resizeBilinear(half, [2 * h, 2 * w], false);
   const last = block(block(full, 'decode2.0'), 'decode2.1');
-  return float64.conv2d(last, p('scores.weight'), { padding }, p('scores.bias'));
+  const seen = lastSeesCoarse
+    ? float64.concat([last, float64.resizeBilinear(coarse, [2 * h, 2 * w], false)], 1)
+    : last;
+  return float64.conv2d(seen, p('scores.weight'), { padding }, p('scores.bias'));
 }
 
 for (const [height, width] of [
@@ -68,8 +72,20 @@ for (const [height, width] of [
     const input = preprocess(network, picture());
     const trace = observe(network, input);
     const [stage1, features] = await Promise.all(['stage1', 'features'].map((n) => toArray(trace.value(n))));
-    const [one] = await explain(trace, { methods: ['f-cam'], classes: ['7'] });
-    for (const [found, z] of [[one!, decode('f-cam', features!, stage1!)]] as const) {
+    const [one, ofClass, cam] = await explain(trace, {
+      methods: ['f-cam', 'f-cam-class', 'cam'],
+      classes: ['7'],
+    });
+    const c = await cam!.map.data();
+    const [low, high] = [Math.min(...c), Math.max(...c)];
+    const unit = float64.array(
+      [1, 1, ...cam!.map.shape],
+      c.map((value) => (value - low) / (high - low)),
+    );
+    for (const [found, z] of [
+      [one!, decode('f-cam', features!, stage1!, false)],
+      [ofClass!, decode('f-cam-class', unit, stage1!, true)],
+    ] as const) {
       const terms = methods.get(found.method)!.terms;
       t.deepEqual(found.terms.map(({ symbol }) => symbol).sort(), Object.keys(terms).sort(), found.method);
       const scores = found.terms.find(({ symbol }) => symbol === 'z')!.tensor;
@@ -82,11 +98,30 @@ for (const [height, width] of [
       t.deepEqual(found.upsampled.shape, [height, width]);
       disposeExplanation(found);
     }
+    disposeExplanation(cam!);
     trace.dispose();
     input.dispose();
     disposeNetwork(network);
   });
 }
+
+test('of several digits the class that is asked for is outlined', async (t) => {
+  const network = await open(await device(), 'digit-scenes');
+  for (const { file, digits } of scenes) {
+    const input = preprocess(network, decodePng(readFileSync(new URL(file, images))));
+    const classes = digits.map((digit) => digit.class);
+    for (const found of await explain(network, input, { methods: ['f-cam-class'], classes })) {
+      const [x0, y0, x1, y1] = digits.find((digit) => digit.class === found.className)!.box;
+      const map = await found.map.data();
+      const peak = map.indexOf(map.reduce((a, b) => Math.max(a, b)));
+      const [x, y] = [peak % 64, Math.floor(peak / 64)];
+      t.ok(x0 <= x && x < x1 && y0 <= y && y < y1, `${file}, ${found.className}: the peak is at ${x}, ${y}`);
+      disposeExplanation(found);
+    }
+    input.dispose();
+  }
+  disposeNetwork(network);
+});
 
 test('F-CAM is the same for every class, and says so', async (t) => {
   const network = await open(await device(), 'digit-scenes');
