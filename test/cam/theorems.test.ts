@@ -625,7 +625,9 @@ test('ten thousand explanations leave no memory behind, and an unknown method, c
     for (const e of found) disposeExplanation(e);
     return found.length;
   };
-  await run([...allMethods.keys()]);
+  // Those for attention, and those with a decoder of their own, take other networks.
+  const taken = [...allMethods.values()].filter(({ decoder, layerOf }) => !decoder && !layerOf);
+  await run(taken.map(({ name }) => name));
   const before = memory.liveBytes; // with the packed copies that the weights keep
   const pooled = memory.pooledBytes;
   let count = 0;
