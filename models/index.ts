@@ -1,5 +1,7 @@
 // The models layer's surface.
 
+import * as layers from './layers.ts';
+
 export { type Architecture, adaptTensors, architectures } from './architectures/index.ts';
 export { resnetCifar } from './architectures/resnet-cifar.ts';
 export { cifarGap, digitDense, digitScenes, digitVit } from './architectures/shipped.ts';
@@ -25,7 +27,6 @@ export {
   parameterCount,
   type Traits,
 } from './graph.ts';
-export * as layers from './layers.ts';
 export {
   assertFits,
   classIndex,
@@ -48,3 +49,5 @@ export {
 } from './preprocess.ts';
 export { type Fitted, fitted, recognise } from './recognise.ts';
 export { defaultTargetLayer, targetLayers } from './target-layer.ts';
+// Not as `export * as`, which esbuild keeps with all that it leads to, used or not.
+export { layers };

@@ -308,8 +308,7 @@ function browserChecks(browser: Browser): void {
       const said = await inPage(browser, `${name}.html`);
       bundle('one.mjs', `one-${name}`);
       const bytes = size(`one-${name}`);
-      const bound = name === 'esbuild' ? 40_000 : 4_000;
-      if (bytes > bound) throw new Error(`writeNpy alone takes ${bytes} bytes`);
+      if (bytes > 4_000) throw new Error(`writeNpy alone takes ${bytes} bytes`);
       return `${said}, ${(size(out) / 1e3).toFixed(0)} kB of JavaScript; writeNpy alone ${(bytes / 1e3).toFixed(1)} kB`;
     });
   }
