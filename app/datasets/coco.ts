@@ -1,9 +1,10 @@
 // Annotations in COCO's JSON: images, categories, and annotations with boxes [x, y, width, height] in pixels.
 //
-// Crowds (`iscrowd`) are boxes around many objects and are left out. Polygons and run-length masks are not read: boxes
-// are, and masks can be given as PNG files.
+// Crowds (`iscrowd`) are boxes around many objects and are left out. Where every object of a class on a picture has a
+// `segmentation`, they make its mask.
 
 import { type Annotated, type Annotation, boxFrom, DataSetError, gathered } from './data-set.ts';
+import { outlineFrom } from './outline.ts';
 
 type Row = Readonly<Record<string, unknown>>;
 
@@ -33,7 +34,10 @@ export function readCoco(text: string, path: string): Annotated[] {
     if (entry.iscrowd === 1) return [];
     if (!Array.isArray(entry.bbox)) throw new DataSetError(`${where} has no bbox [x, y, width, height]`);
     const [x, y, width, height] = entry.bbox.map(Number) as [number, number, number, number];
-    return [{ file, label, box: boxFrom([x, y, x + width, y + height], where) }];
+    const box = boxFrom([x, y, x + width, y + height], where);
+    const { segmentation } = entry;
+    const isGiven = segmentation !== undefined && !(Array.isArray(segmentation) && segmentation.length === 0);
+    return [{ file, label, box, ...(isGiven && { outline: outlineFrom(segmentation, where) }) }];
   });
   return gathered([...[...files.values()].map((file) => ({ file })), ...found]);
 }

@@ -47,11 +47,21 @@ export interface DataSet {
   readonly notes: readonly string[];
 }
 
+/** Polygons, or runs of pixels, that say where an object is (`outline.ts`). */
+export type Outline =
+  | readonly (readonly number[])[]
+  | { readonly size: readonly [height: number, width: number]; readonly counts: string | readonly number[] };
+
 /** What an annotation file says of one picture. */
 export interface Annotated {
   /** Path of the picture, relative to the annotations' folder. */
   readonly file: string;
-  readonly objects: readonly Labelled[];
+  readonly objects: readonly Outlined[];
+}
+
+/** The same with the outlines of which the mask is made when the picture is read; absent where one of them is missing. */
+export interface Outlined extends Labelled {
+  readonly outlines?: readonly Outline[];
 }
 
 /** One line of annotations: a picture, a class on it if any, and a box of that class if any. */
@@ -59,22 +69,28 @@ export interface Annotation {
   readonly file: string;
   readonly label?: string | undefined;
   readonly box?: Box | undefined;
+  readonly outline?: Outline | undefined;
 }
 
 /** Annotations gathered by picture and class, in the order of their first occurrence. */
 export function gathered(annotations: Iterable<Annotation>): Annotated[] {
-  const files = new Map<string, Map<string, Box[]>>();
-  for (const { file, label, box } of annotations) {
-    const labels = files.get(file) ?? new Map<string, Box[]>();
+  const files = new Map<string, Map<string, { boxes: Box[]; outlines: Outline[] }>>();
+  for (const { file, label, box, outline } of annotations) {
+    const labels = files.get(file) ?? new Map<string, { boxes: Box[]; outlines: Outline[] }>();
     files.set(file, labels);
     if (label === undefined) continue;
-    const boxes = labels.get(label) ?? [];
-    labels.set(label, boxes);
+    const { boxes, outlines } = labels.get(label) ?? { boxes: [], outlines: [] };
+    labels.set(label, { boxes, outlines });
     if (box) boxes.push(box);
+    if (outline) outlines.push(outline);
   }
   return [...files].map(([file, labels]) => ({
     file,
-    objects: [...labels].map(([label, boxes]) => ({ label, boxes })),
+    objects: [...labels].map(([label, { boxes, outlines }]) => ({
+      label,
+      boxes,
+      ...(outlines.length > 0 && outlines.length === boxes.length && { outlines }),
+    })),
   }));
 }
 

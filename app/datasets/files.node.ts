@@ -18,7 +18,9 @@ import {
   type Example,
   gathered,
   type Labelled,
+  type Outlined,
 } from './data-set.ts';
+import { maskOf } from './outline.ts';
 import { readVoc } from './voc.node.ts';
 
 export interface FilesOptions {
@@ -143,7 +145,11 @@ function item(folder: string, { file, objects }: Annotated, options: FilesOption
               `${masked.path} is of ${mask.width} x ${mask.height}, its picture of ${pixels.width} x ${pixels.height}`,
             );
           }
-          return { pixels, objects: mask ? withMask(objects, mask, masked.path) : objects };
+          return { pixels, objects: mask ? withMask(objects, mask, masked.path) : objects.map(drawn) };
+
+          function drawn({ outlines, ...one }: Outlined): Labelled {
+            return outlines ? { ...one, mask: maskOf(outlines, pixels.width, pixels.height, path) } : one;
+          }
         },
       };
     },
