@@ -52,6 +52,8 @@ interface Commands {
   readonly staging: Uniforms;
   /** Buffers that recorded commands use. */
   readonly touched: Set<GPUBuffer>;
+  /** Free buffers through which results are read, the last used at the end. */
+  readonly readbacks: GPUBuffer[];
   used: number;
   /** Bind groups kept. */
   groups: number;
@@ -155,6 +157,7 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
     }),
     staging: createUniforms(UNIFORM_BYTES),
     touched: new Set(),
+    readbacks: [],
     used: 0,
     groups: 0,
     dispatches: 0,
@@ -475,8 +478,7 @@ export async function read(device: Device, pieces: readonly Piece[]): Promise<Ar
     return { storage, bytes, start };
   });
   if (size === 0) return pieces.map(() => new ArrayBuffer(0));
-  const { gpu } = commands;
-  const target = gpu.createBuffer({ size, usage: GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ });
+  const target = takeReadback(commands, size);
   try {
     commands.pass?.end();
     commands.pass = undefined;
@@ -486,7 +488,7 @@ export async function read(device: Device, pieces: readonly Piece[]): Promise<Ar
     }
     const { epoch } = commands;
     submit(commands);
-    await target.mapAsync(GPUMapMode.READ).catch((cause: unknown) => {
+    await target.mapAsync(GPUMapMode.READ, 0, mappable(size)).catch((cause: unknown) => {
       check(commands);
       throw new KernelError(`reading from ${name} failed: ${String(cause)}`, { cause });
     });
@@ -496,9 +498,35 @@ export async function read(device: Device, pieces: readonly Piece[]): Promise<Ar
     checkWritten(commands, storages);
     // Refused for what others recorded: the copy was part of it.
     if (commands.refusals.some(({ from }) => from === epoch)) return await read(device, pieces);
-    const mapped = target.getMappedRange();
+    const mapped = target.getMappedRange(0, mappable(size));
     return places.map(({ start, bytes }) => mapped.slice(start, start + bytes));
   } finally {
-    target.destroy();
+    giveReadback(commands, target);
   }
+}
+
+/** Maps are of whole 4 bytes. */
+const mappable = (bytes: number): number => Math.ceil(bytes / 4) * 4;
+
+/** Readback buffers that are kept at most, and the largest of them: making one of 4 MB takes longer than filling it. */
+const MOST_READBACKS = 2;
+const LARGEST_READBACK = 2 ** 24;
+
+/** A buffer of at least `size` bytes to read through, sizes being powers of two so that they fit again. */
+function takeReadback({ gpu, readbacks }: Commands, size: number): GPUBuffer {
+  const rounded = size > LARGEST_READBACK ? mappable(size) : 2 ** Math.ceil(Math.log2(Math.max(size, 4096)));
+  const at = readbacks.findIndex((buffer) => buffer.size === rounded);
+  if (at >= 0) return readbacks.splice(at, 1)[0]!;
+  return gpu.createBuffer({ size: rounded, usage: GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ });
+}
+
+/** Keeps a buffer for the next read, if this one came to its end. */
+function giveReadback({ readbacks, closed }: Commands, buffer: GPUBuffer): void {
+  if (closed || buffer.mapState !== 'mapped' || buffer.size > LARGEST_READBACK) {
+    buffer.destroy();
+    return;
+  }
+  buffer.unmap();
+  readbacks.push(buffer);
+  if (readbacks.length > MOST_READBACKS) readbacks.shift()!.destroy();
 }

@@ -1,9 +1,10 @@
 // The lifetime rule: what scopes free and keep, and that derivatives give back everything they took.
 
 import test from 'tape';
-import { run, write } from '../../engine/device.ts';
+import { gpuOf, run, write } from '../../engine/device.ts';
 import {
   add,
+  closeDevice,
   type Device,
   DisposedError,
   exp,
@@ -12,6 +13,7 @@ import {
   indexTensor,
   matmul,
   mul,
+  openDevice,
   relu,
   reshape,
   scale,
@@ -379,4 +381,30 @@ test('memory: ten thousand steps of gradient descent take no more than one', asy
   );
   w.dispose();
   target.dispose();
+});
+
+test('reads: one after the other through the same buffer, at once each through its own', async (t) => {
+  const on = await openDevice();
+  const gpu = gpuOf(on);
+  const made: GPUBuffer[] = [];
+  const { createBuffer } = gpu;
+  Reflect.set(gpu, 'createBuffer', (descriptor: GPUBufferDescriptor) => {
+    const buffer = createBuffer.call(gpu, descriptor);
+    if (descriptor.usage & GPUBufferUsage.MAP_READ) made.push(buffer);
+    return buffer;
+  });
+  const values = (n: number, first: number) => Float32Array.from({ length: n }, (_, i) => first + i);
+  const tensors = [3, 700, 1024, 5].map((n, i) => tensor(on, values(n, 100 * i), [n]));
+  for (const [i, x] of tensors.entries())
+    t.deepEqual(await scale(x, 1).data(), values(x.size, 100 * i), `${x.size} numbers`);
+  t.equal(made.length, 1, 'one buffer');
+  const found = await Promise.all([1, 2, 3].map((k) => scale(tensors[0]!, k).data()));
+  t.deepEqual(
+    found.map((v) => [...v]),
+    [1, 2, 3].map((k) => [0, k, 2 * k]),
+    'at once',
+  );
+  t.equal(made.length, 3, 'three buffers');
+  t.equal(made.filter(({ mapState }) => mapState === 'unmapped').length, 3, 'none is left mapped');
+  closeDevice(on);
 });
