@@ -35,6 +35,8 @@ interface Figures {
   readonly mixVectors: number;
   /** Elements of a line, neighbours in memory, from which the threads of a workgroup go through it together. */
   readonly together: number;
+  /** Inputs of a concatenation in one launch: 1 or 2. Choosing between two takes longer on software than a launch. */
+  readonly placedAtOnce: 1 | 2;
 }
 
 /**
@@ -51,6 +53,7 @@ const figures: Readonly<Record<DeviceClass, Figures>> = {
     directRows: 8,
     mixVectors: 4,
     together: Number.POSITIVE_INFINITY,
+    placedAtOnce: 1,
   },
   gpu: {
     tileWorkgroup: 64,
@@ -59,6 +62,7 @@ const figures: Readonly<Record<DeviceClass, Figures>> = {
     directRows: 2,
     mixVectors: 1,
     together: 32,
+    placedAtOnce: 2,
   },
 };
 

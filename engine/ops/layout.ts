@@ -1,6 +1,7 @@
 // Operations that move elements without computing: index maps, concatenation, gathering. Adjoints in pairs.
 
 import * as kernels from '../../kernels/layout/layout.ts';
+import { figuresOf } from '../../kernels/profile.ts';
 import { run } from '../device.ts';
 import { ShapeError } from '../errors.ts';
 import { inFirst, jointly } from '../facts.ts';
@@ -141,11 +142,15 @@ const concatenation: Operation<{ axis: number }> = {
     return first.shape.map((n, i) => (i === axis ? total : n));
   },
   forward: (inputs, y, { axis }) => {
+    const { outer, n: total, inner } = around(y.shape, axis);
     let offset = 0;
-    for (const x of inputs) {
-      const { outer, n, inner } = around(x.shape, axis);
-      run(y.device, kernels.place(outer, n, inner, y.shape[axis]!, offset), [x.storage], y.storage);
-      offset += n;
+    const { placedAtOnce } = figuresOf(y.device.profile);
+    for (let i = 0; i < inputs.length; i += placedAtOnce) {
+      const [a, b] = inputs.slice(i, i + placedAtOnce) as [Tensor, Tensor?];
+      const sizes = [a.shape[axis]!, b?.shape[axis] ?? 0] as const;
+      const launch = kernels.place(outer, sizes, inner, total, offset);
+      run(y.device, launch, [a.storage, (b ?? a).storage], y.storage);
+      offset += sizes[0] + sizes[1];
     }
   },
   vjp: (d, { inputs, needs, attributes: { axis } }) => {

@@ -90,21 +90,28 @@ export function strided(axes: readonly StridedDim[], fill = 0, scale = 1): Launc
 /** Vec4 that a thread of place-vectors.wgsl copies. */
 const VECTORS_PER_THREAD = 4;
 
-/** [outer, n, inner] into [outer, total, inner] at `offset`. */
-export function place(outer: number, n: number, inner: number, total: number, offset: number): Launch {
-  const [run, row, start] = [n * inner, total * inner, offset * inner].map((size) => size / 4) as [
-    number,
-    number,
-    number,
-  ];
-  if ([run, row, start].every(Number.isInteger)) {
-    const count = outer * run;
-    const threads = Math.ceil(count / VECTORS_PER_THREAD);
-    const params = { count, run, total: row, offset: start };
-    return launch('placeVectors', threads, params, {}, loop(VECTORS_PER_THREAD));
-  }
-  const count = outer * n * inner;
-  return launch('place', count, { count, n, inner, total, offset });
+/** (a [outer, n, inner], b [outer, m, inner]) side by side into [outer, total, inner] at `offset`; m may be 0. */
+export function place(
+  outer: number,
+  [n, m]: readonly [n: number, m: number],
+  inner: number,
+  total: number,
+  offset: number,
+): Launch {
+  const sizes = { aRun: n * inner, bRun: m * inner, row: total * inner, start: offset * inner };
+  const count = outer * (sizes.aRun + sizes.bRun);
+  const constants = { PAIRED: Number(m > 0) };
+  if (Object.values(sizes).some((size) => size % 4 !== 0))
+    return launch('place', count, { count, ...sizes }, constants);
+  const vectors = Object.fromEntries(Object.entries(sizes).map(([name, size]) => [name, size / 4]));
+  const threads = Math.ceil(count / 4 / VECTORS_PER_THREAD);
+  return launch(
+    'placeVectors',
+    threads,
+    { count: count / 4, ...vectors },
+    constants,
+    loop(VECTORS_PER_THREAD),
+  );
 }
 
 /** [outer, n, inner] by m indices -> [outer, m, inner]. */

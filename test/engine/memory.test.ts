@@ -126,7 +126,7 @@ test('memory: copies of a storage do not outlive what it held', async (t) => {
   t.equal(await product(), 2 * n, 'as it was');
   t.ok(w.storage.copies.size > 0, 'a factor is kept in the order of the kernel');
   await toHost([w]);
-  run(on, place(1, w.size, 1, w.size, 0), [other.storage], w.storage);
+  run(on, place(1, [w.size, 0], 1, w.size, 0), [other.storage, other.storage], w.storage);
   t.equal(await product(), 3 * n, 'filled by a kernel');
   t.equal((await values(w))[0], 3, 'its numbers on the host too');
   write(on, w.storage, new Float32Array(n * n).fill(5));

@@ -641,11 +641,14 @@ test('concat: runs of whole vec4 and others', async (t) => {
     [2, 3, 3],
     [2, 1, 3],
   ];
-  for (const count of [2, 4]) {
+  for (const count of [2, 3, 4]) {
     const parts = shapes.slice(0, count).map((shape, i) => ref.randomArray(shape, ref.seededRandom(i)));
-    const tensors = parts.map((part) => upload(on, part));
-    await close(t, engine.concat(tensors, 1), ref.concat(parts, 1), 0, `${count} parts`);
-    for (const made of tensors) made.dispose();
+    for (const of of ofEachClass(on)) {
+      const tensors = parts.map((part) => upload(of, part));
+      const about = `${count} parts, ${of.profile.class}`;
+      await close(t, engine.concat(tensors, 1), ref.concat(parts, 1), 0, about);
+      for (const made of tensors) made.dispose();
+    }
   }
 });
 

@@ -71,6 +71,8 @@ const small = range(1, 3).flatMap((kernel) => range(1, 2).map((stride) => [kerne
 
 /** The variants that are checked: all of the few constants, and of the convolutions those that networks use. */
 const variants: Readonly<Record<string, readonly Constants[]>> = {
+  place: each('PAIRED', flag),
+  placeVectors: each('PAIRED', flag),
   unary: rows.unary.map(unaryConstants),
   binary: cross(functions, each('A_ONE', flag), each('B_ONE', flag)),
   broadcast: cross(functions, each('RANK', range(0, 8))),
