@@ -418,6 +418,13 @@ test('what a graph-model must not be is said', async (t) => {
       /no node is called "nowhere"/,
     ],
     [
+      'a sum of nothing',
+      (json) => {
+        nodesOf(json).find((node) => node.op === 'AddV2')!.input = [];
+      },
+      /AddV2 ".*": it takes two values/,
+    ],
+    [
       'two of a name',
       (json) => {
         nodesOf(json)[1]!.name = nodesOf(json)[2]!.name;

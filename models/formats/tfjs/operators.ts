@@ -73,6 +73,7 @@ function spread(value: string, write: Writer): string {
 const elementwise =
   (operator: string): Row =>
   ({ name, inputs }, write) => {
+    if (inputs.length < 2) throw new FormatError('it takes two values');
     const { names, isFirst } = together(inputs, write);
     names.reduce((left, right, i) =>
       write.emit(operator, [left, right], {}, i === names.length - 1 ? name : undefined),
@@ -258,10 +259,10 @@ const concat =
   (axisAt: 0 | -1): Row =>
   ({ name, inputs }, write) => {
     const values = axisAt === 0 ? inputs.slice(1) : inputs.slice(0, -1);
-    const [axis] = write.known(inputs.slice(axisAt), 0).numbers;
+    const axis = write.one(inputs.slice(axisAt), 0);
     const { names, isFirst } = together(values, write);
     const places = [0, 2, 3, 1];
-    const along = isFirst ? places[axis! < 0 ? axis! + 4 : axis!] : axis;
+    const along = isFirst ? places[axis < 0 ? axis + 4 : axis] : axis;
     if (along === undefined) throw new FormatError(`axis ${axis} of a map`);
     write.emit('Concat', names, { axis: along }, name);
     if (isFirst) write.markFirst(name);
@@ -398,13 +399,13 @@ export const rows: ReadonlyMap<string, Row> = new Map<string, Row>(
       return { inputs: axes.length > 0 ? [write.numbers(axes)] : [] };
     }),
     ExpandDims: plain('Unsqueeze', ({ inputs }, write) => ({
-      inputs: [write.numbers([write.known(inputs, 1).numbers[0]!])],
+      inputs: [write.numbers([write.one(inputs, 1)])],
     })),
     Transpose: plain('Transpose', ({ inputs }, write) => ({
       settings: { perm: write.known(inputs, 1).numbers },
     })),
     ArgMax: plain('ArgMax', ({ inputs }, write) => ({
-      settings: { axis: write.known(inputs, 1).numbers[0]!, keepdims: 0 },
+      settings: { axis: write.one(inputs, 1), keepdims: 0 },
     })),
     DepthToSpace: (node, write) => {
       const blocksize = number(node.attributes, 'block_size', 2);

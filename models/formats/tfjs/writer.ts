@@ -147,6 +147,12 @@ export function writer(weights: ReadonlyMap<string, ManifestWeight>) {
         throw new FormatError(`its input ${index} must be known when the file is read`);
       return { shape: weight.shape, numbers: Array.from(weight.read()) };
     },
+    /** The one number of an input that must be a weight. */
+    one(inputs: readonly string[], index: number): number {
+      const { numbers } = self.known(inputs, index);
+      if (numbers.length === 1) return numbers[0]!;
+      throw new FormatError(`its input ${index} holds ${numbers.length} numbers; one is expected`);
+    },
   };
   return self;
 }
