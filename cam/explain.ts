@@ -250,7 +250,12 @@ export async function explainBatch(
 }
 
 /** Frees an explanation's tensors. */
-export function disposeExplanation({ map, upsampled, weights, terms }: Explanation): void {
+export function disposeExplanation({
+  map,
+  upsampled,
+  weights,
+  terms,
+}: Pick<Explanation, 'map' | 'upsampled' | 'weights' | 'terms'>): void {
   for (const made of [map, upsampled, weights, ...terms.map(({ tensor }) => tensor)]) made?.dispose();
 }
 
@@ -366,9 +371,6 @@ async function explainOne(
   }
   const { terms, map, upsampled } = await scopeInSteps(parts(), options.signal);
   const weights = layers.length === 1 ? terms.find(({ symbol }) => symbol === 'w_k')?.tensor : undefined;
-  const read = terms.filter(({ symbol }) => symbol === 'M' || symbol === 'w_k' || method.terms[symbol]?.note);
-  await toHost([...read.map(({ tensor }) => tensor), map, upsampled]);
-  const values = await Promise.all(read.map(({ tensor }) => tensor.data()));
   const explanation = {
     method: method.name,
     layer: layers.join(' + '),
@@ -381,28 +383,37 @@ async function explainOne(
     weights: weights && reshape(weights, weights.shape),
     terms,
   };
-  const raw = values.filter((_, i) => read[i]!.symbol === 'M').flatMap((one) => [...one]);
-  const lost = raw.filter((value) => !Number.isFinite(value)).length;
-  if (lost > 0) {
-    disposeExplanation({ ...explanation, notes: [], milliseconds: 0, compiling: 0 });
-    throw new NotFiniteError(
-      `${method.name}: ${lost} of ${raw.length} numbers of the map of class ${prediction.index} at ` +
-        `"${explanation.layer}" are NaN or infinite, though the logits are finite: a derivative or a difference ` +
-        'overflows there; choose another layer, method or target',
+  try {
+    const read = terms.filter(
+      ({ symbol }) => symbol === 'M' || symbol === 'w_k' || method.terms[symbol]?.note,
     );
+    await toHost([...read.map(({ tensor }) => tensor), map, upsampled]);
+    const values = await Promise.all(read.map(({ tensor }) => tensor.data()));
+    const raw = values.filter((_, i) => read[i]!.symbol === 'M').flatMap((one) => [...one]);
+    const lost = raw.filter((value) => !Number.isFinite(value)).length;
+    if (lost > 0) {
+      throw new NotFiniteError(
+        `${method.name}: ${lost} of ${raw.length} numbers of the map of class ${prediction.index} at ` +
+          `"${explanation.layer}" are NaN or infinite, though the logits are finite: a derivative or a difference ` +
+          'overflows there; choose another layer, method or target',
+      );
+    }
+    const said = read.flatMap(({ symbol }, i) => [
+      method.terms[symbol]?.note?.(values[i]!, trace),
+      symbol === 'w_k' ? weightsNote(values[i]!) : undefined,
+    ]);
+    const isBlank = raw.every((value) => value === 0 || (value < 0 && !signed));
+    if (isBlank) said.push(signed ? NOTHING : NOTHING_POSITIVE);
+    return {
+      ...explanation,
+      notes: said.filter((note) => note !== undefined),
+      milliseconds: performance.now() - started,
+      compiling: compilingTime(trace.network.device) - compiledBefore,
+    };
+  } catch (error) {
+    disposeExplanation(explanation);
+    throw error;
   }
-  const said = read.flatMap(({ symbol }, i) => [
-    method.terms[symbol]?.note?.(values[i]!, trace),
-    symbol === 'w_k' ? weightsNote(values[i]!) : undefined,
-  ]);
-  const isBlank = raw.every((value) => value === 0 || (value < 0 && !signed));
-  if (isBlank) said.push(signed ? NOTHING : NOTHING_POSITIVE);
-  return {
-    ...explanation,
-    notes: said.filter((note) => note !== undefined),
-    milliseconds: performance.now() - started,
-    compiling: compilingTime(trace.network.device) - compiledBefore,
-  };
 }
 
 /** What a method says of a symbol. */

@@ -40,7 +40,12 @@ function keptCopy(device: Device, sized: SizedLaunch, input: Storage, purpose: s
   const { launch, elements } = sized;
   return keep(input, JSON.stringify(launch), () => {
     const copy = allocate(device.memory, elements * 4, purpose);
-    run(device, launch, [input], copy);
+    try {
+      run(device, launch, [input], copy);
+    } catch (error) {
+      release(copy);
+      throw error;
+    }
     return copy;
   });
 }

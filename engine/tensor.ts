@@ -170,8 +170,14 @@ function upload(
     );
   }
   const storage = allocate(device.memory, data.byteLength, 'tensor', device.memory.largest);
-  write(device, storage, data);
-  return new Tensor(device, shape, storage, type);
+  const made = new Tensor(device, shape, storage, type);
+  try {
+    write(device, storage, data);
+  } catch (error) {
+    made.dispose();
+    throw error;
+  }
+  return made;
 }
 
 /** A tensor not yet filled; for operations that write it. */

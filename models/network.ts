@@ -2,7 +2,7 @@
 // are called, which layer is explained unless another is asked for.
 
 import { bytes } from '#platform';
-import { type Device, LimelightError, tensor } from '../engine/index.ts';
+import { type Device, LimelightError, scope, tensor } from '../engine/index.ts';
 import type { Detection } from './detection.ts';
 import { FormatError } from './formats/errors.ts';
 import type { StateDict } from './formats/host-tensor.ts';
@@ -109,10 +109,14 @@ function parametersOn(
 ): Runnable['parameters'] {
   assertFits(named, tensors);
   assertFinite(tensors, named.name);
-  return new Map(
-    [...parameterShapes(named.graph)].map(
-      ([key, shape]) => [key, tensor(device, tensors.get(key)!.data, shape)] as const,
-    ),
+  // Where one does not fit, those before it are given back.
+  return scope(
+    () =>
+      new Map(
+        [...parameterShapes(named.graph)].map(
+          ([key, shape]) => [key, tensor(device, tensors.get(key)!.data, shape)] as const,
+        ),
+      ),
   );
 }
 

@@ -3,6 +3,7 @@
 
 import { open, realpath, stat } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
+import { messageOf } from '../../engine/platform/errors.ts';
 import { FormatError } from './errors.ts';
 import type { OpenPart } from './imported.ts';
 
@@ -20,7 +21,9 @@ export function partsIn(folder: string): OpenPart {
         `the network names a part "${name}"; a part must be a relative name in the network's own folder`,
       );
     }
-    const root = await realpath(folder);
+    const root = await realpath(folder).catch((cause: unknown) => {
+      throw new FormatError(`cannot look into ${folder} for "${name}": ${messageOf(cause)}`, { cause });
+    });
     const path = await realpath(join(root, name)).catch((cause: unknown) => {
       throw new FormatError(
         `the network's part "${name}" is not in ${folder}; it belongs beside the network`,
@@ -35,8 +38,8 @@ export function partsIn(folder: string): OpenPart {
         `the network's part "${name}" is a link that leads out of ${folder}; put the file itself there`,
       );
     }
-    const stats = await stat(path);
-    if (!stats.isFile()) {
+    const stats = await stat(path).catch(() => undefined);
+    if (!stats?.isFile()) {
       throw new FormatError(`the network's part "${name}" in ${folder} is not a file`);
     }
     return {

@@ -8,18 +8,21 @@ export type Fault = (name: string) => unknown;
 
 type Functions = Record<string, (...args: unknown[]) => unknown>;
 
-/** Runs `body`, meanwhile functions of node:fs and node:fs/promises whose names fit `which` meet `fault` first. */
+/**
+ * Runs `body`, meanwhile the functions of node:fs that end in Sync, those of node:fs/promises and of its open files meet
+ * `fault` first, where their names fit `which`.
+ */
 export async function withFaults<T>(which: RegExp, fault: Fault, body: () => Promise<T>): Promise<T> {
   const undo: (() => void)[] = [];
-  for (const functions of [fs, fs.promises] as unknown as Functions[]) {
-    for (const [name, original] of Object.entries(functions)) {
+  const replace = (functions: Functions, isPromised: boolean) => {
+    for (const name of Object.getOwnPropertyNames(functions)) {
+      const original = functions[name];
       if (typeof original !== 'function' || !which.test(name)) continue;
-      const isPromised = functions === (fs.promises as unknown as Functions);
       if (!isPromised && !name.endsWith('Sync')) continue;
       functions[name] = isPromised
-        ? async (...args) => {
+        ? async function (this: unknown, ...args) {
             await fault(name);
-            return original.apply(functions, args);
+            return original.apply(this, args);
           }
         : (...args) => {
             fault(name);
@@ -29,7 +32,12 @@ export async function withFaults<T>(which: RegExp, fault: Fault, body: () => Pro
         functions[name] = original;
       });
     }
-  }
+  };
+  const file = await fs.promises.open(process.execPath);
+  await file.close();
+  replace(fs as unknown as Functions, false);
+  replace(fs.promises as unknown as Functions, true);
+  replace(Object.getPrototypeOf(file) as Functions, true);
   syncBuiltinESMExports();
   try {
     return await body();
