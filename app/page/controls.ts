@@ -7,7 +7,7 @@ import { formatValue } from '../image/heat.ts';
 import { button, choice, element, make, percent, refill, showOptions } from './dom.ts';
 import { examples } from './examples.ts';
 import { takeFiles } from './own.ts';
-import { type Choices, type Choose, defaults, methodNames, shipped } from './state.ts';
+import { type Choices, type Choose, defaults, methodNames, presetNames, shipped } from './state.ts';
 import type { Subject } from './work/subject.ts';
 import type { Predicted } from './work/tasks.ts';
 
@@ -31,6 +31,11 @@ export function listen(current: () => Choices, choose: Choose): void {
     colourMaps.map((name) => [name, name] as const),
     current().colours,
   );
+  showOptions(
+    element<HTMLSelectElement>('preset'),
+    [['', 'as the file says'], ...presetNames.map((name) => [name, name] as const)],
+    '',
+  );
   const file = element<HTMLInputElement>('file');
   file.addEventListener('change', () => {
     void takeFiles([...(file.files ?? [])], choose);
@@ -47,6 +52,7 @@ export function listen(current: () => Choices, choose: Choose): void {
   document.addEventListener('submit', (event) => event.preventDefault());
   const changes: Readonly<Record<string, (value: string, checked: boolean) => Partial<Choices>>> = {
     network: (network) => ({ network, layer: '', classes: [] }),
+    preset: (name) => ({ preset: presetNames.find((one) => one === name) ?? '', classes: [] }),
     layer: (layer) => ({ layer }),
     method: (name, checked) => ({ methods: toggled(current().methods, name, checked, defaults.methods) }),
     class: () => ({ classes: checkedClasses() }),
@@ -85,6 +91,8 @@ export function showChoices(chosen: Choices, { network }: Subject): void {
     [...shipped.map((name) => [name, name] as const), ...own],
     chosen.network,
   );
+  element('own').hidden = chosen.network !== '';
+  element<HTMLSelectElement>('preset').value = chosen.preset;
   element('summary').textContent = chosen.network === '' ? 'your file' : catalogEntry(chosen.network).summary;
   const boxes = methodNames.map((name) =>
     choice('checkbox', 'method', name, chosen.methods.includes(name), methodOf(name).title),

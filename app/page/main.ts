@@ -2,6 +2,7 @@
 
 import { type Method, methodOf } from '../../cam/index.ts';
 import { messageOf } from '../../engine/platform/errors.ts';
+import { presets } from '../../models/index.ts';
 import { showActivity } from './activity.ts';
 import { ask, CancelledError, dropWaiting, listeners, NoDevice, start } from './ask.ts';
 import { listen, showChoices, showPrediction } from './controls.ts';
@@ -9,7 +10,7 @@ import { element, make } from './dom.ts';
 import { examples } from './examples.ts';
 import { showExport } from './export.ts';
 import { answerFigure, difference, emptyFigure, figure, pictureFigure } from './maps.ts';
-import { type Choices, readAddress, writeAddress } from './state.ts';
+import { type Choices, type Choose, readAddress, writeAddress } from './state.ts';
 import type { NetworkChoice, PictureFile, Subject } from './work/subject.ts';
 import type { Answer, Asked, Predicted } from './work/tasks.ts';
 
@@ -35,25 +36,26 @@ function remember<T>(key: unknown, compute: () => Promise<T>): Promise<T> {
 }
 
 /** Takes a choice and shows what follows from it. Of several choices made while the device works, the last counts. */
-export function choose(
-  change: Partial<Choices>,
-  files: { picture?: PictureFile; network?: NetworkChoice } = {},
-): void {
+export function choose(change: Partial<Choices>, files: Parameters<Choose>[1] = {}): void {
   choices = { ...choices, ...change };
   ownPicture = files.picture ?? ownPicture;
   ownNetwork = files.network ?? ownNetwork;
+  if (files.classNames && ownNetwork) ownNetwork = { ...ownNetwork, classes: files.classNames };
   history.replaceState(null, '', `${location.pathname}${writeAddress(choices)}${location.hash}`);
   void show();
 }
 
-async function subjectOf({ picture, network }: Choices): Promise<Subject> {
+async function subjectOf({ picture, network, preset }: Choices): Promise<Subject> {
   const example = examples.get(picture);
   const shown = example
     ? await remember(['file', picture], async () => (await fetch(example.url)).blob())
     : undefined;
   return {
     picture: shown ? { id: picture, name: example!.title, file: shown } : ownPicture!,
-    network: network === '' ? ownNetwork! : { id: network },
+    network:
+      network === ''
+        ? { ...ownNetwork!, ...(preset && { preprocessing: presets[preset] }) }
+        : { id: network },
   };
 }
 

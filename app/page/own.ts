@@ -1,11 +1,15 @@
 // The visitor's own files: pictures and models, dropped or chosen.
 
+import { labelsIn } from '../../models/labels.ts';
 import { element } from './dom.ts';
 import type { Choose } from './state.ts';
 
 const PICTURE = /\.(png|jpe?g|webp|gif|bmp|avif)$/i;
 /** A model's own file, before its parts. */
 const MODEL = /(\.(onnx|keras|h5|hdf5|safetensors|pth|pt|th|ckpt|bin)|model\.json)$/i;
+
+/** A file of class names, or one that has them among other things. */
+const LABELS = /(labels|class_indices|classes|config|metadata)[^/]*\.(txt|json)$/i;
 
 let count = 0;
 
@@ -32,25 +36,28 @@ async function filesOf(dropped: DataTransfer): Promise<File[]> {
   return (await Promise.all(entries.map(read))).flat();
 }
 
-/** Takes what was dropped or chosen: a picture, a model with what belongs to it, or both. */
+/** Takes what was dropped or chosen: a picture, a model with what belongs to it, names of its classes, or all of them. */
 export async function takeFiles(given: DataTransfer | readonly File[], choose: Choose): Promise<void> {
   const files = given instanceof DataTransfer ? await filesOf(given) : [...given];
-  const model = files.find(({ name }) => MODEL.test(name));
+  const model = files.find(({ name }) => name === 'model.json') ?? files.find(({ name }) => MODEL.test(name));
+  const labels = files.find(({ name }) => LABELS.test(name));
+  const classes = labels && labelsIn(await labels.text());
   const picture =
     files.find((file) => file.type.startsWith('image/') || PICTURE.test(file.name)) ??
-    (model ? undefined : files[0]);
-  if (!model && !picture) return;
+    (model || classes ? undefined : files[0]);
+  if (!model && !picture && !classes) return;
   count++;
+  const parts = files.filter((one) => one !== model && one !== picture);
   choose(
-    { ...(model && { network: '', layer: '' }), ...(picture && { picture: '' }), classes: [] },
     {
-      ...(model && {
-        network: {
-          id: `${model.name}#${count}`,
-          files: [model, ...files.filter((one) => one !== model && one !== picture)],
-        },
-      }),
+      ...(model && { network: '', layer: '', preset: '' }),
+      ...(picture && { picture: '' }),
+      classes: [],
+    },
+    {
+      ...(model && { network: { id: `${model.name}#${count}`, files: [model, ...parts] } }),
       ...(picture && { picture: { id: `${picture.name}#${count}`, name: picture.name, file: picture } }),
+      ...(classes && { classNames: classes }),
     },
   );
   element('result').scrollIntoView({ block: 'nearest' });

@@ -1,7 +1,7 @@
 // What is chosen. It lives in the page's address, so that it survives a reload and can be sent as a link.
 
 import { defaultMethods, methods } from '../../cam/index.ts';
-import { catalog, catalogEntry } from '../../models/index.ts';
+import { catalog, catalogEntry, presets } from '../../models/index.ts';
 import { type ColourMap, colourMaps } from '../image/colour.ts';
 import { examples } from './examples.ts';
 import type { NetworkChoice, PictureFile } from './work/subject.ts';
@@ -11,11 +11,16 @@ export const shipped: readonly string[] = [...catalog.values()]
   .filter(({ weights, text }) => weights && !text)
   .map(({ name }) => name);
 
+export type Preset = keyof typeof presets;
+export const presetNames = Object.keys(presets) as readonly Preset[];
+
 export interface Choices {
   /** An example's name; "" where the picture is the visitor's. */
   readonly picture: string;
   /** A shipped network; "" where it is the visitor's. */
   readonly network: string;
+  /** How pixels become the input of the visitor's network; "": as its file says. */
+  readonly preset: Preset | '';
   readonly methods: readonly string[];
   /** By index; none: the predicted class. */
   readonly classes: readonly number[];
@@ -34,12 +39,13 @@ export interface Choices {
 /** Takes a change of the choices, and the files that it is about. */
 export type Choose = (
   change: Partial<Choices>,
-  files?: { picture?: PictureFile; network?: NetworkChoice },
+  files?: { picture?: PictureFile; network?: NetworkChoice; classNames?: readonly string[] },
 ) => void;
 
 export const defaults: Choices = {
   picture: 'scene-2',
   network: 'digit-scenes',
+  preset: '',
   methods: ['grad-cam'],
   classes: [],
   layer: '',
@@ -54,6 +60,7 @@ export const defaults: Choices = {
 const readers: { readonly [Key in keyof Choices]: (text: string) => Choices[Key] | undefined } = {
   picture: (text) => (examples.has(text) ? text : undefined),
   network: (text) => (shipped.includes(text) ? catalogEntry(text).name : undefined),
+  preset: (text) => presetNames.find((name) => name === text),
   methods: (text) => list(text.split(',').filter((name) => methods.has(name))),
   classes: (text) =>
     list(

@@ -11,6 +11,7 @@ import { decodeImage, decodePng, encodePng } from '../../app/image/decode.ts';
 import { heatPicture } from '../../app/image/heat.ts';
 import * as limelight from '../../index.ts';
 import { device } from '../device.ts';
+import { type ModelSpec, modelBytes } from '../models/onnx-file.ts';
 import { bundle } from './bundle.ts';
 import { findChromium, withChromium } from './chromium.ts';
 import { type Answer, explainAll } from './explain-all.ts';
@@ -255,6 +256,31 @@ async function takesFiles(t: Test, page: Page, address: string, folder: string):
   await said(page, /^notes\.png: this browser cannot read it as a picture; choose a PNG or JPEG file$/);
   await page.click('[data-example="scene-2"]');
   await said(page, /took/);
+
+  // The means of a picture's colours, times 1, as three classes.
+  const onnx = join(folder, 'colours.onnx');
+  const weight = [1, 0, 0, 0, 1, 0, 0, 0, 1];
+  const spec: ModelSpec = {
+    inputs: [{ name: 'x', dims: [1, 3, 64, 64] }],
+    outputs: ['y'],
+    nodes: [
+      { op: 'Conv', name: 'colours', inputs: ['x', 'w'], outputs: ['c'] },
+      { op: 'GlobalAveragePool', inputs: ['c'], outputs: ['p'] },
+      { op: 'Flatten', inputs: ['p'], outputs: ['y'] },
+    ],
+    initializers: [{ name: 'w', dims: [3, 3, 1, 1], data: weight }],
+  };
+  writeFileSync(onnx, modelBytes(spec));
+  const names = join(folder, 'labels.txt');
+  writeFileSync(names, 'red\ngreen\nblue\n');
+  await input.uploadFile(onnx, names);
+  await said(page, /^colours\.onnx at .*\nGrad-CAM of class (red|green|blue) took/);
+  t.pass('an ONNX file and the names of its classes are opened');
+  const logit = async () => Number(/logit ([\d.]+)/.exec(await textOf(page, '#maps .notes'))![1]);
+  const before = await logit();
+  await page.select('#preset', 'raw');
+  await said(page, /took/);
+  t.ok(Math.abs((await logit()) / before / 255 - 1) < 0.02, 'pixels are scaled as is chosen');
 }
 
 async function goesOn(t: Test, page: Page, address: string): Promise<void> {
@@ -347,5 +373,12 @@ async function withoutWebGpu(t: Test, page: Page, address: string): Promise<void
   t.match(
     await textOf(page, '#failure-why'),
     /navigator\.gpu is missing[\s\S]*To mend it: open the page over https or from localhost/,
+  );
+  const images = await page.$$eval('#failure img', (all) =>
+    all.map((one) => (one as HTMLImageElement).naturalWidth),
+  );
+  t.ok(
+    images.length > 2 && images.every((width) => width > 0),
+    'and shows answers that were computed before',
   );
 }
