@@ -135,6 +135,11 @@ test('PyTorch: pickles that lie', (t) => {
       /more than 20 times/,
     ],
     ['nothing', new Uint8Array(0), /neither a zip archive nor/],
+    [
+      'a tar archive',
+      Uint8Array.from({ length: 512 }, (_, i) => 'ustar'.charCodeAt(i - 257) || 0),
+      /a tar archive, as PyTorch before 0\.1\.10 wrote; a newer PyTorch reads it/,
+    ],
   ] as const) {
     if (message) t.throws(() => read(bytes), message, what);
     else t.doesNotThrow(() => read(bytes), what);

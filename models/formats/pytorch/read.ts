@@ -130,6 +130,10 @@ export function readPytorch(bytes: Uint8Array, name: string): StateDict {
   }
 }
 
+/** Whether a file is a tar archive: its first header says so at 257. */
+const isTar = (bytes: Uint8Array): boolean =>
+  new TextDecoder('latin1').decode(bytes.subarray(257, 262)) === 'ustar';
+
 /** Where the numbers of a storage are. */
 type Numbers = (storage: Storage) => Uint8Array | undefined;
 
@@ -165,6 +169,11 @@ function fromPickles(bytes: Uint8Array): { value: unknown; numbers: Numbers } {
     wanted.set(storage.key, storage);
     return storage;
   };
+  if (isTar(bytes)) {
+    throw new FormatError(
+      "it is a tar archive, as PyTorch before 0.1.10 wrote; a newer PyTorch reads it: torch.save(torch.load('old.pth'), 'new.pth')",
+    );
+  }
   if (bytes[0] !== 0x80 || next() !== MAGIC) {
     throw new FormatError(`it is neither a zip archive nor a file of torch.save; ${ADVICE}`);
   }
