@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { methodOf, NotFiniteError } from '../../cam/index.ts';
 import { type Metric, metricOf } from '../../cam/metrics/index.ts';
 import { visible } from '../../engine/visible.ts';
+import { catalog } from '../../models/catalog.ts';
 import { nodeOf } from '../../models/graph.ts';
 import type { Network, NetworkDescription } from '../../models/network.ts';
 import { PreprocessingError, visiblePixels } from '../../models/preprocess.ts';
@@ -66,6 +67,8 @@ export async function evaluateCommand(asked: EvaluateArguments): Promise<void> {
   asked.metric?.forEach((name) => {
     asUsage(() => metricOf(name));
   });
+  if (catalog.get(asked.model)?.text)
+    throw new UsageError(`${asked.model} puts pictures into words; evaluate takes models that classify them`);
   const choice = await chooseModel(asked, true);
   const { graph, targetLayer } = choice.description;
   const named = asked.layer?.map((layer) => asUsage(() => nodeOf(graph, layer)).name);

@@ -49,6 +49,26 @@ const misuse: readonly (readonly [title: string, args: readonly string[], messag
     ['explain', scene, ...model, '--target', 'loss'],
     /there is no target "loss"; the targets are logit, log-prob/,
   ],
+  [
+    'a word that the model does not know',
+    ['explain', scene, '--model', 'digit-vqa', '--text', 'is there a fife'],
+    /does not know the word "fife"; did you mean five/,
+  ],
+  [
+    'a text for a model that reads none',
+    ['explain', scene, ...model, '--text', 'is there a five'],
+    /digit-dense takes no text/,
+  ],
+  [
+    'an output that the model does not have',
+    ['explain', scene, '--model', 'digit-caption', '--target', 'value:test'],
+    /digit-caption has no output "test"; .*text/,
+  ],
+  [
+    'a caption to be evaluated as a class',
+    ['evaluate', '--model', 'digit-caption', '--data', 'scenes'],
+    /digit-caption puts pictures into words; evaluate takes models that classify/,
+  ],
 ];
 for (const [title, args, message] of misuse) {
   test(`${title} is bad usage`, (t) => {
