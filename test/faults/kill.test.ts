@@ -41,6 +41,9 @@ test(`killed ${signals.length * KILLS_EACH} times at random moments`, async (t) 
     });
     const exited = once(writer, 'exit');
     await writer.said;
+    // On a busy machine a child may be long in coming: half of the kills wait for one.
+    const isLate = Math.floor(i / signals.length) % 2 === 1;
+    if (isLate) await comesTrue(() => said.includes('child'), 60_000);
     await pause(1500 * next());
     writer.kill(signal);
     const [, how] = await exited;
@@ -61,7 +64,7 @@ test(`killed ${signals.length * KILLS_EACH} times at random moments`, async (t) 
     rmSync(join(folder, 'hub'), { recursive: true, force: true });
   }
   t.equal(killed, signals.length * KILLS_EACH, 'each ended by its signal, as the shell expects');
-  t.ok(children > 4, `${children} children were at work`);
+  t.ok(children >= 12, `${children} children were at work`);
   t.deepEqual(left, [], 'nothing is left');
   server.closeAllConnections();
   server.close();
