@@ -11,7 +11,9 @@ import { decodeImage, decodePng, encodePng } from '../../app/image/decode.ts';
 import { heatPicture } from '../../app/image/heat.ts';
 import * as limelight from '../../index.ts';
 import { device } from '../device.ts';
+import { encode, functional, h5File, tfjsFiles } from '../models/keras-fixtures.ts';
 import { type ModelSpec, modelBytes } from '../models/onnx-file.ts';
+import { array } from '../reference/index.ts';
 import { bundle } from './bundle.ts';
 import { findChromium, withChromium } from './chromium.ts';
 import { type Answer, explainAll } from './explain-all.ts';
@@ -281,6 +283,31 @@ async function takesFiles(t: Test, page: Page, address: string, folder: string):
   await page.select('#preset', 'raw');
   await said(page, /took/);
   t.ok(Math.abs((await logit()) / before / 255 - 1) < 0.02, 'pixels are scaled as is chosen');
+
+  // The same network as Keras and TensorFlow.js have it.
+  const config = functional(
+    [64, 64, 3],
+    [
+      { class: 'Conv2D', name: 'colours', config: { filters: 3, kernel_size: [1, 1], use_bias: false } },
+      { class: 'GlobalAveragePooling2D', name: 'gap' },
+    ],
+  );
+  const weights = { 'colours/kernel': array([1, 1, 3, 3], weight) };
+  const { root, shard } = tfjsFiles(config, weights);
+  const written: Readonly<Record<string, Uint8Array>> = {
+    'colours.h5': await h5File(config, weights),
+    'model.json': encode(root),
+    'group1-shard1of1.bin': shard,
+  };
+  for (const [name, bytes] of Object.entries(written)) writeFileSync(join(folder, name), bytes);
+  for (const [model, ...others] of [['colours.h5'], ['model.json', 'group1-shard1of1.bin']] as const) {
+    await input.uploadFile(...[model, ...others].map((name) => join(folder, name)), names);
+    await said(
+      page,
+      new RegExp(`^${model.replace('.', '\\.')} at .*\nGrad-CAM of class (red|green|blue) took`),
+    );
+    t.pass(`${model} is opened`);
+  }
 }
 
 async function goesOn(t: Test, page: Page, address: string): Promise<void> {
