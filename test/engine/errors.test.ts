@@ -337,10 +337,15 @@ test('errors: the memory budget', (t) => {
 
   release(more);
   const waited = settled;
-  retain(allocate(memory, 2 ** 17, 'other size'));
+  const other = allocate(memory, 2 ** 17, 'other size');
+  retain(other);
   t.equal(counts.destroyed, 0, 'the pool stays while both fit');
   retain(allocate(memory, 2 ** 18, 'pooled size'));
   refuses(t, () => allocate(memory, 2 ** 18, 'too much'), MemoryBudgetError, ['too much']);
+  t.equal(settled, waited, 'where nothing is pooled, nothing is waited for');
+  release(other);
+  retain(allocate(memory, 3 * 2 ** 16, 'larger'));
+  t.equal(counts.destroyed, 1, 'the pool goes where both do not fit');
   t.ok(settled > waited, 'commands are sent before buffers are destroyed');
   trim(memory);
   t.equal(memory.pooledBytes, 0);
