@@ -4,7 +4,6 @@ import { createReadStream, existsSync, statSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { basename, extname, isAbsolute, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { glob, isDynamicPattern } from 'tinyglobby';
 import { bytes } from '#platform';
 import { DeviceLostError, LimelightError } from '../../engine/index.ts';
 import type { Pixels } from '../../models/pixels.ts';
@@ -73,6 +72,7 @@ async function pathsOf(name: string): Promise<string[]> {
     throw new LimelightError(`${name}: it is a folder without .png, .jpg, .jpeg or .webp files`);
   }
   if (existsSync(name)) return [name];
+  const { glob, isDynamicPattern } = await import('tinyglobby');
   if (!isDynamicPattern(name)) throw new LimelightError(`cannot read ${name}: there is no such file`);
   const found = (await glob(name, { absolute: isAbsolute(name), expandDirectories: false }))
     .filter((file) => ENDINGS.test(file))

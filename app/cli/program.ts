@@ -5,17 +5,18 @@ import { Argument, Command, Option } from 'commander';
 import { claims, defaultMethods, methods, metrics, tokenMethods } from '../../cam/index.ts';
 import { colourMaps } from '../image/colour.ts';
 import { completionCommand, shells } from './completion.ts';
-import { demoCommand } from './demo.ts';
-import { evaluateCommand } from './evaluate.ts';
 import { compareCommand, explainCommand } from './explain.ts';
-import { inspectCommand } from './inspect.ts';
-import { mergeCommand } from './merge.ts';
-import { modelsCommand } from './models.ts';
 import { DEFAULT_MODEL, modelOptions, names, part, repeated, wholeNumber } from './options.ts';
-import { predictCommand } from './predict.ts';
 import { beQuiet, beVerbose, complain, print } from './progress.ts';
 import { targetForms } from './target.ts';
-import { verifyCommand } from './verify.ts';
+
+/** What a command runs, loaded when it does: every module that is loaded before costs the others' first explanation time. */
+const later =
+  <A extends readonly unknown[]>(load: () => Promise<(...given: A) => unknown>) =>
+  async (...given: A): Promise<void> => {
+    const command = await load();
+    await command(...given);
+  };
 
 /** Examples under a command's help, each a command line. */
 const examples = (command: Command, ...lines: readonly string[]): Command =>
@@ -125,7 +126,7 @@ Examples, and more under limelight COMMAND --help:
     'dog.jpg --model resnet18',
     '"photos/*.jpg" --model network.onnx --preset imagenet --top 1 --json',
     '- --model cifar10-gap < photo.png',
-  ).action(predictCommand);
+  ).action(later(async () => (await import('./predict.ts')).predictCommand));
   examples(
     modelOptions(root.command('inspect'))
       .description('show the nodes of a model, what they cost, and which methods apply')
@@ -136,7 +137,7 @@ Examples, and more under limelight COMMAND --help:
     'digit-dense',
     'resnet18 --dot resnet18.dot',
     'network.onnx --all',
-  ).action(inspectCommand);
+  ).action(later(async () => (await import('./inspect.ts')).inspectCommand));
   examples(
     model(root.command('evaluate'))
       .description('measure how right the maps of a data set are, by method')
@@ -171,7 +172,7 @@ Examples, and more under limelight COMMAND --help:
     '--data scenes --count 100',
     '--model resnet18 --data photos/ --method grad-cam,score-cam',
     '--model network.onnx --data boxes.json --shard 3/16 --out parts',
-  ).action(evaluateCommand);
+  ).action(later(async () => (await import('./evaluate.ts')).evaluateCommand));
   examples(
     modelOptions(device(root.command('verify')))
       .description('check what must hold on a network, and show by how much it fails where it need not')
@@ -189,7 +190,7 @@ Examples, and more under limelight COMMAND --help:
     'digit-scenes --verbose',
     'network.onnx photo.jpg --preset imagenet',
     'network.onnx --same-as network.keras --claim batch',
-  ).action(verifyCommand);
+  ).action(later(async () => (await import('./verify.ts')).verifyCommand));
   examples(
     root
       .command('merge')
@@ -197,12 +198,14 @@ Examples, and more under limelight COMMAND --help:
       .argument('<part...>', 'files that evaluate --shard wrote')
       .option('--out <dir>', 'folder for the files', './limelight-out'),
     'parts/evaluation-*-of-16.jsonl --out whole',
-  ).action(mergeCommand);
-  examples(root.command('models').description('list the models'), '').action(modelsCommand);
+  ).action(later(async () => (await import('./merge.ts')).mergeCommand));
+  examples(root.command('models').description('list the models'), '').action(
+    later(async () => (await import('./models.ts')).modelsCommand),
+  );
   examples(
     device(out(root.command('demo'))).description('explain a shipped picture by every method'),
     '--out demo',
-  ).action(demoCommand);
+  ).action(later(async () => (await import('./demo.ts')).demoCommand));
   examples(
     root
       .command('completion')
