@@ -5,10 +5,10 @@ import type { ColourMap } from '../image/colour.ts';
 import { assertWritable } from '../image/write.node.ts';
 import { asUsage } from './errors.ts';
 import { writeNumbers, writeOverlays, writeSheet } from './files.ts';
-import { sayGuesses } from './guesses.ts';
+import { eachAfterGuesses } from './guesses.ts';
 import { applicableMethods, assertExplains, chooseModel, type ModelChoice } from './load.ts';
 import type { ModelArguments } from './options.ts';
-import { eachPicture, findPictures } from './pictures.ts';
+import { findPictures } from './pictures.ts';
 import { deviceLine, explainImage, lookUp, type Request, withNetwork } from './pipeline.ts';
 import { note, print } from './progress.ts';
 import { explanationJson, explanationTable } from './report.ts';
@@ -58,10 +58,7 @@ const explaining =
     };
     await withNetwork(choice, asked.device, async (network) => {
       note(deviceLine(network.device));
-      let { guesses } = choice;
-      await eachPicture(pictures(), async (picture) => {
-        if (guesses) await sayGuesses(network, guesses, picture, asked.background);
-        guesses = undefined;
+      await eachAfterGuesses(network, choice, asked.background, pictures(), async (picture) => {
         const explained = await explainImage(network, picture, request);
         await show(explained, asked);
         if (asked.raw) await writeNumbers(explained, asked);

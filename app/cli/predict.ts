@@ -2,10 +2,10 @@
 
 import { visibleJson } from '../../engine/visible.ts';
 import { boxTable } from './boxes.ts';
-import { sayGuesses } from './guesses.ts';
+import { eachAfterGuesses } from './guesses.ts';
 import { chooseModel } from './load.ts';
 import type { ModelArguments } from './options.ts';
-import { eachPicture, findPictures } from './pictures.ts';
+import { findPictures } from './pictures.ts';
 import { deviceLine, deviceName, findBoxes, predictImage, withNetwork } from './pipeline.ts';
 import { note, print } from './progress.ts';
 import { boxJson, predictionTable } from './report.ts';
@@ -22,10 +22,7 @@ export async function predictCommand(images: readonly string[], asked: PredictAr
   const pictures = await findPictures(images, asked.list);
   await withNetwork(choice, asked.device, async (network) => {
     note(deviceLine(network.device));
-    let { guesses } = choice;
-    await eachPicture(pictures(), async (picture) => {
-      if (guesses) await sayGuesses(network, guesses, picture, asked.background);
-      guesses = undefined;
+    await eachAfterGuesses(network, choice, asked.background, pictures(), async (picture) => {
       const { name: model, device } = network;
       const seen = { image: picture.name, model, device: deviceName(device) };
       if (network.detection) {

@@ -15,10 +15,10 @@ import type { Network } from '../../models/network.ts';
 import type { Pixels } from '../../models/pixels.ts';
 import { random } from '../../models/train/data/random.ts';
 import { asUsage } from './errors.ts';
-import { sayGuesses } from './guesses.ts';
+import { eachAfterGuesses } from './guesses.ts';
 import { chooseModel, openModel, weightsOf } from './load.ts';
 import type { ModelArguments } from './options.ts';
-import { eachPicture, findPictures, openImage } from './pictures.ts';
+import { findPictures, openImage } from './pictures.ts';
 import { assertTakes, deviceLine, deviceName, inputOf, lookUp, naming, withNetwork } from './pipeline.ts';
 import { bar, heartbeat, isVerbose, note, print } from './progress.ts';
 import { table } from './report.ts';
@@ -75,10 +75,7 @@ export async function verifyCommand(
         throw new LimelightError(`${title}: what must hold does not: ${[...new Set(failing)].join(', ')}`);
     };
     if (!pictures) return check(null, noise(choice.exampleSize));
-    let { guesses } = choice;
-    await eachPicture(pictures(), async (picture) => {
-      if (guesses) await sayGuesses(network, guesses, picture, asked.background);
-      guesses = undefined;
+    await eachAfterGuesses(network, choice, asked.background, pictures(), async (picture) => {
       await check(picture.name, await openImage(picture, asked.background));
     });
   });
