@@ -5,7 +5,7 @@ import { byPatterns, type OtherKeys, otherKeys } from './other-keys.ts';
 import { swin } from './swin.ts';
 import { huggingFaceNames, torchvisionNames, vit } from './vit.ts';
 
-/** As deep as any, with every part that there is: its parameters' keys are those of all others. */
+/** A transformer of 48 blocks with every optional part, so that its keys are all that any transformer of the family has. */
 const everything = vit({
   image: 16,
   patch: 16,
