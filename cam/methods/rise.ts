@@ -3,8 +3,9 @@
 //   M = 1 / (N p) sum_i f(X * m_i) m_i                f: the class's probability
 //
 // m_i: a coarse grid of cells, each 1 with probability p and else 0, upsampled and shifted by less than a cell. It sees the
-// network from outside alone. X is the network's normalised input, so 0 is the mean colour. Where a network gives no
-// probabilities, f is what is explained. The paper has 4,000 masks and more; here there are 1,000.
+// network from outside alone. X is the network's input after its preprocessing, so 0 is the mean colour where that is
+// subtracted, else black. Where a network gives no probabilities, f is what is explained. The paper has 4,000 masks and
+// more; here there are 1,000.
 
 import { add, matmul, mul, reshape, scale, tensor } from '../../engine/index.ts';
 import { INPUT } from '../../models/graph.ts';
