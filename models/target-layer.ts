@@ -53,12 +53,17 @@ export function defaultTargetLayer(dry: DryRun): string | undefined {
   return (later ?? last).name;
 }
 
-/** The nodes that give how much each token takes of every other [N, heads, T, T], in the graph's order. */
+/**
+ * The nodes that give how much each token takes of every other, in the graph's order: [N, heads, T, T], or, where a file
+ * has the heads beside the batch, [N heads, T, T].
+ */
 export function attentions({ graph, shapes }: DryRun): string[] {
   const path = nodesBetween(graph, new Set(graph.inputs ?? [INPUT]), [graph.output]);
   const found = path.filter(({ name, traits }) => {
-    const [, , rows, columns, ...more] = shapes.get(name)!;
-    return traits.gives === 'softmax' && more.length === 0 && rows === columns && rows! > 1;
+    const shape = shapes.get(name)!;
+    const [rows, columns] = shape.slice(-2);
+    const hasHeads = shape.length === 4 || (shape.length === 3 && shape[0]! > 1);
+    return traits.gives === 'softmax' && hasHeads && rows === columns && rows! > 1;
   });
   return found.map(({ name }) => name);
 }

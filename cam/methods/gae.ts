@@ -33,7 +33,7 @@ const identity = (like: Tensor, n: number): Tensor =>
     [n, n],
   );
 
-/** The nodes of attention among all tokens, [1, heads, T, T] each, and how the tokens hold the picture. */
+/** The nodes of attention among all tokens, [.., T, T] each, and how the tokens hold the picture. */
 function attentionOf({ trace }: TracedLayer): { nodes: string[]; view: TracedLayer['view'] } {
   const dry = trace.dry();
   const nodes = attentions(dry);
@@ -44,10 +44,7 @@ function attentionOf({ trace }: TracedLayer): { nodes: string[]; view: TracedLay
     );
   const { view } = trace.at(layer);
   const tokens = view.grid[0] * view.grid[1] + view.others.length;
-  const odd = nodes.find((name) => {
-    const [batch, , count] = dry.shapes.get(name)!;
-    return batch !== 1 || count !== tokens;
-  });
+  const odd = nodes.find((name) => dry.shapes.get(name)!.at(-1) !== tokens);
   if (odd === undefined) return { nodes, view };
   throw new LayerError(
     `GAE needs attention among all ${tokens} tokens of "${layer}", and "${odd}" gives ` +
@@ -81,7 +78,7 @@ export const gae: Method = {
     const itself = identity(seen.featureMap, tokens);
     const R = nodes.reduce((R, node, i) => {
       const positive = relu(mul(slopes[i]!, trace.value(node)));
-      return add(R, matmul(reshape(mean(positive, [0, 1]), [tokens, tokens]), R));
+      return add(R, matmul(mean(reshape(positive, [-1, tokens, tokens]), [0]), R));
     }, itself);
     const { others } = view;
     const taken = sub(R, itself);
