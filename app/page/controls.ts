@@ -42,10 +42,10 @@ export function listen(current: () => Choices, choose: Choose): void {
     // So that the same file may be chosen again.
     file.value = '';
   });
-  for (const kind of ['dragenter', 'dragover', 'dragleave', 'drop']) {
-    document.addEventListener(kind, (event) => {
+  for (const type of ['dragenter', 'dragover', 'dragleave', 'drop']) {
+    document.addEventListener(type, (event) => {
       event.preventDefault();
-      document.body.classList.toggle('dropping', kind === 'dragenter' || kind === 'dragover');
+      document.body.classList.toggle('dropping', type === 'dragenter' || type === 'dragover');
     });
   }
   document.addEventListener('drop', ({ dataTransfer }) => void takeFiles(dataTransfer ?? [], choose));

@@ -1,5 +1,7 @@
 // Runs Limelight's graph of a network with another library's operations, so that every engine computes the same network
-// layer by layer.
+// layer by layer. Each engine has a dictionary from the kinds of layers to its operations. That is the one place where a
+// layer's name decides anything: traits say what may be relied on of a layer, not how to compute it in another library. A
+// kind that a dictionary lacks is refused, so that a renamed layer ends a measurement and falsifies none.
 
 import type { Graph } from '../../models/graph.ts';
 import { Unsupported } from './engine.ts';
