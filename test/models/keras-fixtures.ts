@@ -75,14 +75,17 @@ export function tfjsFiles(config: unknown, weights: Weights, kerasVersion = '2.4
   return { root, shard };
 }
 
+/** HDF5's number for checksums of chunks. */
+export const FLETCHER32 = 3;
+
 /** How a file is laid out where it is not as Keras lays it out. */
 export interface H5Layout {
   /** The newest version of every structure, which have checksums. */
   readonly newest?: boolean;
   /** Texts on HDF5's global heap. */
   readonly heap?: boolean;
-  /** Weights in chunks, compressed. */
-  readonly packed?: boolean;
+  /** Weights in chunks, compressed or with checksums; the filter's name or HDF5's number of it. */
+  readonly packed?: 'gzip' | typeof FLETCHER32;
 }
 
 /**
@@ -124,7 +127,7 @@ export async function h5File(config: unknown, weights: Weights, layout: H5Layout
         name: path,
         data: Float32Array.from(data),
         shape: [...shape],
-        ...(packed && { chunks: shape.map((n) => Math.ceil(n / 2)), compression: 'gzip' as const }),
+        ...(packed && { chunks: shape.map((n) => Math.ceil(n / 2)), compression: packed }),
       });
     }
   }

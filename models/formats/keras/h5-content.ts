@@ -5,6 +5,7 @@ import type { Attribute, Dataset, Entity, File, Group } from 'h5wasm';
 import { FormatError } from '../errors.ts';
 import { elementCount, type HostTensor } from '../host-tensor.ts';
 import { innerModels } from './config.ts';
+import { readChunks } from './h5-chunks.ts';
 import { parseObject, quote } from './json.ts';
 
 export interface H5File {
@@ -37,7 +38,7 @@ const PATH = '/network.h5';
 const OVERHEAD = 64;
 /** No name of a layer or weight is longer; the library takes its time over paths of thousands of groups. */
 const MAX_NAME = 1000;
-/** How much memory the library may have: all weights twice, and what it needs for itself. */
+/** How much memory the library may have: all weights twice, and what it needs for itself. Weights unpack to no more. */
 const memoryFor = (bytes: number) => 2 ** 26 + 2 * bytes;
 
 /** Reads a file. The library is of no use afterwards. */
@@ -50,7 +51,7 @@ export async function readContent(library: Library, { bytes, name, holds }: H5Fi
       const file = new library.File(PATH, 'r');
       if (file.file_id < 0n)
         throw new FormatError(`${name}: the HDF5 library cannot open it; is it complete?`);
-      const source = { library, file: name, size: bytes.length };
+      const source = { library, file: name, bytes };
       return holds === 'variables' ? readVariables(file, source) : readFile(file, source);
     });
   } catch (error) {
@@ -95,8 +96,8 @@ function withMemory<T>(limit: number, run: () => T): T {
 interface Source {
   readonly library: Library;
   readonly file: string;
-  /** Its size in bytes: the measure of what it can hold. */
-  readonly size: number;
+  /** All of it; its size is the measure of what it can hold. */
+  readonly bytes: Uint8Array;
 }
 
 function readFile(root: File, source: Source): H5Content {
@@ -130,7 +131,7 @@ function readVariables(root: File, source: Source): H5Content {
   const weights = new Map<string, HostTensor>();
   const take = takes(source);
   // Links may lead round in circles.
-  let [groups, most] = [0, source.size / OVERHEAD];
+  let [groups, most] = [0, source.bytes.length / OVERHEAD];
   const visit = (group: Group, path: string, depth: number) => {
     if (++groups > most || depth > MAX_GROUPS)
       throw new FormatError(`${file} has more groups than it can hold`);
@@ -152,16 +153,44 @@ function readVariables(root: File, source: Source): H5Content {
 const isWhole = (entity: Entity | null, { library }: Source): boolean =>
   entity instanceof library.Dataset && entity.metadata.type === library.Module.H5T_class_t.H5T_INTEGER.value;
 
-/** Reads datasets, of all together no more than the file can hold. */
-function takes(source: Source): (dataset: Entity | null, where: string) => HostTensor {
-  let read = 0;
-  return (dataset, where) =>
+/** Reads datasets, of all together no more than the file can hold; of those in chunks, no more than there is memory for. */
+function takes(source: Source): (found: Entity | null, where: string) => HostTensor {
+  const { bytes } = source;
+  let [whole, unpacked] = [0, 0];
+  return (found, where) =>
     at(where, () => {
-      const { shape, count } = shapeOf(dataset, where, source);
-      read += count * 4 + OVERHEAD;
-      if (read > source.size) throw new FormatError(`${where}: the weights are larger than the file`);
-      return { shape, data: numbersOf((dataset as Dataset).value, count, where) };
+      const { dataset, shape, count, chunk } = datasetOf(found, where, source);
+      if (!chunk) {
+        whole += count * 4 + OVERHEAD;
+        if (whole > bytes.length) throw new FormatError(`${where}: the weights are larger than the file`);
+        return { shape, data: numbersOf(dataset.value, count, where) };
+      }
+      const { size } = dataset.metadata;
+      unpacked += (count + chunk.reduce((product, n) => product * n)) * size;
+      if (unpacked > memoryFor(bytes.length))
+        throw new FormatError(
+          `${where}: the weights unpack to more than ${memoryFor(bytes.length)} bytes, too much for a file of ${bytes.length}`,
+        );
+      const plain = readChunks(
+        bytes,
+        { shape, chunk, size, filters: dataset.filters, header: headerOf(dataset) },
+        where,
+      );
+      return { shape, data: numbersOf(floats(plain, dataset, source), count, where) };
     });
+}
+
+/** Where a dataset's object header lies: that is what a reference to it is. */
+function headerOf(dataset: Dataset): number {
+  const { buffer, byteOffset } = Uint8Array.from(dataset.create_reference().ref_data);
+  return Number(new DataView(buffer, byteOffset).getBigUint64(0, true));
+}
+
+/** The floating-point numbers that bytes hold; undefined where the dataset's numbers are of another type. */
+function floats({ buffer }: Uint8Array, { metadata }: Dataset, { library }: Source): unknown {
+  const isFloat = metadata.type === library.Module.H5T_class_t.H5T_FLOAT.value;
+  if (isFloat && metadata.size === 4) return new Float32Array(buffer);
+  return isFloat && metadata.size === 8 ? new Float64Array(buffer) : undefined;
 }
 
 /**
@@ -203,33 +232,32 @@ function at<T>(where: string, read: () => T): T {
   }
 }
 
-function shapeOf(
-  dataset: Entity | null,
-  where: string,
-  { library }: Source,
-): { shape: readonly number[]; count: number } {
-  if (dataset instanceof library.ExternalLink)
+interface Found {
+  readonly dataset: Dataset;
+  readonly shape: readonly number[];
+  readonly count: number;
+  /** The shape of its chunks, where it lies in chunks. */
+  readonly chunk: readonly number[] | null;
+}
+
+function datasetOf(found: Entity | null, where: string, { library }: Source): Found {
+  if (found instanceof library.ExternalLink)
     throw new FormatError(`${where} lies in another file; only networks in one file are read`);
-  const metadata = dataset instanceof library.Dataset ? dataset.metadata : undefined;
+  const dataset = found instanceof library.Dataset ? found : undefined;
+  const metadata = dataset?.metadata;
   if (metadata?.virtual_sources !== undefined)
     throw new FormatError(`${where} is a view of other datasets; only weights that lie in the file are read`);
-  // Keras writes each weight in one piece. A chunk may unpack to more than there is memory, or be shorter than it should
-  // be, when the library takes the rest from what lay in memory.
-  if (metadata?.chunks)
-    throw new FormatError(
-      `${where} lies in chunks, as compressed data does; save the model again with model.save("name.h5")`,
-    );
   const shape = metadata?.shape ?? undefined;
   const count = shape && elementCount(shape);
-  if (!metadata?.littleEndian || shape === undefined || count === undefined)
+  if (!dataset || !metadata?.littleEndian || shape === undefined || count === undefined)
     throw new FormatError(`${where} is not a dataset of little-endian numbers`);
-  return { shape, count };
+  return { dataset, shape, count, chunk: metadata.chunks };
 }
 
 function numbersOf(value: unknown, count: number, where: string): Float32Array {
   const numbers = typeof value === 'number' ? Float32Array.of(value) : value;
-  const floats = numbers instanceof Float64Array ? Float32Array.from(numbers) : numbers;
-  if (floats instanceof Float32Array && floats.length === count) return floats;
+  const single = numbers instanceof Float64Array ? Float32Array.from(numbers) : numbers;
+  if (single instanceof Float32Array && single.length === count) return single;
   throw new FormatError(`${where} does not hold 32-bit or 64-bit floating-point numbers`);
 }
 
@@ -249,17 +277,17 @@ function names(group: Group, key: string, source: Source): string[] {
 }
 
 /** An attribute's texts, one or a list of them; undefined where there is no such attribute. */
-function attribute(group: Group, key: string, { library, file, size }: Source): string[] | undefined {
+function attribute(group: Group, key: string, { library, file, bytes }: Source): string[] | undefined {
   const where = `${file}: the attribute ${key} of ${quote(group.path)}`;
   return at(where, () => {
     const own: Readonly<Record<string, Attribute>> = group.attrs;
     const found = Object.hasOwn(own, key) ? own[key] : undefined;
     if (found === undefined) return undefined;
-    const { type, size: bytes, total_size: count } = found.metadata;
+    const { type, size, total_size: count } = found.metadata;
     // An empty list of names is an empty list of numbers to NumPy.
     if (count === 0) return [];
     if (type !== library.Module.H5T_class_t.H5T_STRING.value) throw new FormatError(`${where} holds no text`);
-    if (bytes * count > size) throw new FormatError(`${where} is larger than the file`);
+    if (size * count > bytes.length) throw new FormatError(`${where} is larger than the file`);
     return [found.value].flat() as string[];
   });
 }

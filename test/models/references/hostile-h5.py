@@ -1,6 +1,6 @@
 """Makes hostile-h5.json: Keras .h5 files that do harm, or that use rare parts of HDF5.
 
-    python3 hostile-h5.py > hostile-h5.json        (h5py 3.16.0, HDF5 2.0.0)
+    python3 hostile-h5.py > hostile-h5.json        (h5py 3.16.0, HDF5 2.0.0; "In chunks": 3.7.0, 1.10.8)
 
 Each holds the network GlobalAveragePooling2D, Dense with three inputs and two classes, whose kernel is 0, 1, ... 5;
 what is odd about a file is its kernel, unless its name says otherwise. The files are compressed by zlib, in base64.
@@ -184,6 +184,40 @@ file("a wrong checksum", dataset(data=KERNEL, chunks=(3, 2), fletcher32=True), p
 file("a damaged chunk", packed(zlib.compress(KERNEL.tobytes())[:-2] + b"xx", (3, 2), compression="gzip"))
 file("half a chunk", packed(zlib.compress(KERNEL.tobytes())[:9], (3, 2), compression="gzip"))
 file("a chunk too short", packed(zlib.compress(KERNEL.tobytes()[:8]), (3, 2), compression="gzip"))
+
+# In chunks.
+file("chunks over the edge", dataset(data=KERNEL, chunks=(2, 3), maxshape=(None, None), compression="gzip", shuffle=True))
+file("doubles in chunks", dataset(data=KERNEL.astype("<f8"), **GZIP))
+file("big-endian in chunks", dataset(data=KERNEL.astype(">f4"), **GZIP))
+file("integers in chunks", dataset(data=KERNEL.astype("<i4"), **GZIP))
+file("newest in chunks", dataset(data=KERNEL, **GZIP), libver="latest")
+file("a scale and an offset", dataset(data=KERNEL, chunks=(3, 2), scaleoffset=2))
+
+
+def checksum_first(g):
+    """The checksum is of the numbers, and is compressed with them; elsewhere it is of what gzip gives."""
+    space = h5py.h5s.create_simple((3, 2))
+    how = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    how.set_chunk((3, 1))
+    how.set_fletcher32()
+    how.set_deflate(9)
+    made = h5py.h5d.create(g["dense"].id, b"kernel:0", h5py.h5t.IEEE_F32LE, space, how)
+    made.write(h5py.h5s.ALL, h5py.h5s.ALL, KERNEL)
+
+
+def one_chunk_of_two(g):
+    g.create_dataset(NAME, (3, 2), "<f4", chunks=(3, 1))[:, 0] = 1
+
+
+def unfiltered(g):
+    """A chunk that is said to have gone round gzip, and round the checksum."""
+    made = g.create_dataset(NAME, (3, 2), "<f4", chunks=(3, 2), compression="gzip", fletcher32=True)
+    made.id.write_direct_chunk((0, 0), KERNEL.tobytes(), filter_mask=3)
+
+
+file("a checksum first", checksum_first)
+file("one chunk of two", one_chunk_of_two)
+file("a chunk without its filters", unfiltered)
 
 # Sizes.
 file("a bomb", packed(zlib.compress(bytes(2**28), 9), (2**13, 2**13), compression="gzip"))
