@@ -20,6 +20,9 @@ export const DTYPES: ReadonlyMap<string, Dtype> = new Map<string, Dtype>([
   ['I32', { bytes: 4, read: (view, offset) => view.getInt32(offset, true) }],
   ['I16', { bytes: 2, read: (view, offset) => view.getInt16(offset, true) }],
   ['I8', { bytes: 1, read: (view, offset) => view.getInt8(offset) }],
+  ['U64', { bytes: 8, read: (view, offset) => view.getBigUint64(offset, true) }],
+  ['U32', { bytes: 4, read: (view, offset) => view.getUint32(offset, true) }],
+  ['U16', { bytes: 2, read: (view, offset) => view.getUint16(offset, true) }],
   ['U8', { bytes: 1, read: (view, offset) => view.getUint8(offset) }],
   ['BOOL', { bytes: 1, read: (view, offset) => (view.getUint8(offset) === 0 ? 0 : 1) }],
 ]);

@@ -6,6 +6,7 @@ import { DTYPES, type Dtype, toFloat32 } from './dtypes.ts';
 import { FormatError } from './errors.ts';
 import { floatToHalf } from './half.ts';
 import { elementCount, type HostTensor, isSize, type StateDict } from './host-tensor.ts';
+import { isObject, quote } from './json.ts';
 
 /** The contents of a safetensors file; the tensors come in the order of their data. */
 export interface Safetensors {
@@ -261,10 +262,6 @@ function toHalves(data: Float32Array, key: string): Uint16Array {
   });
 }
 
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
 function byName([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
@@ -272,10 +269,4 @@ function byName([a]: readonly [string, unknown], [b]: readonly [string, unknown]
 /** An object built from such fields keeps their order, which JSON.stringify would change for names like "0". */
 function jsonField(key: string, json: string): string {
   return `${JSON.stringify(key)}:${json}`;
-}
-
-/** A value from a header in a message: on one line and not too long. */
-function quote(value: unknown): string {
-  const json = JSON.stringify(value) ?? 'missing';
-  return json.length <= 100 ? json : `${json.slice(0, 100)}...`;
 }

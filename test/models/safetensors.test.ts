@@ -183,7 +183,7 @@ test('safetensors: all 65536 bfloats are read exactly', (t) => {
 });
 
 test('safetensors: integers and doubles are read where float32 represents them', (t) => {
-  const read = (dtype: string, array: BigInt64Array | Int32Array | Uint8Array | Float64Array) =>
+  const read = (dtype: string, array: ArrayBufferView & { readonly length: number }) =>
     readSafetensors(
       file({ n: entry(dtype, [array.length], 0, array.byteLength) }, Buffer.from(array.buffer)),
       'n.safetensors',
@@ -198,6 +198,9 @@ test('safetensors: integers and doubles are read where float32 represents them',
     Float32Array.of(0, -5, 2 ** 24, -(2 ** 31)),
   );
   t.deepEqual(read('U8', Uint8Array.of(0, 128, 255)), Float32Array.of(0, 128, 255));
+  t.deepEqual(read('U16', Uint16Array.of(0, 256, 65_535)), Float32Array.of(0, 256, 65_535));
+  t.deepEqual(read('U32', Uint32Array.of(0, 2 ** 31)), Float32Array.of(0, 2 ** 31));
+  t.deepEqual(read('U64', BigUint64Array.of(0n, 2n ** 63n)), Float32Array.of(0, 2 ** 63));
   t.deepEqual(
     read('F64', Float64Array.of(0.5, -Infinity, 2 ** -149)),
     Float32Array.of(0.5, -Infinity, 2 ** -149),
@@ -323,7 +326,7 @@ test('safetensors: malformed files are refused', (t) => {
     [
       'no dtype',
       one({ shape: [1], data_offsets: [0, 4] }),
-      /dtype missing; supported are F64, F32, F16, BF16, I64, I32, I16, I8, U8, BOOL/,
+      /dtype missing; supported are F64, F32, F16, BF16, I64, I32, I16, I8, U64, U32, U16, U8, BOOL/,
     ],
     ['an unsupported dtype', one(entry('F8_E4M3', [4], 0, 4)), /dtype "F8_E4M3"; supported are F64/],
     ['a dtype of the wrong case', one(entry('f32', [1], 0, 4)), /dtype "f32"/],

@@ -4,8 +4,8 @@ import type { GraphNode } from '../../graph.ts';
 import * as fn from '../../layers/functions.ts';
 import * as layers from '../../layers.ts';
 import { FormatError } from '../errors.ts';
+import { field, type Json, quote } from '../json.ts';
 import { classAndConfig, flag, type LayerContext, number, type Value } from './context.ts';
-import { field, type Json, quote } from './json.ts';
 
 /** Keras's rule: 0 below the threshold (or a slope), at most `max`. */
 function bounded(config: Json): fn.ElementFunction {

@@ -2,12 +2,12 @@
 
 import { FormatError } from '../errors.ts';
 import type { ImportedNetwork, ReadOptions } from '../imported.ts';
+import { field, type Json, parseObject } from '../json.ts';
 import { unzip } from '../zip.ts';
 import { buildKeras } from './build.ts';
 import { layersIn } from './config.ts';
 import type { StoredWeight } from './context.ts';
 import { type ReadApart, readApart, readH5 } from './h5.ts';
-import { field, type Json, parseObject } from './json.ts';
 
 export { readKerasH5 } from './h5.ts';
 

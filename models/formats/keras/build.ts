@@ -5,14 +5,14 @@ import { largest } from '../../../engine/extremes.ts';
 import { dryDevice, LimelightError, type Shape, sizeOf } from '../../../engine/index.ts';
 import { type GraphNode, INPUT } from '../../graph.ts';
 import * as layers from '../../layers.ts';
-import { FormatError } from '../errors.ts';
+import { FormatError, located } from '../errors.ts';
 import { finish, isSameAt } from '../finish.ts';
 import type { HostTensor } from '../host-tensor.ts';
 import type { ImportedNetwork, ReadOptions, Translated } from '../imported.ts';
+import { type Json, quote } from '../json.ts';
 import { shapeOfNode, squareOf, takenAs } from '../kit.ts';
 import { type Call, type KerasModel, PASS, readConfig } from './config.ts';
 import { expectOnly, type StoredWeight, type Value } from './context.ts';
-import { type Json, quote } from './json.ts';
 import { layerTable, takesNumbers } from './layers.ts';
 
 /** A Keras model as both of its formats hold it. */
@@ -52,12 +52,7 @@ export function buildKeras(
   const model = readConfig(keras.config, file);
   const read = (example: readonly [number, number]) => {
     const translated = translate(model, keras, file, example);
-    try {
-      return finish(translated, output);
-    } catch (cause) {
-      if (cause instanceof LimelightError) throw new FormatError(`${file}: ${cause.message}`, { cause });
-      throw cause;
-    }
+    return located(file, () => finish(translated, output));
   };
   const [[, height, width] = []] = model.inputs.values();
   const network = read(size ?? EXAMPLE);

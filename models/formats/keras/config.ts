@@ -2,8 +2,8 @@
 // models are laid open, their layers' names preceded by the inner model's: "outer/inner".
 
 import { FormatError } from '../errors.ts';
+import { field, isObject, type Json, quote } from '../json.ts';
 import type { Operand } from './context.ts';
-import { field, isObject, type Json, quote } from './json.ts';
 
 /** One call of a layer. A layer that is called several times shares its weights between the calls. */
 export interface Call {

@@ -6,7 +6,7 @@ import type { GraphNode } from '../../graph.ts';
 import { transpose } from '../constant.ts';
 import { FormatError } from '../errors.ts';
 import type { HostTensor } from '../host-tensor.ts';
-import { field, isObject, type Json, quote } from './json.ts';
+import { field, isObject, type Json, quote } from '../json.ts';
 
 /** A value of the graph: the node that gives it, and its shape in Limelight's layout. */
 export interface Value {

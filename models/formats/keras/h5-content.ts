@@ -4,9 +4,9 @@
 import type { Attribute, Dataset, Entity, File, Group } from 'h5wasm';
 import { FormatError } from '../errors.ts';
 import { elementCount, type HostTensor } from '../host-tensor.ts';
+import { parseObject, quote } from '../json.ts';
 import { innerModels } from './config.ts';
 import { readChunks } from './h5-chunks.ts';
-import { parseObject, quote } from './json.ts';
 
 export interface H5File {
   readonly bytes: Uint8Array;

@@ -3,11 +3,11 @@
 import { apart } from '#platform';
 import { FormatError } from '../errors.ts';
 import type { ImportedNetwork, ReadOptions } from '../imported.ts';
+import { parseObject } from '../json.ts';
 import { isZip } from '../zip.ts';
 import { buildKeras } from './build.ts';
 import type { StoredWeight } from './context.ts';
 import type { H5Content, H5File } from './h5-content.ts';
-import { parseObject } from './json.ts';
 
 /** What HDF5 files begin with. */
 const SIGNATURE = [0x89, 0x48, 0x44, 0x46, 0x0d, 0x0a, 0x1a, 0x0a];

@@ -1,10 +1,9 @@
 // From ONNX nodes to the nodes of Limelight's graph. The file's nodes are walked in order: what is known is folded,
 // everything else becomes a graph node (nodes.ts).
 
-import { LimelightError } from '../../../engine/index.ts';
 import type { GraphNode } from '../../graph.ts';
 import { type Constant, map } from '../constant.ts';
-import { FormatError } from '../errors.ts';
+import { FormatError, located } from '../errors.ts';
 import type { StateDict } from '../host-tensor.ts';
 import { attributesOf, type Call, isConstant, type Step, type Value } from './call.ts';
 import {
@@ -227,22 +226,20 @@ export function importNodes(
     };
   };
 
-  const enter = (scope: Scope, node: NodeProto) => {
-    try {
-      if (--left < 0) throw new FormatError(`the file has more than ${LIMITS.nodes} nodes`);
-      const results = build(scope, node);
-      node.outputs.forEach((name, i) => {
-        if (name === '') return;
-        if (isTaken(scope, name)) throw new FormatError(`"${name}" is given twice`);
-        const value = results[i];
-        if (value === undefined) throw new FormatError(`its output ${i}, "${name}", is not supported`);
-        scope.values.set(name, value);
-      });
-    } catch (cause) {
-      // A RangeError is an array too long to make: the file asks for one.
-      if (!(cause instanceof LimelightError || cause instanceof RangeError)) throw cause;
-      throw new FormatError(`node "${nameOf(node)}" (${node.operator}): ${cause.message}`, { cause });
-    }
+  const enter = (scope: Scope, node: NodeProto) =>
+    located(`node "${nameOf(node)}" (${node.operator})`, () => add(scope, node));
+
+  /** Builds a node and names its values. */
+  const add = (scope: Scope, node: NodeProto) => {
+    if (--left < 0) throw new FormatError(`the file has more than ${LIMITS.nodes} nodes`);
+    const results = build(scope, node);
+    node.outputs.forEach((name, i) => {
+      if (name === '') return;
+      if (isTaken(scope, name)) throw new FormatError(`"${name}" is given twice`);
+      const value = results[i];
+      if (value === undefined) throw new FormatError(`its output ${i}, "${name}", is not supported`);
+      scope.values.set(name, value);
+    });
   };
 
   const whole: Scope = {

@@ -1,10 +1,9 @@
 // Reads an ONNX file as a network: one picture in, one row of logits out.
 
-import { LimelightError } from '../../../engine/index.ts';
 import { type GraphNode, INPUT } from '../../graph.ts';
 import { labelsIn } from '../../labels.ts';
 import * as layers from '../../layers.ts';
-import { FormatError } from '../errors.ts';
+import { FormatError, located } from '../errors.ts';
 import { finish, isSameAt } from '../finish.ts';
 import type { ImportedNetwork, OpenPart, ReadOptions, Translated } from '../imported.ts';
 import { squareOf, takenAs } from '../kit.ts';
@@ -84,17 +83,6 @@ export function openModel(
   const functions = functionsOf(model.functions);
   located(name, () => checkOperators(graph, functions));
   return { graph, opsets, functions };
-}
-
-/** Puts the file's name before what went wrong. */
-function located<T>(name: string, f: () => T): T {
-  try {
-    return f();
-  } catch (cause) {
-    // A RangeError is an array too long to make: the file asks for one.
-    if (!(cause instanceof LimelightError || cause instanceof RangeError)) throw cause;
-    throw new FormatError(`${name}: ${cause.message}`, { cause });
-  }
 }
 
 /** Every tensor that may lie in another file. */

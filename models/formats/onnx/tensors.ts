@@ -2,6 +2,7 @@
 // a file beside the model.
 
 import type { Constant, NumberType } from '../constant.ts';
+import { DTYPES } from '../dtypes.ts';
 import { FormatError } from '../errors.ts';
 import { bfloatToFloat, halfToFloat } from '../half.ts';
 import { elementCount } from '../host-tensor.ts';
@@ -13,60 +14,28 @@ type Field = 'floats' | 'int32s' | 'int64s' | 'doubles' | 'uint64s';
 interface ElementType {
   readonly name: string;
   readonly type: NumberType;
-  readonly bytes: number;
-  readonly read: (view: DataView, offset: number) => number;
-  /** The typed field that holds such elements where there are no raw bytes, and how one is read from it. */
+  /** How such elements lie in raw bytes: a name in `DTYPES`. */
+  readonly stored: string;
+  /** The typed field that holds them where there are no raw bytes, and how one is read from it. */
   readonly field: Field;
   readonly fromField?: (value: number) => number;
 }
 
 /** TensorProto.DataType; what is not here (strings, complex numbers, 8-bit floats) is refused. */
 export const ELEMENT_TYPES: ReadonlyMap<number, ElementType> = new Map<number, ElementType>([
-  [1, { name: 'float', type: 'float', bytes: 4, read: (v, o) => v.getFloat32(o, true), field: 'floats' }],
-  [2, { name: 'uint8', type: 'int', bytes: 1, read: (v, o) => v.getUint8(o), field: 'int32s' }],
-  [3, { name: 'int8', type: 'int', bytes: 1, read: (v, o) => v.getInt8(o), field: 'int32s' }],
-  [4, { name: 'uint16', type: 'int', bytes: 2, read: (v, o) => v.getUint16(o, true), field: 'int32s' }],
-  [5, { name: 'int16', type: 'int', bytes: 2, read: (v, o) => v.getInt16(o, true), field: 'int32s' }],
-  [6, { name: 'int32', type: 'int', bytes: 4, read: (v, o) => v.getInt32(o, true), field: 'int32s' }],
-  [
-    7,
-    { name: 'int64', type: 'int', bytes: 8, read: (v, o) => Number(v.getBigInt64(o, true)), field: 'int64s' },
-  ],
-  [9, { name: 'bool', type: 'bool', bytes: 1, read: (v, o) => Number(v.getUint8(o) !== 0), field: 'int32s' }],
-  [
-    10,
-    {
-      name: 'float16',
-      type: 'float',
-      bytes: 2,
-      read: (v, o) => halfToFloat(v.getUint16(o, true)),
-      field: 'int32s',
-      fromField: halfToFloat,
-    },
-  ],
-  [11, { name: 'double', type: 'float', bytes: 8, read: (v, o) => v.getFloat64(o, true), field: 'doubles' }],
-  [12, { name: 'uint32', type: 'int', bytes: 4, read: (v, o) => v.getUint32(o, true), field: 'uint64s' }],
-  [
-    13,
-    {
-      name: 'uint64',
-      type: 'int',
-      bytes: 8,
-      read: (v, o) => Number(v.getBigUint64(o, true)),
-      field: 'uint64s',
-    },
-  ],
-  [
-    16,
-    {
-      name: 'bfloat16',
-      type: 'float',
-      bytes: 2,
-      read: (v, o) => bfloatToFloat(v.getUint16(o, true)),
-      field: 'int32s',
-      fromField: bfloatToFloat,
-    },
-  ],
+  [1, { name: 'float', type: 'float', stored: 'F32', field: 'floats' }],
+  [2, { name: 'uint8', type: 'int', stored: 'U8', field: 'int32s' }],
+  [3, { name: 'int8', type: 'int', stored: 'I8', field: 'int32s' }],
+  [4, { name: 'uint16', type: 'int', stored: 'U16', field: 'int32s' }],
+  [5, { name: 'int16', type: 'int', stored: 'I16', field: 'int32s' }],
+  [6, { name: 'int32', type: 'int', stored: 'I32', field: 'int32s' }],
+  [7, { name: 'int64', type: 'int', stored: 'I64', field: 'int64s' }],
+  [9, { name: 'bool', type: 'bool', stored: 'BOOL', field: 'int32s' }],
+  [10, { name: 'float16', type: 'float', stored: 'F16', field: 'int32s', fromField: halfToFloat }],
+  [11, { name: 'double', type: 'float', stored: 'F64', field: 'doubles' }],
+  [12, { name: 'uint32', type: 'int', stored: 'U32', field: 'uint64s' }],
+  [13, { name: 'uint64', type: 'int', stored: 'U64', field: 'uint64s' }],
+  [16, { name: 'bfloat16', type: 'float', stored: 'BF16', field: 'int32s', fromField: bfloatToFloat }],
 ]);
 
 const EXTERNAL = 1;
@@ -86,7 +55,7 @@ const entry = (proto: TensorProto, key: string) => proto.external.find((e) => e.
 /** The bytes that a tensor's type and shape ask for; undefined where they make no sense. */
 function bytesOf({ dataType, dims }: TensorProto): number | undefined {
   const [element, count] = [ELEMENT_TYPES.get(dataType), elementCount(dims)];
-  return element && count !== undefined ? count * element.bytes : undefined;
+  return element && count !== undefined ? count * DTYPES.get(element.stored)!.bytes : undefined;
 }
 
 /** Where a tensor's data lies; sizes that are no whole numbers are NaN. */
@@ -177,7 +146,8 @@ export function readTensor(proto: TensorProto, parts: Parts): Constant {
   const count = elementCount(dims);
   if (count === undefined)
     throw new FormatError(`${where}: sizes must be whole numbers from 0, and not so large`);
-  const { type, bytes: size, read, field, fromField = (value) => value } = element;
+  const { type, stored, field, fromField = (value) => value } = element;
+  const { bytes: size, read } = DTYPES.get(stored)!;
   const expected = count * size;
   const raw = proto.location === EXTERNAL ? externalBytes(proto, parts, expected) : proto.raw;
   const found = raw === undefined ? proto[field].length * size : raw.length;
@@ -192,7 +162,7 @@ export function readTensor(proto: TensorProto, parts: Parts): Constant {
   if (raw === undefined) data.set(proto[field].map(fromField));
   else {
     const bytes = new DataView(raw.buffer, raw.byteOffset, raw.byteLength);
-    for (let i = 0; i < count; i++) data[i] = read(bytes, i * size);
+    for (let i = 0; i < count; i++) data[i] = Number(read(bytes, i * size));
   }
   return { ...named, data };
 }

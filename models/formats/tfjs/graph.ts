@@ -1,10 +1,10 @@
 // TensorFlow.js's graph-models: a graph of TensorFlow's operations. It is written down again in ONNX's operators, and read
 // as an ONNX file is, so that there is one way from operators to layers.
 
-import { FormatError } from '../errors.ts';
+import { FormatError, located } from '../errors.ts';
 import { elementCount } from '../host-tensor.ts';
 import type { ImportedNetwork, ReadOptions } from '../imported.ts';
-import { field, isObject, type Json, quote } from '../keras/json.ts';
+import { field, isObject, type Json, quote } from '../json.ts';
 import type { GraphProto, ValueProto } from '../onnx/messages.ts';
 import { readGraph } from '../onnx/read.ts';
 import type { ManifestWeight } from './manifest.ts';
@@ -31,34 +31,31 @@ export function readGraphModel(
   fileName: string,
   options: ReadOptions,
 ): ImportedNetwork {
-  const located = (message: string) => new FormatError(`${fileName}: ${message}`);
+  const refused = (message: string) => new FormatError(`${fileName}: ${message}`);
   const list = field(topology, 'node');
   if (!Array.isArray(list) || list.length > MAX_NODES)
-    throw located(`modelTopology.node is ${quote(list)}; expected up to ${MAX_NODES} nodes`);
-  const nodes = new Map(list.map((node, i) => checkNode(node, (what) => located(`node ${i} ${what}`))));
-  if (nodes.size < list.length) throw located('two of its nodes have the same name');
+    throw refused(`modelTopology.node is ${quote(list)}; expected up to ${MAX_NODES} nodes`);
+  const nodes = new Map(list.map((node, i) => checkNode(node, (what) => refused(`node ${i} ${what}`))));
+  if (nodes.size < list.length) throw refused('two of its nodes have the same name');
   const outputs = namesIn(signature, 'outputs') ?? endsOf(nodes);
-  const order = inOrder(nodes, outputs, located);
+  const order = inOrder(nodes, outputs, refused);
   const unknown = order.filter(({ op }) => !(rows.has(op) || PASSES.has(op) || SOURCES.has(op)));
   if (unknown.length > 0) {
     const operations = [...new Set(unknown.map(({ op }) => op))];
     const first = (wanted: string) => unknown.find(({ op }) => op === wanted)!.name;
-    throw located(
+    throw refused(
       `operations that are not supported:\n  ${operations.map((op) => `${op}: ${first(op)}`).join('\n  ')}`,
     );
   }
   const write = writer(weights);
   const inputs: ValueProto[] = [];
   for (const node of order) {
-    try {
+    located(`${fileName}: ${node.op} "${node.name}"`, () => {
       if (node.op === 'Const') write.constant(node.name);
       else if (SOURCES.has(node.op)) inputs.push(write.input(node, shapeOf(node, signature)));
       else if (PASSES.has(node.op)) write.pass(node);
       else rows.get(node.op)!(node, write);
-    } catch (cause) {
-      if (!(cause instanceof FormatError)) throw cause;
-      throw new FormatError(`${fileName}: ${node.op} "${node.name}": ${cause.message}`, { cause });
-    }
+    });
   }
   const graph: GraphProto = {
     nodes: write.nodes,

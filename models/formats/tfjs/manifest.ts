@@ -1,25 +1,20 @@
 // TensorFlow.js's manifest of weights: what lies in which of the binary files ("shards") beside a model.json.
 
 import { LimelightError } from '../../../engine/errors.ts';
+import { DTYPES, type Dtype } from '../dtypes.ts';
 import { FormatError } from '../errors.ts';
-import { halfToFloat } from '../half.ts';
 import { elementCount } from '../host-tensor.ts';
 import { type OpenPart, type Part, readPart, sizeOfPart } from '../imported.ts';
-import { field, isObject, type Json, quote } from '../keras/json.ts';
+import { field, isObject, type Json, quote } from '../json.ts';
 
-/** How numbers lie in a shard: little-endian, as on every platform that has WebGPU. */
-interface Stored {
-  readonly bytes: number;
-  readonly read: (view: DataView, offset: number) => number;
-}
-
-const STORED: ReadonlyMap<string, Stored> = new Map<string, Stored>([
-  ['float32', { bytes: 4, read: (view, offset) => view.getFloat32(offset, true) }],
-  ['float16', { bytes: 2, read: (view, offset) => halfToFloat(view.getUint16(offset, true)) }],
-  ['int32', { bytes: 4, read: (view, offset) => view.getInt32(offset, true) }],
-  ['uint16', { bytes: 2, read: (view, offset) => view.getUint16(offset, true) }],
-  ['uint8', { bytes: 1, read: (view, offset) => view.getUint8(offset) }],
-  ['bool', { bytes: 1, read: (view, offset) => view.getUint8(offset) }],
+/** TensorFlow's types, by how their numbers lie in a shard. */
+const STORED: ReadonlyMap<string, string> = new Map([
+  ['float32', 'F32'],
+  ['float16', 'F16'],
+  ['int32', 'I32'],
+  ['uint16', 'U16'],
+  ['uint8', 'U8'],
+  ['bool', 'U8'],
 ]);
 
 /** One entry of the manifest. */
@@ -27,7 +22,7 @@ interface Entry {
   readonly name: string;
   readonly shape: readonly number[];
   readonly count: number;
-  readonly stored: Stored;
+  readonly stored: Dtype;
   /** Whether its numbers are whole by their type, not only as they are stored. */
   readonly isWhole: boolean;
   /** value = stored scale + min; 1 and 0 where the weight is not quantised. */
@@ -106,7 +101,7 @@ async function openGroup({ paths, entries }: Group, file: string, openPart: Open
 
 function readEntry({ count, stored, scale, min }: Entry, view: DataView, start: number): Float32Array {
   const data = new Float32Array(count);
-  for (let i = 0; i < count; i++) data[i] = stored.read(view, start + i * stored.bytes) * scale + min;
+  for (let i = 0; i < count; i++) data[i] = Number(stored.read(view, start + i * stored.bytes)) * scale + min;
   return data;
 }
 
@@ -150,7 +145,7 @@ function checkEntry(weight: unknown, where: string): Entry {
     );
   }
   const dtype = field(quantization ?? weight, 'dtype');
-  const stored = STORED.get(dtype as string);
+  const stored = DTYPES.get(STORED.get(dtype as string) ?? '');
   if (stored === undefined || count * stored.bytes > Number.MAX_SAFE_INTEGER) {
     throw new FormatError(
       `${where}: ${quote(name)} has dtype ${quote(dtype)} and shape ${quote(shape)}; supported are ${[...STORED.keys()].join(', ')}`,

@@ -1,7 +1,7 @@
 // TensorFlow's operations as ONNX's operators, a row each.
 
 import { FormatError } from '../errors.ts';
-import { quote } from '../keras/json.ts';
+import { quote } from '../json.ts';
 import {
   flag,
   number,

@@ -3,8 +3,8 @@
 
 import { FormatError } from '../errors.ts';
 import type { ImportedNetwork, OpenPart, ReadOptions } from '../imported.ts';
+import { field, isObject, parseObject, quote } from '../json.ts';
 import { buildKeras } from '../keras/build.ts';
-import { field, isObject, parseObject, quote } from '../keras/json.ts';
 import { readManifest } from './manifest.ts';
 
 /**

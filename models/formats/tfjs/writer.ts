@@ -2,7 +2,7 @@
 // known whether it is held with its channels first, and it is turned where an operation takes the other.
 
 import { FormatError } from '../errors.ts';
-import { field, isObject, type Json, quote } from '../keras/json.ts';
+import { field, isObject, type Json, quote } from '../json.ts';
 import type { AttributeProto, NodeProto, TensorProto, ValueProto } from '../onnx/messages.ts';
 import type { ManifestWeight } from './manifest.ts';
 

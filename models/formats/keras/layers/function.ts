@@ -4,9 +4,9 @@ import * as ops from '../../../../engine/index.ts';
 import type { GraphNode } from '../../../graph.ts';
 import * as layers from '../../../layers.ts';
 import { FormatError } from '../../errors.ts';
+import { field } from '../../json.ts';
 import { activation, LINEAR } from '../activations.ts';
 import { axisOf, classAndConfig, kerasShape, type LayerRow, numbers, only, setWeight } from '../context.ts';
-import { field } from '../json.ts';
 
 export const activationLayer: LayerRow = (c) => {
   const { className, config } = classAndConfig(field(c.config, 'activation') ?? LINEAR);

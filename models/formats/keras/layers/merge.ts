@@ -4,9 +4,9 @@ import type { Tensor } from '../../../../engine/index.ts';
 import * as ops from '../../../../engine/index.ts';
 import * as layers from '../../../layers.ts';
 import { FormatError } from '../../errors.ts';
+import { field, quote } from '../../json.ts';
 import { activation } from '../activations.ts';
 import { axisOf, type LayerContext, type LayerRow, number, only } from '../context.ts';
-import { field, quote } from '../json.ts';
 import { scaleShift } from './normalise.ts';
 
 /** Keras puts axes of size 1 behind the batch of values of lower rank: [N, C] meets a feature map as [N, C, 1, 1]. */

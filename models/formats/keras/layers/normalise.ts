@@ -3,6 +3,7 @@
 import type { GraphNode } from '../../../graph.ts';
 import * as layers from '../../../layers.ts';
 import { FormatError } from '../../errors.ts';
+import { field, quote } from '../../json.ts';
 import {
   axisOf,
   expectOnly,
@@ -14,7 +15,6 @@ import {
   only,
   setWeight,
 } from '../context.ts';
-import { field, quote } from '../json.ts';
 
 /** The size of the channel axis, on which normalisations must act. */
 export function channelsOf(c: LayerContext, axis: unknown): number {

@@ -2,9 +2,9 @@
 
 import type { GraphNode } from '../../../graph.ts';
 import * as layers from '../../../layers.ts';
+import { field, type Json } from '../../json.ts';
 import type { Window } from '../../kit.ts';
 import { flag, imageShape, type LayerRow, only, pair } from '../context.ts';
-import { field, type Json } from '../json.ts';
 import { paddingOf } from './weighted.ts';
 
 const windowOf = (config: Json): Window => {

@@ -5,6 +5,7 @@ import { type Shape, sizeOf, type Tensor } from '../../../../engine/index.ts';
 import type { Pair } from '../../../layers.ts';
 import * as layers from '../../../layers.ts';
 import { FormatError } from '../../errors.ts';
+import { field, quote } from '../../json.ts';
 import {
   choice,
   count,
@@ -17,7 +18,6 @@ import {
   pair,
   sides,
 } from '../context.ts';
-import { field, quote } from '../json.ts';
 
 /** Whether a value's elements come in the same order in both layouts. */
 const sameOrder = (shape: Shape) => shape.length !== 4 || shape[2]! * shape[3]! === 1 || shape[1] === 1;

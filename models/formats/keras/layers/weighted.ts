@@ -4,6 +4,7 @@ import type { GraphNode } from '../../../graph.ts';
 import type { Padding, Pair } from '../../../layers.ts';
 import * as layers from '../../../layers.ts';
 import { FormatError } from '../../errors.ts';
+import type { Json } from '../../json.ts';
 import { samePadding, type Window } from '../../kit.ts';
 import { activated } from '../activations.ts';
 import {
@@ -18,7 +19,6 @@ import {
   pair,
   setWeight,
 } from '../context.ts';
-import type { Json } from '../json.ts';
 
 export const isSame = (config: Json): boolean =>
   choice(config, 'padding', ['valid', 'same'], 'valid') === 'same';

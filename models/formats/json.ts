@@ -1,6 +1,6 @@
 // Checked access to parsed JSON: nothing in a file is taken for what it should be.
 
-import { FormatError } from '../errors.ts';
+import { FormatError } from './errors.ts';
 
 export type Json = Readonly<Record<string, unknown>>;
 
