@@ -11,6 +11,7 @@ import { bindings, type Field, fieldsOf, specialise } from '../kernels/source.ts
 import { isSoftwareAdapter } from './adapter-names.ts';
 import { DeviceLostError, KernelError, type LimelightError, MixedDevicesError } from './errors.ts';
 import { createMemory, forget, type Memory, type Storage } from './memory.ts';
+import { keptTuning } from './tuning.ts';
 import { createUniforms, fill, type Uniforms, wordsOf } from './uniform.ts';
 
 /** An open device. Made by `openDevice`; everything else takes it from the tensors. */
@@ -19,7 +20,7 @@ export interface Device {
   readonly kind: string;
   /** Vendor and description of the adapter. */
   readonly name: string;
-  /** Why this adapter was chosen, one phrase. */
+  /** Why this adapter was chosen, and whether `tune` measured it, in a phrase. */
   readonly why: string;
   readonly memory: Memory;
   /** What kernels are chosen by. */
@@ -93,6 +94,8 @@ export interface DeviceOptions {
   readonly memoryBudget?: number;
   /** The class whose choices among kernels it gets; by the adapter when left out. */
   readonly profile?: DeviceClass;
+  /** false: not to use what `tune` measured on this machine. */
+  readonly tuned?: boolean;
   /** Variants never to be used, to compare others with, or, for winograd, to have the last digit of direct sums. */
   readonly without?: readonly Variant[];
 }
@@ -130,9 +133,12 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
       ),
     ),
   ]);
-  const { adapter, kind, name, why } = opened;
+  const { adapter, kind, name } = opened;
   const requiredLimits = Object.fromEntries(WANTED_LIMITS.map((limit) => [limit, adapter.limits[limit]]));
   const gpu = await adapter.requestDevice({ requiredLimits });
+  const kept =
+    options.tuned === false ? undefined : await keptTuning({ adapter: name, kernels: new Map(wgsl) });
+  const tuning = typeof kept === 'string' ? undefined : kept;
   const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
   const memory = createMemory({
     ...budgetOf(options.memoryBudget),
@@ -182,9 +188,13 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
           'openDevice() and load the network there; if it is lost again at the same place, take a smaller input',
       );
   });
+  const usual = adapter.info?.isFallbackAdapter || isSoftwareAdapter(name) ? 'software' : 'gpu';
+  const of = options.profile ?? tuning?.class ?? usual;
+  const isTuned = tuning?.class === of;
+  const why = [opened.why, ...(isTuned ? ['tuned'] : typeof kept === 'string' ? [kept] : [])].join('; ');
   const profile: Profile = {
-    class:
-      options.profile ?? (adapter.info?.isFallbackAdapter || isSoftwareAdapter(name) ? 'software' : 'gpu'),
+    class: of,
+    ...(isTuned && { tuned: tuning.figures }),
     limits: { binding: memory.binding, buffer: memory.largest },
     features: gpu.features,
     without: new Set(options.without),
@@ -256,11 +266,14 @@ export function closeDevice(device: Device): void {
 /** Milliseconds that compiling shaders has taken on a device so far; drivers may put a part off to the first launch. */
 export const compilingTime = ({ commands }: Device): number => commands?.compiling ?? 0;
 
-/** The WebGPU device, for those who record commands of their own. Throws DeviceLostError on a dry device. */
-export function gpuOf({ commands }: Device): GPUDevice {
+/** What a device computes with. Throws DeviceLostError on a dry one. */
+export function commandsOf({ commands }: Device): Commands {
   if (commands === undefined) throw new DeviceLostError('a dry device has no WebGPU device');
-  return commands.gpu;
+  return commands;
 }
+
+/** The WebGPU device, for those who record commands of their own. Throws DeviceLostError on a dry device. */
+export const gpuOf = (device: Device): GPUDevice => commandsOf(device).gpu;
 
 /** Throws what went wrong since the last call. */
 function check(commands: Commands): void {

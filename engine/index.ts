@@ -99,3 +99,5 @@ export {
   toHost,
   unowned,
 } from './tensor.ts';
+export { type Tuned, tune } from './tune.ts';
+export type { Tuning } from './tuning.ts';

@@ -4,8 +4,8 @@ import { type Device, openDevice } from '../engine/index.ts';
 
 let opened: Promise<Device> | undefined;
 
-/** The shared device; LIMELIGHT_DEVICE chooses the adapter. */
+/** The shared device; LIMELIGHT_DEVICE chooses the adapter. Its figures are not those that were tuned on this machine. */
 export function device(): Promise<Device> {
-  opened ??= openDevice();
+  opened ??= openDevice({ tuned: false });
   return opened;
 }

@@ -2,8 +2,8 @@
 
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { cacheFolder } from '../../engine/platform/node/folder.ts';
 import { type CatalogEntry, catalog } from '../../models/catalog.ts';
-import { cacheFolder } from '../../models/hub/cache.node.ts';
 import { print } from './progress.ts';
 import { table } from './report.ts';
 

@@ -207,6 +207,12 @@ Examples, and more under limelight COMMAND --help:
     '--out demo',
   ).action(later(async () => (await import('./demo.ts')).demoCommand));
   examples(
+    device(root.command('tune'))
+      .description('measure which kernels are the fastest on a device, and use them from now on')
+      .option('--seconds <n>', 'that it may take', wholeNumber, 9),
+    '--device native',
+  ).action(later(async () => (await import('./tune.ts')).tuneCommand));
+  examples(
     root
       .command('completion')
       .description('print a script that completes commands, options and names in a shell')

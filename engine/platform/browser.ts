@@ -1,7 +1,7 @@
 // The platform in a browser: fetch, and the browser's own WebGPU.
 
 import { type Candidate, chooseAdapter } from './choose.ts';
-import { FileError, messageOf } from './errors.ts';
+import { CacheError, FileError, messageOf } from './errors.ts';
 import type { Apart, Platform } from './interface.ts';
 
 /** How an address is said in errors: bundlers make data: URLs of small files, whole in themselves. */
@@ -32,6 +32,28 @@ export const bytes: Platform['bytes'] = (url) =>
   read(url, async (response) => new Uint8Array(await response.arrayBuffer()));
 
 export const packageBytes: Platform['packageBytes'] = async () => undefined;
+
+/** What is kept lies in a cache of the page's origin, which workers see too; its names are addresses. */
+const CACHE = 'limelight';
+const addressOf = (name: string) => `https://limelight.invalid/${name}`;
+
+export const keptText: Platform['keptText'] = async (name) => {
+  try {
+    const kept = await (await caches.open(CACHE)).match(addressOf(name));
+    return await kept?.text();
+  } catch {
+    return undefined; // such as in a frame that may keep nothing
+  }
+};
+
+export const keepText: Platform['keepText'] = async (name, kept) => {
+  try {
+    await (await caches.open(CACHE)).put(addressOf(name), new Response(kept));
+    return `${name} in the cache "${CACHE}" of this origin`;
+  } catch (error) {
+    throw new CacheError(`this browser keeps nothing here: ${messageOf(error)}`, { cause: error });
+  }
+};
 
 const browser: Candidate = {
   kind: 'browser',

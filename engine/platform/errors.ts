@@ -8,7 +8,7 @@ export class FileError extends LimelightError {}
 /** An archive is truncated or lies about its contents. */
 export class ArchiveError extends LimelightError {}
 
-/** No folder is fit to keep driver files in. */
+/** There is no place to keep files in. */
 export class CacheError extends LimelightError {}
 
 /** The message of anything that was thrown. */

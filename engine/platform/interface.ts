@@ -41,6 +41,10 @@ export interface Platform {
    * such files where the package itself finds them.
    */
   packageBytes(specifier: string): Promise<Uint8Array | undefined>;
+  /** A small text that `keepText` kept on this machine under a name; undefined where there is none. */
+  keptText(name: string): Promise<string | undefined>;
+  /** Keeps a small text, and says where. Throws `CacheError` where it cannot. */
+  keepText(name: string, text: string): Promise<string>;
   /**
    * Opens the best adapter there is, or exactly the one that `choice` names.
    * Throws `UnknownAdapterError` for a name that does not exist, `NoDeviceError` when nothing could be opened.

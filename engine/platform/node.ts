@@ -2,14 +2,17 @@
 
 import { fork } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Worker as Thread } from 'node:worker_threads';
 import { NoDeviceError } from '../errors.ts';
 import { chooseAdapter } from './choose.ts';
-import { FileError, messageOf } from './errors.ts';
+import { CacheError, FileError, messageOf } from './errors.ts';
 import type { Apart, OpenAdapter, Platform } from './interface.ts';
 import { availableMemory as available } from './node/available.ts';
 import { type Create, nodeCandidates, remedy } from './node/candidates.ts';
+import { cacheFolder, makeFolder } from './node/folder.ts';
+import { place } from './node/temporary.ts';
 
 /** What the system's error codes mean to someone who named a file. */
 const reasons: Readonly<Record<string, string>> = {
@@ -34,6 +37,25 @@ export const packageBytes: Platform['packageBytes'] = (specifier) =>
   bytes(new URL(import.meta.resolve(specifier)));
 
 export const text: Platform['text'] = async (url) => new TextDecoder().decode(await bytes(url));
+
+const inCache = (name: string) => join(cacheFolder(), name);
+
+export const keptText: Platform['keptText'] = (name) =>
+  readFile(inCache(name), 'utf8').catch(() => undefined);
+
+export const keepText: Platform['keepText'] = async (name, kept) => {
+  const path = inCache(name);
+  try {
+    await makeFolder(dirname(path));
+    await place(path, new TextEncoder().encode(kept));
+    return path;
+  } catch (error) {
+    throw new CacheError(
+      `cannot keep ${path}: ${messageOf(error)}; set LIMELIGHT_CACHE to a folder that can be written`,
+      { cause: error },
+    );
+  }
+};
 
 let turn: Promise<unknown> = Promise.resolve();
 

@@ -1,7 +1,7 @@
 // The ways to compute a convolution or its input gradient, and a weight gradient, and which of them a geometry gets.
 
 import { MOST_ITERATIONS } from '../kernel.ts';
-import type { DeviceClass, Profile } from '../profile.ts';
+import { type DeviceClass, type Figures, figuresOf, type Profile } from '../profile.ts';
 import {
   type ConvGeometry,
   type Convolution,
@@ -17,7 +17,7 @@ import {
 import * as plans from './plans.ts';
 
 /** What the choice depends on. */
-type Choosing = Pick<Profile, 'class' | 'without'>;
+type Choosing = Pick<Profile, 'class' | 'tuned' | 'without'>;
 
 interface Row<Problem, Plan> {
   readonly variant: string;
@@ -26,7 +26,7 @@ interface Row<Problem, Plan> {
   /** Where it gives the right result. */
   readonly allows: (problem: Problem) => boolean;
   /** Where it is likely the fastest of the rows from here on. */
-  readonly suits: (problem: Problem, of: DeviceClass) => boolean;
+  readonly suits: (problem: Problem, profile: Choosing) => boolean;
   readonly plan: Plan;
 }
 
@@ -34,11 +34,11 @@ interface Row<Problem, Plan> {
 const choose = <Problem, Plan>(
   table: readonly Row<Problem, Plan>[],
   problem: Problem,
-  { class: kind, without }: Choosing,
+  profile: Choosing,
 ): Row<Problem, Plan> =>
   table.find(
-    ({ variant, of = kind, allows, suits }) =>
-      of === kind && !without.has(variant) && allows(problem) && suits(problem, kind),
+    ({ variant, of = profile.class, allows, suits }) =>
+      of === profile.class && !profile.without.has(variant) && allows(problem) && suits(problem, profile),
   ) ?? table.at(-1)!;
 
 const always = () => true;
@@ -65,7 +65,7 @@ const allowsPatches = (c: Convolution) => {
 const patches = { variant: 'patches', allows: allowsPatches, plan: plans.patches } as const;
 
 /**
- * The table of variants. Its bounds were measured on llvmpipe (`npm run tune`); on SwiftShader Winograd leads just so, at
+ * The table of variants. Its bounds were measured on llvmpipe; on SwiftShader Winograd leads just so, at
  * 5x5 direct is faster than rows by a third, and the bounds of strides and of small work were not measured:
  * - patches, where there is a stride: at 3x3 and 64 channels or more up to twice as fast as the direct sum, with fewer
  *   the same, and large kernels compile in a tenth of the time. For every adjoint of a stride, too, whose input a direct
@@ -78,7 +78,7 @@ export const convVariants = [
   {
     variant: 'pointwise',
     allows: ({ geometry: g }) => g.groups === 1 && isOne(g.kernel) && g.padding.every((n) => n === 0),
-    suits: ({ geometry: g }, of) => of === 'software' || isOne(g.stride),
+    suits: ({ geometry: g }, { class: of }) => of === 'software' || isOne(g.stride),
     plan: plans.pointwise,
   },
   {
@@ -90,19 +90,20 @@ export const convVariants = [
   },
   {
     ...patches,
-    suits: ({ geometry: g, spread }, of) => !isOne(spread) || (of === 'software' && !isOne(g.stride)),
+    suits: ({ geometry: g, spread }, { class: of }) =>
+      !isOne(spread) || (of === 'software' && !isOne(g.stride)),
   },
   {
     variant: 'winograd',
     allows: ({ geometry: g, spread }) =>
       g.groups === 1 && g.kernel.every((n) => n === 3) && [g.stride, g.dilation, spread].every(isOne),
-    suits: ({ geometry: g }, of) => suitsWinograd(g, winogradFrom[of]),
+    suits: ({ geometry: g }, profile) => suitsWinograd(g, figuresOf(profile)),
     plan: plans.winograd,
   },
   {
     variant: 'direct',
     allows: ({ geometry: g, spread }) => isOne(g.dilation) && isOne(spread) && groupIn(g) <= LONGEST,
-    suits: ({ geometry: g }, of) =>
+    suits: ({ geometry: g }, { class: of }) =>
       taps(g) <= 9 && Math.max(...g.stride) <= 2 && (of === 'software' || g.outChannels / g.groups < 8),
     plan: plans.direct,
   },
@@ -123,19 +124,10 @@ export type ConvVariant = (typeof convVariants)[number]['variant'];
 
 /** Images whose intermediate results are larger are convolved directly, in less memory. */
 const WINOGRAD_LARGEST = 64 * 2 ** 20;
-/**
- * Channels on both sides and multiply-adds from which Winograd leads. On a GPU, reckoned: its transforms move 18 bytes a
- * pixel and channel, and two launches more than the implicit product takes are to be won back.
- */
-const winogradFrom: Readonly<Record<DeviceClass, { channels: number; work: number }>> = {
-  software: { channels: 16, work: 2 ** 22 },
-  gpu: { channels: 128, work: 2 ** 26 },
-};
-
-function suitsWinograd(g: ConvGeometry, from: { channels: number; work: number }): boolean {
+function suitsWinograd(g: ConvGeometry, { winogradChannels, winogradWork }: Figures): boolean {
   const tiles = g.batch * tilesOf(g);
-  const isWide = tiles >= 4 && Math.min(g.inChannels, g.outChannels) >= from.channels;
-  const enough = isWide && outputCount(g) * g.inChannels * taps(g) >= from.work;
+  const isWide = tiles >= 4 && Math.min(g.inChannels, g.outChannels) >= winogradChannels;
+  const enough = isWide && outputCount(g) * g.inChannels * taps(g) >= winogradWork;
   return enough && winogradBytes(g) <= WINOGRAD_LARGEST;
 }
 

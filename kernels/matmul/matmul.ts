@@ -89,8 +89,8 @@ export interface Tile {
 }
 
 /**
- * Tiles, and what a multiply-add costs in each relative to the best: fewer reads in large ones. Measured on llvmpipe
- * (`npm run tune`); a product takes the tile that is cheapest once its size is rounded up to whole tiles.
+ * Tiles, and what a multiply-add costs in each relative to the best: fewer reads in large ones. Measured on llvmpipe;
+ * a product takes the tile that is cheapest once its size is rounded up to whole tiles.
  */
 export const tiles: readonly (Tile & { readonly cost: number })[] = [
   { rows: 16, columns: 16, cost: 1 },
@@ -101,10 +101,10 @@ export const tiles: readonly (Tile & { readonly cost: number })[] = [
 
 /** The cheapest tile of a list. */
 function tileOf(g: Size, list: readonly (Tile & { readonly cost: number })[], profile: Profile): Tile {
-  const { enoughTiles } = figuresOf(profile);
+  const { enoughTiles, tileCosts } = figuresOf(profile);
   const cost = (tile: (typeof list)[number]) => {
     const count = g.batch * Math.ceil(g.m / tile.rows) * Math.ceil(g.n / tile.columns);
-    return Math.max(count, enoughTiles) * tile.rows * tile.columns * tile.cost;
+    return Math.max(count, enoughTiles) * tile.rows * tile.columns * tile.cost ** tileCosts;
   };
   return list.reduce((best, tile) => (cost(tile) < cost(best) ? tile : best));
 }

@@ -3,9 +3,8 @@
 import { createHash } from 'node:crypto';
 import { createReadStream, rmSync } from 'node:fs';
 import { readFile, rename, stat } from 'node:fs/promises';
-import { homedir } from 'node:os';
-import { isAbsolute, join } from 'node:path';
-import { makeFolder } from '../../engine/platform/node/folder.ts';
+import { join } from 'node:path';
+import { cacheFolder, makeFolder } from '../../engine/platform/node/folder.ts';
 import { place, sweep, withTemporary } from '../../engine/platform/node/temporary.ts';
 import { canGoOn, type DownloadOptions, discard, download } from './download.node.ts';
 import { endedLocks, locked } from './lock.node.ts';
@@ -17,23 +16,6 @@ export interface CacheOptions extends Pick<DownloadOptions, 'progress' | 'signal
   readonly folder?: string;
   /** Called with what a user should know. */
   readonly note?: (text: string) => void;
-}
-
-/** Where no variable and no entry of the user says it, as for any user of a container, it is taken to be the root. */
-function home(): string {
-  try {
-    return homedir();
-  } catch {
-    return '/';
-  }
-}
-
-/** The folder that LIMELIGHT_CACHE names, or `limelight` in the user's cache folder as the XDG specification has it. */
-export function cacheFolder(env: NodeJS.ProcessEnv = process.env): string {
-  if (env.LIMELIGHT_CACHE) return env.LIMELIGHT_CACHE;
-  // The XDG specification has relative paths ignored.
-  const xdg = env.XDG_CACHE_HOME && isAbsolute(env.XDG_CACHE_HOME) ? env.XDG_CACHE_HOME : undefined;
-  return join(xdg ?? join(home(), '.cache'), 'limelight');
 }
 
 /** The Hugging Face hub may be reached by a mirror, which HF_ENDPOINT names as for Hugging Face's own tools. */

@@ -7,7 +7,8 @@ import { classNames } from '../labels.ts';
 import { type CacheOptions, cachedFile } from './cache.node.ts';
 import { imagenetLabels } from './published.ts';
 
-export { type CacheOptions, cacheFolder } from './cache.node.ts';
+export { cacheFolder } from '../../engine/platform/node/folder.ts';
+export type { CacheOptions } from './cache.node.ts';
 export { HubError } from './remote-file.ts';
 
 /**

@@ -7,7 +7,8 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type Test } from 'tape';
-import { type CacheOptions, cachedFile, cacheFolder, mirrored } from '../../models/hub/cache.node.ts';
+import { cacheFolder } from '../../engine/platform/node/folder.ts';
+import { type CacheOptions, cachedFile, mirrored } from '../../models/hub/cache.node.ts';
 import { HubError, type RemoteFile } from '../../models/hub/remote-file.ts';
 
 const content = Buffer.from(Array.from({ length: 50_000 }, (_, i) => (i * i + (i >> 7)) % 251));

@@ -1,7 +1,25 @@
-// Making folders.
+// Making folders, and which one is for what is kept.
 
 import { mkdir, stat } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { homedir } from 'node:os';
+import { dirname, isAbsolute, join } from 'node:path';
+
+/** Where no variable and no entry of the user says it, as for any user of a container, it is taken to be the root. */
+function home(): string {
+  try {
+    return homedir();
+  } catch {
+    return '/';
+  }
+}
+
+/** The folder that LIMELIGHT_CACHE names, or `limelight` in the user's cache folder as the XDG specification has it. */
+export function cacheFolder(env: NodeJS.ProcessEnv = process.env): string {
+  if (env.LIMELIGHT_CACHE) return env.LIMELIGHT_CACHE;
+  // The XDG specification has relative paths ignored.
+  const xdg = env.XDG_CACHE_HOME && isAbsolute(env.XDG_CACHE_HOME) ? env.XDG_CACHE_HOME : undefined;
+  return join(xdg ?? join(home(), '.cache'), 'limelight');
+}
 
 /**
  * Makes a folder and those above it that are missing; a folder that is there is left as it is. One by one, since Node's
