@@ -49,7 +49,7 @@ interface LastLayer {
 
 /** The last layer, where the target is a sum of logits and that layer's outputs are the logits. */
 function lastLayerOf({ trace, layer }: TracedLayer, target: Target): LastLayer | undefined {
-  if (typeof target === 'function') return undefined;
+  if (!('logits' in target)) return undefined;
   const { graph, device } = trace.network;
   /** Backwards through nodes with a trait, not beyond the feature map. */
   const back = (from: GraphNode, trait: 'view' | 'channelwise'): GraphNode =>

@@ -4,6 +4,7 @@ import { compilingTime } from '../engine/device.ts';
 import {
   add,
   concat,
+  MemoryBudgetError,
   maximum,
   narrow,
   notFinite,
@@ -55,7 +56,7 @@ import { tokenOcclusion } from './methods/token-occlusion.ts';
 import { xgradCam } from './methods/xgrad-cam.ts';
 import { likenessNotes, weightsNote } from './notes.ts';
 import { logit, type Target } from './target.ts';
-import { observe, type Prediction, type Trace } from './trace.ts';
+import { observe, observeBatch, type Prediction, pictureOf, type Trace, takesBatches } from './trace.ts';
 import { variations } from './variations.ts';
 
 /** Every method by its name. */
@@ -206,7 +207,7 @@ export async function explain(
   ...given: [ExplainOptions?] | [Tensor | Readonly<Record<string, Tensor>>, ExplainOptions?]
 ): Promise<Explanation[]> {
   assertOutsideScopes('explain');
-  if ('vary' in subject) return explainTrace(subject, (given[0] ?? {}) as ExplainOptions);
+  if ('vary' in subject) return (await explainTrace(subject, (given[0] ?? {}) as ExplainOptions))[0]!;
   const [input, options = {}] = given as [Tensor, ExplainOptions?];
   const layers = layersOf(options) ?? [subject.targetLayer];
   const keep = chosenMethods(options, defaultMethods).flatMap(
@@ -215,7 +216,7 @@ export async function explain(
   );
   const trace = observe(subject, input, { layers, keep: keep.filter((name) => name !== undefined) });
   try {
-    return await explainTrace(trace, options);
+    return (await explainTrace(trace, options))[0]!;
   } finally {
     trace.dispose();
   }
@@ -227,26 +228,58 @@ const chosenMethods = ({ methods }: ExplainOptions, otherwise: readonly string[]
 const layersOf = ({ layer }: ExplainOptions): readonly string[] | undefined =>
   typeof layer === 'string' ? [layer] : layer;
 
-/** Explains each image of a batch [N, C, H, W] in turn. */
+/** What is explained of a batch; everything may be left out. */
+export interface BatchOptions extends ExplainOptions {
+  /** Classes of each image, where each has its own; `classes` when left out. */
+  readonly classesOf?: (image: number) => ExplainOptions['classes'];
+}
+
+/** Images that go through a network together, where memory allows. */
+const TOGETHER = 16;
+
+/**
+ * Explains each image of a batch [N, C, H, W], as `explain` does each alone but for rounding. They share passes of the
+ * network, and what methods that take batches compute; `milliseconds` are an image's share. Networks that take one image,
+ * and targets other than a logit, are explained in turn.
+ */
 export async function explainBatch(
   network: Network,
   inputs: Tensor,
-  options: ExplainOptions = {},
+  { classesOf = () => options.classes, ...options }: BatchOptions = {},
 ): Promise<Explanation[][]> {
   assertOutsideScopes('explainBatch');
   const out: Explanation[][] = [];
-  for (let i = 0; i < inputs.shape[0]!; i++) {
-    const one = narrow(inputs, 0, i, 1);
-    try {
-      out.push(await explain(network, one, options));
-    } catch (error) {
-      for (const explanation of out.flat()) disposeExplanation(explanation);
-      throw error;
-    } finally {
-      one.dispose();
+  const total = inputs.shape[0]!;
+  let together = options.target ? 1 : TOGETHER;
+  try {
+    while (out.length < total) {
+      const start = out.length;
+      const count = Math.min(together, total - start);
+      const some = count < total ? narrow(inputs, 0, start, count) : inputs;
+      try {
+        if (count === 1) {
+          const classes = classesOf(start);
+          out.push(await explain(network, some, { ...options, ...(classes && { classes }) }));
+        } else if (takesBatches(network, some.shape)) {
+          const trace = observeBatch(network, some, { layers: layersOf(options) ?? [network.targetLayer] });
+          try {
+            out.push(...(await explainTrace(trace, options, (i) => classesOf(start + i))));
+          } finally {
+            trace.dispose();
+          }
+        } else together = 1;
+      } catch (error) {
+        if (!(error instanceof MemoryBudgetError) || count === 1) throw error;
+        together = Math.ceil(count / 2);
+      } finally {
+        if (some !== inputs) some.dispose();
+      }
     }
+    return out;
+  } catch (error) {
+    for (const explanation of out.flat()) disposeExplanation(explanation);
+    throw error;
   }
-  return out;
 }
 
 /** Frees an explanation's tensors. */
@@ -259,42 +292,82 @@ export function disposeExplanation({
   for (const made of [map, upsampled, weights, ...terms.map(({ tensor }) => tensor)]) made?.dispose();
 }
 
-async function explainTrace(trace: Trace, options: ExplainOptions): Promise<Explanation[]> {
-  const { network } = trace;
+/** Explains each picture of a trace. */
+async function explainTrace(
+  trace: Trace,
+  options: ExplainOptions,
+  classesOf: BatchOptions['classesOf'] = () => options.classes,
+): Promise<Explanation[][]> {
+  const { network, picture } = trace;
   const chosen = chosenMethods(options, defaultMethodsOf(trace.dry()));
   const named = layersOf(options) !== undefined || trace.layers.join() !== network.targetLayer;
   const layers = layersOf(options)?.map((layer) => nodeOf(network.graph, layer).name) ?? trace.layers;
-  const predictions = await finitePredictions(trace, layers);
-  const predicted = predictions.reduce((best, one) => (one.logit > best.logit ? one : best));
-  const classes = options.classes?.map((wanted) => predictions[findClass(network, wanted)]!) ?? [predicted];
+  await toHost([trace.outputs.logits]);
+  const asked: Prediction[][] = [];
+  for (let i = 0; i < picture.shape[0]!; i++) {
+    const predictions = await finitePredictions(trace, layers, i);
+    const predicted = predictions.reduce((best, one) => (one.logit > best.logit ? one : best));
+    asked.push(classesOf(i)?.map((wanted) => predictions[findClass(network, wanted)]!) ?? [predicted]);
+  }
   const groupsOf = ({ layerOf }: Method): (readonly string[])[] => {
     const best = named ? undefined : layerOf?.(trace.dry());
     if (best !== undefined) return [[best]];
     return options.fuse ? [layers] : layers.map((layer) => [layer]);
   };
   const decoders = await loadDecoders(network, chosen);
-  const out: Explanation[] = [];
+  const out: Explanation[][] = asked.map(() => []);
+  const alone = new Map<number, Trace>();
+  /** The trace of one picture, for methods that take no batches. */
+  const traceOf = (i: number): Trace => {
+    if (asked.length === 1) return trace;
+    const made = alone.get(i) ?? pictureOf(trace, i);
+    alone.set(i, made);
+    return made;
+  };
   try {
-    for (const prediction of classes) {
-      const target = options.target?.(prediction.index, network) ?? logit(prediction.index);
+    // Each round takes a class of every picture; those that have none left are computed with the others' and left out.
+    for (let round = 0; asked.some((classes) => classes.length > round); round++) {
+      const predictions = asked.map((classes) => classes[round]);
       for (const method of chosen) {
-        for (const group of groupsOf(method))
-          out.push(await explainOne(trace, method, decoders, group, prediction, target, options));
+        for (const group of groupsOf(method)) {
+          if (method.batches && asked.length > 1) {
+            const found = await explainOne(trace, method, decoders, group, predictions, options);
+            for (const [i, one] of found.entries()) if (one) out[i]!.push(one);
+            continue;
+          }
+          for (const [i, prediction] of predictions.entries()) {
+            if (prediction === undefined) continue;
+            const [one] = await explainOne(traceOf(i), method, decoders, group, [prediction], options);
+            out[i]!.push(one!);
+          }
+        }
       }
     }
-    const notes = await likenessNotes(out);
-    return out.map((one, i) => ({ ...one, notes: [...one.notes, ...notes[i]!] }));
+    return await Promise.all(
+      out.map(async (of) => {
+        const notes = await likenessNotes(of);
+        return of.map((one, i) => ({ ...one, notes: [...one.notes, ...notes[i]!] }));
+      }),
+    );
   } catch (error) {
-    for (const explanation of out) disposeExplanation(explanation);
+    for (const explanation of out.flat()) disposeExplanation(explanation);
     throw error;
   } finally {
     disposeDecoders(decoders);
+    for (const one of alone.values()) {
+      one.dispose();
+      one.picture.dispose();
+    }
   }
 }
 
-/** Predictions of a trace: where the input or a feature map is not finite, the logits are not either. */
-export async function finitePredictions(trace: Trace, layers: readonly string[]): Promise<Prediction[]> {
-  const predictions = await trace.predictions();
+/** Predictions of a picture of a trace: where the input or a feature map is not finite, the logits are not either. */
+export async function finitePredictions(
+  trace: Trace,
+  layers: readonly string[],
+  index = 0,
+): Promise<Prediction[]> {
+  const predictions = await trace.predictions(index);
   if (!predictions.every(({ logit }) => Number.isFinite(logit))) await refuseNotFinite(trace, layers);
   return predictions;
 }
@@ -326,94 +399,121 @@ async function refuseNotFinite({ picture, at, outputs }: Trace, layers: readonly
   throw new NotFiniteError(`${found[first]} of ${size} numbers of ${what} are NaN or infinite; ${advice}`);
 }
 
+/** One method's answers for a class of each picture of a trace; none of those that are undefined. */
 async function explainOne(
   trace: Trace,
   method: Method,
   decoders: ReadonlyMap<string, Runnable>,
   layers: readonly string[],
-  prediction: Prediction,
-  target: Target,
+  predictions: readonly (Prediction | undefined)[],
   options: ExplainOptions,
-): Promise<Explanation> {
+): Promise<(Explanation | undefined)[]> {
   const { progress, signed = false, fuse } = options;
+  const { network } = trace;
   const started = performance.now();
-  const compiledBefore = compilingTime(trace.network.device);
+  const compiledBefore = compilingTime(network.device);
   const decoder = decoders.get(method.decoder ?? '');
+  const pictures = predictions.length;
+  const classes = predictions.map((one) => one?.index ?? 0);
+  const [classIndex] = classes as [number];
   const context: MethodContext = {
-    target,
-    classIndex: prediction.index,
+    target: pictures > 1 ? { classes } : (options.target?.(classIndex, network) ?? logit(classIndex)),
+    classIndex,
     ...(decoder && { decoder }),
     ...(progress && { progress: (share: number) => progress(method.name, share) }),
   };
   const size = trace.picture.shape.slice(2) as [number, number];
+  /** What each picture has of a tensor of all, if it is explained. */
+  const split = (x: Tensor): (Tensor | undefined)[] => {
+    // A handle of the explanation's: some of the tensors belong to the trace.
+    if (pictures === 1) return [reshape(x, x.shape)];
+    const rows = x.shape[0]! / pictures;
+    return predictions.map((one, i) => one && narrow(x, 0, i * rows, rows));
+  };
   /** The terms of each layer, and the map of all. */
   function* parts() {
-    const terms: ExplainedTerm[] = [];
+    const terms: (Omit<ExplainedTerm, 'tensor'> & { readonly tensors: (Tensor | undefined)[] })[] = [];
     const maps: Tensor[] = [];
     for (const layer of layers) {
       const found = yield* stepsOf(method, trace.at(layer), context);
-      // Handles of the explanation's: some of the tensors belong to the trace.
       for (const [symbol, tensor] of Object.entries(found))
-        terms.push({
-          ...described(method.terms, symbol),
-          symbol,
-          layer,
-          tensor: reshape(tensor, tensor.shape),
-        });
-      maps.push(normaliseMap(upsampleMap(signed ? found.M : relu(found.M), size)));
+        terms.push({ ...described(method.terms, symbol), symbol, layer, tensors: split(tensor) });
+      const shown = signed ? found.M : relu(found.M);
+      maps.push(normaliseMap(upsampleMap(shown, size, pictures), pictures));
       if (layers.length === 1) {
-        const map = signed || !method.relu ? reshape(found.M, found.M.shape) : relu(found.M);
-        return { terms, map, upsampled: maps[0]! };
+        const map = signed || !method.relu ? found.M : shown;
+        return { terms, map: split(map), upsampled: split(maps[0]!) };
       }
     }
     const map = fuse === 'max' ? maps.reduce(maximum) : scale(maps.reduce(add), 1 / maps.length);
-    return { terms, map, upsampled: normaliseMap(map) };
+    return { terms, map: split(map), upsampled: split(normaliseMap(map, pictures)) };
   }
   const { terms, map, upsampled } = await scopeInSteps(parts(), options.signal);
-  const weights = layers.length === 1 ? terms.find(({ symbol }) => symbol === 'w_k')?.tensor : undefined;
-  const explanation = {
-    method: method.name,
-    layer: layers.join(' + '),
-    classIndex: prediction.index,
-    className: prediction.name,
-    logit: prediction.logit,
-    probability: prediction.probability,
-    map,
-    upsampled,
-    weights: weights && reshape(weights, weights.shape),
-    terms,
-  };
-  try {
-    const read = terms.filter(
-      ({ symbol }) => symbol === 'M' || symbol === 'w_k' || method.terms[symbol]?.note,
-    );
-    await toHost([...read.map(({ tensor }) => tensor), map, upsampled]);
-    const values = await Promise.all(read.map(({ tensor }) => tensor.data()));
-    const raw = values.filter((_, i) => read[i]!.symbol === 'M').flatMap((one) => [...one]);
-    const lost = raw.filter((value) => !Number.isFinite(value)).length;
-    if (lost > 0) {
-      throw new NotFiniteError(
-        `${method.name}: ${lost} of ${raw.length} numbers of the map of class ${prediction.index} at ` +
-          `"${explanation.layer}" are NaN or infinite, though the logits are finite: a derivative or a difference ` +
-          'overflows there; choose another layer, method or target',
-      );
-    }
-    const said = read.flatMap(({ symbol }, i) => [
-      method.terms[symbol]?.note?.(values[i]!, trace),
-      symbol === 'w_k' ? weightsNote(values[i]!) : undefined,
-    ]);
-    const isBlank = raw.every((value) => value === 0 || (value < 0 && !signed));
-    if (isBlank) said.push(signed ? NOTHING : NOTHING_POSITIVE);
+  const explained = predictions.map((prediction, i) => {
+    if (prediction === undefined) return undefined;
+    const own = terms.map(({ tensors, ...term }): ExplainedTerm => ({ ...term, tensor: tensors[i]! }));
+    const weights = layers.length === 1 ? own.find(({ symbol }) => symbol === 'w_k')?.tensor : undefined;
     return {
-      ...explanation,
-      notes: said.filter((note) => note !== undefined),
-      milliseconds: performance.now() - started,
-      compiling: compilingTime(trace.network.device) - compiledBefore,
+      method: method.name,
+      layer: layers.join(' + '),
+      classIndex: prediction.index,
+      className: prediction.name,
+      logit: prediction.logit,
+      probability: prediction.probability,
+      map: map[i]!,
+      upsampled: upsampled[i]!,
+      weights: weights && reshape(weights, weights.shape),
+      terms: own,
     };
+  });
+  const isRead = ({ symbol }: ExplainedTerm) =>
+    symbol === 'M' || symbol === 'w_k' || method.terms[symbol]?.note !== undefined;
+  try {
+    const made = explained.filter((one) => one !== undefined);
+    await toHost(
+      made.flatMap((one) => [
+        ...one.terms.filter(isRead).map(({ tensor }) => tensor),
+        one.map,
+        one.upsampled,
+      ]),
+    );
+    const notes = await Promise.all(
+      explained.map((one) => one && notesOf(one, one.terms.filter(isRead), method, trace, signed)),
+    );
+    const milliseconds = (performance.now() - started) / made.length;
+    const compiling = (compilingTime(network.device) - compiledBefore) / made.length;
+    return explained.map((one, i) => one && { ...one, notes: notes[i]!, milliseconds, compiling });
   } catch (error) {
-    disposeExplanation(explanation);
+    for (const one of explained) if (one) disposeExplanation(one);
     throw error;
   }
+}
+
+/** What is to be said of the numbers of an explanation, of which `read` are some. */
+async function notesOf(
+  { classIndex, layer }: Pick<Explanation, 'classIndex' | 'layer'>,
+  read: readonly ExplainedTerm[],
+  method: Method,
+  trace: Trace,
+  signed: boolean,
+): Promise<string[]> {
+  const values = await Promise.all(read.map(({ tensor }) => tensor.data()));
+  const raw = values.filter((_, i) => read[i]!.symbol === 'M').flatMap((one) => [...one]);
+  const lost = raw.filter((value) => !Number.isFinite(value)).length;
+  if (lost > 0) {
+    throw new NotFiniteError(
+      `${method.name}: ${lost} of ${raw.length} numbers of the map of class ${classIndex} at ` +
+        `"${layer}" are NaN or infinite, though the logits are finite: a derivative or a difference ` +
+        'overflows there; choose another layer, method or target',
+    );
+  }
+  const said = read.flatMap(({ symbol }, i) => [
+    method.terms[symbol]?.note?.(values[i]!, trace),
+    symbol === 'w_k' ? weightsNote(values[i]!) : undefined,
+  ]);
+  const isBlank = raw.every((value) => value === 0 || (value < 0 && !signed));
+  if (isBlank) said.push(signed ? NOTHING : NOTHING_POSITIVE);
+  return said.filter((note) => note !== undefined);
 }
 
 /** What a method says of a symbol. */

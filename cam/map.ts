@@ -16,15 +16,18 @@ import {
   upsample,
 } from '../engine/index.ts';
 
-/** sum_k w_k A_k: weights [K], feature map [1, K, h, w] -> [h, w]; a product of a row and a matrix. */
+// Of N pictures each of these has the pictures one after another along its first axis.
+
+/** sum_k w_k A_k: weights [N K], feature map [N, K, h, w] -> [N h, w]; a product of a row and a matrix. */
 export function weightedSum(weights: Tensor, featureMap: Tensor): Tensor {
-  const [, channels, h, w] = featureMap.shape as [number, number, number, number];
-  const row = reshape(weights, [1, channels]);
-  return reshape(matmul(row, reshape(featureMap, [channels, h * w])), [h, w]);
+  const [pictures, channels, h, w] = featureMap.shape as [number, number, number, number];
+  const rows = reshape(weights, [pictures, 1, channels]);
+  return reshape(matmul(rows, reshape(featureMap, [pictures, channels, h * w])), [pictures * h, w]);
 }
 
-/** The sum over the channels of [1, K, h, w] -> [h, w]. */
-export const channelSum = (x: Tensor): Tensor => reshape(sum(x, [1]), x.shape.slice(2));
+/** The sum over the channels of [N, K, h, w] -> [N h, w]. */
+export const channelSum = (x: Tensor): Tensor =>
+  reshape(sum(x, [1]), [x.shape[0]! * x.shape[2]!, x.shape[3]!]);
 
 /** a / b, and 0 where b is 0. */
 export function quotient(a: Tensor, b: Tensor): Tensor {
@@ -38,13 +41,22 @@ export function unit(x: Tensor): Tensor {
   return quotient(scaled, sqrt(sum(mul(scaled, scaled))));
 }
 
-/** A map [h, w] bilinearly at the input's size (corners not aligned). */
-export function upsampleMap(map: Tensor, size: readonly [height: number, width: number]): Tensor {
-  return reshape(upsample(reshape(map, [1, 1, ...map.shape]), size), size);
+/** A map [N h, w] bilinearly at the input's size [N H, W] (corners not aligned). */
+export function upsampleMap(
+  map: Tensor,
+  [height, width]: readonly [height: number, width: number],
+  pictures = 1,
+): Tensor {
+  const [rows, w] = map.shape as [number, number];
+  const planes = reshape(map, [pictures, 1, rows / pictures, w]);
+  return reshape(upsample(planes, [height, width]), [pictures * height, width]);
 }
 
 /**
  * A map divided by its maximum, as the papers do; by its largest magnitude where it has a sign. A map that is zero
  * everywhere stays so.
  */
-export const normaliseMap = divideByMaxNorm;
+export const normaliseMap = (map: Tensor, pictures = 1): Tensor =>
+  pictures === 1
+    ? divideByMaxNorm(map)
+    : reshape(divideByMaxNorm(reshape(map, [pictures, map.size / pictures]), [1]), map.shape);

@@ -53,6 +53,11 @@ export interface Method {
   readonly keeps?: (graph: Graph, layer: string) => readonly string[];
   /** The decoder that it runs on the network's values, by the name under which one is shipped for the network. */
   readonly decoder?: string;
+  /**
+   * Whether it takes several pictures at once, feature maps [N, K, h, w]: each tensor that it gives then has those of all
+   * pictures, one after another along its first axis.
+   */
+  readonly batches?: boolean;
   /** At once or, where it must read numbers on its way or takes long, in steps. */
   readonly explain: (seen: TracedLayer, context: MethodContext) => Terms<Tensor> | Steps<Terms<Tensor>>;
 }

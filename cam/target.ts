@@ -3,12 +3,14 @@
 import {
   add,
   div,
+  indexTensor,
   logSoftmax,
   mul,
   narrow,
   neg,
   reshape,
   scale,
+  select,
   sigmoid,
   softmax,
   softplus,
@@ -36,16 +38,25 @@ export interface LogitSum {
   readonly through?: 'sigmoid';
 }
 
-/** S: a sum of logits, or any function of the outputs to [N] whose rows do not depend on one another. */
-export type Target = LogitSum | ((outputs: Outputs) => Tensor);
+/** The logit of a class of each row's own, where the rows are several pictures. */
+export interface LogitOfEach {
+  readonly classes: readonly number[];
+}
+
+/** S: logits, or any function of the outputs to [N] whose rows do not depend on one another. */
+export type Target = LogitSum | LogitOfEach | ((outputs: Outputs) => Tensor);
 
 /** Whether a target is a sum of logits and nothing more. */
-export const isLinear = (target: Target): target is LogitSum =>
-  typeof target !== 'function' && target.through === undefined;
+export const isLinear = (target: Target): target is LogitSum | LogitOfEach =>
+  typeof target !== 'function' && ('classes' in target || target.through === undefined);
 
 /** S of each row [N]. */
 export function scoreOf(target: Target, outputs: Outputs): Tensor {
   if (typeof target === 'function') return target(outputs);
+  if ('classes' in target) {
+    const { classes } = target;
+    return select(outputs.logits, indexTensor(outputs.logits.device, classes, [classes.length]), 1);
+  }
   const parts = target.logits.map(([index, factor]) => {
     const column = element(outputs.logits, index);
     return factor === 1 ? column : scale(column, factor);

@@ -7,6 +7,9 @@ import {
   full,
   grad,
   LimelightError,
+  narrow,
+  type Shape,
+  ShapeError,
   scope,
   stopGradient,
   sum,
@@ -15,15 +18,15 @@ import {
   unowned,
 } from '../engine/index.ts';
 import { recording } from '../engine/operation.ts';
-import { assertOutsideScopes } from '../engine/tensor.ts';
+import { assertOutsideScopes, sameShape } from '../engine/tensor.ts';
 import { type DryRun, dryRun } from '../models/dry-run.ts';
 import { type FeatureMapView, featureMapView } from '../models/feature-map.ts';
-import { boundary, dependents, evaluate, INPUT, nodeOf } from '../models/graph.ts';
+import { boundary, dependents, evaluate, type Graph, INPUT, nodeOf } from '../models/graph.ts';
 import type { Network } from '../models/network.ts';
 import { run } from '../models/run.ts';
 import { LayerError, NotFiniteError } from './errors.ts';
 import { type Substitution, substituted } from './rules.ts';
-import { isLinear, type LogitSum, type Outputs, scoreOf, type Target } from './target.ts';
+import { isLinear, type LogitOfEach, type LogitSum, type Outputs, scoreOf, type Target } from './target.ts';
 
 type Values = ReadonlyMap<string, Tensor>;
 
@@ -45,8 +48,8 @@ export interface Trace {
   readonly layers: readonly string[];
   /** What the network gave, each [1, ...]. */
   readonly outputs: Outputs;
-  /** Logits and probabilities, a class each, in the order of classes. */
-  readonly predictions: () => Promise<Prediction[]>;
+  /** Logits and probabilities, a class each, in the order of classes; of a batch, of its first picture or another. */
+  readonly predictions: (picture?: number) => Promise<Prediction[]>;
   /** The network seen from a layer; the first of `layers` when left out. */
   readonly at: (layer?: string) => TracedLayer;
   /** The value of any node [1, ...]; it belongs to the trace. */
@@ -99,14 +102,58 @@ export interface TraceOptions {
 export function observe(
   network: Network,
   input: Tensor | Readonly<Record<string, Tensor>>,
-  { layers: named = [network.targetLayer], keep = [] }: TraceOptions = {},
+  options: TraceOptions = {},
+): Trace {
+  return traceOf(network, inputsOf(network, input), options);
+}
+
+/**
+ * The same of N pictures [N, C, H, W] at once; whatever a trace has as [1, ...] is [N, ...]. Methods that take batches
+ * explain it, others `pictureOf` it.
+ */
+export const observeBatch = (network: Network, pictures: Tensor, options: TraceOptions = {}): Trace =>
+  traceOf(network, new Map([[INPUT, pictures]]), options);
+
+/** The trace of one picture of a batch's; the caller disposes it before the batch's, and its `picture` with it. */
+export function pictureOf({ network, layers, picture, value }: Trace, index: number): Trace {
+  const { graph } = network;
+  const ofPicture = dependents(graph, [INPUT]);
+  const row = (x: Tensor) => {
+    const rows = x.shape[0]! / picture.shape[0]!;
+    return narrow(x, 0, index * rows, rows);
+  };
+  const names = beginning(graph, layers).filter((name) => name !== INPUT && ofPicture.has(name));
+  const values = new Map(names.map((name) => [name, row(value(name))]));
+  return traceOf(network, new Map([[INPUT, row(picture)]]), { layers }, values);
+}
+
+/** Whether a network's passes on N pictures [N, C, H, W] are those on each, one after another. */
+export function takesBatches({ graph }: Network, [count, ...size]: Shape): boolean {
+  if ((graph.inputs ?? [INPUT]).join() !== INPUT) return false;
+  try {
+    const [one, all] = [1, count!].map((n) => dryRun(graph, [n, ...size]).shapes);
+    return [...dependents(graph, [INPUT])].every((name) => {
+      const [first, ...rest] = one!.get(name)!;
+      return sameShape(all!.get(name)!, [count! * first!, ...rest]);
+    });
+  } catch (error) {
+    if (error instanceof ShapeError) return false;
+    throw error;
+  }
+}
+
+/** A trace of inputs, in which some values may be known already; those are its to dispose. */
+function traceOf(
+  network: Network,
+  inputs: Values,
+  { layers: named = [network.targetLayer], keep = [] }: TraceOptions,
+  known: Values = new Map(),
 ): Trace {
   const { graph, device, parameters } = network;
-  const inputs = inputsOf(network, input);
   const layers = named.map((layer) => nodeOf(graph, layer).name);
   const picture = inputs.get(INPUT)!;
   const outputNodes = new Map([...(graph.outputs ?? []), ['logits', graph.output]]);
-  const ends = [...new Set(outputNodes.values())];
+  const ends = endsOf(graph);
   const outputsFrom = (values: Values, names: readonly string[] = [...outputNodes.keys()]) =>
     Object.fromEntries(
       names.map((name) => [name, values.get(outputNodes.get(name)!)!]),
@@ -114,7 +161,7 @@ export function observe(
 
   let found: DryRun | undefined;
   function dry(): DryRun {
-    found ??= dryRun(graph, picture.shape, shapesOf(inputs));
+    found ??= dryRun(graph, [1, ...picture.shape.slice(1)], shapesOf(inputs));
     return found;
   }
   function viewAt(layer: string): FeatureMapView {
@@ -126,22 +173,13 @@ export function observe(
     );
   }
 
-  /** Those that come after no other one. A tape begins at them. */
-  const first = firstOf(layers);
-  function firstOf(nodes: readonly string[]): string[] {
-    return nodes.filter((node) => {
-      const after = dependents(graph, [node]);
-      if (!ends.some((end) => after.has(end)))
-        throw new LayerError(`the output does not depend on "${node}"; choose another layer`);
-      return nodes.every((other) => other === node || !dependents(graph, [other]).has(node));
-    });
-  }
+  const first = firstOf(graph, layers);
   const views = layers.map(viewAt);
   const { before, after } = scope(() => {
-    const before = run(network, inputs, [...first, ...boundary(graph, first, ends)]);
+    const before = run(network, new Map([...inputs, ...known]), beginning(graph, layers));
     const leaves = first.map((layer) => [layer, leaf(before.get(layer)!)] as const);
-    const known = new Map([...inputs, ...before, ...leaves]);
-    const after = recording(() => run(network, known, [...ends, ...layers, ...keep]));
+    const values = new Map([...inputs, ...before, ...leaves]);
+    const after = recording(() => run(network, values, [...ends, ...layers, ...keep]));
     return { before, after };
   });
   const outputs = outputsFrom(after);
@@ -202,7 +240,7 @@ export function observe(
 
   const gradients = (target: Target, nodes: readonly string[]) =>
     shared(`gradients of ${keyOf(target)} at ${nodes.join(', ')}`, () => {
-      const from = firstOf(nodes);
+      const from = firstOf(graph, nodes);
       const around = boundary(graph, from, ends).map((node) => [node, value(node)] as const);
       const leaves = from.map((node) => [node, leaf(value(node))] as const);
       return backwards(
@@ -243,7 +281,11 @@ export function observe(
     picture,
     layers,
     outputs,
-    predictions: async () => predictionsOf(network, await outputs.logits.data()),
+    async predictions(index = 0) {
+      const logits = await outputs.logits.data();
+      const classes = logits.length / picture.shape[0]!;
+      return predictionsOf(network, logits.subarray(index * classes, (index + 1) * classes));
+    },
     at,
     value,
     vary,
@@ -257,6 +299,26 @@ export function observe(
     },
   };
   return trace;
+}
+
+/** The nodes at which a network's outputs are. */
+const endsOf = ({ outputs, output }: Graph): string[] => [...new Set([...(outputs?.values() ?? []), output])];
+
+/** Those of some nodes that come after no other one. A tape begins at them. */
+function firstOf(graph: Graph, nodes: readonly string[]): string[] {
+  const ends = endsOf(graph);
+  return nodes.filter((node) => {
+    const after = dependents(graph, [node]);
+    if (!ends.some((end) => after.has(end)))
+      throw new LayerError(`the output does not depend on "${node}"; choose another layer`);
+    return nodes.every((other) => other === node || !dependents(graph, [other]).has(node));
+  });
+}
+
+/** What is known before a tape begins: the first of some layers, and what goes round them. */
+function beginning(graph: Graph, layers: readonly string[]): string[] {
+  const first = firstOf(graph, layers);
+  return [...first, ...boundary(graph, first, endsOf(graph))];
 }
 
 /**
@@ -332,10 +394,14 @@ function cotangentsOf(target: Target, outputs: Outputs): Readonly<Record<string,
   return Object.fromEntries(names.map((name, i) => [name, found[i]]));
 }
 
-/** The factors of a sum of logits, in the shape of the logits. */
-function factorsOf(target: LogitSum, { device, shape, size }: Tensor): Tensor {
+/** The factors of a sum of logits, in the shape of the logits [N, ...]. */
+function factorsOf(target: LogitSum | LogitOfEach, { device, shape, size }: Tensor): Tensor {
   const factors = new Float32Array(size);
-  for (const [index, factor] of target.logits) factors[index]! += factor;
+  const classes = size / shape[0]!;
+  for (let row = 0; row < shape[0]!; row++) {
+    const terms = 'classes' in target ? [[target.classes[row]!, 1] as const] : target.logits;
+    for (const [index, factor] of terms) factors[row * classes + index]! += factor;
+  }
   return tensor(device, factors, shape);
 }
 

@@ -17,6 +17,7 @@ export const attnLrp: Method = {
   title: 'AttnLRP',
   paper: 'Achtibat 2024',
   relu: false,
+  batches: true,
   layerOf: tokenLayer,
   terms: {
     g_k: {

@@ -62,6 +62,7 @@ export const cam = {
   title: 'CAM',
   paper: 'Zhou 2016',
   relu: false,
+  batches: true,
   terms: {
     g_k: {
       tex: 'g_k = \\frac{\\partial S}{\\partial A_k}',
@@ -84,7 +85,7 @@ export const cam = {
     // A target that bends is no affine function of A: CAM explains the class's logit whatever the target makes of it.
     const g_k = gradient(isLinear(target) ? target : logit(classIndex));
     const w_k = reshape(sum(g_k, [2, 3]), [-1]);
-    const M = channelSum(mul(g_k, featureMap));
-    return { g_k, w_k, M: scale(M, M.size) };
+    const [, , h, w] = featureMap.shape as [number, number, number, number];
+    return { g_k, w_k, M: scale(channelSum(mul(g_k, featureMap)), h * w) };
   },
 } satisfies Method;

@@ -57,6 +57,7 @@ export const gae: Method = {
   title: 'GAE',
   paper: 'Chefer 2021',
   relu: false,
+  batches: true,
   layerOf: tokenLayer,
   terms: {
     R: {
@@ -76,13 +77,16 @@ export const gae: Method = {
     const slopes = trace.gradients(target, nodes);
     const tokens = view.grid[0] * view.grid[1] + view.others.length;
     const itself = identity(seen.featureMap, tokens);
+    const pictures = seen.featureMap.shape[0]!;
     const R = nodes.reduce((R, node, i) => {
       const positive = relu(mul(slopes[i]!, trace.value(node)));
-      return add(R, matmul(mean(reshape(positive, [-1, tokens, tokens]), [0]), R));
+      return add(R, matmul(mean(reshape(positive, [pictures, -1, tokens, tokens]), [1]), R));
     }, itself);
     const { others } = view;
     const taken = sub(R, itself);
-    const rows = others.length > 0 ? gather(taken, indexTensor(R.device, others, [others.length]), 0) : taken;
-    return { R, M: reshape(view.toMap(reshape(mean(rows, [0]), [1, tokens, 1])), view.grid) };
+    const rows = others.length > 0 ? gather(taken, indexTensor(R.device, others, [others.length]), 1) : taken;
+    const [, w] = view.grid;
+    const M = view.toMap(mean(rows, [1], true));
+    return { R: reshape(R, [-1, tokens]), M: reshape(M, [-1, w]) };
   },
 };

@@ -80,10 +80,8 @@ const terms = {
 function countDenominators(numerator: Tensor, denominator: Tensor, used: Tensor): Tensor {
   const negative = greater(full(used.device, [1], 0), denominator);
   const near = greater(affine(abs(numerator), NEAR_0, 0), abs(denominator));
-  return concat(
-    [negative, near].map((is) => reshape(sum(mul(used, is)), [1])),
-    0,
-  );
+  const counts = [negative, near].map((is) => sum(mul(used, is), [1, 2, 3], true));
+  return reshape(concat(counts, 1), [-1]);
 }
 
 export const gradCamPlusPlus: Method = {
@@ -91,6 +89,7 @@ export const gradCamPlusPlus: Method = {
   title: 'Grad-CAM++',
   paper: 'Chattopadhay 2018',
   relu: true,
+  batches: true,
   terms: {
     ...terms,
     alpha_k: {

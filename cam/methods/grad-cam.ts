@@ -33,6 +33,7 @@ export const gradCam: Method = {
   title: 'Grad-CAM',
   paper: 'Selvaraju 2017',
   relu: true,
+  batches: true,
   terms: {
     g_k: gradientTerm,
     w_k: {

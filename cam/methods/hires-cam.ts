@@ -15,6 +15,7 @@ export const hiresCam: Method = {
   title: 'HiResCAM',
   paper: 'Draelos 2020',
   relu: true,
+  batches: true,
   terms: {
     g_k: gradientTerm,
     M: {

@@ -18,6 +18,7 @@ export const layerCam: Method = {
   title: 'LayerCAM',
   paper: 'Jiang 2021',
   relu: true,
+  batches: true,
   terms: {
     g_k: gradientTerm,
     M: {
@@ -37,6 +38,7 @@ export const elementWiseGradCam: Method = {
   title: 'Element-wise Grad-CAM',
   paper: 'Gildenblat 2021',
   relu: true,
+  batches: true,
   terms: {
     g_k: gradientTerm,
     M: {

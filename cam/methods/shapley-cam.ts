@@ -37,6 +37,7 @@ export const shapleyCam: Method = {
   title: 'ShapleyCAM',
   paper: 'Cai 2025',
   relu: true,
+  batches: true,
   terms: {
     g_k: gradientTerm,
     HA: curvatureTerm,
@@ -60,6 +61,7 @@ export const interactionMap: Method = {
   title: 'Interaction map',
   paper: 'Limelight',
   relu: false,
+  batches: true,
   terms: {
     HA: curvatureTerm,
     M: {

@@ -33,7 +33,7 @@ function* exact(
   { featureMap, gradient, score, trace, layer }: TracedLayer,
   { target }: MethodContext,
 ): Steps<Found | undefined> {
-  if (typeof target === 'function' || firstNonlinear(trace.dry(), layer) !== undefined) return undefined;
+  if (!('logits' in target) || firstNonlinear(trace.dry(), layer) !== undefined) return undefined;
   const linear = { logits: target.logits };
   const worths = sum(mul(gradient(linear), featureMap), [2, 3]);
   const [a, z] = yield [worths, score(linear, featureMap)];

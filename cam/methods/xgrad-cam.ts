@@ -19,6 +19,7 @@ export const xgradCam: Method = {
   title: 'XGrad-CAM',
   paper: 'Fu 2020',
   relu: true,
+  batches: true,
   terms: {
     g_k: gradientTerm,
     w_k: {
@@ -43,6 +44,6 @@ export const xgradCam: Method = {
     const total = sum(featureMap, [2, 3]);
     const w_k = reshape(quotient(sum(mul(featureMap, g_k), [2, 3]), total), [-1]);
     const near = greater(affine(sum(abs(featureMap), [2, 3]), NEAR_0, 0), abs(total));
-    return { g_k, w_k, n: reshape(sum(near), [1]), M: weightedSum(w_k, featureMap) };
+    return { g_k, w_k, n: sum(near, [1]), M: weightedSum(w_k, featureMap) };
   },
 };

@@ -169,6 +169,8 @@ const dividedByNorm: Operation<undefined> = {
   },
 };
 
-/** x over its largest magnitude; zeros everywhere stay so. */
-export const divideByMaxNorm = (x: Tensor): Tensor =>
-  isRecorded([x]) ? div(x, clamp(maxNorm(x), ...NORMAL)) : apply(dividedByNorm, [x], undefined);
+/** x over its largest magnitude, along `axes` (all when left out); zeros everywhere stay so. */
+export const divideByMaxNorm = (x: Tensor, axes?: readonly number[]): Tensor =>
+  axes || isRecorded([x])
+    ? div(x, clamp(maxNorm(x, axes, true), ...NORMAL))
+    : apply(dividedByNorm, [x], undefined);
