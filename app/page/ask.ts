@@ -133,8 +133,13 @@ function hear(reply: Reply): void {
     running = undefined;
     if ('result' in reply) job?.resolve(reply.result as never);
     else {
-      if (reply.error.kind === 'no device') broken = new NoDevice(reply.error.message);
-      job?.reject(broken ?? new TaskError(reply.error.message));
+      const { kind, message } = reply.error;
+      if (kind === 'no device') broken = new NoDevice(message);
+      // With what it holds half done.
+      if (kind === 'full') end();
+      const advice =
+        kind === 'full' ? '; here: choose a smaller picture, a smaller network or a later layer' : '';
+      job?.reject(broken ?? new TaskError(message + advice));
     }
     next();
   }

@@ -10,6 +10,7 @@ import { element, make } from './dom.ts';
 import { examples } from './examples.ts';
 import { showExport } from './export.ts';
 import { answerFigure, difference, emptyFigure, figure, pictureFigure } from './maps.ts';
+import { keepOffline } from './offline.ts';
 import { type Choices, type Choose, readAddress, writeAddress } from './state.ts';
 import type { NetworkChoice, PictureFile, Subject } from './work/subject.ts';
 import type { Answer, Asked, Predicted } from './work/tasks.ts';
@@ -31,7 +32,7 @@ function remember<T>(key: unknown, compute: () => Promise<T>): Promise<T> {
   const name = JSON.stringify(key);
   const found = known.get(name) ?? compute();
   known.set(name, found);
-  found.catch(() => known.delete(name));
+  found.catch(() => known.get(name) === found && known.delete(name));
   return found as Promise<T>;
 }
 
@@ -77,6 +78,7 @@ async function show(): Promise<void> {
 
 async function showNewest(chosen: Choices, isNewest: () => boolean): Promise<void> {
   const subject = await subjectOf(chosen);
+  if (!isNewest()) return;
   const of = JSON.stringify([subject.picture.id, subject.network.id]);
   if (of !== knownOf) for (const key of known.keys()) if (!key.startsWith('["file"')) known.delete(key);
   knownOf = of;
@@ -188,6 +190,7 @@ listeners.lost = (message) => {
   );
 };
 showActivity();
+keepOffline();
 listen(() => choices, choose);
 start();
 void show();

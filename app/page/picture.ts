@@ -34,18 +34,31 @@ export async function decodePicture(file: Blob, name: string): Promise<Pixels> {
   }
 }
 
+/** Rows that are read at once: a large picture is there twice anyway. */
+const BAND = 256;
+
 async function decodeByBrowser(file: Blob): Promise<Pixels> {
   // Numbers as the file has them: colour profiles are for eyes.
   const bitmap = await createImageBitmap(file, { colorSpaceConversion: 'none', premultiplyAlpha: 'none' });
   const { width, height } = bitmap;
   checkSize(width, height, 0);
-  const context = new OffscreenCanvas(width, height).getContext('2d')!;
+  const rgb = new Uint8Array(3 * width * height);
+  const context = new OffscreenCanvas(width, Math.min(height, BAND)).getContext('2d', {
+    willReadFrequently: true,
+  })!;
   context.fillStyle = '#ffffff';
-  context.fillRect(0, 0, width, height);
-  context.drawImage(bitmap, 0, 0);
+  for (let y = 0; y < height; y += BAND) {
+    context.fillRect(0, 0, width, BAND);
+    context.drawImage(bitmap, 0, -y);
+    const rgba = context.getImageData(0, 0, width, Math.min(BAND, height - y)).data;
+    for (let from = 0, to = 3 * width * y; from < rgba.length; from += 4, to += 3) {
+      rgb[to] = rgba[from]!;
+      rgb[to + 1] = rgba[from + 1]!;
+      rgb[to + 2] = rgba[from + 2]!;
+    }
+  }
   bitmap.close();
-  const rgba = context.getImageData(0, 0, width, height).data;
-  return { width, height, rgb: Uint8Array.from(rgba.filter((_, i) => i % 4 < 3)) };
+  return { width, height, rgb };
 }
 
 /** Puts pixels on a canvas, which takes their size. */

@@ -48,13 +48,14 @@ export function findChromium(): Chromium | undefined {
 export async function withChromium(
   { path, packed }: Chromium,
   use: (browser: Browser) => Promise<void>,
+  flags: readonly string[] = [],
 ): Promise<void> {
   await withFolder(async (folder) => {
     const browser = await launch({
       executablePath: packed ? unpack(path, folder) : path,
       headless: 'shell',
       userDataDir: join(folder, 'profile'),
-      args: ['--no-sandbox', ...SWIFTSHADER, ...OFFLINE],
+      args: ['--no-sandbox', ...SWIFTSHADER, ...OFFLINE, ...flags],
       env: {
         ...process.env,
         ...(packed && { LD_LIBRARY_PATH: join(folder, 'lib'), FONTCONFIG_PATH: folder }),

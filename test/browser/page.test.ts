@@ -5,8 +5,8 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Browser, ElementHandle, Page } from 'puppeteer-core';
-import test, { type Test } from 'tape';
+import type { ElementHandle, Page } from 'puppeteer-core';
+import type { Test } from 'tape';
 import { decodeImage, decodePng, encodePng } from '../../app/image/decode.ts';
 import { heatPicture } from '../../app/image/heat.ts';
 import * as limelight from '../../index.ts';
@@ -14,16 +14,11 @@ import { device } from '../device.ts';
 import { encode, functional, h5File, tfjsFiles } from '../models/keras-fixtures.ts';
 import { type ModelSpec, modelBytes } from '../models/onnx-file.ts';
 import { array } from '../reference/index.ts';
-import { bundle } from './bundle.ts';
-import { findChromium, withChromium } from './chromium.ts';
 import { type Answer, explainAll } from './explain-all.ts';
-import { withFolder } from './folder.ts';
-import { checkBundle, withPage } from './page.ts';
+import { said, testPage, textOf, type Use } from './page.ts';
 
 const here = (path: string) => new URL(path, import.meta.url);
 const picture = (name: string) => here(`../../models/images/${name}`);
-
-type Use = (t: Test, page: Page, address: string, folder: string) => Promise<void>;
 
 /** What is tried, each in a page of its own. */
 const parts: Readonly<Record<string, Use>> = {
@@ -36,37 +31,8 @@ const parts: Readonly<Record<string, Use>> = {
   'without WebGPU it says what to do': withoutWebGpu,
 };
 
-test('page', async (t) => {
-  const chromium = findChromium();
-  if (!chromium) return t.skip('there is no Chromium; set CHROMIUM to its path');
-  await withFolder(async (folder) => {
-    const root = fileURLToPath(here('../../app/page/'));
-    checkBundle(t, await bundle({ root, configFile: join(root, 'vite.config.ts') }, folder));
-    await withChromium(chromium, async (browser: Browser) => {
-      for (const [title, use] of Object.entries(parts)) {
-        t.comment(title);
-        await withPage(t, browser, folder, (page, address) => use(t, page, address, folder)).catch((error) =>
-          t.error(error, title),
-        );
-      }
-    });
-  });
-});
+testPage('page', parts);
 
-/** Waits until the page has nothing more to do, and gives what it says. */
-async function said(page: Page, expected: RegExp): Promise<string> {
-  await page.waitForFunction(
-    (source) => {
-      const idle = document.getElementById('result')!.ariaBusy === 'false';
-      return idle && new RegExp(source).test(document.getElementById('status')!.textContent!);
-    },
-    {},
-    expected.source,
-  );
-  return textOf(page, '#status');
-}
-
-const textOf = (page: Page, selector: string) => page.$eval(selector, (element) => element.textContent!);
 const toggle = (page: Page, name: string, value: string) =>
   page.click(`input[name="${name}"][value="${value}"]`);
 

@@ -1,9 +1,12 @@
-// What tests of pages share: what a bundle must be, and a page that is served and watched.
+// What tests of pages share: what a bundle must be, a page that is served and watched, and the project's page.
 
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import type { Browser, Page } from 'puppeteer-core';
-import type { Test } from 'tape';
-import type { Bundle } from './bundle.ts';
-import { PATIENCE } from './chromium.ts';
+import test, { type Test } from 'tape';
+import { type Bundle, bundle } from './bundle.ts';
+import { findChromium, PATIENCE, withChromium } from './chromium.ts';
+import { withFolder } from './folder.ts';
 import { withServer } from './serve.ts';
 
 export function checkBundle(t: Test, { modules, outside, warnings }: Bundle): void {
@@ -50,4 +53,48 @@ export async function withPage(
     t.deepEqual(elsewhere, [], 'nothing is asked of another place');
     await page.close();
   });
+}
+
+/** What is tried in a page of its own: its address, and a folder with the page's files, for more. */
+export type Use = (t: Test, page: Page, address: string, folder: string) => Promise<void>;
+
+/** Builds the project's page and tries parts of it in a browser, each in a page of its own. */
+export function testPage(
+  title: string,
+  parts: Readonly<Record<string, Use>>,
+  flags: readonly string[] = [],
+): void {
+  test(title, async (t) => {
+    const chromium = findChromium();
+    if (!chromium) return t.skip('there is no Chromium; set CHROMIUM to its path');
+    await withFolder(async (folder) => {
+      const root = fileURLToPath(new URL('../../app/page/', import.meta.url));
+      checkBundle(t, await bundle({ root, configFile: join(root, 'vite.config.ts') }, folder));
+      const use = async (browser: Browser) => {
+        for (const [part, tried] of Object.entries(parts)) {
+          t.comment(part);
+          await withPage(t, browser, folder, (page, address) => tried(t, page, address, folder)).catch(
+            (error) => t.error(error, part),
+          );
+        }
+      };
+      await withChromium(chromium, use, flags);
+    });
+  });
+}
+
+export const textOf = (page: Page, selector: string): Promise<string> =>
+  page.$eval(selector, (element) => element.textContent!);
+
+/** Waits until the page has nothing more to do, and gives what it says. */
+export async function said(page: Page, expected: RegExp): Promise<string> {
+  await page.waitForFunction(
+    (source) => {
+      const idle = document.getElementById('result')!.ariaBusy === 'false';
+      return idle && new RegExp(source).test(document.getElementById('status')!.textContent!);
+    },
+    {},
+    expected.source,
+  );
+  return textOf(page, '#status');
 }

@@ -2,7 +2,15 @@
 // ended and started again where a task is cancelled or the device is lost.
 
 import { gpuOf } from '../../../engine/device.ts';
-import { type Device, DeviceLostError, flush, NoDeviceError, openDevice } from '../../../engine/index.ts';
+import {
+  type Device,
+  DeviceLostError,
+  flush,
+  KernelError,
+  MemoryBudgetError,
+  NoDeviceError,
+  openDevice,
+} from '../../../engine/index.ts';
 import { messageOf } from '../../../engine/platform/errors.ts';
 import { opener } from './subject.ts';
 import { tasks, type Work } from './tasks.ts';
@@ -18,11 +26,21 @@ export type Reply =
   | { readonly device: string }
   | { readonly progress: number }
   | { readonly result: unknown }
-  | { readonly error: { readonly kind: 'no device' | 'lost' | 'failed'; readonly message: string } };
+  | { readonly error: { readonly kind: Failure; readonly message: string } };
+
+/** Why a task has no result: after `lost` the device cannot be used any more, after `full` its memory should not be. */
+type Failure = 'no device' | 'lost' | 'full' | 'failed';
 
 const send = (reply: Reply) => globalThis.postMessage(reply);
-const kindOf = (error: unknown) =>
-  error instanceof NoDeviceError ? 'no device' : error instanceof DeviceLostError ? 'lost' : 'failed';
+const kinds: readonly (readonly [new (message: string) => Error, Failure])[] = [
+  [NoDeviceError, 'no device'],
+  [DeviceLostError, 'lost'],
+  // What WebGPU refuses is often memory, which it says of a later command than the one that asked.
+  [KernelError, 'lost'],
+  [MemoryBudgetError, 'full'],
+  [RangeError, 'full'],
+];
+const kindOf = (error: unknown) => kinds.find(([kind]) => error instanceof kind)?.[1] ?? 'failed';
 const failed = (error: unknown): Reply => ({ error: { kind: kindOf(error), message: messageOf(error) } });
 
 const ready = openDevice().then((device) => {
