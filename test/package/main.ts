@@ -1,7 +1,7 @@
 // The package as strangers get it: packed, installed from the registry with its dependencies but not the optional ones,
 // and used from every kind of project. `npm run test:package`; it needs the npm registry, and says so where there is none.
 
-import { execFileSync, type SpawnSyncReturns, spawnSync } from 'node:child_process';
+import { execFileSync, type SpawnSyncReturns, spawn, spawnSync } from 'node:child_process';
 import {
   cpSync,
   existsSync,
@@ -53,11 +53,16 @@ const TOOLS = [
   '@rollup/plugin-commonjs',
   '@rollup/plugin-node-resolve',
   '@webgpu/types',
+  'bun',
   'deno',
   'esbuild',
+  'next',
   'publint',
+  'react',
+  'react-dom',
   'rollup',
   'typescript@5.6',
+  'typescript-newest@npm:typescript@latest',
   'vite',
   'webpack',
 ];
@@ -184,7 +189,7 @@ check('the types are not wrong', () => {
 });
 
 write(
-  'typed.ts',
+  'typed/typed.ts',
   `import { type Explanation, explain, open, openDevice, preprocess } from 'limelight';
 import type { Tensor } from 'limelight/engine';
 import { readNpy } from 'limelight/models';
@@ -196,14 +201,24 @@ export async function explained(bytes: Uint8Array): Promise<readonly Explanation
 export const shape: readonly number[] = readNpy(new Uint8Array(), 'x.npy').shape;
 `,
 );
-const surroundings: readonly (readonly [title: string, lib: readonly string[], types: readonly string[]])[] =
-  [
-    ['nothing but the language', ['ES2022'], []],
-    ['a browser', ['ES2022', 'DOM'], []],
-    ['a browser with WebGPU', ['ES2022', 'DOM'], ['@webgpu/types']],
-  ];
-for (const [title, lib, types] of surroundings) {
-  check(`TypeScript 5.6 checks every declaration in ${title}`, () => {
+/** Where declarations are read, and by which compilers: the newest has WebGPU among a browser's types. */
+const surroundings: readonly {
+  title: string;
+  compilers: readonly string[];
+  lib: readonly string[];
+  types?: readonly string[];
+}[] = [
+  { title: 'nothing but the language', compilers: ['typescript', 'typescript-newest'], lib: ['ES2022'] },
+  { title: 'a browser', compilers: ['typescript', 'typescript-newest'], lib: ['ES2022', 'DOM'] },
+  {
+    title: 'a browser with WebGPU',
+    compilers: ['typescript'],
+    lib: ['ES2022', 'DOM'],
+    types: ['@webgpu/types'],
+  },
+];
+for (const { title, compilers, lib, types = [] } of surroundings) {
+  check(`TypeScript checks every declaration in ${title}`, () => {
     const compilerOptions = {
       noEmit: true,
       strict: true,
@@ -213,9 +228,13 @@ for (const [title, lib, types] of surroundings) {
       lib,
       types,
     };
-    write('tsconfig.json', JSON.stringify({ compilerOptions, files: ['typed.ts'] }));
-    must(tool('tsc'), '-p', '.');
-    return undefined;
+    write('typed/tsconfig.json', JSON.stringify({ compilerOptions, files: ['typed.ts'] }));
+    const versions = compilers.map((compiler) => {
+      const tsc = at('node_modules', compiler, 'bin/tsc');
+      must('node', tsc, '-p', 'typed');
+      return must('node', tsc, '--version').trim();
+    });
+    return versions.join(', ');
   });
 }
 
@@ -257,32 +276,41 @@ webpack({ mode: 'production', entry: { ${entry.replace('.mjs', '')}: './${entry}
 };
 write('one.mjs', "export { writeNpy } from 'limelight';\n");
 
-const size = (out: string) =>
-  readdirSync(at(out), { recursive: true, encoding: 'utf8' })
-    .filter((name) => name.endsWith('.js'))
-    .reduce((sum, name) => sum + statSync(at(out, name)).size, 0);
+/** How large what bundlers make of it is, in bytes of JavaScript: a page that explains, and one function alone. */
+const sizes: { bundler: string; page: number; one: number }[] = [];
+const folderSize = (path: string, kind = '') =>
+  readdirSync(path, { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith(kind))
+    .map((name) => statSync(join(path, name)))
+    .reduce((sum, { size }) => sum + size, 0);
+const size = (out: string) => folderSize(at(out), '.js');
 
-/** Opens a page of the project that has put its answer where everybody finds it. */
+/** Opens a page that puts its answer where everybody finds it. */
+async function answered(browser: Browser, url: string): Promise<string> {
+  const page = await browser.newPage();
+  page.setDefaultTimeout(60_000);
+  const problems: string[] = [];
+  page.on('pageerror', (error) => problems.push(String(error)));
+  page.on('response', (response) => {
+    if (response.status() >= 400 && !response.url().endsWith('favicon.ico'))
+      problems.push(`${response.status()} ${response.url()}`);
+  });
+  await page.goto(url);
+  await page.waitForFunction('globalThis.answered !== undefined || globalThis.failed !== undefined');
+  const [found, failed] = (await page.evaluate('[globalThis.answered, globalThis.failed]')) as [
+    Answer,
+    string,
+  ];
+  await page.close();
+  if (failed || problems.length > 0) throw new Error([failed, ...problems].join('\n'));
+  return compare(found);
+}
+
+/** Opens a page of the project. */
 async function inPage(browser: Browser, path: string): Promise<string> {
   let said = '';
   await withServer(folder, async (origin) => {
-    const page = await browser.newPage();
-    page.setDefaultTimeout(60_000);
-    const problems: string[] = [];
-    page.on('pageerror', (error) => problems.push(String(error)));
-    page.on('response', (response) => {
-      if (response.status() >= 400 && !response.url().endsWith('favicon.ico'))
-        problems.push(`${response.status()} ${response.url()}`);
-    });
-    await page.goto(`${origin}/${path}`);
-    await page.waitForFunction('globalThis.answered !== undefined || globalThis.failed !== undefined');
-    const [answered, failed] = (await page.evaluate('[globalThis.answered, globalThis.failed]')) as [
-      Answer,
-      string,
-    ];
-    await page.close();
-    if (failed || problems.length > 0) throw new Error([failed, ...problems].join('\n'));
-    said = compare(answered);
+    said = await answered(browser, `${origin}/${path}`);
   });
   return said;
 }
@@ -309,7 +337,8 @@ function browserChecks(browser: Browser): void {
       bundle('one.mjs', `one-${name}`);
       const bytes = size(`one-${name}`);
       if (bytes > 4_000) throw new Error(`writeNpy alone takes ${bytes} bytes`);
-      return `${said}, ${(size(out) / 1e3).toFixed(0)} kB of JavaScript; writeNpy alone ${(bytes / 1e3).toFixed(1)} kB`;
+      sizes.push({ bundler: name, page: size(out), one: bytes });
+      return said;
     });
   }
   check('a page without a bundler takes it by an import map', () => {
@@ -317,6 +346,7 @@ function browserChecks(browser: Browser): void {
     write('map.html', page(`<script type="importmap">${JSON.stringify(map)}</script>`, './program.mjs'));
     return inPage(browser, 'map.html');
   });
+  check('a page of Next takes it', () => withNext((origin) => answered(browser, origin)));
   check('a web worker takes it', () => {
     write(
       'worker.mjs',
@@ -327,6 +357,53 @@ function browserChecks(browser: Browser): void {
     return inPage(browser, 'worker.html');
   });
 }
+
+const nextFiles: Readonly<Record<string, string>> = {
+  'next.config.mjs': "export default { serverExternalPackages: ['limelight'] };",
+  'app/layout.jsx': 'export default ({ children }) => <html lang="en"><body>{children}</body></html>;',
+  'app/page.jsx': `'use client';
+import { useEffect } from 'react';
+import { answer } from '../program.mjs';
+export default function Page() {
+  useEffect(() => {
+    answer().then((found) => { globalThis.answered = found; }, (error) => { globalThis.failed = String(error.stack); });
+  }, []);
+  return <p>page</p>;
+}`,
+  'app/answer/route.js': `import { answer } from '../../program.mjs';
+export const dynamic = 'force-dynamic';
+export const GET = async () => Response.json(await answer());`,
+};
+
+/** Serves what Next has built, as long as `body` wants it. */
+async function withNext<T>(body: (origin: string) => Promise<T>): Promise<T> {
+  const server = spawn(tool('next'), ['start', '--port', '0'], { cwd: folder, stdio: 'pipe' });
+  try {
+    let said = '';
+    for await (const text of server.stdout) {
+      said += text;
+      const [, port] = /Local:.*:(\d+)/.exec(said) ?? [];
+      if (port) return await body(`http://localhost:${port}`);
+    }
+    throw new Error(`the server ended: ${said}`);
+  } finally {
+    server.kill();
+  }
+}
+
+check('a server of Next takes it', () => {
+  for (const [path, text] of Object.entries(nextFiles)) write(path, text);
+  must(tool('next'), 'build');
+  return withNext(async (origin) => compare(await (await fetch(`${origin}/answer`)).json()));
+});
+
+check('Bun runs it', () => {
+  must('node', at('node_modules/bun/install.js'));
+  // Bun keeps what a program sets of its environment from native code: what a driver reads is set before.
+  const { status, stdout, stderr } = run(tool('bun'), ['node.mjs'], { EGL_PLATFORM: 'surfaceless' });
+  if (status !== 0) throw new Error(stderr.slice(0, 2000));
+  return compare(JSON.parse(stdout));
+});
 
 /** Where Debian's chromium has SwiftShader, a Vulkan driver: Deno's own WebGPU has no other way to it. */
 const drivers = '/usr/lib/chromium';
@@ -345,6 +422,17 @@ check('Deno runs it on its own WebGPU', () => {
   return hasDriver ? compare(JSON.parse(stdout)) : 'imported; there is no Vulkan driver to try it on';
 });
 
+const kilobytes = (bytes: number) => (bytes / 1e3).toFixed(bytes < 1e4 ? 1 : 0);
+const sizeTable = () => `# What bundlers make of the package
+
+Written by \`npm run test:package\`, in kB of minified JavaScript: a page that explains a picture (formats are loaded when a
+file of theirs is opened, and counted here), and \`writeNpy\` alone. The package: ${kilobytes(statSync(at(packed)).size)} kB packed,
+${kilobytes(folderSize(home))} kB installed, ${kilobytes(folderSize(at('node_modules/limelight/dist/browser')))} kB of it the bundle for pages without a bundler.
+
+| bundler | page that explains | \`writeNpy\` alone |
+|---|---|---|
+${sizes.map(({ bundler, page, one }) => `| ${bundler} | ${kilobytes(page)} | ${kilobytes(one)} |\n`).join('')}`;
+
 async function runAll(): Promise<void> {
   let failed = 0;
   for (const [title, body] of checks) {
@@ -356,6 +444,7 @@ async function runAll(): Promise<void> {
       console.log(`not ok ${title}\n${String(error).replace(/^/gm, '  ')}`);
     }
   }
+  if (sizes.length > 0) writeFileSync(fileURLToPath(new URL('./sizes.md', import.meta.url)), sizeTable());
   console.log(`\n${checks.length - failed} passed, ${failed} failed`);
   if (failed > 0) process.exitCode = 1;
 }

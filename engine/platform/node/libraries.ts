@@ -14,8 +14,8 @@ export function loadLibrary(file: string): void {
   try {
     process.dlopen({ exports: {} }, file, constants.dlopen.RTLD_NOW | RTLD_NODELETE);
   } catch (error) {
-    // Node only expects its own add-ons and complains after the library is in; NODELETE makes it stay.
-    if (!messageOf(error).includes('did not self-register')) throw error;
+    // Node and Bun expect add-ons and complain after the library is in; NODELETE makes it stay.
+    if (!/did not self-register|napi_register_module_v1/.test(messageOf(error))) throw error;
   }
 }
 
