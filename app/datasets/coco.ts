@@ -1,6 +1,6 @@
 // Annotations in COCO's JSON: images, categories, and annotations with boxes [x, y, width, height] in pixels.
 //
-// Crowds (`iscrowd`) are boxes around many objects and are left out. Where every object of a class on a picture has a
+// Crowds (`iscrowd`) are boxes around many objects, and are ignored: no pixel there is right or wrong. Where every object of a class on a picture has a
 // `segmentation`, they make its mask.
 
 import { type Annotated, type Annotation, boxFrom, DataSetError, gathered } from './data-set.ts';
@@ -24,17 +24,17 @@ export function readCoco(text: string, path: string): Annotated[] {
     );
   const files = byId(images, 'images', 'file_name');
   const names = byId(categories, 'categories', 'name');
-  const found: Annotation[] = annotations.flatMap((entry, i) => {
+  const found = annotations.flatMap((entry, i): Annotation[] => {
     const where = `${path}: annotations[${i}]`;
     const [file, label] = [files.get(entry.image_id), names.get(entry.category_id)];
     if (file === undefined) throw new DataSetError(`${where}: no image has the id ${String(entry.image_id)}`);
     if (label === undefined) {
       throw new DataSetError(`${where}: no category has the id ${String(entry.category_id)}`);
     }
-    if (entry.iscrowd === 1) return [];
     if (!Array.isArray(entry.bbox)) throw new DataSetError(`${where} has no bbox [x, y, width, height]`);
     const [x, y, width, height] = entry.bbox.map(Number) as [number, number, number, number];
     const box = boxFrom([x, y, x + width, y + height], where);
+    if (entry.iscrowd === 1) return [{ file, label, box, isIgnored: true }];
     const { segmentation } = entry;
     const isGiven = segmentation !== undefined && !(Array.isArray(segmentation) && segmentation.length === 0);
     return [{ file, label, box, ...(isGiven && { outline: outlineFrom(segmentation, where) }) }];

@@ -14,6 +14,8 @@ export interface Labelled {
   /** Empty where the data set does not say where the objects are. */
   readonly boxes: readonly Box[];
   readonly mask?: Mask;
+  /** Where objects of the class may be that are neither asked for nor wrong to find: crowds, and what is hard to see. */
+  readonly ignored?: readonly Box[];
 }
 
 /** A picture that has been read. */
@@ -70,27 +72,36 @@ export interface Annotation {
   readonly label?: string | undefined;
   readonly box?: Box | undefined;
   readonly outline?: Outline | undefined;
+  /** Whether the box is to be ignored. */
+  readonly isIgnored?: boolean;
 }
 
 /** Annotations gathered by picture and class, in the order of their first occurrence. */
 export function gathered(annotations: Iterable<Annotation>): Annotated[] {
-  const files = new Map<string, Map<string, { boxes: Box[]; outlines: Outline[] }>>();
-  for (const { file, label, box, outline } of annotations) {
-    const labels = files.get(file) ?? new Map<string, { boxes: Box[]; outlines: Outline[] }>();
+  const files = new Map<string, Map<string, Annotation[]>>();
+  for (const annotation of annotations) {
+    const { file, label } = annotation;
+    const labels = files.get(file) ?? new Map<string, Annotation[]>();
     files.set(file, labels);
-    if (label === undefined) continue;
-    const { boxes, outlines } = labels.get(label) ?? { boxes: [], outlines: [] };
-    labels.set(label, { boxes, outlines });
-    if (box) boxes.push(box);
-    if (outline) outlines.push(outline);
+    if (label !== undefined) labels.set(label, [...(labels.get(label) ?? []), annotation]);
   }
   return [...files].map(([file, labels]) => ({
     file,
-    objects: [...labels].map(([label, { boxes, outlines }]) => ({
-      label,
-      boxes,
-      ...(outlines.length > 0 && outlines.length === boxes.length && { outlines }),
-    })),
+    objects: [...labels].flatMap(([label, all]) => {
+      const asked = all.filter(({ isIgnored }) => !isIgnored);
+      if (asked.length === 0) return [];
+      const boxes = asked.flatMap(({ box }) => (box ? [box] : []));
+      const outlines = asked.flatMap(({ outline }) => (outline ? [outline] : []));
+      const ignored = all.flatMap(({ box, isIgnored }) => (isIgnored && box ? [box] : []));
+      return [
+        {
+          label,
+          boxes,
+          ...(outlines.length > 0 && outlines.length === boxes.length && { outlines }),
+          ...(ignored.length > 0 && { ignored }),
+        },
+      ];
+    }),
   }));
 }
 

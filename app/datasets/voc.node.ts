@@ -1,7 +1,7 @@
 // Annotations in Pascal VOC's XML, one file a picture.
 //
 // A box there names its first and last pixels, counted from 1: xmin .. xmax become the edges xmin - 1 and xmax. Objects
-// marked as difficult are left out, as VOC's own evaluation does.
+// marked as difficult are ignored, as VOC's own evaluation does.
 
 import sax from 'sax';
 import { type Annotation, boxFrom, DataSetError } from './data-set.ts';
@@ -33,7 +33,7 @@ export function readVoc(text: string, path: string): Annotation[] {
       if (label === undefined) throw new DataSetError(`${here()}: an object has no name`);
       const [x0, y0, x1, y1] = EDGES.map((edge) => Number(object.get(edge) ?? Number.NaN));
       const box = boxFrom([x0! - 1, y0! - 1, x1!, y1!], here());
-      if (object.get('difficult') !== '1') found.push({ label, box });
+      found.push({ label, box, ...(object.get('difficult') === '1' && { isIgnored: true }) });
     }
     open.pop();
   };

@@ -22,6 +22,8 @@ export interface Subject {
   /** Where the class's objects are; none where the data does not say. */
   readonly boxes: readonly Box[];
   readonly mask: Mask | undefined;
+  /** Where the class's objects may be that are neither asked for nor wrong to find. */
+  readonly ignored?: readonly Box[] | undefined;
   /** Every object on the picture, of whatever class, and the picture without it; undefined where it cannot be had. */
   readonly removed?: readonly { readonly box: Box; readonly picture: Picture }[] | undefined;
   readonly picture: Picture;

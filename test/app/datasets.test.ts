@@ -83,6 +83,7 @@ test('data: boxes of COCO, Pascal VOC, CUB and CSV', (t) => {
       { image_id: 7, category_id: 2, bbox: [0, 0, 1.5, 1] },
       { image_id: 7, category_id: 1, bbox: [5, 5, 1, 1], iscrowd: 0 },
       { image_id: 7, category_id: 1, bbox: [0, 0, 9, 9], iscrowd: 1 },
+      { image_id: 8, category_id: 2, bbox: [0, 0, 9, 9], iscrowd: 1 },
     ],
   };
   t.deepEqual(readCoco(JSON.stringify(coco), 'c.json'), [
@@ -95,6 +96,7 @@ test('data: boxes of COCO, Pascal VOC, CUB and CSV', (t) => {
             [1, 2, 4, 6],
             [5, 5, 6, 6],
           ],
+          ignored: [[0, 0, 9, 9]],
         },
         { label: 'dog', boxes: [[0, 0, 1.5, 1]] },
       ],
@@ -110,8 +112,12 @@ test('data: boxes of COCO, Pascal VOC, CUB and CSV', (t) => {
     <object><name>dog</name><difficult>1</difficult>${box(4, 4, 5, 5)}</object></annotation>`;
   t.deepEqual(
     readVoc(voc, 'v.xml'),
-    [{ file: '1.jpg' }, { file: '1.jpg', label: 'person', box: [0, 0, 10, 20] }],
-    'the pixels 1 .. 10 are the edges 0 and 10; no difficult ones, no parts',
+    [
+      { file: '1.jpg' },
+      { file: '1.jpg', label: 'person', box: [0, 0, 10, 20] },
+      { file: '1.jpg', label: 'dog', box: [3, 3, 5, 5], isIgnored: true },
+    ],
+    'the pixels 1 .. 10 are the edges 0 and 10; difficult ones ignored, no parts',
   );
 
   const cub = {

@@ -217,6 +217,32 @@ test('metrics: MaxBoxAcc, MaxBoxAccV2, a threshold from apart, and PxAP pooled o
   t.end();
 });
 
+test('metrics: PxAP of the pixels that are not ignored', (t) => {
+  const [height, width] = [9, 12];
+  const map = madeMap('ignored', height, width);
+  const [object, ignored] = [[2, 2, 7, 6] as const, [[5, 0, 12, 5] as const, [-3, 7, 4, 40] as const]];
+  const inside = (x: number, y: number, [x0, y0, x1, y1]: Box) => x >= x0 && x < x1 && y >= y0 && y < y1;
+  const most = Math.max(...Array.from(map.data));
+  const pixels = Array.from(map.data, (value, i) => {
+    const [x, y] = [i % width, Math.floor(i / width)];
+    const isObject = inside(x, y, object);
+    return { value: value / most, isObject, counts: isObject || !ignored.some((box) => inside(x, y, box)) };
+  }).filter(({ counts }) => counts);
+  t.ok(pixels.length < 90 && pixels.length > 30, `${pixels.length} pixels are left`);
+  let [expected, recall] = [0, 0];
+  const objects = pixels.filter(({ isObject }) => isObject).length;
+  for (let level = 255; level >= 0; level--) {
+    const taken = pixels.filter(({ value }) => value >= level / 255);
+    const right = taken.filter(({ isObject }) => isObject).length;
+    if (taken.length > 0) expected += (right / taken.length) * (right / objects - recall);
+    recall = right / objects;
+  }
+  const found = pixelAveragePrecision(levelCounts(map, maskOf([object], width, height), ignored));
+  t.ok(near(found, expected), `${found}, ${expected}`);
+  t.notOk(near(pixelAveragePrecision(levelCounts(map, maskOf([object], width, height))), expected));
+  t.end();
+});
+
 test('metrics: intersection over union of half-open boxes', (t) => {
   t.equal(iou([0, 0, 2, 2], [0, 0, 2, 2]), 1);
   t.equal(iou([0, 0, 2, 2], [2, 0, 4, 2]), 0, 'boxes that touch have nothing in common');
@@ -458,6 +484,26 @@ test('metrics: infidelity and max-sensitivity of maps that are exact', async (t)
     found > 0.005 / norm && found <= (0.02 * Math.sqrt(30)) / norm + 1e-7,
     `the picture as its map: ${found}`,
   );
+  // captum's: max |phi(x + d) - phi(x)| / |phi(x)| over draws with |d| <= r, norms of all numbers; here of a curved map.
+  const curved = ({ data }: Pick<Picture, 'data'>) =>
+    Float64Array.from(data, (x, i) => Math.sin(9 * x) * x + i);
+  const drawn: Picture[] = [];
+  const noting = async (other: Picture) => {
+    drawn.push(other);
+    return mapOf(height, width, curved(other));
+  };
+  const phi = curved(picture);
+  const given = { map: mapOf(height, width, phi), picture, explain: noting, seed: 4 };
+  const sampled = await sensitivityMax(given, { draws: 7, radius: 0.03 });
+  const moves = drawn.map(({ data }) => Math.max(...data.map((x, i) => Math.abs(x - picture.data[i]!))));
+  t.ok(
+    moves.length === 7 && moves.every((move) => move > 0.02 && move <= 0.03 + 1e-6),
+    `draws within ${moves}`,
+  );
+  const changes = drawn.map(
+    (one) => Math.hypot(...curved(one).map((x, i) => x - phi[i]!)) / Math.hypot(...phi),
+  );
+  t.ok(near(sampled, Math.max(...changes)), `${sampled}`);
   t.end();
 });
 
