@@ -78,6 +78,15 @@ export function checkPreprocessing({ channels, size, resize, scale, mean, std }:
   }
 }
 
+/** Numbers of a picture as a network takes them. */
+export interface InputNumbers {
+  readonly channels: number;
+  readonly width: number;
+  readonly height: number;
+  /** [channels, height, width]. */
+  readonly data: Float32Array<ArrayBuffer>;
+}
+
 /**
  * Pixels as a network's input [1, C, H, W] on its device.
  *
@@ -87,6 +96,15 @@ export function preprocess(
   { device, preprocessing }: { readonly device: Device; readonly preprocessing: Preprocessing },
   pixels: Pixels,
 ): Tensor {
+  const { channels, height, width, data } = inputNumbers({ preprocessing }, pixels);
+  return tensor(device, data, [1, channels, height, width]);
+}
+
+/** The same, not yet on a device. */
+export function inputNumbers(
+  { preprocessing }: { readonly preprocessing: Preprocessing },
+  pixels: Pixels,
+): InputNumbers {
   const { width, height, rgb } = visiblePixels({ preprocessing }, pixels);
   const { channels, order, scale, mean, std } = preprocessing;
   if (channels !== 1 && channels !== 3) {
@@ -95,17 +113,17 @@ export function preprocess(
     );
   }
   const plane = width * height;
-  const values = new Float32Array(channels * plane);
+  const data = new Float32Array(channels * plane);
   for (let c = 0; c < channels; c++) {
     const [offset, spread] = [mean[c] ?? mean[0]!, std[c] ?? std[0]!];
     const source = order === 'bgr' ? 2 - c : c;
     for (let i = 0, at = 0; i < plane; i++, at += 3) {
       const sample =
         channels === 3 ? rgb[at + source]! : 0.299 * rgb[at]! + 0.587 * rgb[at + 1]! + 0.114 * rgb[at + 2]!;
-      values[c * plane + i] = (sample / scale - offset) / spread;
+      data[c * plane + i] = (sample / scale - offset) / spread;
     }
   }
-  return tensor(device, values, [1, channels, height, width]);
+  return { channels, width, height, data };
 }
 
 /**

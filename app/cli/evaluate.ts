@@ -3,25 +3,32 @@
 import { createHash } from 'node:crypto';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { methodOf, NotFiniteError } from '../../cam/index.ts';
-import { type Metric, metricOf } from '../../cam/metrics/index.ts';
+import { methodOf } from '../../cam/index.ts';
+import { metricOf } from '../../cam/metrics/index.ts';
 import { visible } from '../../engine/visible.ts';
 import { catalog } from '../../models/catalog.ts';
 import { nodeOf } from '../../models/graph.ts';
 import type { Network, NetworkDescription } from '../../models/network.ts';
-import { PreprocessingError, visiblePixels } from '../../models/preprocess.ts';
+import { visiblePixels } from '../../models/preprocess.ts';
 import { permutation, random } from '../../models/train/data/random.ts';
 import { type DataSet, DataSetError, type DataSetItem } from '../datasets/data-set.ts';
 import { openFiles } from '../datasets/files.node.ts';
 import { mosaicsOf } from '../datasets/mosaics.node.ts';
 import { openScenes } from '../datasets/scenes.node.ts';
 import { conclude, type PixelsOf } from '../evaluation/conclude.node.ts';
-import { measure, rowsOf } from '../evaluation/measure.ts';
-import type { Header, Settings, Shard } from '../evaluation/record.ts';
+import {
+  isPictureFault,
+  measure,
+  type Plan,
+  type Prepared,
+  picturesTogether,
+  prepare,
+  rowsOf,
+} from '../evaluation/measure.ts';
+import type { Header, PictureLine, Settings, Shard } from '../evaluation/record.ts';
 import { assertWhole, openResults, writeResults } from '../evaluation/results.node.ts';
 import { partOf, shardOf } from '../evaluation/shard.ts';
 import { type Summary, shown } from '../evaluation/summary.ts';
-import { ImageError } from '../image/errors.ts';
 import { assertWritable } from '../image/write.node.ts';
 import { asUsage, UsageError } from './errors.ts';
 import { endWithParent, inJobs } from './jobs.ts';
@@ -235,16 +242,12 @@ async function settingsOf(
   };
 }
 
-/** Errors that are about one picture; any other ends the evaluation. */
-const isPictureFault = (error: unknown): error is Error =>
-  [DataSetError, ImageError, NotFiniteError, PreprocessingError].some((type) => error instanceof type);
-
 async function measureAll(
   path: string,
   header: Header,
   items: readonly DataSetItem[],
   resume: boolean,
-  plan: Parameters<typeof measure>[0] & { readonly metrics: readonly Metric[] },
+  plan: Plan,
 ): Promise<void> {
   const writer = await writeResults(path, header, resume);
   const shown = bar('{value}/{total} {bar} {eta_formatted} left, {name}');
@@ -259,26 +262,41 @@ async function measureAll(
   process.once('SIGINT', interrupted);
   endWithParent(interrupted);
   shown.start(items.length, 0, { name: '' });
+  /** Counts a picture, and writes what is new of it. */
+  const finish = (name: string, line?: PictureLine) => {
+    if (line) writer.add(line);
+    if (line && 'error' in line) {
+      damaged++;
+      note(`left out: ${line.error}`);
+    } else if (line) measured++;
+    position++;
+    shown.update(position, { name: visible(name) });
+    const left = ((performance.now() - started) / Math.max(1, measured)) * (items.length - position);
+    beat(`${position} of ${items.length} pictures, about ${Math.ceil(left / 60_000)} minutes left`);
+  };
+  const together = picturesTogether(plan);
+  let waiting: Prepared[] = [];
+  const flush = async () => {
+    if (waiting.length > 0) for await (const line of measure(plan, waiting)) finish(line.name, line);
+    waiting = [];
+  };
   try {
     for (const { name, read } of items) {
       try {
-        const unread = await read();
-        if (writer.done.get(name) !== unread.digest) {
-          const result = await measure(plan, await unread.decode(), unread.digest);
-          writer.add({ name, digest: unread.digest, ...result });
-          measured++;
+        const { digest, decode } = await read();
+        if (writer.done.get(name) === digest) finish(name);
+        else {
+          const prepared = prepare(plan, await decode(), { name, digest });
+          if (prepared) waiting.push(prepared);
+          else finish(name, { name, digest, classes: [], sums: {} });
         }
       } catch (error) {
         if (!isPictureFault(error)) throw error;
-        damaged++;
-        writer.add({ name, error: error.message });
-        note(`left out: ${error.message}`);
+        finish(name, { name, error: error.message });
       }
-      position++;
-      shown.update(position, { name: visible(name) });
-      const left = ((performance.now() - started) / Math.max(1, measured)) * (items.length - position);
-      beat(`${position} of ${items.length} pictures, about ${Math.ceil(left / 60_000)} minutes left`);
+      if (waiting.length === together) await flush();
     }
+    await flush();
   } finally {
     shown.stop();
     writer.close();

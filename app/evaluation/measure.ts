@@ -1,16 +1,26 @@
-// One picture measured: its classes explained by every method, each map by every metric.
+// Pictures measured: their classes explained by every method, several pictures together, and each map by every metric.
 
-import { disposeExplanation, type Explanation, explain } from '../../cam/index.ts';
+import {
+  disposeExplanation,
+  type Explanation,
+  explain,
+  explainBatch,
+  methodOf,
+  NotFiniteError,
+} from '../../cam/index.ts';
 import type { Box, HostMap, Mask } from '../../cam/metrics/host-map.ts';
 import type { Metric, Picture, Subject } from '../../cam/metrics/index.ts';
+import { takesBatches } from '../../cam/trace.ts';
 import { LimelightError, type Tensor, tensor } from '../../engine/index.ts';
+import { dryRun } from '../../models/dry-run.ts';
 import { INPUT } from '../../models/graph.ts';
 import type { Network } from '../../models/network.ts';
-import { preprocess, visibleBox, visiblePixels } from '../../models/preprocess.ts';
+import { inputNumbers, PreprocessingError, visibleBox, visiblePixels } from '../../models/preprocess.ts';
 import { redrawn } from '../../models/redraw.ts';
 import { run } from '../../models/run.ts';
-import type { Example, Labelled } from '../datasets/data-set.ts';
-import { type KeptMap, type Measured, type MeasuredClass, toRuns } from './record.ts';
+import { DataSetError, type Example, type Labelled } from '../datasets/data-set.ts';
+import { ImageError } from '../image/errors.ts';
+import { type KeptMap, type Measured, type MeasuredClass, type PictureLine, toRuns } from './record.ts';
 
 export interface Plan {
   readonly network: Network;
@@ -34,88 +44,161 @@ export const rowsOf = (methods: readonly string[], layers: readonly string[]): s
 /** Pictures whose probabilities are computed at once. */
 const BATCH = 16;
 
+/** Pictures that are explained at once, at most, and the multiply-adds that this may take: about a second of a processor's. */
+const [TOGETHER, WORK] = [16, 2 ** 30];
+
 /**
- * Measures a picture's classes: those that its annotations name, or else the predicted one. Classes that the network does
- * not have are left out, and so are objects that cropping cut away.
+ * How many pictures are explained at once: what is not yet written is lost when a run is stopped, and so they are few where
+ * they take long.
  */
-export async function measure(
+export function picturesTogether({ network, layers, methods }: Omit<Plan, 'classes'>): number {
+  const { graph, preprocessing } = network;
+  const { size, channels } = preprocessing;
+  if (size === undefined || !methods.every((name) => methodOf(name).batches)) return 1;
+  if (!takesBatches(network, [TOGETHER, channels, ...size])) return 1;
+  const { multiplyAdds } = dryRun(graph, [1, channels, ...size]);
+  const pass = [...multiplyAdds.values()].reduce((a, b) => a + b, 1);
+  const passes = methods.length * (layers?.length ?? 1);
+  return Math.max(1, Math.min(TOGETHER, Math.floor(WORK / (pass * passes))));
+}
+
+/** A picture whose maps are to be measured. */
+export interface Prepared {
+  readonly name: string;
+  readonly digest: string;
+  /** What of each class is on it; none: the predicted class is explained. */
+  readonly known: ReadonlyMap<number, Labelled>;
+  readonly picture: Picture;
+  readonly removed: Subject['removed'];
+}
+
+/**
+ * What of a picture is measured: the classes that its annotations name, or else the predicted one. Classes that the network
+ * does not have are left out, and so are objects that cropping cut away; undefined where nothing of the annotations is left.
+ */
+export function prepare(
   plan: Plan,
   example: Example,
-  digest: string,
-): Promise<Pick<Measured, 'classes' | 'sums'>> {
-  const { network, layers, methods, signed } = plan;
-  const objects = example.objects.flatMap((one) => {
-    const seen = visible(network, example, one);
-    return seen ? [seen] : [];
-  });
-  if (example.objects.length > 0 && objects.length === 0) return { classes: [], sums: {} };
+  about: Pick<Prepared, 'name' | 'digest'>,
+): Prepared | undefined {
+  const { network } = plan;
+  const objects = example.objects.flatMap((one) => visible(network, example, one) ?? []);
   // Two labels may be names of one class.
   const known = new Map<number, Labelled>();
   for (const one of objects) {
     const index = plan.classes.get(one.label);
     if (index === undefined) continue;
-    known.set(index, { ...one, boxes: [...(known.get(index)?.boxes ?? []), ...one.boxes] });
-  }
-  if (objects.length > 0 && known.size === 0) return { classes: [], sums: {} };
-  const input = preprocess(network, example.pixels);
-  try {
-    const explanations = await explain(network, input, {
-      methods,
-      ...(layers && { layer: layers }),
-      signed,
-      ...(known.size > 0 && { classes: [...known.keys()] }),
+    const before = known.get(index);
+    known.set(index, {
+      ...one,
+      boxes: [...(before?.boxes ?? []), ...one.boxes],
+      ignored: [...(before?.ignored ?? []), ...(one.ignored ?? [])],
     });
-    const picture = await pictureOf(input);
-    const black = blackOf(network);
-    const removed = isAsked(plan, 'removed') ? await removedFrom(network, example) : undefined;
-    const sums: Record<string, Record<string, Float64Array>> = {};
-    const classes = new Map<number, MeasuredClass>();
-    try {
-      for (const explanation of explanations) {
-        const { method, layer, classIndex, className, probability, map, upsampled } = explanation;
-        const row = rowOf(method, layer, layers ?? []);
-        const [height, width] = upsampled.shape as [number, number];
-        const object = known.get(classIndex);
-        const subject: Subject = {
-          map: { width, height, data: await upsampled.data() },
-          boxes: object?.boxes ?? [],
-          mask: object?.mask,
-          removed,
-          picture,
-          black,
-          // Metrics that ask for it also ask for others, and are refused there where the network has none.
-          probability: probability ?? Number.NaN,
-          probabilities: (pictures) => probabilities(network, classIndex, pictures),
-          explain: (other) => mapOf(plan, explanation, other),
-          redrawn: async (way) => {
-            const maps: HostMap[] = [];
-            for await (const other of redrawn(network, way))
-              maps.push(await mapOf({ ...plan, network: other }, explanation, picture));
-            return maps;
-          },
-          seed: numberOf(digest),
-          half: (Number.parseInt(digest.at(-1)!, 16) & 1) as 0 | 1,
-        };
-        sums[row] ??= {};
-        for (const metric of plan.metrics) {
-          if (!has(subject, metric.needs)) continue;
-          add(sums[row], metric.name, await metric.measure(subject));
-        }
-        const before = classes.get(classIndex);
-        classes.set(classIndex, {
-          class: classIndex,
-          className,
-          probability,
-          maps: { ...before?.maps, [row]: kept(map.shape as [number, number], await map.data()) },
-        });
+  }
+  if (example.objects.length > 0 && known.size === 0) return undefined;
+  const removed = isAsked(plan, 'removed') ? removedFrom(network, example) : undefined;
+  return { ...about, known, picture: inputNumbers(network, example.pixels), removed };
+}
+
+/** Errors that are about one picture; any other ends the evaluation. */
+export const isPictureFault = (error: unknown): error is Error =>
+  [DataSetError, ImageError, NotFiniteError, PreprocessingError].some((type) => error instanceof type);
+
+/** Explains pictures together and measures one after another: a line for each, in their order. */
+export async function* measure(plan: Plan, pictures: readonly Prepared[]): AsyncGenerator<PictureLine> {
+  const found = await explained(plan, pictures);
+  try {
+    for (const [i, prepared] of pictures.entries()) {
+      const explanations = found[i]!;
+      const { name, digest } = prepared;
+      try {
+        if (explanations instanceof Error) throw explanations;
+        yield { name, digest, ...(await measureOne(plan, prepared, explanations)) };
+      } catch (error) {
+        if (!isPictureFault(error)) throw error;
+        yield { name, error: error.message };
       }
-    } finally {
-      for (const explanation of explanations) disposeExplanation(explanation);
     }
-    return { classes: [...classes.values()], sums: encoded(sums) };
+  } finally {
+    for (const one of found) if (!(one instanceof Error)) one.forEach(disposeExplanation);
+  }
+}
+
+/** What is explained of each picture; the error of those that cannot be. */
+async function explained(plan: Plan, pictures: readonly Prepared[]): Promise<(Explanation[] | Error)[]> {
+  const { network, layers, methods, signed } = plan;
+  // Always as many, so that the last digits do not depend on which pictures are left to be measured.
+  const count = Math.max(pictures.length, picturesTogether(plan));
+  const filled = Array.from({ length: count }, (_, i) => (pictures[i] ?? pictures[0]!).picture);
+  const classesOf = (i: number) => {
+    const { known } = pictures[i] ?? {};
+    return known === undefined ? [] : known.size > 0 ? [...known.keys()] : undefined;
+  };
+  const input = inputTensor(network, filled);
+  try {
+    const options = { methods, ...(layers && { layer: layers }), signed, classesOf };
+    return (await explainBatch(network, input, options)).slice(0, pictures.length);
+  } catch (error) {
+    if (!isPictureFault(error)) throw error;
+    if (pictures.length === 1) return [error];
   } finally {
     input.dispose();
   }
+  // One of them spoils it for all.
+  const alone: (Explanation[] | Error)[] = [];
+  for (const one of pictures) alone.push(...(await explained(plan, [one])));
+  return alone;
+}
+
+async function measureOne(
+  plan: Plan,
+  { digest, known, picture, removed }: Prepared,
+  explanations: readonly Explanation[],
+): Promise<Pick<Measured, 'classes' | 'sums'>> {
+  const { network, layers } = plan;
+  const black = blackOf(network);
+  const sums: Record<string, Record<string, Float64Array>> = {};
+  const classes = new Map<number, MeasuredClass>();
+  for (const explanation of explanations) {
+    const { method, layer, classIndex, className, probability, map, upsampled } = explanation;
+    const row = rowOf(method, layer, layers ?? []);
+    const [height, width] = upsampled.shape as [number, number];
+    const object = known.get(classIndex);
+    const subject: Subject = {
+      map: { width, height, data: await upsampled.data() },
+      boxes: object?.boxes ?? [],
+      mask: object?.mask,
+      ignored: object?.ignored,
+      removed,
+      picture,
+      black,
+      // Metrics that ask for it also ask for others, and are refused there where the network has none.
+      probability: probability ?? Number.NaN,
+      probabilities: (pictures) => probabilities(network, classIndex, pictures),
+      explain: (other) => mapOf(plan, explanation, other),
+      redrawn: async (way) => {
+        const maps: HostMap[] = [];
+        for await (const other of redrawn(network, way))
+          maps.push(await mapOf({ ...plan, network: other }, explanation, picture));
+        return maps;
+      },
+      seed: numberOf(digest),
+      half: (Number.parseInt(digest.at(-1)!, 16) & 1) as 0 | 1,
+    };
+    sums[row] ??= {};
+    for (const metric of plan.metrics) {
+      if (!has(subject, metric.needs)) continue;
+      add(sums[row], metric.name, await metric.measure(subject));
+    }
+    const before = classes.get(classIndex);
+    classes.set(classIndex, {
+      class: classIndex,
+      className,
+      probability,
+      maps: { ...before?.maps, [row]: kept(map.shape as [number, number], await map.data()) },
+    });
+  }
+  return { classes: [...classes.values()], sums: encoded(sums) };
 }
 
 const isAsked = ({ metrics }: Plan, need: Metric['needs']): boolean =>
@@ -127,17 +210,11 @@ function has({ boxes, removed }: Subject, need: Metric['needs']): boolean {
 }
 
 /** Every object as the network sees it, with the picture that lacks it. */
-async function removedFrom(network: Network, { pixels, removed }: Example): Promise<Subject['removed']> {
-  const found: { box: Box; picture: Picture }[] = [];
-  for (const one of removed ?? []) {
+const removedFrom = (network: Network, { pixels, removed }: Example): Subject['removed'] =>
+  removed?.flatMap((one) => {
     const box = visibleBox(network, pixels, one.box)?.map(Math.round) as Box | undefined;
-    if (!box) continue;
-    const input = preprocess(network, one.pixels);
-    found.push({ box, picture: await pictureOf(input) });
-    input.dispose();
-  }
-  return removed && found;
-}
+    return box ? [{ box, picture: inputNumbers(network, one.pixels) }] : [];
+  });
 
 /** A number that hardly any other digest gives; 52 bits. */
 export const numberOf = (digest: string): number => Number.parseInt(digest.slice(0, 13), 16);
@@ -157,12 +234,19 @@ const encoded = (sums: Record<string, Record<string, Float64Array>>): Measured['
 
 /** An object as the network sees it, its boxes on whole pixels; undefined where nothing of it is left. */
 function visible(network: Network, { pixels }: Example, one: Labelled): Labelled | undefined {
-  const boxes = one.boxes.flatMap((box) => {
-    const edges = visibleBox(network, pixels, box)?.map(Math.round) as Box | undefined;
-    return edges && edges[0] < edges[2] && edges[1] < edges[3] ? [edges] : [];
-  });
+  const seen = (boxes: readonly Box[]) =>
+    boxes.flatMap((box) => {
+      const edges = visibleBox(network, pixels, box)?.map(Math.round) as Box | undefined;
+      return edges && edges[0] < edges[2] && edges[1] < edges[3] ? [edges] : [];
+    });
+  const boxes = seen(one.boxes);
   if (one.boxes.length > 0 && boxes.length === 0) return undefined;
-  return { label: one.label, boxes, ...(one.mask && { mask: visibleMask(network, one.mask) }) };
+  return {
+    label: one.label,
+    boxes,
+    ignored: seen(one.ignored ?? []),
+    ...(one.mask && { mask: visibleMask(network, one.mask) }),
+  };
 }
 
 function visibleMask({ preprocessing }: Network, { width, height, data }: Mask): Mask {
@@ -176,11 +260,6 @@ function visibleMask({ preprocessing }: Network, { width, height, data }: Mask):
     Number(seen.rgb[3 * i]! > 0),
   );
   return { width: seen.width, height: seen.height, data: inside };
-}
-
-async function pictureOf(input: Tensor): Promise<Picture> {
-  const [, channels, height, width] = input.shape as [number, number, number, number];
-  return { channels, height, width, data: await input.data() };
 }
 
 /** What a black pixel becomes in each channel. */

@@ -1,5 +1,5 @@
-// Files of results: JSON lines that are only ever added to, so that a process that is killed loses at most the picture
-// it was at.
+// Files of results: JSON lines that are only ever added to, so that a process that is killed loses at most the pictures
+// that it was at.
 
 import { closeSync, existsSync, fstatSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
