@@ -24,39 +24,57 @@ export interface MapFunctionOptions {
  * The map M [h, w] of a method, before ReLU, as a function of the picture [1, C, H, W]: made of differentiable operations,
  * so that `grad` of what is made of it is exact. Other inputs stay as the trace has them. Call it in a `scope`.
  *
- * @throws {MethodError} of a method that reads numbers on its way or runs in steps, which no derivative goes through.
+ * @throws {MethodError} of a method that reads or keeps numbers on its way, or derives by other rules: no derivative goes
+ * through it.
  */
 export function mapFunction(
   trace: Trace,
   method: Method,
   { classIndex, target = logit(classIndex), layer }: MapFunctionOptions,
 ): (picture: Tensor) => Tensor {
-  const seen = trace.at(layer);
-  const { network, value } = trace;
+  const { network } = trace;
   const others = (network.graph.inputs ?? [INPUT]).filter((name) => name !== INPUT);
-  const fixed = others.map((name) => [name, value(name)] as const);
+  const fixed = others.map((name) => [name, trace.value(name)] as const);
+  const refuse = (): never => {
+    throw new MethodError(
+      `${method.name} reads or keeps numbers on its way, or derives by other rules, so that its map is no function to ` +
+        'differentiate; choose a method that is made of gradients and sums, such as grad-cam',
+    );
+  };
   return (picture) => {
-    const output = run(network, new Map([...fixed, [INPUT, picture]]), [seen.layer]).get(seen.layer)!;
-    const featureMap = seen.view.toMap(output);
+    const value = (node: string) => run(network, new Map([...fixed, [INPUT, picture]]), [node]).get(node)!;
     const vary: Trace['vary'] = (versions, names, rules) =>
-      trace.vary(new Map([[INPUT, picture], ...versions]), names, rules);
-    const score: TracedLayer['score'] = (of, maps, rules) =>
-      scoreOf(of, vary(new Map([[seen.layer, seen.view.fromMap(maps, output)]]), undefined, rules));
-    const live: TracedLayer = {
-      ...seen,
-      trace: { ...trace, picture, vary },
-      featureMap,
-      outputFor: (maps) => seen.view.fromMap(maps, output),
-      score,
-      gradient: (of) => grad((maps: Tensor) => sum(score(of, maps)))(featureMap),
+      rules ? refuse() : trace.vary(new Map([[INPUT, picture], ...versions]), names);
+    /** A layer seen from the picture: nothing of what the trace has computed is used. */
+    const at = (named?: string): TracedLayer => {
+      const seen = trace.at(named);
+      const output = value(seen.layer);
+      const featureMap = seen.view.toMap(output);
+      const score: TracedLayer['score'] = (of, maps, rules) =>
+        scoreOf(of, vary(new Map([[seen.layer, seen.view.fromMap(maps, output)]]), undefined, rules));
+      return {
+        ...seen,
+        trace: live,
+        featureMap,
+        outputFor: (maps) => seen.view.fromMap(maps, output),
+        score,
+        gradient: (of) => grad((maps: Tensor) => sum(score(of, maps)))(featureMap),
+      };
     };
-    const found = method.explain(live, { target, classIndex });
-    if (isSteps(found))
-      throw new MethodError(
-        `${method.name} reads numbers on its way, so that its map is no function to differentiate; ` +
-          'choose a method that is made of gradients and sums, such as grad-cam',
-      );
-    return found.M;
+    const live: Trace = {
+      ...trace,
+      picture,
+      get outputs() {
+        return vary(new Map());
+      },
+      at,
+      value,
+      vary,
+      gradients: refuse,
+      shared: refuse,
+    };
+    const found = method.explain(at(layer), { target, classIndex });
+    return isSteps(found) ? refuse() : found.M;
   };
 }
 

@@ -5,8 +5,11 @@ import {
   type Explanation,
   explain,
   explainBatch,
+  largestChange,
+  MethodError,
   methodOf,
   NotFiniteError,
+  observe,
 } from '../../cam/index.ts';
 import type { Box, HostMap, Mask } from '../../cam/metrics/host-map.ts';
 import type { Metric, Picture, Subject } from '../../cam/metrics/index.ts';
@@ -176,6 +179,7 @@ async function measureOne(
       probability: probability ?? Number.NaN,
       probabilities: (pictures) => probabilities(network, classIndex, pictures),
       explain: (other) => mapOf(plan, explanation, other),
+      steepest: () => steepestOf(network, explanation, picture),
       redrawn: async (way) => {
         const maps: HostMap[] = [];
         for await (const other of redrawn(network, way))
@@ -336,6 +340,30 @@ async function mapOf(
     disposeExplanation(found!);
     return { width: picture.width, height: picture.height, data };
   } finally {
+    input.dispose();
+  }
+}
+
+/** The largest change of a map by one of the picture, as `Subject.steepest` has it. */
+async function steepestOf(
+  network: Network,
+  { method, layer, classIndex, terms }: Explanation,
+  picture: Picture,
+): Promise<number | undefined> {
+  const map = await terms.find(({ symbol }) => symbol === 'M')!.tensor.data();
+  const length = Math.hypot(...map);
+  if (length === 0) return undefined;
+  const input = inputTensor(network, [picture]);
+  const trace = observe(network, input, { layers: [layer] });
+  try {
+    const { size, direction } = await largestChange(trace, methodOf(method), { classIndex, layer });
+    direction.dispose();
+    return size / length;
+  } catch (error) {
+    if (error instanceof MethodError) return undefined;
+    throw error;
+  } finally {
+    trace.dispose();
     input.dispose();
   }
 }

@@ -13,7 +13,7 @@ import { pointingGame } from './pointing.ts';
 import { deletionInsertion } from './removal.ts';
 import { roadMetric } from './road.ts';
 import { sanity } from './sanity.ts';
-import { sensitivity } from './sensitivity.ts';
+import { localSensitivity, sensitivity } from './sensitivity.ts';
 
 export { adcc, coherency, complexity } from './adcc.ts';
 export { addPicture, drawsOf, emptySums, estimate, type Sums } from './bootstrap.ts';
@@ -51,6 +51,7 @@ export const metrics: ReadonlyMap<string, Metric> = new Map(
     roadMetric,
     infidelityMetric,
     sensitivity,
+    localSensitivity,
     sanity,
     counterfactual,
   ].map((metric) => [metric.name, metric]),

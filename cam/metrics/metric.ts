@@ -35,6 +35,11 @@ export interface Subject {
   readonly probabilities: (pictures: Iterable<Picture>) => Promise<readonly number[]>;
   /** The same method's map of the same class on another picture. */
   readonly explain: (picture: Picture) => Promise<HostMap>;
+  /**
+   * The largest change of the method's map at the layer, as a share of the map, per unit change of the picture, in lengths;
+   * undefined where the map is zero or cannot be differentiated.
+   */
+  readonly steepest: () => Promise<number | undefined>;
   /** The same method's maps as layers lose what they learnt: one layer alone, or it and all after it, the last one first. */
   readonly redrawn: (way: 'cascading' | 'independent') => Promise<readonly HostMap[]>;
   /** Of whatever is drawn at random; the same for all methods on one picture. */

@@ -4,6 +4,14 @@
 //
 // over 10 draws, uniform in the cube of r = .02, in units of the network's input; Euclidean norms. The largest of ten
 // draws is a lower bound on the largest there is. Where the map is zero its change is not divided, as in captum.
+//
+// The local supremum is the largest there is, to first order in d, and for |d| up to r sqrt(n), the cube's corners, where x
+// has n numbers:
+//
+//   SUP = r sqrt(n) s / |M|          s: the largest singular value of dM/dx, by power iteration (map-function.ts)
+//
+// M is the map at the layer before ReLU, of methods whose map can be differentiated; others are not measured. What is cut
+// off and divided by its maximum moves otherwise, and so a draw may exceed SUP.
 
 import { random } from '../../models/train/data/random.ts';
 import { assertSameSize } from './host-map.ts';
@@ -41,4 +49,15 @@ export const sensitivity: Metric = {
   needs: 'nothing',
   measure: async (subject) => [await sensitivityMax(subject), 1],
   columns: [mean('sensitivity', 'lower', '')],
+};
+
+/** The sums are of maps that can be differentiated; where there are none, the column has no value. */
+export const localSensitivity: Metric = {
+  name: 'local-sensitivity',
+  needs: 'nothing',
+  async measure({ picture, steepest }) {
+    const found = await steepest();
+    return found === undefined ? [0, 0] : [RADIUS * Math.sqrt(picture.data.length) * found, 1];
+  },
+  columns: [mean('local supremum', 'lower', '')],
 };

@@ -2,9 +2,10 @@
 
 import test from 'tape';
 import { measure, type Plan, type Prepared, picturesTogether } from '../../app/evaluation/measure.ts';
-import type { PictureLine } from '../../app/evaluation/record.ts';
+import { fromRuns, type PictureLine } from '../../app/evaluation/record.ts';
 import { metricOf } from '../../cam/metrics/index.ts';
-import { graphs, randomNetwork } from '../cam/networks.ts';
+import { conv, globalAvgPool, linear } from '../../models/layers.ts';
+import { graphs, randomNetwork, randomTensors } from '../cam/networks.ts';
 import { device } from '../device.ts';
 import { seededRandom } from '../reference/index.ts';
 
@@ -77,4 +78,47 @@ test('evaluate: pictures explained together are measured as each alone, to the l
       lines.find(({ name }) => name === line.name),
       `${line.name} among others`,
     );
+});
+
+test('evaluate: the local supremum of a map that is linear in the picture, by hand', async (t) => {
+  const [K, classes] = [4, 5];
+  const graph = {
+    nodes: [
+      conv('features', 'input', { in: channels, out: K, kernel: 1 }),
+      globalAvgPool('gap', 'features'),
+      linear('fc', 'gap', { in: K, out: classes }),
+    ],
+    output: 'fc',
+  };
+  const network = randomNetwork(await device(), graph, 3);
+  const numbers = randomTensors(graph, 3);
+  const [W, b, fc] = ['features.weight', 'features.bias', 'fc.weight'].map((key) => [
+    ...numbers.get(key)!.data,
+  ]) as [number[], number[], number[]];
+  const [{ picture, ...one }] = pictures(1) as [Prepared];
+  const known = new Map([[2, { label: '2', boxes: [] }]]);
+  const plan: Plan = {
+    network,
+    signed: false,
+    methods: ['grad-cam', 'score-cam'],
+    metrics: [metricOf('local-sensitivity')],
+    classes: new Map(),
+  };
+  const [line] = await linesOf(plan, [{ ...one, picture, known }]);
+  if (line === undefined || 'error' in line) return t.fail(JSON.stringify(line));
+  // Grad-CAM's map is (v x + c) / Z at each pixel x: v of all pixels is the derivative, whose singular values are |v| / Z.
+  const w = fc.slice(2 * K, 3 * K);
+  const v = Array.from({ length: channels }, (_, c) =>
+    w.reduce((sum, wk, k) => sum + wk * W[k * channels + c]!, 0),
+  );
+  const c = w.reduce((sum, wk, k) => sum + wk * b[k]!, 0);
+  const area = height * width;
+  const map = Array.from({ length: area }, (_, i) =>
+    v.reduce((sum, vc, channel) => sum + vc * picture.data[channel * area + i]!, c),
+  );
+  const expected = (0.02 * Math.sqrt(picture.data.length) * Math.hypot(...v)) / Math.hypot(...map);
+  const sumsOf = (method: string) => [...fromRuns(line.sums[method]!['local-sensitivity']!)];
+  const [found, count] = sumsOf('grad-cam') as [number, number];
+  t.ok(Math.abs(found - expected) < 2e-3 * expected && count === 1, `${found}, ${expected}`);
+  t.deepEqual(sumsOf('score-cam'), [0, 0], 'what has no derivative is not measured');
 });

@@ -341,6 +341,7 @@ test('metrics: a flat or empty map never scores as a hit', async (t) => {
     probability: 0.5,
     probabilities: async (pictures) => Array.from(pictures, () => 0.5),
     explain: async () => zero,
+    steepest: async () => undefined,
     redrawn: async () => [zero],
     seed: 1,
     half: 0,
