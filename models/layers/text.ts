@@ -62,3 +62,23 @@ export function gru(
     traits: {},
   };
 }
+
+/**
+ * How well each text fits each picture: the cosine between their embeddings, [N, D] and [M, D], times the exponential of the
+ * parameter `logit_scale`: [N, M], as CLIP has it (Radford 2021).
+ */
+export const similarity = (name: string, image: string, text: string): GraphNode => ({
+  name,
+  kind: 'similarity',
+  inputs: [image, text],
+  parameters: { scale: { key: 'logit_scale', shape: [] } },
+  attributes: {},
+  run: ([x, y], { parameters: { scale } }) => {
+    const [a, b] = [unit(x!), unit(y!)];
+    return ops.mul(ops.matmul(a, b, false, true), ops.exp(scale!));
+  },
+  traits: { products: true },
+});
+
+/** Each row divided by its length. */
+const unit = (x: Tensor): Tensor => ops.div(x, ops.sqrt(ops.sum(ops.mul(x, x), [1], true)));

@@ -7,10 +7,13 @@ import { type Graph, INPUT } from '../graph.ts';
 import { open } from '../open.ts';
 import { batch } from './data/augment.ts';
 import { readCifar10 } from './data/cifar10.node.ts';
+import { readEmoji } from './data/emoji.node.ts';
+import { things } from './data/emoji-scenes.ts';
 import type { LabelledImages } from './data/labelled-images.ts';
 import { readMnist } from './data/mnist.node.ts';
 import { type Random, random } from './data/random.ts';
 import { makeScene, SCENE_SIZE, type SceneOptions, sceneBatch } from './data/scenes.ts';
+import { emojiClipRecipe } from './emoji-clip.ts';
 import { fcamBatch, fcamLoss, foregroundScorer } from './fcam.ts';
 import { adam, sgd } from './optimiser.ts';
 import type { Batch, Recipe, Scorer } from './recipe.ts';
@@ -230,5 +233,9 @@ export const recipes: Readonly<Record<string, (data: string, device: Device) => 
   },
   async 'digit-vqa'(data, device) {
     return vqaRecipe(await open(device, 'digit-scenes'), await readMnist(data));
+  },
+  async 'emoji-clip'(data) {
+    const [sprites, { train, test }] = [await readEmoji(data, things), await readCifar10(data)];
+    return emojiClipRecipe({ train: { sprites, backgrounds: train }, test: { sprites, backgrounds: test } });
   },
 };
