@@ -76,6 +76,7 @@ export {
   preprocess,
   presets,
   readSafetensors,
+  type Tokenizer,
   targetLayers,
   visiblePixels,
   writeNpy,

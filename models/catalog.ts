@@ -2,6 +2,7 @@
 // fetches; and architectures for which the user brings a state dict.
 
 import { LimelightError } from '../engine/index.ts';
+import { clipKeys, clipReader, clips, clipUnusedKeys } from './architectures/clip.ts';
 import {
   answers,
   captionWords,
@@ -13,24 +14,14 @@ import {
 import { fcamDigits, fcamDigitsClass } from './architectures/fcam.ts';
 import { type Architecture, architectures } from './architectures/index.ts';
 import { cifarGap, digitDense, digitScenes, digitVit } from './architectures/shipped.ts';
-import type { HostTensor, StateDict } from './formats/host-tensor.ts';
+import type { StateDict } from './formats/host-tensor.ts';
 import type { Graph } from './graph.ts';
 import { imagenetLabels, type Published, published } from './hub/published.ts';
 import type { RemoteFile } from './hub/remote-file.ts';
 import { nearest } from './near.ts';
 import type { NetworkDescription } from './network.ts';
 import { presets } from './preprocess.ts';
-import { oneHotWords, wordIndices } from './text.ts';
-
-/** How a network takes a text: the network that has read one is another graph, with the words among its parameters. */
-export interface TextReader {
-  /** What the text is, in words. */
-  readonly is: string;
-  /** Taken when no text is given. */
-  readonly standard: string;
-  /** @throws LimelightError where there is a word that the network does not know. */
-  readonly read: (text: string) => { readonly graph: Graph; readonly words: HostTensor };
-}
+import { oneHotWords, type TextReader, type Tokenizer, textClasses, wordIndices } from './text.ts';
 
 /** A network known by name: its description, and where its weights are. */
 export interface CatalogEntry extends NetworkDescription {
@@ -155,14 +146,18 @@ export function withText(
   entry: CatalogEntry,
   tensors: StateDict,
   text: string | undefined,
+  tokenizer?: Tokenizer,
 ): { entry: CatalogEntry; tensors: StateDict } {
   const { text: reader, name } = entry;
   if (reader === undefined) {
     if (text === undefined) return { entry, tensors };
     throw new ModelError(`${name} takes no text`);
   }
-  const { graph, words } = reader.read(text ?? reader.standard);
-  return { entry: { ...entry, graph }, tensors: new Map([...tensors, ['words', words]]) };
+  const { words, ...reading } = reader.read(text ?? reader.standard, tokenizer);
+  return {
+    entry: { ...entry, ...reading },
+    tensors: words ? new Map([...tensors, ['words', words]]) : tensors,
+  };
 }
 
 /** Architectures that do not know ImageNet's classes. */
@@ -197,9 +192,32 @@ const known: readonly CatalogEntry[] = Object.entries(architectures).map(([name,
   });
 });
 
+const pairs: readonly CatalogEntry[] = Object.entries(clips).map(([name, options]) => {
+  const text = clipReader(options);
+  const graph = () => text.read(text.standard).graph;
+  const { targetLayer, size } = options;
+  const files = published.get(name)!;
+  return entry(graph, {
+    name,
+    summary: 'how well texts fit a picture, by OpenAI; --text gives them: "a cat | a dog"',
+    preprocessing: files.preprocessing,
+    ...textClasses(text.standard),
+    targetLayer,
+    architecture: {
+      graph,
+      targetLayer,
+      inputSize: [size, size],
+      otherKeys: clipKeys,
+      unusedKeys: clipUnusedKeys,
+    },
+    published: files,
+    text,
+  });
+});
+
 /** Every network known by name. */
 export const catalog: ReadonlyMap<string, CatalogEntry> = new Map(
-  [...own, ...known].map((one) => [one.name, one]),
+  [...own, ...known, ...pairs].map((one) => [one.name, one]),
 );
 
 /** No network has that name, or its weights are missing. */

@@ -49,5 +49,6 @@ export {
 } from './preprocess.ts';
 export { type Fitted, fitted, recognise } from './recognise.ts';
 export { defaultTargetLayer, targetLayers } from './target-layer.ts';
+export type { Tokenizer } from './text.ts';
 // Not as `export * as`, which esbuild keeps with all that it leads to, used or not.
 export { layers };

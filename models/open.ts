@@ -10,6 +10,7 @@ import type { OpenPart, ReadOptions } from './formats/imported.ts';
 import { loadNetwork, type Network, withoutDecoders } from './network.ts';
 import type { Preprocessing } from './preprocess.ts';
 import { architectureOf } from './recognise.ts';
+import type { Tokenizer } from './text.ts';
 
 /** A model: a name of the catalog, where its file is, the file, or its bytes. */
 export type ModelSource = string | URL | Uint8Array | ArrayBuffer | ModelFile;
@@ -26,8 +27,10 @@ export interface OpenOptions extends ReadOptions {
   readonly preprocessing?: Partial<Preprocessing>;
   /** Names of the classes, in order. */
   readonly classes?: readonly string[];
-  /** What a network that reads a text is to read: the words of a caption so far, a question. */
+  /** What a network that reads a text is to read: the words of a caption so far, a question, texts to be told apart. */
   readonly text?: string;
+  /** How a text becomes tokens, where that is published with the weights: `fetchTokenizer` of `limelight/hub`. */
+  readonly tokenizer?: Tokenizer;
   /** The architecture of weights whose keys do not tell it, by its name in the catalog. */
   readonly architecture?: string;
   /** Files that belong to the model, by the names that it gives them; of a URL they are fetched beside it. */
@@ -56,8 +59,8 @@ export async function open(device: Device, source: ModelSource, options: OpenOpt
         model,
         entry ?? (options.architecture ? catalogEntry(options.architecture) : undefined),
       );
-  const { preprocessing, classes } = found.entry;
-  const { entry: chosen, tensors } = withText(found.entry, found.tensors, options.text);
+  const { entry: chosen, tensors } = withText(found.entry, found.tensors, options.text, options.tokenizer);
+  const { preprocessing, classes } = chosen;
   const description = {
     ...(entry ? chosen : withoutDecoders(chosen)),
     preprocessing: { ...preprocessing, ...options.preprocessing },

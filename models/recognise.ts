@@ -27,6 +27,8 @@ export function fitted(entry: CatalogEntry, tensors: StateDict): Fitted {
   const { architecture } = entry;
   if (architecture === undefined) return { entry, tensors };
   const adapted = adaptTensors(architecture, entry.graph, tensors);
+  // What the classes are the text says, not the weights.
+  if (entry.text) return { entry, tensors: adapted };
   const { preprocessing } = entry;
   const channels = sizeOf(entry.graph, adapted, 'find', 1) ?? preprocessing.channels;
   const classes = sizeOf(entry.graph, adapted, 'findLast', 0) ?? entry.classes.length;
@@ -68,9 +70,11 @@ function forChannels({ mean, std, order: _, ...rest }: Preprocessing, channels: 
 
 /**
  * The entry that a state dict fits, keys and shapes; of several the first of those that need the fewest keys renamed.
+ * Networks that read texts are to be named: of CLIP there are some whose activation is another, which no key tells.
  */
 export function recognise(entries: Iterable<CatalogEntry>, tensors: StateDict): Fitted | undefined {
-  const fits = [...entries].map((entry) => fitted(entry, tensors)).filter(isWhole);
+  const silent = [...entries].filter(({ text }) => text === undefined);
+  const fits = silent.map((entry) => fitted(entry, tensors)).filter(isWhole);
   const own = unwrapped(tensors);
   const kept = fits.map((fit) => [...fit.tensors.keys()].filter((key) => own.has(key)).length);
   return fits[kept.indexOf(Math.max(...kept))];

@@ -54,12 +54,13 @@ export function defaultTargetLayer(dry: DryRun): string | undefined {
 }
 
 /**
- * The nodes that give how much each token takes of every other, in the graph's order: [N, heads, T, T], or, where a file
- * has the heads beside the batch, [N heads, T, T].
+ * The nodes that give how much each token of the picture takes of every other, in the graph's order: [N, heads, T, T], or,
+ * where a file has the heads beside the batch, [N heads, T, T].
  */
-export function attentions({ graph, shapes }: DryRun): string[] {
+export function attentions({ graph, shapes, places }: DryRun): string[] {
   const path = nodesBetween(graph, new Set(graph.inputs ?? [INPUT]), [graph.output]);
   const found = path.filter(({ name, traits }) => {
+    if (!places.get(name)) return false;
     const shape = shapes.get(name)!;
     const [rows, columns] = shape.slice(-2);
     const hasHeads = shape.length === 4 || (shape.length === 3 && shape[0]! > 1);

@@ -16,6 +16,7 @@ import type { ImportedNetwork, ReadOptions } from '../../models/formats/imported
 import { readSafetensors } from '../../models/formats/safetensors.ts';
 import { imagenetLabels } from '../../models/hub/published.ts';
 import { HubError, type RemoteFile } from '../../models/hub/remote-file.ts';
+import { readTokenizer } from '../../models/hub/tokenizer.node.ts';
 import { classNames } from '../../models/labels.ts';
 import {
   assertFits,
@@ -93,27 +94,33 @@ async function findModel({ model, architecture, size, crop, output, text }: Mode
       throw new UsageError(`--output is for files that hold their graph; ${model} has one output`);
     return named(catalogEntry(model), text);
   }
-  if (text !== undefined) throw new UsageError(`--text is for models that read one; ${model} is a file`);
   if (existsSync(model) || (looksLikeFile(model) && !model.includes('=')))
-    return fromFile(model, given, options);
+    return fromFile(model, given, options, text);
   const [name, ...rest] = model.split('=') as [string, ...string[]];
   const path = rest.join('=');
   const entry = asUsage(() => catalogEntry(name));
   if (path === '') throw new UsageError(`--model ${model}: the name of a file of weights is missing`);
-  return fromFile(path, entry, options);
+  return fromFile(path, entry, options, text);
 }
 
 /** A network by its name, with shipped or published weights, or none. */
-function named(entry: CatalogEntry, text: string | undefined): Found {
+async function named(entry: CatalogEntry, text: string | undefined): Promise<Found> {
   const { weights, published, labels } = entry;
-  const { entry: description, tensors: words } = asUsage(() => withText(entry, new Map(), text));
+  const { entry: description, tensors: words } = await reading(entry, new Map(), text);
   if (weights) {
     return { description, tensors: async () => new Map([...(await readTensors(weights)), ...words]) };
   }
-  if (!published) return { description: entry, tensors: undefined };
+  if (!published) return { description, tensors: undefined };
   const tensors = async () =>
     fitted(entry, await readTensors(pathToFileURL(await fetchFile(published.weights)))).tensors;
-  return { description: entry, tensors, ...(labels && { labels }) };
+  return { description, tensors, ...(labels && { labels }) };
+}
+
+/** A network that has read a text, whose vocabulary is fetched where it has one. */
+async function reading(entry: CatalogEntry, tensors: StateDict, text: string | undefined) {
+  const vocabulary = text === undefined ? undefined : entry.published?.tokenizer;
+  const tokenizer = vocabulary && (await readTokenizer(await fetchFile(vocabulary)));
+  return asUsage(() => withText(entry, tensors, text, tokenizer));
 }
 
 const readTensors = async (url: URL): Promise<StateDict> =>
@@ -123,6 +130,7 @@ async function fromFile(
   path: string,
   architecture: CatalogEntry | undefined,
   options: ReadOptions,
+  text: string | undefined,
 ): Promise<Found> {
   const named = basename(path) === 'model.json' ? dirname(resolve(path)) : resolve(path);
   const isFolder = statSync(named, { throwIfNoEntry: false })?.isDirectory() ?? false;
@@ -131,14 +139,21 @@ async function fromFile(
   if (!isNetwork(model)) {
     if (options.output !== undefined)
       throw new UsageError(`--output is for files that hold their graph; ${path} holds weights alone`);
-    return { ...fromWeights(path, model, architecture), folder };
+    return { ...(await fromWeights(path, model, architecture, text)), folder };
   }
+  if (text !== undefined) throw new UsageError(`--text is for models that read one; ${path} reads none`);
   if (architecture === undefined) return { ...fromGraph(basename(named), model), folder };
   throw new UsageError(`--architecture is for a file of weights; ${path} holds its own`);
 }
 
-function fromWeights(path: string, weights: Weights, given: CatalogEntry | undefined): Found {
-  const { entry, tensors } = asUsage(() => architectureOf(path, weights, given));
+async function fromWeights(
+  path: string,
+  weights: Weights,
+  given: CatalogEntry | undefined,
+  text: string | undefined,
+): Promise<Found> {
+  const found = asUsage(() => architectureOf(path, weights, given));
+  const { entry, tensors } = await reading(found.entry, found.tensors, text);
   try {
     assertFits(entry, tensors);
   } catch (cause) {

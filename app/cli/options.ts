@@ -85,7 +85,7 @@ export const modelOptions = (command: Command): Command =>
   command
     .option(
       '--text <text>',
-      'what a model that reads one is to read: the words of a caption so far, a question',
+      'what a model that reads one is to read: a question, words of a caption so far, texts to tell apart: "a fox | an owl"',
     )
     .option('--architecture <name>', 'architecture of a file of weights, where its keys do not tell')
     .option(

@@ -1,12 +1,13 @@
 // Attention of transformers, from queries, keys and values packed side by side (Vaswani 2017).
 
 import * as kernels from '../../kernels/attention/attention.ts';
-import { run } from '../device.ts';
+import { type Device, run } from '../device.ts';
 import { ShapeError } from '../errors.ts';
 import { apply, isRecorded, type Operation } from '../operation.ts';
 import { foldedPlaces, placesByElement, productPlaces, reshapedPlaces } from '../places.ts';
 import { runPlan } from '../plan.ts';
-import { checkDevices, sameShape, show, sizeOf, type Tensor } from '../tensor.ts';
+import { checkDevices, sameShape, show, sizeOf, type Tensor, tensor } from '../tensor.ts';
+import { add } from './elementwise.ts';
 import { narrow, transpose } from './layout.ts';
 import { reshape, scale } from './linear.ts';
 import { matmul } from './matmul.ts';
@@ -50,12 +51,24 @@ const attentionScores: Operation<kernels.AttentionGeometry> = {
   multiplyAdds: (_, shape, { width }) => sizeOf(shape) * width,
 };
 
-/** softmax(q k^T / sqrt(d)) of every head, from packed [N, T, 3 D]: [N, heads, T, T]. */
-export function attentionProbabilities(qkv: Tensor, heads: number): Tensor {
+/**
+ * softmax(q k^T / sqrt(d)) of every head, from packed [N, T, 3 D]: [N, heads, T, T]; with `causal` over a token and those
+ * before it alone, as models of language read.
+ */
+export function attentionProbabilities(qkv: Tensor, heads: number, causal = false): Tensor {
   const g = geometryOf(qkv, heads);
-  if (isInPlace(g, [qkv])) return softmax(apply(attentionScores, [qkv], g), 3);
-  const scores = matmul(headsOf(qkv, 0, g), headsOf(qkv, 1, g), false, true);
-  return softmax(scale(scores, 1 / Math.sqrt(g.width)), 3);
+  const products = () => matmul(headsOf(qkv, 0, g), headsOf(qkv, 1, g), false, true);
+  const scores = isInPlace(g, [qkv])
+    ? apply(attentionScores, [qkv], g)
+    : scale(products(), 1 / Math.sqrt(g.width));
+  return softmax(causal ? add(scores, laterTokens(qkv.device, g.tokens)) : scores, 3);
+}
+
+/** So low for tokens that come later that nothing is left of their exponentials, and finite: [T, T]. */
+function laterTokens(device: Device, tokens: number): Tensor {
+  const isLater = (i: number) => i % tokens > Math.floor(i / tokens);
+  const low = Float32Array.from({ length: tokens * tokens }, (_, i) => (isLater(i) ? -1e30 : 0));
+  return tensor(device, low, [tokens, tokens]);
 }
 
 /** In one kernel, without derivative. */

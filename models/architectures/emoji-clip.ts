@@ -2,7 +2,8 @@
 // picture. After CLIP (Radford 2021, "Learning Transferable Visual Models From Natural Language Supervision").
 
 import type { Graph } from '../graph.ts';
-import { globalAvgPool, linear, maxPool, meanToken, similarity, words } from '../layers.ts';
+import { globalAvgPool, linear, maxPool, meanToken, similarity, textsTogether, words } from '../layers.ts';
+import { oneHotWords, type TextReader, textClasses, wordIndices } from '../text.ts';
 import { block } from './blocks.ts';
 
 /** What pictures show, by the kind of thing that it is: emoji of these names. */
@@ -35,8 +36,8 @@ export const EMOJI_TEXT_LENGTH = 5;
 /** Numbers of an embedding. */
 const WIDTH = 64;
 
-/** A picture and a text -> the cosine between their embeddings, times a constant: [N, 1]. */
-export const emojiClip = (): Graph => ({
+/** A picture and texts -> the cosines between their embeddings, times a constant: [N, texts]. */
+export const emojiClip = (texts: number): Graph => ({
   nodes: [
     ...block('stem', 'input', [3, 16], 2),
     maxPool('pool1', 'stem', { kernel: 2, stride: 2 }),
@@ -46,10 +47,11 @@ export const emojiClip = (): Graph => ({
     ...block('features', 'pool2', [48, 64]),
     globalAvgPool('gap', 'features'),
     linear('image', 'gap', { in: 64, out: WIDTH, bias: false }),
-    words('words', EMOJI_TEXT_LENGTH, emojiWords.length),
+    words('words', EMOJI_TEXT_LENGTH, emojiWords.length, texts),
     meanToken('bag', 'words', 0),
     linear('text', 'bag', { in: emojiWords.length, out: WIDTH, bias: false }),
-    similarity('similarity', 'image', 'text'),
+    textsTogether('texts', 'text'),
+    similarity('similarity', 'image', 'texts'),
   ],
   output: 'similarity',
   outputs: new Map([
@@ -58,3 +60,22 @@ export const emojiClip = (): Graph => ({
     ['text', 'text'],
   ]),
 });
+
+/** "a fox", "an owl". */
+export const withArticle = (word: string): string => `${/^[aeiou]/.test(word) ? 'an' : 'a'} ${word}`;
+
+export const emojiReader: TextReader = {
+  is: 'texts to be told apart: "a fox | an owl | a dog and a bus"',
+  standard: Object.values(emojiThings).flat().map(withArticle).join(' | '),
+  read(text) {
+    const said = textClasses(text);
+    const rows = said.classes.flatMap((one) => wordIndices(one, emojiWords, EMOJI_TEXT_LENGTH));
+    const { data } = oneHotWords(rows, emojiWords.length);
+    const count = said.classes.length;
+    return {
+      ...said,
+      graph: emojiClip(count),
+      words: { shape: [count, EMOJI_TEXT_LENGTH, emojiWords.length], data },
+    };
+  },
+};

@@ -3,6 +3,7 @@
 import type { StateDict } from '../formats/host-tensor.ts';
 import type { Graph } from '../graph.ts';
 import { alexnet } from './alexnet.ts';
+import { withLinearProjections } from './clip.ts';
 import * as convnexts from './convnext.ts';
 import * as densenets from './densenet.ts';
 import { efficientnetB0, efficientnetB0TimmKeys } from './efficientnet.ts';
@@ -45,7 +46,8 @@ export interface Architecture {
  */
 export function adaptTensors(architecture: Architecture, graph: Graph, tensors: StateDict): StateDict {
   const { otherKeys, unusedKeys } = architecture;
-  const used = [...withPackedAttention(unwrapped(tensors))].filter(([key]) => !unusedKeys?.test(key));
+  const alike = withLinearProjections(withPackedAttention(unwrapped(tensors)));
+  const used = [...alike].filter(([key]) => !unusedKeys?.test(key));
   const other = otherKeys?.(graph) ?? new Map();
   return underOwnKeys(graph, withOwnHead(graph, new Map(used), other), other);
 }

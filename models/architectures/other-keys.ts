@@ -23,12 +23,18 @@ export const byPatterns =
       key,
     );
 
+/** What queries, keys and values are called where they are stored apart. */
+const APART = [
+  ['query', 'key', 'value'],
+  ['q_proj', 'k_proj', 'v_proj'],
+] as const;
+
 /** Queries, keys and values of the same shape that are stored apart, "attention.query.weight", as one: "….qkv.weight". */
 export function withPackedAttention(tensors: StateDict): StateDict {
   const packed = new Map(tensors);
   for (const key of tensors.keys()) {
-    const [, before, after] = /^(.*\.)query(\.(?:weight|bias))$/.exec(key) ?? [];
-    const keys = ['query', 'key', 'value'].map((part) => `${before}${part}${after}`);
+    const [, before, first, after] = /^(.*\.)(query|q_proj)(\.(?:weight|bias))$/.exec(key) ?? [];
+    const keys = (APART.find(([name]) => name === first) ?? []).map((part) => `${before}${part}${after}`);
     const parts = keys.flatMap((part) => tensors.get(part) ?? []);
     const shape = parts[0]?.shape ?? [];
     if (parts.length !== 3 || !parts.every((part) => part.shape.join() === shape.join())) continue;

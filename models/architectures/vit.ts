@@ -5,6 +5,7 @@ import { affine } from '../../engine/index.ts';
 import type { Graph, GraphNode } from '../graph.ts';
 import { plain } from '../layers/node.ts';
 import {
+  type Activation,
   add,
   addPositions,
   attentionMix,
@@ -60,25 +61,44 @@ export interface Stem {
   readonly stride: number;
 }
 
-function block(
+/** A block of a transformer; what is left out is as in vision transformers. */
+export interface BlockOptions extends Pick<VitOptions, 'width' | 'heads' | 'hidden' | 'layerScale'> {
+  /** Of the layer norms. */
+  readonly epsilon?: number;
+  /** Of the perceptron. */
+  readonly activation?: Activation;
+  /** Whether tokens attend to themselves and those before them alone. */
+  readonly causal?: boolean;
+}
+
+/** Attention and a perceptron, each behind a layer norm and beside a residual: [N, T, width]. */
+export function transformerBlock(
   name: string,
   input: string,
-  { width, heads, hidden = 4 * width, layerScale: isScaled = false }: VitOptions,
+  {
+    width,
+    heads,
+    hidden = 4 * width,
+    layerScale: isScaled = false,
+    epsilon,
+    activation = gelu,
+    causal,
+  }: BlockOptions,
 ): GraphNode[] {
   const part = (suffix: string) => `${name}.${suffix}`;
   const scaled = (short: string, from: string) =>
     isScaled ? [layerScale(part(short), from, part(`${short}.gamma`), [width])] : [];
   return [
-    layerNorm(part('norm1'), input, width),
+    layerNorm(part('norm1'), input, width, epsilon),
     linear(part('attn.qkv'), part('norm1'), { in: width, out: 3 * width }),
-    attentionProbabilities(part('attn.probabilities'), part('attn.qkv'), heads),
+    attentionProbabilities(part('attn.probabilities'), part('attn.qkv'), heads, causal),
     attentionMix(part('attn.mix'), part('attn.probabilities'), part('attn.qkv'), heads),
     linear(part('attn.proj'), part('attn.mix'), { in: width, out: width }),
     ...scaled('ls1', part('attn.proj')),
     add(part('attn'), input, part(isScaled ? 'ls1' : 'attn.proj')),
-    layerNorm(part('norm2'), part('attn'), width),
+    layerNorm(part('norm2'), part('attn'), width, epsilon),
     linear(part('mlp.fc1'), part('norm2'), { in: width, out: hidden }),
-    gelu(part('mlp.act'), part('mlp.fc1')),
+    activation(part('mlp.act'), part('mlp.fc1')),
     linear(part('mlp.fc2'), part('mlp.act'), { in: hidden, out: width }),
     ...scaled('ls2', part('mlp.fc2')),
     add(name, part('attn'), part(isScaled ? 'ls2' : 'mlp.fc2')),
@@ -121,7 +141,7 @@ export function vit(options: VitOptions): Graph {
       }),
       toTokens('patch_embed', 'patch_embed.proj'),
       ...embedded,
-      ...names.flatMap((name, i) => block(name, names[i - 1] ?? order.at(-1)!, options)),
+      ...names.flatMap((name, i) => transformerBlock(name, names[i - 1] ?? order.at(-1)!, options)),
       ...heads(options, names.at(-1) ?? order.at(-1)!, first, classTokens.length + registers),
     ],
     output: distilled === true ? 'logits' : options.head === 'none' ? 'token' : 'head',

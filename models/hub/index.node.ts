@@ -4,10 +4,13 @@ import { readFile } from 'node:fs/promises';
 import { pathToFileURL } from 'node:url';
 import { catalogEntry, ModelError } from '../catalog.ts';
 import { classNames } from '../labels.ts';
+import type { Tokenizer } from '../text.ts';
 import { type CacheOptions, cachedFile } from './cache.node.ts';
 import { imagenetLabels } from './published.ts';
+import { readTokenizer } from './tokenizer.node.ts';
 
 export { cacheFolder } from '../../engine/platform/node/folder.ts';
+export type { Tokenizer } from '../text.ts';
 export type { CacheOptions } from './cache.node.ts';
 export { HubError } from './remote-file.ts';
 
@@ -33,4 +36,23 @@ export async function fetchModel(name: string, options?: CacheOptions): Promise<
 export async function fetchImagenetClasses(options?: CacheOptions): Promise<readonly string[]> {
   const path = await cachedFile(imagenetLabels, options);
   return classNames(await readFile(path, 'utf8'), 1000, path);
+}
+
+/**
+ * How texts become the tokens of a network that is published with a vocabulary, for `open`.
+ *
+ * @example
+ * const network = await open(device, await fetchModel('clip-vit-base-patch32'), {
+ *   architecture: 'clip-vit-base-patch32',
+ *   text: 'a cat | a dog',
+ *   tokenizer: await fetchTokenizer('clip-vit-base-patch32'),
+ * });
+ *
+ * @throws {ModelError} if there is no network of that name, or it is published without a vocabulary.
+ * @throws {HubError} if it cannot be had, cannot be kept, or is not what it should be.
+ */
+export async function fetchTokenizer(name: string, options?: CacheOptions): Promise<Tokenizer> {
+  const { published } = catalogEntry(name);
+  if (published?.tokenizer === undefined) throw new ModelError(`${name} is not published with a vocabulary`);
+  return readTokenizer(await cachedFile(published.tokenizer, options));
 }

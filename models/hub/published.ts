@@ -1,5 +1,6 @@
 // The networks whose published weights Limelight fetches by name: all from timm's repositories on the Hugging Face
-// hub, with timm's own evaluation as their preprocessing (the pretrained configurations of timm 1.0).
+// hub, with timm's own evaluation as their preprocessing (the pretrained configurations of timm 1.0); CLIP's as open_clip
+// has them, which are OpenAI's.
 //
 // The checksums are those that the hub shows for the files, or that several projects which use them have published.
 // Where none was found it is left out; then the first download is trusted and its checksum recorded.
@@ -12,8 +13,8 @@ export interface Published {
   /** Of the weights, as the hub has it. */
   readonly licence: string;
   readonly preprocessing: Preprocessing;
-  /** Class names, one a line. */
-  readonly labels: RemoteFile;
+  /** How texts become tokens, in the format of Hugging Face's tokenizers. */
+  readonly tokenizer?: RemoteFile;
 }
 
 /** English names of ImageNet's 1000 classes. */
@@ -41,6 +42,10 @@ const imagenet: Colours = [
   [0.229, 0.224, 0.225],
 ];
 const half: Colours = [[0.5], [0.5]];
+const openai: Colours = [
+  [0.48145466, 0.4578275, 0.40821073],
+  [0.26862954, 0.26130258, 0.27577711],
+];
 
 const bilinear = prepared('bilinear', 256, imagenet);
 const bicubic = prepared('bicubic', 256, imagenet);
@@ -81,20 +86,36 @@ const rows: readonly Row[] = [
   ['vit_base_patch16_224', 'vit_base_patch16_224.augreg2_in21k_ft_in1k', 346, APACHE, transformer, '32aa17d6e17b43500f531d5f6dc9bc93e56ed8841b8a75682e1bb295d722405b'],
 ];
 
-/** By the name of the architecture. */
-export const published: ReadonlyMap<string, Published> = new Map(
-  rows.map(([name, repository, megabytes, licence, preprocessing, sha256]) => [
-    name,
-    {
-      weights: {
-        name: `${repository}.safetensors`,
-        url: `https://huggingface.co/timm/${repository}/resolve/main/model.safetensors`,
-        bytes: megabytes * 1e6,
-        ...(sha256 !== undefined && { sha256 }),
-      },
-      licence,
-      preprocessing,
-      labels: imagenetLabels,
-    },
-  ]),
-);
+const clipTokenizer: RemoteFile = {
+  name: 'clip-tokenizer.json',
+  url: 'https://huggingface.co/openai/clip-vit-base-patch32/resolve/3d74acf9a28c67741b2f4f2ea7635f0aaf6f0268/tokenizer.json',
+  bytes: 2_224_041,
+  sha256: 'b556ac8c99757ffb677208af34bc8c6721572114111a6e0aaf5fa69ff0b8d842',
+};
+
+// biome-ignore format: a table
+const clipRows: readonly (readonly [name: string, repository: string, megabytes: number, sha256: string])[] = [
+  ['clip-vit-base-patch32', 'vit_base_patch32_clip_224.openai', 605, 'e6d1bd7789aa45192b3bf90570a789b478bae1b74ebcce7eddd908e83a2b7c31'],
+  ['clip-vit-base-patch16', 'vit_base_patch16_clip_224.openai', 599, '4b8699299b1e8997753c64b052ba32031449d5d853f55a039148560ee02b820f'],
+  ['clip-rn50', 'resnet50_clip.openai', 408, 'da0baa37fb2211eee5729ab69ed587eb10d48f5b7076ceeed01552fc3d4cb4ee'],
+];
+
+const remote = (repository: string, file: string, megabytes: number, sha256?: string): RemoteFile => ({
+  name: `${repository}.safetensors`,
+  url: `https://huggingface.co/timm/${repository}/resolve/main/${file}.safetensors`,
+  bytes: megabytes * 1e6,
+  ...(sha256 !== undefined && { sha256 }),
+});
+
+/** By the name of the network. */
+export const published: ReadonlyMap<string, Published> = new Map<string, Published>([
+  ...rows.map(([name, repository, megabytes, licence, preprocessing, sha256]) => {
+    const weights = remote(repository, 'model', megabytes, sha256);
+    return [name, { weights, licence, preprocessing }] as const;
+  }),
+  ...clipRows.map(([name, repository, megabytes, sha256]) => {
+    const weights = remote(repository, 'open_clip_model', megabytes, sha256);
+    const preprocessing = prepared('bicubic', 224, openai);
+    return [name, { weights, licence: 'MIT', preprocessing, tokenizer: clipTokenizer }] as const;
+  }),
+]);

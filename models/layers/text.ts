@@ -3,20 +3,20 @@
 import type { Tensor } from '../../engine/index.ts';
 import * as ops from '../../engine/index.ts';
 import type { GraphNode } from '../graph.ts';
-import { parameter } from './node.ts';
+import { parameter, plain } from './node.ts';
 
 /**
- * The words of a text, each a row of 0 and one 1: [1, length, vocabulary]. They are the parameter called `name`: a network
- * with another text is another network.
+ * The words of texts, each a row of 0 and one 1: [texts, length, vocabulary]. They are the parameter called `name`: a network
+ * with other texts is another network.
  */
-export const words = (name: string, length: number, vocabulary: number): GraphNode => ({
+export const words = (name: string, length: number, vocabulary: number, texts = 1): GraphNode => ({
   name,
   kind: 'words',
   inputs: [],
-  parameters: { words: { key: name, shape: [1, length, vocabulary] } },
+  parameters: { words: { key: name, shape: [texts, length, vocabulary] } },
   attributes: { length },
   // A handle of its own: values are freed once they are used, parameters are not.
-  run: (_, { parameters }) => ops.reshape(parameters.words!, [1, length, vocabulary]),
+  run: (_, { parameters }) => ops.reshape(parameters.words!, [texts, length, vocabulary]),
   traits: {},
 });
 
@@ -64,21 +64,63 @@ export function gru(
 }
 
 /**
- * How well each text fits each picture: the cosine between their embeddings, [N, D] and [M, D], times the exponential of the
- * parameter `logit_scale`: [N, M], as CLIP has it (Radford 2021).
+ * The embeddings of texts' tokens, rows of the parameter called `key` [vocabulary, width], which are all of one length: what
+ * is read is part of the layer. [texts, length, width].
  */
-export const similarity = (name: string, image: string, text: string): GraphNode => ({
+export const tokenEmbeddings = (
+  name: string,
+  key: string,
+  texts: readonly (readonly number[])[],
+  { vocabulary, width }: { readonly vocabulary: number; readonly width: number },
+): GraphNode => ({
+  name,
+  kind: 'tokenEmbeddings',
+  inputs: [],
+  parameters: { weight: { key, shape: [vocabulary, width] } },
+  attributes: { texts },
+  run: (_, { parameters: { weight } }) => {
+    const tokens = texts.flat();
+    const rows = ops.gather(weight!, ops.indexTensor(weight!.device, tokens, [tokens.length]), 0);
+    return ops.reshape(rows, [texts.length, -1, width]);
+  },
+  traits: {},
+});
+
+/** Of each text one of its tokens: [texts, T, D] -> [texts, D]. */
+export const takeTokens = (name: string, input: string, indices: readonly number[]) =>
+  plain(
+    name,
+    'takeTokens',
+    [input],
+    (x) => {
+      const [, length, width] = x.shape as [number, number, number];
+      const rows = indices.map((index, text) => text * length + index);
+      return ops.gather(ops.reshape(x, [-1, width]), ops.indexTensor(x.device, rows, [rows.length]), 0);
+    },
+    { indices },
+  );
+
+/** Texts as parts of one thing, and not as a batch: [texts, D] -> [1, texts, D]. */
+export const textsTogether = (name: string, input: string) =>
+  plain(name, 'textsTogether', [input], (x) => ops.reshape(x, [1, ...x.shape]), {}, { view: true });
+
+/**
+ * How well each text fits each picture: the cosine between their embeddings, [N, D] and [N, texts, D], times the exponential
+ * of the parameter `logit_scale`: [N, texts], as CLIP has it (Radford 2021).
+ */
+export const similarity = (name: string, image: string, texts: string): GraphNode => ({
   name,
   kind: 'similarity',
-  inputs: [image, text],
+  inputs: [image, texts],
   parameters: { scale: { key: 'logit_scale', shape: [] } },
   attributes: {},
   run: ([x, y], { parameters: { scale } }) => {
-    const [a, b] = [unit(x!), unit(y!)];
-    return ops.mul(ops.matmul(a, b, false, true), ops.exp(scale!));
+    const [batch, width] = x!.shape as [number, number];
+    const cosines = ops.matmul(unit(y!), ops.reshape(unit(x!), [batch, width, 1]));
+    return ops.mul(ops.reshape(cosines, [batch, -1]), ops.exp(scale!));
   },
   traits: { products: true },
 });
 
-/** Each row divided by its length. */
-const unit = (x: Tensor): Tensor => ops.div(x, ops.sqrt(ops.sum(ops.mul(x, x), [1], true)));
+/** Along the last axis divided by its length. */
+const unit = (x: Tensor): Tensor => ops.div(x, ops.sqrt(ops.sum(ops.mul(x, x), [x.shape.length - 1], true)));

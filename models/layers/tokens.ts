@@ -20,14 +20,17 @@ export const prependToken = (name: string, input: string, width: number, count =
   traits: {},
 });
 
-/** Adds learnt positions, the parameter called `name`: [N, T, D]. */
+/** Adds learnt positions, the parameter called `name`, of which the first are taken where there are more: [N, T, D]. */
 export const addPositions = (name: string, input: string, tokens: number, width: number): GraphNode => ({
   name,
   kind: 'addPositions',
   inputs: [input],
   parameters: { positions: { key: name, shape: [1, tokens, width] } },
   attributes: {},
-  run: ([x], { parameters }) => ops.add(x!, parameters.positions!),
+  run: ([x], { parameters: { positions } }) => {
+    const count = x!.shape[1]!;
+    return ops.add(x!, count < tokens ? ops.narrow(positions!, 1, 0, count) : positions!);
+  },
   traits: {},
 });
 
@@ -43,14 +46,17 @@ export const meanToken = (name: string, input: string, from: number) =>
     from,
   });
 
-/** softmax(q k^T / sqrt(d)) of every head (Vaswani 2017), from packed [N, T, 3 D]: [N, heads, T, T]. */
-export const attentionProbabilities = (name: string, qkv: string, heads: number) =>
+/**
+ * softmax(q k^T / sqrt(d)) of every head (Vaswani 2017), from packed [N, T, 3 D]: [N, heads, T, T]; `causal`: over a token
+ * and those before it.
+ */
+export const attentionProbabilities = (name: string, qkv: string, heads: number, causal = false) =>
   plain(
     name,
     'attentionProbabilities',
     [qkv],
-    (x) => ops.attentionProbabilities(x, heads),
-    { heads },
+    (x) => ops.attentionProbabilities(x, heads, causal),
+    { heads, ...(causal && { causal }) },
     { nonNegative: true, gives: 'softmax', products: true },
   );
 

@@ -92,7 +92,7 @@ function retrieval(): Scorer {
 
 /** Scenes are drawn anew in every step. */
 export function emojiClipRecipe(source: { readonly train: EmojiSource; readonly test: EmojiSource }): Recipe {
-  const graph = emojiClip();
+  const graph = emojiClip(1);
   return {
     // The words go in.
     graph: { ...graph, inputs: [INPUT, 'words'], nodes: graph.nodes.filter(({ name }) => name !== 'words') },

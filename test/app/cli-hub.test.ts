@@ -9,6 +9,7 @@ import test, { type Test } from 'tape';
 import { chooseModel } from '../../app/cli/load.ts';
 import { catalogEntry } from '../../models/catalog.ts';
 import { writeSafetensors } from '../../models/formats/safetensors.ts';
+import { fetchTokenizer } from '../../models/hub/index.node.ts';
 import { published } from '../../models/hub/published.ts';
 import { disposeNetwork, loadNetwork } from '../../models/network.ts';
 import { device } from '../device.ts';
@@ -119,3 +120,55 @@ test('looking at a network by its name fetches nothing', async (t) => {
   t.deepEqual(exampleSize, [224, 224]);
   t.deepEqual(description.preprocessing.mean, [0.5]);
 });
+
+/** A vocabulary of single letters, in place of the published one. */
+const letters = JSON.stringify({
+  version: '1.0',
+  added_tokens: [],
+  normalizer: null,
+  pre_tokenizer: { type: 'Whitespace' },
+  post_processor: null,
+  decoder: { type: 'ByteLevel', add_prefix_space: true, trim_offsets: true },
+  model: { type: 'BPE', unk_token: 'a', vocab: { a: 320, b: 7 }, merges: [] },
+});
+const read: string[] = [];
+withHub(
+  'the vocabulary of a network that reads texts is fetched where there is a text',
+  ({ url }, response) => {
+    read.push(url!);
+    response.end(letters);
+  },
+  async (t, hub) => {
+    const model = 'clip-vit-base-patch32';
+    const tokenizer = published.get(model)!.tokenizer!;
+    const original = { ...tokenizer };
+    const environment = { ...process.env };
+    const sha256 = createHash('sha256').update(letters).digest('hex');
+    Object.assign(tokenizer, { sha256 });
+    Object.assign(process.env, hub.env);
+    try {
+      await chooseModel({ model }, false);
+      t.deepEqual(read, [], 'not without one');
+      const { description } = await chooseModel({ model, text: 'a b | b' }, false);
+      t.deepEqual(description.classes, ['a b', 'b']);
+      t.equal(description.probabilities, 'softmax');
+      const tokens = description.graph.nodes.find(({ name }) => name === 'tokens')!;
+      t.deepEqual(tokens.attributes.texts, [
+        [320, 7],
+        [7, 49407],
+      ]);
+      t.match(read.join(), /^\/openai\/clip-vit-base-patch32\/resolve\/[0-9a-f]{40}\/tokenizer\.json$/);
+      t.deepEqual(hub.cached(), ['clip-tokenizer.json']);
+      t.deepEqual([...(await fetchTokenizer(model, { folder: hub.env.LIMELIGHT_CACHE }))('b')], [7]);
+      t.equal(read.length, 1, 'and once');
+      await fetchTokenizer('resnet18').then(
+        () => t.fail('resnet18 has no vocabulary'),
+        (error: Error) => t.match(error.message, /resnet18 is not published with a vocabulary/),
+      );
+    } finally {
+      Object.assign(tokenizer, original);
+      for (const key of Object.keys(hub.env)) delete process.env[key];
+      Object.assign(process.env, environment);
+    }
+  },
+);

@@ -124,9 +124,12 @@ test('a network from a file is described, its gaps filled in', (t) => {
 test('the table of published weights', (t) => {
   const [names, urls] = [new Set<string>(), new Set<string>()];
   for (const [name, { weights, preprocessing, licence }] of published) {
-    t.ok(architectures[name], `${name} is an architecture`);
+    t.ok(architectures[name] ?? catalogEntry(name).text, `${name} is an architecture, or reads texts`);
     t.ok(weights.sha256 === undefined || /^[0-9a-f]{64}$/.test(weights.sha256), 'checksum');
-    t.match(weights.url, /^https:\/\/huggingface\.co\/timm\/[\w.-]+\/resolve\/main\/model\.safetensors$/);
+    t.match(
+      weights.url,
+      /^https:\/\/huggingface\.co\/timm\/[\w.-]+\/resolve\/main\/(open_clip_)?model\.safetensors$/,
+    );
     t.match(weights.name, /^[\w.-]+\.safetensors$/);
     t.doesNotThrow(() => checkPreprocessing(preprocessing));
     t.ok(licence.length > 0);

@@ -1,6 +1,6 @@
 // Scenes of one to four emoji on a photograph, with the box of each, and what is said of them.
 
-import { emojiThings } from '../../architectures/emoji-clip.ts';
+import { emojiThings, withArticle } from '../../architectures/emoji-clip.ts';
 import { DataError, type LabelledImages } from './labelled-images.ts';
 import { below, type Random } from './random.ts';
 import { type Box, SCENE_SIZE } from './scenes.ts';
@@ -205,8 +205,6 @@ const kinds: ReadonlyMap<string, ReadonlySet<number>> = new Map(
     new Set(names.map((one) => things.indexOf(one))),
   ]),
 );
-
-const withArticle = (word: string) => `${/^[aeiou]/.test(word) ? 'an' : 'a'} ${word}`;
 
 /** "a fox"; one word of a kind too, "an animal". */
 export const textOf = (word: string): EmojiText => ({
