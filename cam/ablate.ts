@@ -16,7 +16,7 @@ import {
   read,
 } from '../models/graph.ts';
 import { scoreOf, type Target } from './target.ts';
-import { oneHotRows, type TracedLayer } from './trace.ts';
+import { oneHotRows, outputsOf, type TracedLayer } from './trace.ts';
 
 /** The linear layers that follow a layer through layers of one input that treat each channel alone. */
 function nextLinear(graph: Graph, layer: string): GraphNode[] {
@@ -73,9 +73,7 @@ export function ablation(seen: TracedLayer, target: Target): (range: ChannelRang
   const { trace, layer, featureMap } = seen;
   const { graph, parameters } = trace.network;
   const last = lastLayerOf(seen, target);
-  const outputs = new Map<string, string>(
-    last ? [['logits', last.output]] : [...(graph.outputs ?? []), ['logits', graph.output]],
-  );
+  const outputs = new Map(last ? undefined : graph.outputs).set('logits', last?.output ?? graph.output);
   const ends = [...new Set(outputs.values())];
   // Among tokens a channel is no channel of the graph's: there it is masked.
   const linear = seen.outputFor(featureMap) === featureMap ? nextLinear(graph, layer) : [];
@@ -104,7 +102,7 @@ export function ablation(seen: TracedLayer, target: Target): (range: ChannelRang
       versions.set(layer, seen.outputFor(mul(featureMap, keep)));
     }
     const values = evaluate(graph, all, versions, ends);
-    const named = [...outputs].map(([name, node]) => [name, values.get(node)!]);
-    return scoreOf(last?.target ?? target, Object.fromEntries(named));
+    const tensors = [...outputs.values()].map((node) => values.get(node));
+    return scoreOf(last?.target ?? target, outputsOf([...outputs.keys()], tensors));
   };
 }

@@ -2,6 +2,7 @@
 
 import type { Box } from '../models/detection.ts';
 import { TargetError } from './errors.ts';
+import { iou } from './metrics/box-overlap.ts';
 import type { Trace } from './trace.ts';
 
 /** Which of the proposed boxes are found. */
@@ -51,19 +52,10 @@ export async function boxesOf(
   const kept: Box[] = [];
   for (const box of found.sort((a, b) => b.score - a.score)) {
     const isCovered = kept.some(
-      (surer) => surer.classIndex === box.classIndex && shared(surer, box) > overlap,
+      (surer) => surer.classIndex === box.classIndex && iou(surer.edges, box.edges) > overlap,
     );
     if (!isCovered) kept.push({ ...box, number: kept.length });
     if (kept.length === MOST) break;
   }
   return kept;
-}
-
-/** Intersection over union. */
-function shared({ edges: a }: Pick<Box, 'edges'>, { edges: b }: Pick<Box, 'edges'>): number {
-  const along = (axis: 0 | 1) =>
-    Math.max(0, Math.min(a[axis + 2]!, b[axis + 2]!) - Math.max(a[axis]!, b[axis]!));
-  const area = ([x0, y0, x1, y1]: Box['edges']) => (x1 - x0) * (y1 - y0);
-  const both = along(0) * along(1);
-  return both / (area(a) + area(b) - both);
 }

@@ -3,7 +3,6 @@
 import { compilingTime } from '../engine/device.ts';
 import {
   add,
-  concat,
   MemoryBudgetError,
   maximum,
   narrow,
@@ -11,7 +10,6 @@ import {
   relu,
   reshape,
   scale,
-  scope,
   scopeInSteps,
   sum,
   type Tensor,
@@ -55,6 +53,7 @@ import { interactionMap, shapleyCam } from './methods/shapley-cam.ts';
 import { tokenOcclusion } from './methods/token-occlusion.ts';
 import { xgradCam } from './methods/xgrad-cam.ts';
 import { likenessNotes, weightsNote } from './notes.ts';
+import { numberOfEachNew } from './numbers.ts';
 import { logit, type Target } from './target.ts';
 import { observe, observeBatch, type Prediction, pictureOf, type Trace, takesBatches } from './trace.ts';
 import { variations } from './variations.ts';
@@ -372,13 +371,6 @@ export async function finitePredictions(
   return predictions;
 }
 
-/** How many elements of each tensor are NaN or infinite [tensors]. */
-const countNotFinite = (xs: readonly Tensor[]): Tensor =>
-  concat(
-    xs.map((x) => reshape(sum(notFinite(x)), [1])),
-    0,
-  );
-
 /** Says which numbers of a trace are not finite. */
 async function refuseNotFinite({ picture, at, outputs }: Trace, layers: readonly string[]): Promise<void> {
   const overflow = 'the input is finite, so the network overflows: check its weights and the preprocessing';
@@ -391,9 +383,7 @@ async function refuseNotFinite({ picture, at, outputs }: Trace, layers: readonly
     ]),
     ['the logits', outputs.logits, overflow],
   ];
-  const counts = scope(() => countNotFinite(suspects.map(([, tensor]) => tensor)));
-  const found = await counts.data();
-  counts.dispose();
+  const found = await numberOfEachNew(() => suspects.map(([, tensor]) => sum(notFinite(tensor))));
   const first = found.findIndex((count) => count > 0);
   const [what, { size }, advice] = suspects[first]!;
   throw new NotFiniteError(`${found[first]} of ${size} numbers of ${what} are NaN or infinite; ${advice}`);

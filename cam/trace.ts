@@ -3,6 +3,7 @@
 // the network again from any value that is varied. Every method works on a trace; so may whoever wants to look inside.
 
 import { leaf, pullback } from '../engine/autograd.ts';
+import { largest } from '../engine/extremes.ts';
 import {
   full,
   grad,
@@ -25,6 +26,7 @@ import { boundary, dependents, evaluate, type Graph, INPUT, nodeOf } from '../mo
 import type { Network } from '../models/network.ts';
 import { run } from '../models/run.ts';
 import { LayerError, NotFiniteError } from './errors.ts';
+import { numbersOfNew } from './numbers.ts';
 import { type Substitution, substituted } from './rules.ts';
 import { isLinear, type LogitOfEach, type LogitSum, type Outputs, scoreOf, type Target } from './target.ts';
 
@@ -155,9 +157,10 @@ function traceOf(
   const outputNodes = new Map([...(graph.outputs ?? []), ['logits', graph.output]]);
   const ends = endsOf(graph);
   const outputsFrom = (values: Values, names: readonly string[] = [...outputNodes.keys()]) =>
-    Object.fromEntries(
-      names.map((name) => [name, values.get(outputNodes.get(name)!)!]),
-    ) as unknown as Outputs;
+    outputsOf(
+      names,
+      names.map((name) => values.get(outputNodes.get(name)!)),
+    );
 
   let found: DryRun | undefined;
   function dry(): DryRun {
@@ -334,18 +337,17 @@ export async function predict(
   assertOutsideScopes('predict');
   const inputs = inputsOf(network, input);
   const { output } = network.graph;
-  const logits = scope(() => run(network, inputs, [output]).get(output)!);
-  try {
-    const values = await logits.data();
-    const lost = values.filter((value) => !Number.isFinite(value)).length;
-    if (lost === 0) return predictionsOf(network, values);
-    throw new NotFiniteError(
-      `predict: ${lost} of ${values.length} logits are NaN or infinite; check the input, its preprocessing and the weights`,
-    );
-  } finally {
-    logits.dispose();
-  }
+  const [logits] = (await numbersOfNew(() => [...run(network, inputs, [output]).values()])) as [Float32Array];
+  const lost = logits.filter((value) => !Number.isFinite(value)).length;
+  if (lost === 0) return predictionsOf(network, logits);
+  throw new NotFiniteError(
+    `predict: ${lost} of ${logits.length} logits are NaN or infinite; check the input, its preprocessing and the weights`,
+  );
 }
+
+/** Outputs by their names, from their names and their tensors in one order. */
+export const outputsOf = (names: readonly string[], tensors: readonly (Tensor | undefined)[]): Outputs =>
+  Object.fromEntries(names.map((name, i) => [name, tensors[i]!])) as unknown as Outputs;
 
 /** Shapes of the inputs but the picture. */
 const shapesOf = (inputs: Values) =>
@@ -368,10 +370,10 @@ function inputsOf({ graph, name }: Network, input: Tensor | Readonly<Record<stri
 
 /** Each class's numbers, from logits that were read. */
 function predictionsOf({ classes, probabilities }: Network, logits: Float32Array): Prediction[] {
-  const largest = logits.reduce((a, b) => Math.max(a, b), -Infinity);
-  const total = logits.reduce((sum, z) => sum + Math.exp(z - largest), 0);
+  const most = largest(logits);
+  const total = logits.reduce((sum, z) => sum + Math.exp(z - most), 0);
   const probabilityOf = {
-    softmax: (z: number) => Math.exp(z - largest) / total,
+    softmax: (z: number) => Math.exp(z - most) / total,
     sigmoid: (z: number) => 1 / (1 + Math.exp(-z)),
     none: () => null,
   }[probabilities];
@@ -388,8 +390,7 @@ function cotangentsOf(target: Target, outputs: Outputs): Readonly<Record<string,
   if (isLinear(target)) return { logits: factorsOf(target, outputs.logits) };
   const names = typeof target === 'function' ? Object.keys(outputs) : ['logits'];
   const leaves = names.map((name) => leaf(stopGradient(outputs[name]!)));
-  const at = Object.fromEntries(names.map((name, i) => [name, leaves[i]!])) as unknown as Outputs;
-  const score = recording(() => scoreOf(target, at));
+  const score = recording(() => scoreOf(target, outputsOf(names, leaves)));
   const found = pullback([[score, full(score.device, score.shape, 1)]], leaves);
   return Object.fromEntries(names.map((name, i) => [name, found[i]]));
 }

@@ -3,17 +3,7 @@
 
 import { ablationCam } from '../methods/ablation-cam.ts';
 import { logit } from '../target.ts';
-import {
-  type Claim,
-  channelsOf,
-  gap,
-  notAffine,
-  numbersOf,
-  rounding,
-  roundingReason,
-  sizeOfProduct,
-  total,
-} from './claim.ts';
+import { type Claim, channelsOf, gap, notAffine, numbersOf, sizeOfProduct, total } from './claim.ts';
 
 export const ablation: Claim = {
   name: 'ablation',
@@ -30,6 +20,4 @@ export const ablation: Claim = {
     const sizes = A.map((plane, k) => sizeOfProduct(plane, g[k]!));
     return gap(drops, told, Math.abs(S![0]!) + total(sizes));
   },
-  bound: (seen) => rounding(seen, seen.layer),
-  because: roundingReason,
 };

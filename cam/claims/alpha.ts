@@ -1,16 +1,9 @@
 // Grad-CAM++ weighs the elements of a channel by alpha. Where the network sees of a channel its mean alone, all elements have
 // one gradient and one alpha: what tells Grad-CAM++ from Grad-CAM is then a factor for each channel, not for each place.
 
+import { largest, least } from '../../engine/extremes.ts';
 import { gradCamPlusPlus } from '../methods/grad-cam-plus-plus.ts';
-import {
-  type Claim,
-  channelsOf,
-  largest,
-  numbersOf,
-  rounding,
-  roundingReason,
-  seesPositions,
-} from './claim.ts';
+import { type Claim, channelsOf, magnitude, numbersOf, seesPositions } from './claim.ts';
 
 export const alphaIsConstant: Claim = {
   name: 'grad-cam++-alpha',
@@ -19,12 +12,8 @@ export const alphaIsConstant: Claim = {
   exempt: seesPositions,
   async residual(seen, classIndex) {
     const { alpha_k } = await numbersOf(gradCamPlusPlus, seen, classIndex);
-    const ranges = channelsOf(alpha_k!, seen).map(
-      (plane) => plane.reduce((a, b) => Math.max(a, b)) - plane.reduce((a, b) => Math.min(a, b)),
-    );
-    const size = largest(alpha_k!);
-    return size === 0 ? 0 : largest(ranges) / size;
+    const ranges = channelsOf(alpha_k!, seen).map((plane) => largest(plane) - least(plane));
+    const size = magnitude(alpha_k!);
+    return size === 0 ? 0 : magnitude(ranges) / size;
   },
-  bound: (seen) => rounding(seen, seen.layer),
-  because: roundingReason,
 };

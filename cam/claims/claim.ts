@@ -15,15 +15,17 @@ export interface Claim {
   readonly sentence: string;
   /** The claim as a formula. */
   readonly tex: string;
-  /** Why it need not hold here; undefined where it must. */
-  readonly exempt: (seen: TracedLayer) => string | undefined | Promise<string | undefined>;
+  /** Why it need not hold here; undefined where it must, as everywhere when left out. */
+  readonly exempt?: (seen: TracedLayer) => string | undefined | Promise<string | undefined>;
   /** By how much it fails for the logit of a class, as a share of the numbers compared; 0 where it holds exactly. */
   readonly residual: (seen: TracedLayer, classIndex: number) => Promise<number>;
-  /** The largest residual at which it is said to hold. */
-  readonly bound: (seen: TracedLayer) => number;
-  /** Where the bound comes from. */
-  readonly because: string;
+  /** The largest residual at which it is said to hold; the rounding behind the layer when left out. */
+  readonly bound?: (seen: TracedLayer) => number;
+  /** Where the bound comes from; from rounding when left out. */
+  readonly because?: string;
 }
+
+type Exemption = NonNullable<Claim['exempt']>;
 
 /** Half the distance from 1 to the next f32. */
 const UNIT = 2 ** -24;
@@ -33,8 +35,11 @@ const ALLOWED = 8;
 export const roundingReason =
   'f32 rounding: a sum of n terms is off by about sqrt(n) 2^-24 of them (Higham, Mary 2019); 8 times the sum over layers';
 
-/** The share by which f32 rounding may change what follows a node: each layer adds the error of its longest sum. */
-export function rounding({ trace }: TracedLayer, from: string): number {
+/**
+ * The share by which f32 rounding may change what follows a node, the layer when left out: each layer adds the error of its
+ * longest sum.
+ */
+export function rounding({ trace, layer }: TracedLayer, from: string = layer): number {
   const { graph, shapes, multiplyAdds } = trace.dry();
   const size = (name: string) => Math.max(1, sizeOf(shapes.get(name)!));
   const known = new Set([from, ...(graph.inputs ?? [INPUT])]);
@@ -69,7 +74,7 @@ export const seesPositions = (seen: TracedLayer): string | undefined =>
 
 /** The first of several reasons why a claim does not apply. */
 export const either =
-  (...reasons: readonly Claim['exempt'][]): Claim['exempt'] =>
+  (...reasons: readonly Exemption[]): Exemption =>
   async (seen) => {
     for (const reason of reasons) {
       const found = await reason(seen);
@@ -129,9 +134,9 @@ export function gap(a: ArrayLike<number>, b: ArrayLike<number>, size: number): n
   return difference === 0 ? 0 : difference / size;
 }
 
-/** The largest magnitude. */
-export function largest(values: ArrayLike<number>): number {
+/** The largest magnitude; 0 of none. */
+export const magnitude = (values: Iterable<number>): number => {
   let most = 0;
-  for (let i = 0; i < values.length; i++) most = Math.max(most, Math.abs(values[i]!));
+  for (const value of values) most = Math.max(most, Math.abs(value));
   return most;
-}
+};

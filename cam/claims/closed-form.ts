@@ -2,20 +2,11 @@
 // affine between kinks; elsewhere equation 10 with the true derivatives says something else. Compared are the denominators
 // 1 / alpha = 2 + sum A Y''' / Y'', for some elements of large gradient.
 
+import { largest } from '../../engine/extremes.ts';
 import { scopeInSteps, tensor } from '../../engine/index.ts';
 import { diagonal, gradCamPlusPlus } from '../methods/grad-cam-plus-plus.ts';
 import { logit } from '../target.ts';
-import {
-  type Claim,
-  channelsOf,
-  gap,
-  largest,
-  notPiecewise,
-  numbersOf,
-  rounding,
-  roundingReason,
-  total,
-} from './claim.ts';
+import { type Claim, channelsOf, gap, magnitude, notPiecewise, numbersOf, total } from './claim.ts';
 
 /** Elements whose derivatives are taken. */
 const ELEMENTS = 16;
@@ -29,12 +20,12 @@ export const closedForm: Claim = {
   exempt: notPiecewise,
   async residual(seen, classIndex) {
     const { g_k, alpha_k } = await numbersOf(gradCamPlusPlus, seen, classIndex);
-    const top = g_k!.reduce((a, b) => Math.max(a, b), 0);
+    const top = Math.max(0, largest(g_k!));
     const large = [...g_k!.keys()].filter((i) => g_k![i]! > 0 && g_k![i]! >= LARGE * top);
     const elements = large.filter((_, i) => i % Math.ceil(large.length / ELEMENTS) === 0);
     if (elements.length === 0) return 0;
     const context = { target: logit(classIndex), classIndex };
-    const unit = 1 / largest(g_k!);
+    const unit = 1 / magnitude(g_k!);
     const derivatives = await scopeInSteps(
       diagonal(seen, context, elements, tensor(seen.featureMap.device, [unit], [1])),
     );
@@ -51,9 +42,7 @@ export const closedForm: Claim = {
     return gap(
       denominators,
       elements.map((element) => 1 / alpha_k![element]!),
-      largest(sizes),
+      magnitude(sizes),
     );
   },
-  bound: (seen) => rounding(seen, seen.layer),
-  because: roundingReason,
 };

@@ -1,9 +1,10 @@
 // The mean of CAM plus the bias is the logit (Zhou 2016, equation 3). With M = Z sum_k g_k A_k the mean of M is sum g A, and
 // the bias is S at A = 0: the gradient tells all of the score.
 
-import { abs, full, mul, scope, sum } from '../../engine/index.ts';
+import { abs, full, mul, sum } from '../../engine/index.ts';
+import { numberOfEachNew } from '../numbers.ts';
 import { logit } from '../target.ts';
-import { type Claim, gap, notAffine, rounding, roundingReason } from './claim.ts';
+import { type Claim, gap, notAffine } from './claim.ts';
 
 export const completeness: Claim = {
   name: 'completeness',
@@ -12,16 +13,11 @@ export const completeness: Claim = {
   exempt: notAffine,
   async residual({ featureMap, gradient, score }, classIndex) {
     const target = logit(classIndex);
-    const made = scope(() => {
+    const [total, sizes, bias, whole] = await numberOfEachNew(() => {
       const parts = mul(gradient(target), featureMap);
       const zeros = full(featureMap.device, featureMap.shape, 0);
       return [sum(parts), sum(abs(parts)), score(target, zeros), score(target, featureMap)];
     });
-    const [total, sizes, bias, whole] = await Promise.all(made.map(async (x) => (await x.data())[0]!));
-    for (const one of made) one.dispose();
-    const told = Float32Array.of(total! + bias!);
-    return gap(told, Float32Array.of(whole!), sizes! + Math.abs(bias!) + Math.abs(whole!));
+    return gap([total! + bias!], [whole!], sizes! + Math.abs(bias!) + Math.abs(whole!));
   },
-  bound: (seen) => rounding(seen, seen.layer),
-  because: roundingReason,
 };

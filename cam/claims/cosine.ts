@@ -2,25 +2,15 @@
 // cosine with anything (Euler's theorem on homogeneous functions, of degree 0), and behind pooling that is the sum of Grad-CAM
 // before its ReLU: what it shows is never evidence alone, the rest of the map speaks against it by as much.
 
-import { full, scope, tensor } from '../../engine/index.ts';
+import { full, tensor } from '../../engine/index.ts';
 import { boundary, dependents } from '../../models/graph.ts';
 import { run } from '../../models/run.ts';
 import { normal, random } from '../../models/train/data/random.ts';
 import { gradCam } from '../methods/grad-cam.ts';
+import { numbersOfNew } from '../numbers.ts';
 import { similarity } from '../target.ts';
 import type { TracedLayer } from '../trace.ts';
-import {
-  type Claim,
-  channelsOf,
-  either,
-  gap,
-  notAffine,
-  numbersOf,
-  rounding,
-  roundingReason,
-  seesPositions,
-  total,
-} from './claim.ts';
+import { type Claim, channelsOf, either, gap, notAffine, numbersOf, seesPositions, total } from './claim.ts';
 
 /** The first node after the layer that is not 0 where the feature map is. */
 async function biased({ trace, layer, featureMap, outputFor }: TracedLayer): Promise<string | undefined> {
@@ -28,15 +18,13 @@ async function biased({ trace, layer, featureMap, outputFor }: TracedLayer): Pro
   const { graph } = network;
   const after = dependents(graph, [layer]);
   const names = graph.nodes.map(({ name }) => name).filter((name) => name !== layer && after.has(name));
-  const values = scope(() => {
+  const values = await numbersOfNew(() => {
     const around = boundary(graph, [layer], names).map((name) => [name, trace.value(name)] as const);
     const zeros = outputFor(full(featureMap.device, featureMap.shape, 0));
     const found = run(network, new Map([...around, [layer, zeros]]), names);
     return names.map((name) => found.get(name)!);
   });
-  const read = await Promise.all(values.map((value) => value.data()));
-  for (const value of new Set(values)) value.dispose();
-  const first = names.find((_, i) => read[i]!.some((value) => value !== 0));
+  const first = names.find((_, i) => values[i]!.some((value) => value !== 0));
   return first && `"${first}" is not 0 where "${layer}" is: a bias is added`;
 }
 
@@ -59,6 +47,4 @@ export const cosine: Claim = {
     const parts = A.map((plane, k) => Math.abs(w_k![k]!) * total(plane.map(Math.abs)));
     return gap([total(M!)], [0], total(parts));
   },
-  bound: (seen) => rounding(seen, seen.layer),
-  because: roundingReason,
 };

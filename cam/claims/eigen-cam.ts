@@ -3,7 +3,7 @@
 
 import { eigenCam } from '../methods/eigen-cam.ts';
 import type { TracedLayer } from '../trace.ts';
-import { type Claim, largest, numbersOf, rounding, roundingReason } from './claim.ts';
+import { type Claim, magnitude, numbersOf } from './claim.ts';
 
 /** Above this share of the first singular value, the second is so close that rounding may mix the two vectors. */
 const CLOSE = 0.999;
@@ -23,8 +23,6 @@ export const eigenCamIsOneSigned: Claim = {
   async residual(seen) {
     const { M } = await numbersOf(eigenCam, seen, 0);
     const below = M!.reduce((least, value) => Math.min(least, value), 0);
-    return below === 0 ? 0 : -below / largest(M!);
+    return below === 0 ? 0 : -below / magnitude(M!);
   },
-  bound: (seen) => rounding(seen, seen.layer),
-  because: roundingReason,
 };

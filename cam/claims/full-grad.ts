@@ -4,7 +4,7 @@
 import { INPUT } from '../../models/graph.ts';
 import { fullGrad } from '../methods/full-grad.ts';
 import { logit } from '../target.ts';
-import { type Claim, curvedAfter, gap, numbersOf, rounding, roundingReason, sizeOfProduct } from './claim.ts';
+import { type Claim, curvedAfter, gap, numbersOf, rounding, sizeOfProduct } from './claim.ts';
 
 export const fullGradCompleteness: Claim = {
   name: 'full-grad',
@@ -19,5 +19,4 @@ export const fullGradCompleteness: Claim = {
     return gap([r![1]!], [0], Math.abs(r![0]!) + size);
   },
   bound: (seen) => rounding(seen, INPUT),
-  because: roundingReason,
 };

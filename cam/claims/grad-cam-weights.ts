@@ -1,12 +1,13 @@
 // Z w_k(Grad-CAM) = w_k(CAM), of Selvaraju 2017, section 3.1. CAM's weight is found without a gradient: it is what S gains
 // from a channel that is 1 at every place, all others being 0.
 
-import { broadcastTo, full, scope } from '../../engine/index.ts';
+import { broadcastTo, full } from '../../engine/index.ts';
 import { inChunks } from '../method.ts';
 import { gradCam } from '../methods/grad-cam.ts';
+import { numbersOfNew } from '../numbers.ts';
 import { logit } from '../target.ts';
 import { oneHotRows, type TracedLayer } from '../trace.ts';
-import { type Claim, gap, largest, notAffine, numbersOf, rounding, roundingReason } from './claim.ts';
+import { type Claim, gap, magnitude, notAffine, numbersOf } from './claim.ts';
 
 /** What the logit gains from a channel of ones, S(1_k) - S(0), for each channel, and S(0). */
 export async function gainsOfOnes(
@@ -15,21 +16,15 @@ export async function gainsOfOnes(
 ): Promise<{ gains: Float32Array; zero: number }> {
   const [, channels, h, w] = featureMap.shape as [number, number, number, number];
   const target = logit(classIndex);
-  const [nothing, ...parts] = scope(() => [
+  const [nothing, ...parts] = await numbersOfNew(() => [
     score(target, full(featureMap.device, featureMap.shape, 0)),
     ...inChunks(channels, featureMap.size, undefined, (start, count) => {
       const planes = oneHotRows(featureMap, start, count, [channels, 1, 1]);
       return score(target, broadcastTo(planes, [count, channels, h, w]));
     }),
   ]);
-  const read = await Promise.all(parts.map((part) => part.data()));
-  const zero = (await nothing!.data())[0]!;
-  for (const made of [nothing!, ...parts]) made.dispose();
-  const gains = Float32Array.from(
-    read.flatMap((part) => [...part]),
-    (value) => value - zero,
-  );
-  return { gains, zero };
+  const zero = nothing![0]!;
+  return { gains: Float32Array.from(parts.flatMap((part) => [...part].map((value) => value - zero))), zero };
 }
 
 export const gradCamWeights: Claim = {
@@ -41,8 +36,6 @@ export const gradCamWeights: Claim = {
     const { gains, zero } = await gainsOfOnes(seen, classIndex);
     const { w_k, M } = await numbersOf(gradCam, seen, classIndex);
     const found = w_k!.map((weight) => M!.length * weight);
-    return gap(found, gains, Math.abs(zero) + Math.max(largest(found), largest(gains)));
+    return gap(found, gains, Math.abs(zero) + Math.max(magnitude(found), magnitude(gains)));
   },
-  bound: (seen) => rounding(seen, seen.layer),
-  because: roundingReason,
 };

@@ -4,11 +4,12 @@
 // little. The integral is the sum over midpoints of short pieces; what the slope varies from one to the next bounds its error,
 // kinks included, and is taken off the difference.
 
-import { add, affine, grad, mul, scope, sum, type Tensor, tensor } from '../../engine/index.ts';
+import { add, affine, grad, mul, sum, type Tensor, tensor } from '../../engine/index.ts';
 import { INPUT } from '../../models/graph.ts';
 import { random } from '../../models/train/data/random.ts';
+import { numbersOfNew } from '../numbers.ts';
 import { logit, scoreOf } from '../target.ts';
-import { type Claim, largest, rounding, roundingReason, total } from './claim.ts';
+import { type Claim, magnitude, rounding, roundingReason, total } from './claim.ts';
 
 const PIECES = 16;
 /** Share of the largest logit by which S should change to either side. */
@@ -21,24 +22,18 @@ export const gradient: Claim = {
   sentence:
     'the gradient of the logit along a line through the picture adds up to the difference of the ends',
   tex: '\\int_{-h}^{h} \\nabla S(X + t d) \\cdot d \\; dt = S(X + h d) - S(X - h d)',
-  exempt: () => undefined,
   async residual({ trace }, classIndex) {
     const { picture, outputs, vary } = trace;
     const score = (x: Tensor) => scoreOf(logit(classIndex), vary(new Map([[INPUT, x]]), ['logits']));
     const slopes = grad((x: Tensor) => sum(score(x)));
-    const read = async (make: () => Tensor) => {
-      const made = scope(make);
-      const values = await made.data();
-      made.dispose();
-      return values;
-    };
-    const size = largest(await outputs.logits.data());
+    const read = async (make: () => Tensor) => (await numbersOfNew(() => [make()]))[0]!;
+    const size = magnitude(await outputs.logits.data());
     const next = random(1);
     const lengths = (await read(() => slopes(picture))).map((slope) => (slope < 0 ? -1 : 1) * (0.5 + next()));
     const d = tensor(picture.device, lengths, picture.shape);
     const at = (t: number) => add(picture, affine(d, t, 0));
     const slope = async (t: number) => (await read(() => sum(mul(slopes(at(t)), d))))[0]!;
-    const h = Math.min((CHANGE * size) / (await slope(0)), FARTHEST * largest(await picture.data()));
+    const h = Math.min((CHANGE * size) / (await slope(0)), FARTHEST * magnitude(await picture.data()));
     const piece = (2 * h) / PIECES;
     const found: number[] = [];
     for (let i = 0; i < PIECES; i++) found.push(await slope(-h + (i + 0.5) * piece));

@@ -2,17 +2,7 @@
 // everywhere, w_k^CAM / Z, and the order does not matter.
 
 import { hiresCam } from '../methods/hires-cam.ts';
-import {
-  type Claim,
-  channelsOf,
-  either,
-  gap,
-  notAffine,
-  numbersOf,
-  rounding,
-  roundingReason,
-  seesPositions,
-} from './claim.ts';
+import { type Claim, channelsOf, either, gap, notAffine, numbersOf, seesPositions } from './claim.ts';
 import { gainsOfOnes } from './grad-cam-weights.ts';
 
 export const hiresCamIsCam: Claim = {
@@ -34,6 +24,4 @@ export const hiresCamIsCam: Claim = {
     });
     return gap(M!, cam, Math.max(...sizes));
   },
-  bound: (seen) => rounding(seen, seen.layer),
-  because: roundingReason,
 };

@@ -8,7 +8,7 @@ import { observe } from '../trace.ts';
 import { ablation } from './ablation.ts';
 import { alphaIsConstant } from './alpha.ts';
 import { batch } from './batch.ts';
-import type { Claim } from './claim.ts';
+import { type Claim, rounding, roundingReason } from './claim.ts';
 import { closedForm } from './closed-form.ts';
 import { completeness } from './completeness.ts';
 import { cosine } from './cosine.ts';
@@ -107,11 +107,11 @@ export async function verify(
     const predictions = await finitePredictions(trace, [layer]);
     const index = asked.classIndex ?? predictions.reduce((a, b) => (b.logit > a.logit ? b : a)).index;
     const verdicts: Verdict[] = [];
-    for (const { name, sentence, tex, because, ...claim } of chosen) {
+    for (const { name, sentence, tex, because = roundingReason, ...claim } of chosen) {
       progress?.(name, verdicts.length);
-      const exempt = (await claim.exempt(seen)) ?? null;
+      const exempt = (await claim.exempt?.(seen)) ?? null;
       const residual = await claim.residual(seen, index);
-      const bound = claim.bound(seen);
+      const bound = claim.bound?.(seen) ?? rounding(seen);
       const holds = exempt === null ? residual <= bound : null;
       verdicts.push({
         claim: name,

@@ -1,11 +1,12 @@
 // Recipro-CAM runs the network with one position at a time. Where S is affine in A each position adds its part to S(0). Of a
 // logit that says it is one the method then takes the parts from a gradient; here it is asked of a function, which is run.
 
-import { full, scope } from '../../engine/index.ts';
+import { full } from '../../engine/index.ts';
 import { hiresCam } from '../methods/hires-cam.ts';
 import { reciproCam } from '../methods/recipro-cam.ts';
+import { numberOfEachNew } from '../numbers.ts';
 import { logit, scoreOf } from '../target.ts';
-import { type Claim, gap, largest, notAffine, numbersOf, rounding, roundingReason } from './claim.ts';
+import { type Claim, gap, magnitude, notAffine, numbersOf } from './claim.ts';
 
 export const reciproCamIsCam: Claim = {
   name: 'recipro-cam',
@@ -17,12 +18,8 @@ export const reciproCamIsCam: Claim = {
     const target = logit(classIndex);
     const { M } = await numbersOf(reciproCam, seen, classIndex, (outputs) => scoreOf(target, outputs));
     const cam = await numbersOf(hiresCam, seen, classIndex);
-    const nothing = scope(() => score(target, full(featureMap.device, featureMap.shape, 0)));
-    const [bias] = await nothing.data();
-    nothing.dispose();
+    const [bias] = await numberOfEachNew(() => [score(target, full(featureMap.device, featureMap.shape, 0))]);
     const told = cam.M!.map((value) => value + bias!);
-    return gap(M!, told, largest(M!) + largest(cam.M!) + Math.abs(bias!));
+    return gap(M!, told, magnitude(M!) + magnitude(cam.M!) + Math.abs(bias!));
   },
-  bound: (seen) => rounding(seen, seen.layer),
-  because: roundingReason,
 };

@@ -4,7 +4,8 @@ import { LimelightError, type Tensor } from '../../engine/index.ts';
 import { INPUT } from '../../models/graph.ts';
 import type { Network } from '../../models/network.ts';
 import { run } from '../../models/run.ts';
-import { type Claim, gap, largest, rounding, roundingReason } from './claim.ts';
+import { numbersOfNew } from '../numbers.ts';
+import { type Claim, gap, magnitude, rounding, roundingReason } from './claim.ts';
 
 /**
  * That another network on the same device gives the same logits. `picture` is what it takes of the picture, [1, C, H, W];
@@ -16,17 +17,16 @@ export const sameAs = (other: Network, picture?: Tensor): Claim => ({
   name: 'same-as',
   sentence: `the logits are those of ${other.name}`,
   tex: "f(X) = f'(X)",
-  exempt: () => undefined,
   async residual({ trace }) {
     const { output } = other.graph;
-    const logits = run(other, new Map([[INPUT, picture ?? trace.picture]]), [output]).get(output)!;
-    const [mine, others] = await Promise.all([trace.outputs.logits.data(), logits.data()]);
-    logits.dispose();
-    if (mine.length !== others.length)
+    const mine = await trace.outputs.logits.data();
+    const given = new Map([[INPUT, picture ?? trace.picture]]);
+    const [others] = await numbersOfNew(() => [...run(other, given, [output]).values()]);
+    if (mine.length !== others!.length)
       throw new LimelightError(
-        `${trace.network.name} gives ${mine.length} logits and ${other.name} gives ${others.length}: they are not one network`,
+        `${trace.network.name} gives ${mine.length} logits and ${other.name} gives ${others!.length}: they are not one network`,
       );
-    return gap(mine, others, Math.max(largest(mine), largest(others)));
+    return gap(mine, others!, Math.max(magnitude(mine), magnitude(others!)));
   },
   // Each of the two may be off by as much.
   bound: (seen) => 2 * rounding(seen, INPUT),

@@ -1,9 +1,10 @@
 // Algorithm 1 of Score-CAM takes the softmax of probabilities over the channels. Probabilities differ by 1 at most, so that no
 // weight is more than e times another: whatever the class, the map is nearly the mean of the channels.
 
+import { largest, least } from '../../engine/extremes.ts';
 import { INPUT } from '../../models/graph.ts';
 import { scoreCamSoftmax } from '../methods/score-cam.ts';
-import { type Claim, numbersOf, rounding, roundingReason } from './claim.ts';
+import { type Claim, numbersOf, rounding } from './claim.ts';
 
 export const softmaxWeights: Claim = {
   name: 'score-cam-softmax',
@@ -16,9 +17,7 @@ export const softmaxWeights: Claim = {
     // A channel without a mask weighs 0.
     const weights = w_k!.filter((weight) => weight > 0);
     if (weights.length === 0) return 0;
-    const [low, high] = [weights.reduce((a, b) => Math.min(a, b)), weights.reduce((a, b) => Math.max(a, b))];
-    return Math.max(0, Math.log(high / low) - 1);
+    return Math.max(0, Math.log(largest(weights) / least(weights)) - 1);
   },
   bound: (seen) => rounding(seen, INPUT),
-  because: roundingReason,
 };

@@ -4,16 +4,7 @@
 import { gradCam } from '../methods/grad-cam.ts';
 import { shapleyCam } from '../methods/shapley-cam.ts';
 import { probability } from '../target.ts';
-import {
-  type Claim,
-  gap,
-  largest,
-  notPiecewise,
-  numbersOf,
-  rounding,
-  roundingReason,
-  total,
-} from './claim.ts';
+import { type Claim, gap, magnitude, notPiecewise, numbersOf, total } from './claim.ts';
 
 export const shapleyCamIsGradCam: Claim = {
   name: 'shapley-cam',
@@ -24,17 +15,15 @@ export const shapleyCamIsGradCam: Claim = {
     const target = probability(classIndex, 'sigmoid');
     const { w_k: shapley } = await numbersOf(shapleyCam, seen, classIndex, target);
     const { w_k: grad } = await numbersOf(gradCam, seen, classIndex, target);
-    const size = largest(grad!);
-    if (size === 0) return largest(shapley!) === 0 ? 0 : 1;
+    const size = magnitude(grad!);
+    if (size === 0) return magnitude(shapley!) === 0 ? 0 : 1;
     const dot = (a: Float32Array, b: Float32Array) =>
       total(a.map((value, i) => (value / size) * (b[i]! / size)));
     const c = dot(shapley!, grad!) / dot(grad!, grad!);
     return gap(
       shapley!,
       grad!.map((weight) => c * weight),
-      size + largest(shapley!),
+      size + magnitude(shapley!),
     );
   },
-  bound: (seen) => rounding(seen, seen.layer),
-  because: roundingReason,
 };

@@ -3,17 +3,7 @@
 
 import { gradCam } from '../methods/grad-cam.ts';
 import { xgradCam } from '../methods/xgrad-cam.ts';
-import {
-  type Claim,
-  channelsOf,
-  gap,
-  numbersOf,
-  rounding,
-  roundingReason,
-  seesPositions,
-  sizeOfProduct,
-  total,
-} from './claim.ts';
+import { type Claim, channelsOf, gap, numbersOf, seesPositions, sizeOfProduct, total } from './claim.ts';
 
 export const xgradWeights: Claim = {
   name: 'xgrad-cam-weights',
@@ -29,6 +19,4 @@ export const xgradWeights: Claim = {
     const sizes = A.map((plane, k) => sizeOfProduct(plane, g[k]!));
     return gap(times(x.w_k!), times(w_k!), Math.max(...sizes));
   },
-  bound: (seen) => rounding(seen, seen.layer),
-  because: roundingReason,
 };

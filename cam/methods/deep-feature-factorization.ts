@@ -7,6 +7,7 @@
 // The factors are found by multiplicative updates (Lee 2001), which never raise |X - H W| and keep both at 0 or above, from
 // seeded random ones. The paper's factors know no class; the gradient chooses among them.
 
+import { largest } from '../../engine/extremes.ts';
 import {
   add,
   div,
@@ -102,7 +103,7 @@ export const deepFeatureFactorization: Method = {
     const left = sub(x, matmul(H, scaledW));
     const norm = (of: Tensor) => sqrt(sum(mul(of, of)));
     const [c] = yield [c_j];
-    const best = c!.indexOf(c!.reduce((a, b) => Math.max(a, b)));
+    const best = c!.indexOf(largest(c!));
     return {
       g_k,
       H: reshape(transpose(H, [1, 0]), [CONCEPTS, h, w]),

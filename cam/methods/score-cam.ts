@@ -41,7 +41,7 @@ import { INPUT } from '../../models/graph.ts';
 import { weightedSum } from '../map.ts';
 import { inChunks, type Method, type MethodContext, type Term } from '../method.ts';
 import { type Outputs, ofClass, scoreOf, type Target } from '../target.ts';
-import type { Trace, TracedLayer } from '../trace.ts';
+import { outputsOf, type Trace, type TracedLayer } from '../trace.ts';
 import { weightedMap } from './grad-cam.ts';
 
 /** How many of so many channels score-cam-fast takes. */
@@ -94,8 +94,7 @@ function masked(
       ),
     );
   });
-  const named = names.map((name, i) => [name, found[i]!] as const);
-  return [Object.fromEntries(named) as unknown as Outputs, varies!];
+  return [outputsOf(names, found), varies!];
 }
 
 /** f(X_b) [1]. */
@@ -105,7 +104,7 @@ function baseline({ picture, outputs, vary, shared }: Trace, f: Target): Tensor 
     const given = vary(new Map([[INPUT, full(picture.device, picture.shape, 0)]]));
     return names.map((name) => given[name]!);
   });
-  return scoreOf(f, Object.fromEntries(names.map((name, i) => [name, found[i]!])) as unknown as Outputs);
+  return scoreOf(f, outputsOf(names, found));
 }
 
 /** softmax over the channels that have an H_k; 0 for the others. */

@@ -10,6 +10,7 @@
 // drawn, each with its reverse, whose errors cancel in part, and every channel has its standard error. In an order one
 // channel after another is added: the tail runs K times.
 
+import { largest } from '../../engine/extremes.ts';
 import { mul, type Steps, sub, sum, type Tensor, tensor } from '../../engine/index.ts';
 import { firstNonlinear } from '../../models/dry-run.ts';
 import { random } from '../../models/train/data/random.ts';
@@ -112,10 +113,10 @@ export const shapley: Method = {
       equation: 'not in the paper',
       is: 'standard error of each weight, 0 where it is exact [K]',
       note(errors) {
-        const largest = errors.reduce((a, b) => Math.max(a, b), 0);
-        return largest === 0
+        const most = largest(errors);
+        return most === 0
           ? 'the Shapley values are exact, over all sets of channels'
-          : `the Shapley values are estimates from random orders: the largest standard error is ${largest.toPrecision(2)}`;
+          : `the Shapley values are estimates from random orders: the largest standard error is ${most.toPrecision(2)}`;
       },
     },
     total: {

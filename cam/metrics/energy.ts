@@ -5,8 +5,8 @@
 // A flat map scores the object's share of the picture, so this share, `area`, is printed with it: it is what chance
 // scores. A map without positive values scores 0.
 
-import { assertFinite, assertSameSize, type HostMap, type Mask, maskOf } from './host-map.ts';
-import { type Metric, mean } from './metric.ts';
+import { assertFinite, assertSameSize, type HostMap, type Mask } from './host-map.ts';
+import { type Metric, mean, regionOf } from './metric.ts';
 
 export function energyPointing(map: HostMap, object: Mask): { energy: number; area: number } {
   assertFinite(map);
@@ -25,8 +25,8 @@ export function energyPointing(map: HostMap, object: Mask): { energy: number; ar
 export const energy: Metric = {
   name: 'energy',
   needs: 'region',
-  measure({ map, mask, boxes }) {
-    const found = energyPointing(map, mask ?? maskOf(boxes, map.width, map.height));
+  measure(subject) {
+    const found = energyPointing(subject.map, regionOf(subject));
     return [found.energy, found.area, 1];
   },
   columns: [mean('energy', 'higher'), mean('area', undefined, '%', 1)],

@@ -1,5 +1,6 @@
 // A map as metrics read it: on the host, at the picture's size.
 
+import { largest, least } from '../../engine/extremes.ts';
 import { MetricError } from './errors.ts';
 
 /** Row y begins at y * width; in any unit, since every metric divides it away. */
@@ -47,9 +48,8 @@ export function assertFinite({ width, height, data }: HostMap): void {
 export function peaked(map: HostMap): Float64Array | undefined {
   assertFinite(map);
   const positive = Float64Array.from(map.data, (value) => Math.max(0, value));
-  const high = positive.reduce((a, b) => Math.max(a, b), 0);
-  const low = positive.reduce((a, b) => Math.min(a, b), high);
-  return high > low ? positive.map((value) => value / high) : undefined;
+  const high = largest(positive);
+  return high > least(positive) ? positive.map((value) => value / high) : undefined;
 }
 
 /** @throws MetricError where two pictures are not of one size. */

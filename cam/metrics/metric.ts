@@ -4,7 +4,7 @@
 // sum over pictures. So results of parts of a data set are added, memory does not grow with the number of pictures, and a
 // resampled data set is a weighted sum (bootstrap.ts).
 
-import type { Box, HostMap, Mask } from './host-map.ts';
+import { type Box, type HostMap, type Mask, maskOf } from './host-map.ts';
 
 /** A picture as the network takes it. */
 export interface Picture {
@@ -47,6 +47,10 @@ export interface Subject {
   /** 0 or 1, drawn by the picture: a threshold that is measured on one half is chosen on the other. */
   readonly half: 0 | 1;
 }
+
+/** Where the class's objects are: the data's mask, or else its boxes. */
+export const regionOf = ({ map, mask, boxes }: Pick<Subject, 'map' | 'mask' | 'boxes'>): Mask =>
+  mask ?? maskOf(boxes, map.width, map.height);
 
 export interface Column {
   readonly title: string;

@@ -8,7 +8,7 @@
 
 import { LEVELS } from './box-overlap.ts';
 import { assertSameSize, type Box, type HostMap, type Mask, maskOf, peaked } from './host-map.ts';
-import type { Metric } from './metric.ts';
+import { type Metric, regionOf } from './metric.ts';
 
 /** How many pixels of each level 0 .. 255 lie in the object, then how many lie outside [2 x 256]; but the ignored ones. */
 export function levelCounts(map: HostMap, object: Mask, ignored: readonly Box[] = []): Float64Array {
@@ -38,7 +38,6 @@ export function pixelAveragePrecision(counts: ArrayLike<number>): number {
 export const pxap: Metric = {
   name: 'pxap',
   needs: 'region',
-  measure: ({ map, mask, boxes, ignored }) =>
-    levelCounts(map, mask ?? maskOf(boxes, map.width, map.height), ignored),
+  measure: (subject) => levelCounts(subject.map, regionOf(subject), subject.ignored),
   columns: [{ title: 'PxAP', better: 'higher', unit: '%', value: pixelAveragePrecision }],
 };

@@ -6,8 +6,8 @@
 // pixels share the maximum, the share of them that hit is what a random choice among them would score on average. A flat
 // map points nowhere and is no hit, nor is anything where no object is.
 
-import { assertSameSize, type HostMap, type Mask, maskOf, peaked } from './host-map.ts';
-import { type Metric, mean } from './metric.ts';
+import { assertSameSize, type HostMap, type Mask, peaked } from './host-map.ts';
+import { type Metric, mean, regionOf } from './metric.ts';
 
 /** 1 where the peak hits, 0 where not, between them where peaks tie. */
 export function pointing(map: HostMap, object: Mask, tolerance = 0): number {
@@ -38,6 +38,6 @@ function isNear({ width, height, data }: Mask, x: number, y: number, tolerance: 
 export const pointingGame: Metric = {
   name: 'pointing',
   needs: 'region',
-  measure: ({ map, mask, boxes }) => [pointing(map, mask ?? maskOf(boxes, map.width, map.height)), 1],
+  measure: (subject) => [pointing(subject.map, regionOf(subject)), 1],
   columns: [mean('pointing', 'higher')],
 };
