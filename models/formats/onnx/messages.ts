@@ -4,105 +4,26 @@
 import protobuf from 'protobufjs/minimal.js';
 import { FormatError } from '../errors.ts';
 
-export interface TensorProto {
-  readonly dims: readonly number[];
-  readonly dataType: number;
-  readonly floats: readonly number[];
-  readonly int32s: readonly number[];
-  readonly int64s: readonly number[];
-  readonly doubles: readonly number[];
-  readonly uint64s: readonly number[];
-  readonly name: string;
-  /** Little-endian; a view of the file. */
-  readonly raw?: Uint8Array;
-  readonly external: readonly EntryProto[];
-  /** 1: the data is in another file, which `external` names. */
-  readonly location: number;
-}
-
-export interface EntryProto {
-  readonly key: string;
-  readonly value: string;
-}
-
-export interface AttributeProto {
-  readonly name: string;
-  readonly float: number;
+/** The primitive types of fields, which are protobuf's, as values here; whole numbers of 64 bits are numbers. */
+interface Primitives {
   readonly int: number;
+  readonly uint: number;
+  readonly double: number;
+  readonly float: number;
   readonly text: string;
-  readonly tensor?: TensorProto;
-  /** A branch of an `If`. */
-  readonly graph?: GraphProto;
-  readonly floats: readonly number[];
-  readonly ints: readonly number[];
-  /** In a function's body: the attribute of the call that it stands for. */
-  readonly reference: string;
+  readonly bytes: Uint8Array;
 }
 
-export interface NodeProto {
-  readonly inputs: readonly string[];
-  readonly outputs: readonly string[];
-  readonly name: string;
-  readonly operator: string;
-  readonly attributes: readonly AttributeProto[];
-  readonly domain: string;
-}
-
-export interface DimensionProto {
-  /** Undefined where the size is a symbol or unknown. */
-  readonly value?: number;
-}
-
-export interface ValueProto {
-  readonly name: string;
-  readonly type?: {
-    readonly tensor?: {
-      readonly elementType: number;
-      readonly shape?: { readonly dimensions: readonly DimensionProto[] };
-    };
-  };
-}
-
-export interface GraphProto {
-  readonly nodes: readonly NodeProto[];
-  readonly initializers: readonly TensorProto[];
-  readonly inputs: readonly ValueProto[];
-  readonly outputs: readonly ValueProto[];
-}
-
-export interface OpsetProto {
-  readonly domain: string;
-  readonly version: number;
-}
-
-/** An operator that the file itself defines. */
-export interface FunctionProto {
-  readonly name: string;
-  readonly domain: string;
-  readonly inputs: readonly string[];
-  readonly outputs: readonly string[];
-  readonly nodes: readonly NodeProto[];
-  readonly opsets: readonly OpsetProto[];
-  /** Attributes that a call may leave out. */
-  readonly defaults: readonly AttributeProto[];
-}
-
-export interface ModelProto {
-  readonly graph?: GraphProto;
-  readonly opsets: readonly OpsetProto[];
-  readonly functions: readonly FunctionProto[];
-  /** What exporters say of the network besides. */
-  readonly metadata: readonly EntryProto[];
-}
-
-/** Field number -> name and type; `[]` repeats, `?` has no default. Lower-case types are protobuf's own. */
-const MESSAGES: Readonly<Record<string, Readonly<Record<number, readonly [name: string, type: string]>>>> = {
+/** Field number -> name and type; `[]` repeats, `?` has no default. */
+const MESSAGES = {
   Model: {
     7: ['graph', 'Graph?'],
     8: ['opsets', 'Opset[]'],
+    // What exporters say of the network in words.
     14: ['metadata', 'Entry[]'],
     25: ['functions', 'Function[]'],
   },
+  // An operator that the file itself defines.
   Function: {
     1: ['name', 'text'],
     4: ['inputs', 'text[]'],
@@ -110,6 +31,7 @@ const MESSAGES: Readonly<Record<string, Readonly<Record<number, readonly [name: 
     7: ['nodes', 'Node[]'],
     9: ['opsets', 'Opset[]'],
     10: ['domain', 'text'],
+    // Attributes that a call may leave out.
     11: ['defaults', 'Attribute[]'],
   },
   Opset: { 1: ['domain', 'text'], 2: ['version', 'int'] },
@@ -133,9 +55,11 @@ const MESSAGES: Readonly<Record<string, Readonly<Record<number, readonly [name: 
     3: ['int', 'int'],
     4: ['text', 'text'],
     5: ['tensor', 'Tensor?'],
+    // A branch of an `If`.
     6: ['graph', 'Graph?'],
     7: ['floats', 'float[]'],
     8: ['ints', 'int[]'],
+    // In a function's body: the attribute of the call that it stands for.
     21: ['reference', 'text'],
   },
   Tensor: {
@@ -145,10 +69,12 @@ const MESSAGES: Readonly<Record<string, Readonly<Record<number, readonly [name: 
     5: ['int32s', 'int[]'],
     7: ['int64s', 'int[]'],
     8: ['name', 'text'],
+    // Little-endian; a view of the file.
     9: ['raw', 'bytes?'],
     10: ['doubles', 'double[]'],
     11: ['uint64s', 'uint[]'],
     13: ['external', 'Entry[]'],
+    // 1: the data is in another file, which `external` names.
     14: ['location', 'int'],
   },
   Entry: { 1: ['key', 'text'], 2: ['value', 'text'] },
@@ -156,8 +82,36 @@ const MESSAGES: Readonly<Record<string, Readonly<Record<number, readonly [name: 
   Type: { 1: ['tensor', 'TensorType?'] },
   TensorType: { 1: ['elementType', 'int'], 2: ['shape', 'Shape?'] },
   Shape: { 1: ['dimensions', 'Dimension[]'] },
+  // Without a value where the size is a symbol or unknown.
   Dimension: { 1: ['value', 'int?'] },
+} as const;
+
+type Messages = typeof MESSAGES;
+type Fields<Name extends keyof Messages> = Messages[Name][keyof Messages[Name]] & readonly [string, string];
+/** What a field's type in the table is in TypeScript. */
+type Meaning<Type> = Type extends `${infer One}[]`
+  ? readonly Meaning<One>[]
+  : Type extends keyof Primitives
+    ? Primitives[Type]
+    : Type extends keyof Messages
+      ? Message<Type>
+      : never;
+/** A message of the table: its fields by their names, those with `?` optional. */
+type Message<Name extends keyof Messages> = {
+  readonly [F in Fields<Name> as F[1] extends `${string}?` ? never : F[0]]: Meaning<F[1]>;
+} & {
+  readonly [F in Fields<Name> as F[1] extends `${string}?` ? F[0] : never]?: F[1] extends `${infer Type}?`
+    ? Meaning<Type>
+    : never;
 };
+
+export type TensorProto = Message<'Tensor'>;
+export type AttributeProto = Message<'Attribute'>;
+export type NodeProto = Message<'Node'>;
+export type ValueProto = Message<'Value'>;
+export type GraphProto = Message<'Graph'>;
+export type FunctionProto = Message<'Function'>;
+export type ModelProto = Message<'Model'>;
 
 type Reader = protobuf.Reader;
 
@@ -172,7 +126,7 @@ interface Primitive {
 }
 
 const LENGTH_DELIMITED = 2;
-const PRIMITIVES: Readonly<Record<string, Primitive>> = {
+const PRIMITIVES: Readonly<Record<keyof Primitives, Primitive>> = {
   int: { wire: 0, read: (reader) => number(reader.int64()), initial: 0 },
   uint: { wire: 0, read: (reader) => number(reader.uint64()), initial: 0 },
   double: { wire: 1, read: (reader) => reader.double(), initial: 0 },
@@ -206,18 +160,18 @@ function endOf(reader: Reader): number {
 }
 
 function decodeMessage(
-  type: string,
+  type: keyof Messages,
   reader: Reader,
   budget: { left: number },
   depth = 0,
 ): Record<string, unknown> {
   if (depth > DEPTH_LIMIT) throw new RangeError(`its parts lie ${DEPTH_LIMIT} deep in each other`);
   if (--budget.left < 0) throw new RangeError(`it has more than ${MESSAGE_LIMIT} parts`);
-  const fields = MESSAGES[type]!;
+  const fields: Readonly<Record<number, readonly [name: string, kind: string]>> = MESSAGES[type];
   const message: Record<string, unknown> = {};
   for (const [name, kind] of Object.values(fields)) {
     if (kind.endsWith('[]')) message[name] = [];
-    else if (!kind.endsWith('?')) message[name] = PRIMITIVES[kind]!.initial;
+    else if (!kind.endsWith('?')) message[name] = PRIMITIVES[kind as keyof Primitives].initial;
   }
   const { len } = reader;
   while (reader.pos < len) {
@@ -231,7 +185,7 @@ function decodeMessage(
     const [name, kind] = field;
     const repeated = kind.endsWith('[]');
     const element = kind.replace(/\[\]$|\?$/, '');
-    const primitive = PRIMITIVES[element];
+    const primitive: Primitive | undefined = PRIMITIVES[element as keyof Primitives];
     const packed = repeated && primitive !== undefined && primitive.wire !== LENGTH_DELIMITED;
     if (wire !== (primitive?.wire ?? LENGTH_DELIMITED) && !(packed && wire === LENGTH_DELIMITED)) {
       throw new RangeError(`field ${number} of a ${type} has wire type ${wire}`);
@@ -239,7 +193,7 @@ function decodeMessage(
     const list = repeated ? (message[name] as unknown[]) : undefined;
     if (primitive === undefined) {
       reader.len = endOf(reader);
-      const value = decodeMessage(element, reader, budget, depth + 1);
+      const value = decodeMessage(element as keyof Messages, reader, budget, depth + 1);
       reader.len = len;
       if (list) list.push(value);
       else message[name] = value;
@@ -256,7 +210,7 @@ function decodeMessage(
   return message;
 }
 
-function decode(type: string, bytes: Uint8Array, name: string, what: string): unknown {
+function decode(type: keyof Messages, bytes: Uint8Array, name: string, what: string): unknown {
   try {
     return decodeMessage(type, protobuf.Reader.create(bytes), { left: MESSAGE_LIMIT });
   } catch (cause) {
