@@ -10,7 +10,7 @@ import { detectorHead, type Head } from './detector.ts';
 import { FormatError } from './errors.ts';
 import type { StateDict } from './host-tensor.ts';
 import type { ImportedNetwork, NamedOutput, Translated } from './imported.ts';
-import { dependencies, naming, shapesFor } from './kit.ts';
+import { dependencies, grouped, naming, shapesFor } from './kit.ts';
 
 /** A network but for what its reader knows of sizes. */
 export type Finished = Omit<ImportedNetwork, 'anySize' | 'remark'>;
@@ -271,7 +271,9 @@ const PIXELS = [0, 51, 102, 255];
  */
 function scalesItself(nodes: readonly GraphNode[], tensors: StateDict, channels: number): boolean {
   const steps: GraphNode[] = [];
-  const users = usersOf(nodes);
+  const users = grouped(
+    nodes.flatMap((node) => [...new Set(node.inputs)].map((input) => [input, node] as const)),
+  );
   for (let at = INPUT; ; ) {
     const [user, ...others] = users.get(at) ?? [];
     const fits =
@@ -304,18 +306,6 @@ function scalesItself(nodes: readonly GraphNode[], tensors: StateDict, channels:
       );
     },
   );
-}
-
-function usersOf(nodes: readonly GraphNode[]): Map<string, GraphNode[]> {
-  const users = new Map<string, GraphNode[]>();
-  for (const node of nodes) {
-    for (const input of new Set(node.inputs)) {
-      const list = users.get(input);
-      if (list) list.push(node);
-      else users.set(input, [node]);
-    }
-  }
-  return users;
 }
 
 /** Whether a network that was read at one size is the one that `again` reads at another. */

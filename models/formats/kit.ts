@@ -68,6 +68,17 @@ export function naming(): (wanted: string) => string {
   };
 }
 
+/** Things by their keys, each key's in their order. */
+export function grouped<T>(things: Iterable<readonly [key: string, thing: T]>): Map<string, T[]> {
+  const groups = new Map<string, T[]>();
+  for (const [key, thing] of things) {
+    const group = groups.get(key);
+    if (group) group.push(thing);
+    else groups.set(key, [thing]);
+  }
+  return groups;
+}
+
 /** The nodes on which some depend, those included, in order. */
 export function dependencies(nodes: readonly GraphNode[], wanted: readonly string[]): GraphNode[] {
   const needed = new Set(wanted);
@@ -77,6 +88,37 @@ export function dependencies(nodes: readonly GraphNode[], wanted: readonly strin
     return true;
   });
   return kept.reverse();
+}
+
+/**
+ * The items that some depend on and these, each after those that it takes; what that leaves open is as in `items`. `refuse`
+ * gives the error for a name that nothing gives, or for an item that takes in the end what it gives itself.
+ */
+export function inOrder<T>(
+  items: ReadonlyMap<string, T>,
+  inputsOf: (item: T) => readonly string[],
+  wanted: Iterable<string>,
+  refuse: { readonly missing: (name: string) => Error; readonly circle: (name: string) => Error },
+): T[] {
+  const done = new Map<string, T>();
+  const begun = new Set<string>();
+  const waiting = [...wanted].reverse();
+  while (waiting.length > 0) {
+    const name = waiting.at(-1)!;
+    const item = items.get(name);
+    if (item === undefined) throw refuse.missing(name);
+    const before = inputsOf(item).filter((input) => !done.has(input));
+    if (done.has(name) || before.length === 0) {
+      done.set(name, item);
+      waiting.pop();
+    } else if (begun.has(name) && before.some((input) => begun.has(input))) {
+      throw refuse.circle(name);
+    } else {
+      begun.add(name);
+      waiting.push(...before.reverse());
+    }
+  }
+  return [...done.values()];
 }
 
 /** The shape of every node's value, for inputs of some shapes by their names. */

@@ -10,7 +10,7 @@ import { finish, isSameAt } from '../finish.ts';
 import type { HostTensor } from '../host-tensor.ts';
 import type { ImportedNetwork, ReadOptions, Translated } from '../imported.ts';
 import { type Json, quote } from '../json.ts';
-import { shapeOfNode, squareOf, takenAs } from '../kit.ts';
+import { grouped, shapeOfNode, squareOf, takenAs } from '../kit.ts';
 import { type Call, type KerasModel, PASS, readConfig } from './config.ts';
 import { expectOnly, type StoredWeight, type Value } from './context.ts';
 import { layerTable, takesNumbers } from './layers.ts';
@@ -241,12 +241,7 @@ function weightReader(weights: ReadonlyMap<string, StoredWeight>, problems: stri
  */
 function weightFinder(weights: ReadonlyMap<string, StoredWeight>): (path: string) => string[] {
   const tail = (path: string) => path.split('/').slice(-2).join('/');
-  const byTail = new Map<string, string[]>();
-  for (const key of weights.keys()) {
-    const list = byTail.get(tail(key));
-    if (list) list.push(key);
-    else byTail.set(tail(key), [key]);
-  }
+  const byTail = grouped([...weights.keys()].map((key) => [tail(key), key]));
   const within = (few: readonly string[], many: readonly string[]) => {
     let next = 0;
     for (const part of many) if (part === few[next]) next++;

@@ -3,6 +3,7 @@
 
 import { FormatError } from '../errors.ts';
 import { field, isObject, type Json, quote } from '../json.ts';
+import { inOrder } from '../kit.ts';
 import type { Operand } from './context.ts';
 
 /** One call of a layer. A layer that is called several times shares its weights between the calls. */
@@ -47,7 +48,16 @@ export function readConfig(config: Json, file: string): KerasModel {
       `${file}: the file does not say what shape the input "${input}" has; save the model after it was built`,
     );
   });
-  return { calls: inOrder(calls, file), inputs: new Map(inputs), outputs: ends.outputs };
+  const byOutput = new Map(calls.map((call) => [call.output, call]));
+  if (byOutput.size < calls.length)
+    throw new FormatError(`${file}: two layers have the same name once models are laid open`);
+  const sorted = inOrder(byOutput, (call) => call.inputs, byOutput.keys(), {
+    missing: (name) =>
+      new FormatError(`${file}: nothing gives the value ${quote(name)}, which a layer takes`),
+    circle: (name) =>
+      new FormatError(`${file}: layer ${quote(name)} takes, in a circle, what it gives itself`),
+  });
+  return { calls: sorted, inputs: new Map(inputs), outputs: ends.outputs };
 }
 
 /** Names of the layers of a model that are models themselves. */
@@ -290,35 +300,4 @@ function referencesIn(value: unknown, depth = 0): Reference[] {
 function inputShape(config: Json): readonly (number | null)[] | undefined {
   const shape = field(config, 'batch_input_shape') ?? field(config, 'batch_shape');
   return Array.isArray(shape) ? shape : undefined;
-}
-
-/** The calls sorted so that each comes after those whose values it takes. */
-function inOrder(calls: readonly Call[], file: string): Call[] {
-  const byOutput = new Map(calls.map((call) => [call.output, call]));
-  if (byOutput.size < calls.length)
-    throw new FormatError(`${file}: two layers have the same name once models are laid open`);
-  const users = new Map<string, Call[]>();
-  const waiting = new Map<Call, number>();
-  for (const call of calls) {
-    const inputs = new Set(call.inputs);
-    waiting.set(call, inputs.size);
-    for (const input of inputs) {
-      const list = users.get(input);
-      if (list) list.push(call);
-      else users.set(input, [call]);
-    }
-  }
-  const sorted = calls.filter((call) => waiting.get(call) === 0);
-  for (let i = 0; i < sorted.length; i++) {
-    for (const user of users.get(sorted[i]!.output) ?? []) {
-      const left = waiting.get(user)! - 1;
-      waiting.set(user, left);
-      if (left === 0) sorted.push(user);
-    }
-  }
-  if (sorted.length === calls.length) return sorted;
-  const stuck = calls.filter((call) => waiting.get(call)! > 0).map((call) => quote(call.output));
-  throw new FormatError(
-    `${file}: these layers wait for one another, in a circle, or for a value that nothing gives: ${stuck.slice(0, 10).join(', ')}`,
-  );
 }

@@ -1,5 +1,5 @@
 // What an operator's builder is given: one node of the file with its inputs as values, and the means to compute with
-// them. A value is known when the file is read, or computed by a node of Limelight's graph.
+// them. A value is a constant, which is there when the file is read, or computed by a node of Limelight's graph.
 
 import type { Tensor } from '../../../engine/index.ts';
 import type { GraphNode, Traits } from '../../graph.ts';
@@ -33,14 +33,14 @@ export const productOf = (a: Value, b: Value): Traits =>
 export const batchAxisOf = ({ shape, twice }: Pick<Computed, 'shape' | 'twice'>): number =>
   shape.findIndex((n, axis) => n !== twice[axis]);
 
-/** One computation: folded where every operand is known and there is a way to, otherwise a node of the graph. */
+/** One computation: folded where every operand is constant and there is a way to, otherwise a node of the graph. */
 export interface Step {
   readonly kind: string;
-  /** By role; a known one becomes the node's parameter of that name. */
+  /** By role; a constant becomes the node's parameter of that name. */
   readonly operands: Readonly<Record<string, Value | undefined>>;
   /** Of the operands in their order; undefined ones stay undefined. */
   readonly device: (...tensors: Tensor[]) => Tensor;
-  /** Of known operands. */
+  /** Of constant operands. */
   readonly fold?: (...constants: Constant[]) => Constant;
   /** Where it is a function of each element of the operands, broadcast: in place of `fold`, and of the trait. */
   readonly each?: (...numbers: number[]) => number;
@@ -67,8 +67,8 @@ export interface Call {
   input(index: number): Value;
   optional(index: number): Value | undefined;
   readonly inputs: readonly (Value | undefined)[];
-  /** An input whose value must be known, if it is there. */
-  known(index: number): Constant | undefined;
+  /** An input that must be a constant, if it is there. */
+  constant(index: number): Constant | undefined;
   int(name: string, otherwise: number): number;
   float(name: string, otherwise: number): number;
   text(name: string, otherwise: string): string;
@@ -77,11 +77,11 @@ export interface Call {
   /** An attribute as the file has it. */
   attribute(name: string): AttributeProto | undefined;
   apply(step: Step): Value;
-  /** A known value computed from others. */
+  /** A constant computed from others. */
   fold(f: () => Constant, ...from: readonly Constant[]): Constant;
   /** Counts numbers that are made on the way, so that no file asks for the world. */
   charge(count: number): void;
-  /** A layer of `layers.ts`, with known parameters by their names there. */
+  /** A layer of `layers.ts`, with constants for parameters, by their names there. */
   layer(
     inputs: readonly Computed[],
     parameters: Readonly<Record<string, Constant | undefined>>,
@@ -132,8 +132,8 @@ export function choose<T>(table: Readonly<Record<string, T>>, what: string, name
   throw new FormatError(`${what} "${name}" is not supported; these are: ${Object.keys(table).join(', ')}`);
 }
 
-/** Axes as the file gives them, as an input or, in old files, as an attribute. */
-export const axesOf = (call: Call, input: number): readonly number[] | undefined => {
-  const known = call.known(input);
-  return known ? Array.from(known.data) : call.ints('axes');
+/** Numbers as the file gives them: as a constant input or, in old files, as an attribute. */
+export const listOf = (call: Call, input: number, attribute: string): readonly number[] | undefined => {
+  const given = call.constant(input);
+  return given ? Array.from(given.data) : call.ints(attribute);
 };

@@ -173,8 +173,8 @@ export const identity =
 
 /** Does nothing when a network is explained; its mask says that everything is kept. */
 const dropout: Builder = (call) => {
-  const training = call.known(2)?.data[0] ?? 0;
-  const ratio = call.known(1)?.data[0] ?? call.float('ratio', 0.5);
+  const training = call.constant(2)?.data[0] ?? 0;
+  const ratio = call.constant(1)?.data[0] ?? call.float('ratio', 0.5);
   if (training !== 0 && ratio !== 0) throw new FormatError('dropout in training mode is not supported');
   const y = identity('dropout')(call) as Value;
   if (!call.wants(1)) return y;

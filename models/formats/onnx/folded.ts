@@ -7,7 +7,7 @@ import type { Builder, Call } from './call.ts';
 
 const needed = (call: Call, index: number): Constant => {
   call.input(index);
-  return call.known(index)!;
+  return call.constant(index)!;
 };
 
 /** f of each element, or of each pair of broadcast ones. */

@@ -5,6 +5,7 @@ import type { GraphNode } from '../../graph.ts';
 import { type Constant, map } from '../constant.ts';
 import { FormatError, located } from '../errors.ts';
 import type { StateDict } from '../host-tensor.ts';
+import { grouped } from '../kit.ts';
 import { attributesOf, type Call, isConstant, type Step, type Value } from './call.ts';
 import {
   type FunctionProto,
@@ -58,14 +59,8 @@ export function checkOperators(graph: GraphProto, functions: Functions = new Map
       `it has ${nodes.length} nodes of up to ${longest} inputs; ${LIMITS.nodes} of ${LIMITS.inputs} are read`,
     );
   }
-  const unknown = new Map<string, string[]>();
-  for (const node of nodes) {
-    const operator = operatorOf(node);
-    if (functions.has(operator) || operators.has(operator)) continue;
-    const names = unknown.get(operator) ?? [];
-    unknown.set(operator, names);
-    names.push(nameOf(node));
-  }
+  const named = nodes.map((node) => [operatorOf(node), nameOf(node)] as const);
+  const unknown = grouped(named.filter(([operator]) => !functions.has(operator) && !operators.has(operator)));
   if (unknown.size === 0) return;
   const lines = [...unknown].map(([operator, names]) => {
     const more = names.length > 5 ? ` and ${names.length - 5} more` : '';
@@ -201,7 +196,7 @@ export function importNodes(
         if (value) return value;
         throw new FormatError(`its input ${index} is missing`);
       },
-      known(index) {
+      constant(index) {
         const value = inputs[index];
         if (value === undefined || isConstant(value)) return value;
         throw new FormatError(

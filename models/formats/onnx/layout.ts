@@ -7,13 +7,13 @@ import { constant, ints } from '../constant.ts';
 import { FormatError } from '../errors.ts';
 import { axisOf } from '../kit.ts';
 import {
-  axesOf,
   type Builder,
   batchAxisOf,
   type Call,
   type Computed,
   choose,
   isConstant,
+  listOf,
   type Value,
 } from './call.ts';
 import { identity } from './elementwise.ts';
@@ -85,8 +85,7 @@ function resolve(shape: Shape, count: number): Shape {
 
 const reshape: Builder = (call) => {
   const x = call.input(0);
-  const target = call.known(1);
-  const wanted = target ? Array.from(target.data) : call.ints('shape');
+  const wanted = listOf(call, 1, 'shape');
   if (wanted === undefined) throw new FormatError('it has no shape');
   const keepsZero = call.int('allowzero', 0) !== 0;
   if (wanted.filter((n) => n === -1).length > 1 || wanted.some((n) => n < -1 || !Number.isInteger(n))) {
@@ -120,7 +119,7 @@ const flatten: Builder = (call) => {
 
 const squeeze: Builder = (call) => {
   const x = call.input(0);
-  const given = axesOf(call, 1)?.map((axis) => axisOf(axis, x.shape.length));
+  const given = listOf(call, 1, 'axes')?.map((axis) => axisOf(axis, x.shape.length));
   // A batch of 1 is no axis to lose.
   const batch = isConstant(x) ? -1 : batchAxisOf(x);
   const gone = given ?? x.shape.flatMap((n, axis) => (n === 1 && axis !== batch ? [axis] : []));
@@ -131,7 +130,7 @@ const squeeze: Builder = (call) => {
 
 const unsqueeze: Builder = (call) => {
   const x = call.input(0);
-  const given = axesOf(call, 1) ?? [];
+  const given = listOf(call, 1, 'axes') ?? [];
   const rank = x.shape.length + given.length;
   const added = given.map((axis) => axisOf(axis, rank));
   if (new Set(added).size < added.length) throw new FormatError(`axes ${given.join(', ')} repeat`);
@@ -160,9 +159,8 @@ const transpose: Builder = (call) => {
 
 const expand: Builder = (call) => {
   const x = call.input(0);
-  const target = call.known(1);
-  if (target === undefined) throw new FormatError('it has no shape');
-  const wanted = Array.from(target.data);
+  const wanted = listOf(call, 1, 'shape');
+  if (wanted === undefined) throw new FormatError('it has no shape');
   const place = isConstant(x) || call.batch === 1 ? -1 : placeOfBatch(call, x, wanted).axis;
   return call.apply({
     kind: 'expand',
@@ -180,7 +178,7 @@ const expand: Builder = (call) => {
 
 const tile: Builder = (call) => {
   const x = call.input(0);
-  const repeats = Array.from(call.known(1)?.data ?? []);
+  const repeats = Array.from(call.constant(1)?.data ?? []);
   if (repeats.length !== x.shape.length || repeats.some((n) => !(Number.isInteger(n) && n >= 0))) {
     throw new FormatError(`repeats [${repeats.join(', ')}] for ${x.shape.length} axes`);
   }
@@ -242,14 +240,10 @@ function alike(tensors: readonly Tensor[], axis: number): readonly Tensor[] {
 const slice: Builder = (call) => {
   const x = call.input(0);
   const rank = x.shape.length;
-  const list = (index: number, name: string) => {
-    const known = call.known(index);
-    return known ? Array.from(known.data) : call.ints(name);
-  };
-  const starts = list(1, 'starts') ?? [];
-  const ends = list(2, 'ends') ?? [];
-  const axes = (list(3, 'axes') ?? starts.map((_, i) => i)).map((axis) => axisOf(axis, rank));
-  const steps = list(4, 'steps') ?? starts.map(() => 1);
+  const starts = listOf(call, 1, 'starts') ?? [];
+  const ends = listOf(call, 2, 'ends') ?? [];
+  const axes = (listOf(call, 3, 'axes') ?? starts.map((_, i) => i)).map((axis) => axisOf(axis, rank));
+  const steps = listOf(call, 4, 'steps') ?? starts.map(() => 1);
   if ([ends, axes, steps].some((one) => one.length !== starts.length) || steps.includes(0)) {
     throw new FormatError('starts, ends, axes and steps do not fit together');
   }
@@ -284,7 +278,7 @@ const split: Builder = (call) => {
   const x = call.input(0);
   const axis = axisOf(call.int('axis', 0), x.shape.length);
   const size = x.shape[axis]!;
-  const given = call.known(1) ? Array.from(call.known(1)!.data) : call.ints('split');
+  const given = listOf(call, 1, 'split');
   const count = call.int('num_outputs', call.outputs);
   const equal = Math.ceil(size / count);
   const sizes =
@@ -318,7 +312,7 @@ const split: Builder = (call) => {
 const gather: Builder = (call) => {
   const x = call.input(0);
   const axis = axisOf(call.int('axis', 0), x.shape.length);
-  const indices = call.known(1);
+  const indices = call.constant(1);
   if (indices === undefined) throw new FormatError('it has no indices');
   call.charge(indices.data.length);
   const chosen = host.checkedIndices(indices, x.shape[axis]!);
@@ -393,11 +387,9 @@ const PADDING: Readonly<Record<string, (at: number, n: number) => number>> = {
 const pad: Builder = (call) => {
   const x = call.input(0);
   const rank = x.shape.length;
-  const known = call.known(1);
-  const pads = known ? Array.from(known.data) : (call.ints('pads') ?? call.ints('paddings') ?? []);
-  const value = call.known(2)?.data[0] ?? call.float('value', 0);
-  const axes = (Array.from(call.known(3)?.data ?? []) as number[]).map((axis) => axisOf(axis, rank));
-  const over = call.optional(3) ? axes : x.shape.map((_, axis) => axis);
+  const pads = listOf(call, 1, 'pads') ?? call.ints('paddings') ?? [];
+  const value = call.constant(2)?.data[0] ?? call.float('value', 0);
+  const over = listOf(call, 3, 'axes')?.map((axis) => axisOf(axis, rank)) ?? x.shape.map((_, axis) => axis);
   const mode = call.text('mode', 'constant');
   if (pads.length !== 2 * over.length || !pads.every(Number.isInteger)) {
     throw new FormatError(`pads [${pads.join(', ')}] for ${over.length} axes`);
@@ -446,13 +438,13 @@ const constantNode: Builder = (call) => {
 };
 
 const constantOfShape: Builder = (call) => {
-  const shape = Array.from(call.known(0)?.data ?? []);
+  const shape = Array.from(call.constant(0)?.data ?? []);
   const value = call.tensor('value') ?? constant('float', [1], [0]);
   return constant(value.type, shape, () => value.data[0] ?? 0);
 };
 
 const range: Builder = (call) => {
-  const [start, limit, delta] = [0, 1, 2].map((i) => call.known(i)?.data[0] ?? Number.NaN);
+  const [start, limit, delta] = [0, 1, 2].map((i) => call.constant(i)?.data[0] ?? Number.NaN);
   const count = Math.max(0, Math.ceil((limit! - start!) / delta!));
   if (!Number.isFinite(count)) throw new FormatError(`from ${start} to ${limit} by ${delta} is no range`);
   return constant(call.input(0).type, [count], (i) => start! + i * delta!);

@@ -184,8 +184,8 @@ const ofQuantised =
 
 /** The call itself with other inputs: its last node has its name. */
 const withInputs = (call: Call, ...inputs: readonly (Value | undefined)[]): Call => {
-  const { input, optional, known } = call.part('', ...inputs);
-  return { ...call, inputs, input, optional, known };
+  const { input, optional, constant } = call.part('', ...inputs);
+  return { ...call, inputs, input, optional, constant };
 };
 
 export const quantised: Readonly<Record<string, Builder>> = {

@@ -1,11 +1,13 @@
 // ONNX's reductions.
 
+import { largest, least } from '../../../engine/extremes.ts';
 import type { Tensor } from '../../../engine/index.ts';
 import * as ops from '../../../engine/index.ts';
+import type { Constant } from '../constant.ts';
 import * as host from '../constant.ts';
 import { FormatError } from '../errors.ts';
 import { axisOf } from '../kit.ts';
-import { axesOf, type Builder } from './call.ts';
+import { type Builder, type Call, listOf, type Step, type Value } from './call.ts';
 
 type Axes = readonly number[];
 
@@ -42,14 +44,8 @@ function logSumExp(x: Tensor, axes: Axes): Tensor {
 const REDUCTIONS: Readonly<Record<string, Reduction>> = {
   Mean: { device: (x, axes) => ops.mean(x, axes, true), fold: (v) => sum(v) / v.length },
   Sum: { device: total, fold: sum },
-  Max: {
-    device: (x, axes) => ops.max(x, axes, true),
-    fold: (v) => v.reduce((a, b) => Math.max(a, b), -Infinity),
-  },
-  Min: {
-    device: (x, axes) => ops.min(x, axes, true),
-    fold: (v) => v.reduce((a, b) => Math.min(a, b), Infinity),
-  },
+  Max: { device: (x, axes) => ops.max(x, axes, true), fold: largest },
+  Min: { device: (x, axes) => ops.min(x, axes, true), fold: least },
   Prod: { device: product, fold: (v) => v.reduce((a, b) => a * b, 1) },
   L1: { device: (x, axes) => total(ops.abs(x), axes), fold: (v) => sum(v.map(Math.abs)) },
   L2: {
@@ -60,39 +56,58 @@ const REDUCTIONS: Readonly<Record<string, Reduction>> = {
   LogSumExp: {
     device: logSumExp,
     fold: (v) => {
-      const most = v.reduce((a, b) => Math.max(a, b), -Infinity);
+      const most = largest(v);
       return most + Math.log(sum(v.map((n) => Math.exp(n - most))));
     },
   },
   SumSquare: { device: (x, axes) => total(square(x), axes), fold: (v) => sum(v.map((n) => n * n)) },
 };
 
+/** A step that reduces its input along axes, which stay with size 1 or go, as the file has it. */
+function along(
+  call: Call,
+  axes: Axes,
+  {
+    device,
+    fold,
+    ...step
+  }: Pick<Step, 'kind' | 'type' | 'traits'> & {
+    readonly device: (x: Tensor) => Tensor;
+    readonly fold: (x: Constant) => Constant;
+  },
+): Value {
+  const keep = call.int('keepdims', 1) !== 0;
+  const without = (shape: readonly number[]) =>
+    keep ? shape : shape.filter((_, axis) => !axes.includes(axis));
+  return call.apply({
+    ...step,
+    operands: { x: call.input(0) },
+    device: (t) => {
+      const y = device(t!);
+      return ops.reshape(y, without(y.shape));
+    },
+    fold: (v) => {
+      const y = fold(v!);
+      return host.reshape(y, without(y.shape));
+    },
+    attributes: { axes, keepdims: keep },
+  });
+}
+
 /** Axes are an attribute, or an input of ReduceSum from opset 13 and of all from 18. */
 function reduction(name: string, { device, fold }: Reduction): Builder {
   return (call) => {
-    const x = call.input(0);
-    const rank = x.shape.length;
-    const given = axesOf(call, 1)?.map((axis) => axisOf(axis, rank)) ?? [];
+    const { shape } = call.input(0);
+    const given = listOf(call, 1, 'axes')?.map((axis) => axisOf(axis, shape.length)) ?? [];
     const all = given.length === 0 && call.int('noop_with_empty_axes', 0) === 0;
-    const axes = all ? x.shape.map((_, axis) => axis) : [...new Set(given)].sort((a, b) => a - b);
-    const keep = call.int('keepdims', 1) !== 0;
-    if (['Max', 'Min'].includes(name) && axes.some((axis) => x.shape[axis] === 0)) {
-      throw new FormatError(`the largest or smallest of nothing: [${x.shape.join(', ')}]`);
+    const axes = all ? shape.map((_, axis) => axis) : [...new Set(given)].sort((a, b) => a - b);
+    if (['Max', 'Min'].includes(name) && axes.some((axis) => shape[axis] === 0)) {
+      throw new FormatError(`the largest or smallest of nothing: [${shape.join(', ')}]`);
     }
-    const without = (shape: readonly number[]) =>
-      keep ? shape : shape.filter((_, axis) => !axes.includes(axis));
-    return call.apply({
+    return along(call, axes, {
       kind: `reduce${name}`,
-      operands: { x },
-      device: (t) => {
-        const y = axes.length === 0 ? ops.reshape(t!, t!.shape) : device(t!, axes);
-        return ops.reshape(y, without(y.shape));
-      },
-      fold: (v) => {
-        const y = axes.length === 0 ? v! : host.reduce(v!, axes, fold);
-        return host.reshape(y, without(y.shape));
-      },
-      attributes: { axes, keepdims: keep },
+      device: (t) => (axes.length === 0 ? t : device(t, axes)),
+      fold: (v) => (axes.length === 0 ? v : host.reduce(v, axes, fold)),
       ...(name === 'Mean' && { traits: { mean: () => axes } }),
     });
   };
@@ -100,39 +115,28 @@ function reduction(name: string, { device, fold }: Reduction): Builder {
 
 /** The index of the largest element, a float32 on the device: the first of equals, or the last. */
 const argMax: Builder = (call) => {
-  const x = call.input(0);
-  const axis = axisOf(call.int('axis', 0), x.shape.length);
+  const { shape } = call.input(0);
+  const axis = axisOf(call.int('axis', 0), shape.length);
   const last = call.int('select_last_index', 0) !== 0;
-  const keep = call.int('keepdims', 1) !== 0;
-  const n = x.shape[axis]!;
-  if (n === 0) throw new FormatError(`the largest of nothing: [${x.shape.join(', ')}]`);
+  const n = shape[axis]!;
+  if (n === 0) throw new FormatError(`the largest of nothing: [${shape.join(', ')}]`);
   call.charge(n);
-  const without = (shape: readonly number[]) => (keep ? shape : shape.filter((_, i) => i !== axis));
-  const largest = (t: Tensor) => {
-    const [size, line] = [t.shape[axis]!, t.shape.map((_, i) => (i === axis ? t.shape[axis]! : 1))];
-    host.checkedCount([size]);
-    // Each place's rank from the end that loses ties, counted from 1: the highest rank among the largest wins.
-    const ranks = Float32Array.from({ length: size }, (_, i) => (last ? i + 1 : size - i));
-    const isLargest = ops.equal(t, ops.max(t, [axis], true));
-    const best = ops.max(ops.mul(isLargest, ops.tensor(t.device, ranks, line)), [axis], true);
-    return last ? ops.affine(best, 1, -1) : ops.affine(best, -1, size);
-  };
-  return call.apply({
+  return along(call, [axis], {
     kind: 'argMax',
-    operands: { x },
-    device: (t) => {
-      const y = largest(t!);
-      return ops.reshape(y, without(y.shape));
-    },
-    fold: (v) => {
-      const y = host.reduce({ ...v!, type: 'int' }, [axis], (values) => {
-        const most = values.reduce((a, b) => Math.max(a, b), -Infinity);
-        return last ? values.lastIndexOf(most) : values.indexOf(most);
-      });
-      return host.reshape(y, without(y.shape));
-    },
     type: 'int',
-    attributes: { axis },
+    device: (t) => {
+      const [size, line] = [t.shape[axis]!, t.shape.map((_, i) => (i === axis ? t.shape[axis]! : 1))];
+      host.checkedCount([size]);
+      // Each place's rank from the end that loses ties, counted from 1: the highest rank among the largest wins.
+      const ranks = Float32Array.from({ length: size }, (_, i) => (last ? i + 1 : size - i));
+      const isLargest = ops.equal(t, ops.max(t, [axis], true));
+      const best = ops.max(ops.mul(isLargest, ops.tensor(t.device, ranks, line)), [axis], true);
+      return last ? ops.affine(best, 1, -1) : ops.affine(best, -1, size);
+    },
+    fold: (v) =>
+      host.reduce({ ...v, type: 'int' }, [axis], (values) =>
+        last ? values.lastIndexOf(largest(values)) : values.indexOf(largest(values)),
+      ),
   });
 };
 

@@ -93,8 +93,8 @@ function multiplyAlong(x: Tensor, axis: number, matrix: Float32Array, to: number
 /** What the file says about sizes: for each axis the output size for an input size. */
 function targets(call: Call): { scales?: readonly number[]; sizes?: readonly number[] } {
   const list = (index: number) => {
-    const known = call.known(index);
-    return known && known.data.length > 0 ? Array.from(known.data) : undefined;
+    const given = call.constant(index);
+    return given && given.data.length > 0 ? Array.from(given.data) : undefined;
   };
   // Upsample and Resize of opset 10 take (x, scales), later ones (x, roi, scales, sizes).
   const old = call.operator === 'Upsample' || call.opset < 11;
@@ -134,7 +134,7 @@ const resize: Builder = (call) => {
   }
   const exclude = call.int('exclude_outside', 0) !== 0;
   const crops = transformation === 'tf_crop_and_resize';
-  const roi = Array.from(crops ? (call.known(1)?.data ?? []) : []);
+  const roi = Array.from(crops ? (call.constant(1)?.data ?? []) : []);
   if (crops && roi.length !== 2 * axes.length) throw new FormatError('its region of interest is missing');
   const outside = call.float('extrapolation_value', 0);
 

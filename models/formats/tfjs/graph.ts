@@ -5,6 +5,7 @@ import { FormatError, located } from '../errors.ts';
 import { elementCount } from '../host-tensor.ts';
 import type { ImportedNetwork, ReadOptions } from '../imported.ts';
 import { field, isObject, type Json, quote } from '../json.ts';
+import { inOrder } from '../kit.ts';
 import type { GraphProto, ValueProto } from '../onnx/messages.ts';
 import { readGraph } from '../onnx/read.ts';
 import type { ManifestWeight } from './manifest.ts';
@@ -38,7 +39,10 @@ export function readGraphModel(
   const nodes = new Map(list.map((node, i) => checkNode(node, (what) => refused(`node ${i} ${what}`))));
   if (nodes.size < list.length) throw refused('two of its nodes have the same name');
   const outputs = namesIn(signature, 'outputs') ?? endsOf(nodes);
-  const order = inOrder(nodes, outputs, refused);
+  const order = inOrder(nodes, ({ inputs }) => inputs.map(nodeName), outputs.map(nodeName), {
+    missing: (name) => refused(`no node is called ${quote(name)}, whose value is taken`),
+    circle: (name) => refused(`the value of ${quote(name)} depends on itself; loops are not read`),
+  });
   const unknown = order.filter(({ op }) => !(rows.has(op) || PASSES.has(op) || SOURCES.has(op)));
   if (unknown.length > 0) {
     const operations = [...new Set(unknown.map(({ op }) => op))];
@@ -102,34 +106,6 @@ function namesIn(signature: unknown, side: 'inputs' | 'outputs'): string[] | und
 function endsOf(nodes: ReadonlyMap<string, TfNode>): string[] {
   const taken = new Set([...nodes.values()].flatMap(({ inputs }) => inputs.map(nodeName)));
   return [...nodes.keys()].filter((name) => !taken.has(name) && !SOURCES.has(nodes.get(name)!.op));
-}
-
-/** The nodes on which some values depend, in an order in which inputs come first. */
-function inOrder(
-  nodes: ReadonlyMap<string, TfNode>,
-  wanted: readonly string[],
-  refuse: (message: string) => FormatError,
-): TfNode[] {
-  const order: TfNode[] = [];
-  const state = new Map<string, 'open' | 'done'>();
-  const waiting = wanted.map(nodeName).reverse();
-  while (waiting.length > 0) {
-    const name = waiting.at(-1)!;
-    const node = nodes.get(name);
-    if (node === undefined) throw refuse(`no node is called ${quote(name)}, whose value is taken`);
-    const open = node.inputs.map(nodeName).filter((input) => state.get(input) !== 'done');
-    if (state.get(name) === 'done' || open.length === 0) {
-      if (state.get(name) !== 'done') order.push(node);
-      state.set(name, 'done');
-      waiting.pop();
-    } else if (state.get(name) === 'open' && open.some((input) => state.get(input) === 'open')) {
-      throw refuse(`the value of ${quote(name)} depends on itself; loops are not read`);
-    } else {
-      state.set(name, 'open');
-      waiting.push(...open);
-    }
-  }
-  return order;
 }
 
 /** The shape of an input, from the signature or the node; what is open is undefined. */

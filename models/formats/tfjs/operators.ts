@@ -38,6 +38,14 @@ const inPlace =
     if (x.isFirst) write.markFirst(node.name);
   };
 
+/** An operation on a map with its channels first, which gives such a map. */
+const ofMap =
+  (written: (x: string, node: TfNode, write: Writer) => void): Row =>
+  (node, write) => {
+    written(write.first(write.value(node.inputs, 0)), node, write);
+    write.markFirst(node.name);
+  };
+
 const unary = (operator: string, settings: (node: TfNode) => Settings = () => ({})): Row =>
   inPlace((x, node, write) => write.emit(operator, [x], settings(node), node.name));
 
@@ -143,22 +151,19 @@ function moves({ attributes }: TfNode): Settings {
 }
 
 /** A convolution; `weights` writes its kernel as ONNX has it, and gives its groups. */
-const convolution =
-  (
-    weights: (kernel: string, shape: readonly number[], write: Writer) => { name: string; group: number },
-  ): Row =>
-  (node, write) => {
+const convolution = (
+  weights: (kernel: string, shape: readonly number[], write: Writer) => { name: string; group: number },
+): Row =>
+  ofMap((x, node, write) => {
     const { inputs } = node;
-    const [x, kernel] = [write.value(inputs, 0), write.value(inputs, 1)];
     const { shape } = write.known(inputs, 1);
     if (shape.length !== 4) throw new FormatError(`a kernel of ${quote(shape)}`);
-    const { name, group } = weights(write.last(kernel), shape, write);
+    const { name, group } = weights(write.last(write.value(inputs, 1)), shape, write);
     const settings = { ...moves(node), kernel_shape: shape.slice(0, 2), group };
     const output = isFused(node) ? `${node.name}/product` : node.name;
-    const made = write.emit('Conv', [write.first(x), name], settings, output);
+    const made = write.emit('Conv', [x, name], settings, output);
     fusedWith(node, made, inputs.slice(2), write, true);
-    write.markFirst(node.name);
-  };
+  });
 
 const conv2d = convolution((kernel, _, write) => ({
   name: write.emit('Transpose', [kernel], { perm: [3, 2, 0, 1] }),
@@ -189,31 +194,26 @@ const matmul: Row = (node, write) => {
   fusedWith(node, made, inputs.slice(2), write, false);
 };
 
-const batchNorm: Row = (node, write) => {
-  const { attributes, inputs, name } = node;
+const batchNorm: Row = ofMap((x, { attributes, inputs, name }, write) => {
   // Left out, it is true.
   if (attributes.is_training !== undefined && flag(attributes, 'is_training'))
     throw new FormatError('it is set to training');
   const parameters = [1, 2, 3, 4].map((index) => write.last(write.value(inputs, index)));
   const epsilon = { float: number(attributes, 'epsilon', 1e-4) };
-  write.emit('BatchNormalization', [write.first(write.value(inputs, 0)), ...parameters], { epsilon }, name);
-  write.markFirst(name);
-};
+  write.emit('BatchNormalization', [x, ...parameters], { epsilon }, name);
+});
 
-const pool =
-  (operator: string): Row =>
-  (node, write) => {
+const pool = (operator: string): Row =>
+  ofMap((x, node, write) => {
     const size = numbers(node.attributes, 'ksize');
     if (size.length !== 4 || size[0] !== 1 || size[3] !== 1)
       throw new FormatError(`windows of ${quote(size)}`);
     const { dilations: _, ...how } = moves(node);
-    const x = write.first(write.value(node.inputs, 0));
     write.emit(operator, [x], { ...how, kernel_shape: size.slice(1, 3) }, node.name);
-    write.markFirst(node.name);
-  };
+  });
 
-/** Folds over axes that are an input; over the plane of a map it stays a map if it keeps them. */
-const fold =
+/** Reduces along axes that are an input; over the plane of a map it stays a map if it keeps them. */
+const reduction =
   (operator: string): Row =>
   (node, write) => {
     const axes = write.known(node.inputs, 1).numbers;
@@ -305,9 +305,8 @@ const slice: Row = ({ name, inputs }, write) => {
   write.emit('Slice', [write.last(write.value(inputs, 0)), ...lists], {}, name);
 };
 
-const resize =
-  (mode: 'linear' | 'nearest'): Row =>
-  (node, write) => {
+const resize = (mode: 'linear' | 'nearest'): Row =>
+  ofMap((x, node, write) => {
     const corners = flag(node.attributes, 'align_corners');
     const centres = flag(node.attributes, 'half_pixel_centers');
     const settings = {
@@ -318,13 +317,20 @@ const resize =
       axes: [2, 3],
     };
     const size = write.last(write.value(node.inputs, 1));
-    write.emit('Resize', [write.first(write.value(node.inputs, 0)), '', '', size], settings, node.name);
-    write.markFirst(node.name);
-  };
+    write.emit('Resize', [x, '', '', size], settings, node.name);
+  });
 
 const softmax = (operator: string) => plain(operator, () => ({ settings: { axis: -1 } }));
 
 const CASTS: Readonly<Record<string, number>> = { DT_FLOAT: 1, DT_HALF: 1, DT_INT32: 6, DT_UINT8: 2 };
+
+/** Functions of each element that are called the same in ONNX. */
+const SAME_NAMES =
+  'Relu Elu Selu Sigmoid Tanh Softplus Softsign Erf Exp Log Sqrt Neg Abs Sign Reciprocal'.split(' ');
+
+/** Rows alike but for their names. */
+const rowsOf = (names: readonly string[], row: (name: string) => Row) =>
+  Object.fromEntries(names.map((name) => [name, row(name)]));
 
 export const rows: ReadonlyMap<string, Row> = new Map<string, Row>(
   Object.entries({
@@ -342,11 +348,7 @@ export const rows: ReadonlyMap<string, Row> = new Map<string, Row>(
     FusedBatchNormV3: batchNorm,
     MaxPool: pool('MaxPool'),
     AvgPool: pool('AveragePool'),
-    Mean: fold('ReduceMean'),
-    Sum: fold('ReduceSum'),
-    Max: fold('ReduceMax'),
-    Min: fold('ReduceMin'),
-    Prod: fold('ReduceProd'),
+    ...rowsOf(['Mean', 'Sum', 'Max', 'Min', 'Prod'], (name) => reduction(`Reduce${name}`)),
     Add: elementwise('Add'),
     AddV2: elementwise('Add'),
     AddN: elementwise('Add'),
@@ -359,25 +361,11 @@ export const rows: ReadonlyMap<string, Row> = new Map<string, Row>(
     Minimum: elementwise('Min'),
     Pow: elementwise('Pow'),
     Prelu: elementwise('PRelu'),
-    Relu: unary('Relu'),
+    ...rowsOf(SAME_NAMES, unary),
     Relu6: inPlace((x, node, write) => activated('Relu6', x, node, write, node.name)),
     LeakyRelu: unary('LeakyRelu', ({ attributes }) => ({
       alpha: { float: number(attributes, 'alpha', 0.2) },
     })),
-    Elu: unary('Elu'),
-    Selu: unary('Selu'),
-    Sigmoid: unary('Sigmoid'),
-    Tanh: unary('Tanh'),
-    Softplus: unary('Softplus'),
-    Softsign: unary('Softsign'),
-    Erf: unary('Erf'),
-    Exp: unary('Exp'),
-    Log: unary('Log'),
-    Sqrt: unary('Sqrt'),
-    Neg: unary('Neg'),
-    Abs: unary('Abs'),
-    Sign: unary('Sign'),
-    Reciprocal: unary('Reciprocal'),
     Inv: unary('Reciprocal'),
     Rsqrt: inPlace((x, { name }, write) => write.emit('Reciprocal', [write.emit('Sqrt', [x])], {}, name)),
     Square: inPlace((x, { name }, write) => write.emit('Mul', [x, x], {}, name)),
@@ -407,11 +395,9 @@ export const rows: ReadonlyMap<string, Row> = new Map<string, Row>(
     ArgMax: plain('ArgMax', ({ inputs }, write) => ({
       settings: { axis: write.one(inputs, 1), keepdims: 0 },
     })),
-    DepthToSpace: (node, write) => {
-      const blocksize = number(node.attributes, 'block_size', 2);
-      write.emit('DepthToSpace', [write.first(write.value(node.inputs, 0))], { blocksize }, node.name);
-      write.markFirst(node.name);
-    },
+    DepthToSpace: ofMap((x, { name, attributes }, write) =>
+      write.emit('DepthToSpace', [x], { blocksize: number(attributes, 'block_size', 2) }, name),
+    ),
     Pad: pad,
     PadV2: pad,
     MirrorPad: pad,
