@@ -132,9 +132,9 @@ export const maskedBatches = ({ channels }: Explained): number => channels / Mat
 export const camCases: readonly Case[] = explained.flatMap((e): Case[] => {
   const { network, channels, methods } = e;
   const names = camCaseNames(e);
-  const explain = (name: string, own: readonly string[], classes: number): Case => ({
+  const explain = (name: string, methods: readonly string[], classes: number): Case => ({
     name,
-    problem: { op: 'explain', network, methods: own, classes },
+    problem: { op: 'explain', network, methods, classes },
   });
   const quick = [
     { name: names.forward, problem: { op: 'forward', network, batch: 1 } as const },

@@ -11,9 +11,9 @@ import {
   evaluate,
   type Graph,
   type GraphNode,
+  needed,
   nodeOf,
   parametersOf,
-  read,
 } from '../models/graph.ts';
 import { scoreOf, type Target } from './target.ts';
 import { oneHotRows, outputsOf, type TracedLayer } from './trace.ts';
@@ -79,7 +79,7 @@ export function ablation(seen: TracedLayer, target: Target): (range: ChannelRang
   const linear = seen.outputFor(featureMap) === featureMap ? nextLinear(graph, layer) : [];
   const around = new Map(boundary(graph, [layer], ends).map((name) => [name, trace.value(name)] as const));
   const given = new Set([...around.keys(), layer, ...linear.map(({ name }) => name)]);
-  const masks = read(graph, given, ends).has(layer);
+  const masks = needed(graph, given, ends).has(layer);
   const rowsOf = (node: GraphNode, x: Tensor, axis: number) =>
     node === last?.node ? gather(x, last.rows, axis) : x;
   const cut = new Map(

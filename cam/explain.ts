@@ -441,8 +441,8 @@ async function explainOne(
   const { terms, map, upsampled } = await scopeInSteps(parts(), options.signal);
   const explained = predictions.map((prediction, i) => {
     if (prediction === undefined) return undefined;
-    const own = terms.map(({ tensors, ...term }): ExplainedTerm => ({ ...term, tensor: tensors[i]! }));
-    const weights = layers.length === 1 ? own.find(({ symbol }) => symbol === 'w_k')?.tensor : undefined;
+    const ofThis = terms.map(({ tensors, ...term }): ExplainedTerm => ({ ...term, tensor: tensors[i]! }));
+    const weights = layers.length === 1 ? ofThis.find(({ symbol }) => symbol === 'w_k')?.tensor : undefined;
     return {
       method: method.name,
       layer: layers.join(' + '),
@@ -453,7 +453,7 @@ async function explainOne(
       map: map[i]!,
       upsampled: upsampled[i]!,
       weights: weights && reshape(weights, weights.shape),
-      terms: own,
+      terms: ofThis,
     };
   });
   const isRead = ({ symbol }: ExplainedTerm) =>

@@ -37,10 +37,10 @@ function noisy(picture: Tensor, pixels: Float32Array): Version[] {
 
 const augmented = (picture: Tensor): Version[] =>
   [0.9, 1, 1.1].flatMap((brightness) => {
-    const own = affine(picture, brightness, 0);
+    const lit = affine(picture, brightness, 0);
     return [
-      { picture: own, back: (map: Tensor) => map },
-      { picture: mirrored(own), back: mirrored },
+      { picture: lit, back: (map: Tensor) => map },
+      { picture: mirrored(lit), back: mirrored },
     ];
   });
 

@@ -347,8 +347,8 @@ function groupOf(
     commands.touched.add(buffer!);
     key += `${number} `;
   }
-  const known = groups.get(key);
-  if (known) return known;
+  const found = groups.get(key);
+  if (found) return found;
   const uniform = { binding: 0, resource: { buffer: commands.uniform, size: UNIFORM_BINDING } };
   const entries = storages.map(({ buffer, offset, size }, i) => ({
     binding: i + 1,
@@ -370,8 +370,8 @@ function pipelineOf(commands: Commands, kernel: string, constants: Constants, wo
   const { gpu, wgsl: sourceTexts, pipelines } = commands;
   let key = `${kernel} ${workgroup}`;
   for (const name in constants) key += ` ${name},${constants[name]}`;
-  const known = pipelines.get(key);
-  if (known) return known;
+  const found = pipelines.get(key);
+  if (found) return found;
   const wgsl = sourceTexts.get(kernel);
   if (wgsl === undefined) throw new KernelError(`no kernel is named ${kernel}`);
   const started = performance.now();

@@ -145,8 +145,8 @@ export function allocate(
 
 /** Some of a storage, for a kernel to see no more of it; `offset` is whole 256 bytes. The same is given every time. */
 export function partOf(whole: Storage, offset: number, size: number): Storage {
-  const known = whole.parts.get(offset);
-  if (known?.size === size) return known;
+  const found = whole.parts.get(offset);
+  if (found?.size === size) return found;
   const { memory, buffer } = whole;
   const part = { memory, buffer, number: numbers++, offset, size, whole, references: 0 };
   const made: Storage = { ...part, epoch: whole.epoch, copies: new Map(), host: undefined, parts: new Map() };
@@ -178,8 +178,8 @@ export function release(given: Storage): void {
  * when memory is short. `make` gives it filled; the caller retains what it uses.
  */
 export function keep(storage: Storage, name: string, make: () => Storage): Storage {
-  const known = storage.copies.get(name);
-  if (known) return known;
+  const found = storage.copies.get(name);
+  if (found) return found;
   const made = make();
   retain(made);
   storage.copies.set(name, made);

@@ -176,11 +176,11 @@ export function reshapedPlaces(places: MaybePlaces, shape: Shape): MaybePlaces {
       else b *= shape[j++]!;
     }
     const range = (start: number, end: number) => Array.from({ length: end - start }, (_, n) => start + n);
-    const own = {
+    const group = {
       from: range(firstFrom, Math.min(i, from.length)),
       to: range(firstTo, Math.min(j, shape.length)),
     };
-    groups.push({ ...own, varies: own.from.some((axis) => kept[axis] !== 1) });
+    groups.push({ ...group, varies: group.from.some((axis) => kept[axis] !== 1) });
   }
   const source = from.map(() => 0);
   return build(

@@ -99,8 +99,8 @@ const piece = ({ storage, size }: Tensor): Piece => ({ storage, bytes: size * 4 
 
 /** The bytes of a tensor, the caller's own. */
 async function bytesOf(x: Tensor): Promise<ArrayBuffer> {
-  const known = x.storage.host?.bytes;
-  if (known) return known.slice(0);
+  const found = x.storage.host?.bytes;
+  if (found) return found.slice(0);
   const [bytes] = await read(x.device, [piece(x)]);
   return bytes!;
 }

@@ -65,7 +65,7 @@ const captioner: TextReader = {
   },
 };
 
-const own: readonly CatalogEntry[] = [
+const shipped: readonly CatalogEntry[] = [
   entry(digitScenes, {
     name: 'digit-scenes',
     summary: 'which digits are in a cluttered scene (several at once); GAP + linear',
@@ -177,7 +177,7 @@ const others: Readonly<Record<string, Partial<CatalogEntry>>> = {
 
 const imagenetClasses = numbered(1000);
 
-const known: readonly CatalogEntry[] = Object.entries(architectures).map(([name, architecture]) => {
+const byArchitecture: readonly CatalogEntry[] = Object.entries(architectures).map(([name, architecture]) => {
   const files = published.get(name);
   return entry(architecture.graph, {
     name,
@@ -217,7 +217,7 @@ const pairs: readonly CatalogEntry[] = Object.entries(clips).map(([name, options
 
 /** Every network known by name. */
 export const catalog: ReadonlyMap<string, CatalogEntry> = new Map(
-  [...own, ...known, ...pairs].map((one) => [one.name, one]),
+  [...shipped, ...byArchitecture, ...pairs].map((one) => [one.name, one]),
 );
 
 /** No network has that name, or its weights are missing. */

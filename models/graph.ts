@@ -1,6 +1,6 @@
-// A network is a graph of named nodes. One function evaluates it: from the values that are known to the nodes that are
+// A network is a graph of named nodes. One function evaluates it: from the values that are given to the nodes that are
 // wanted, computing only what lies between. Running the network, stopping at a layer, and running again from a layer
-// with another value (or N versions of it at once) are all that one function with other known values.
+// with another value (or N versions of it at once) are all that one function with other given values.
 
 import { largest } from '../engine/extremes.ts';
 import {
@@ -19,7 +19,7 @@ export interface Parameter {
   readonly shape: readonly number[];
 }
 
-/** What a layer sees beside its inputs. */
+/** What a layer is given besides its inputs. */
 export interface LayerContext {
   /** Parameters by their short name (weight, bias, ...). */
   readonly parameters: Readonly<Record<string, Tensor>>;
@@ -65,7 +65,7 @@ export interface Traits {
   /** Is this clamp, which convolutions, linear layers and sums apply to their result at no cost. */
   readonly activation?: Activation;
   /**
-   * What it can do beside its own work at no cost: what a layer with `channelAffine` does behind it, by a change of its
+   * What it can do in addition at no cost: what a layer with `channelAffine` does behind it, by a change of its
    * weight and bias; add a tensor of its result's shape; after that apply one of these activations (`LayerContext`).
    */
   readonly absorbs?: {
@@ -133,7 +133,7 @@ export interface Graph {
   readonly output: string;
   /** Every output's node, by the name that the network's file gives the output; `output` alone when left out. */
   readonly outputs?: ReadonlyMap<string, string>;
-  /** Names under which nodes are found beside their own: those of layers that do nothing. */
+  /** Further names under which nodes are found: those of layers that do nothing, of which the input is the value. */
   readonly aliases?: ReadonlyMap<string, string>;
 }
 
@@ -145,25 +145,25 @@ export interface Runnable {
 
 /** A graph's node by name; throws with the nodes that come near. */
 export function nodeOf(graph: Graph, name: string): GraphNode {
-  const known = graph.aliases?.get(name) ?? name;
-  const node = graph.nodes.find((candidate) => candidate.name === known);
+  const resolved = graph.aliases?.get(name) ?? name;
+  const node = graph.nodes.find((candidate) => candidate.name === resolved);
   if (node) return node;
   const names = graph.nodes.map((candidate) => candidate.name);
   throw new LimelightError(`the network has no node "${name}"; ${nearest(name, names, 'nodes')}`);
 }
 
-/** The nodes on which `wanted` depend, given values for `known`; in order. */
+/** The nodes on which `wanted` depend where the values of `given` are there; in order. */
 export function nodesBetween(
   graph: Graph,
-  known: ReadonlySet<string>,
+  given: ReadonlySet<string>,
   wanted: readonly string[],
 ): GraphNode[] {
-  const open = new Set(wanted.filter((name) => !known.has(name)));
+  const open = new Set(wanted.filter((name) => !given.has(name)));
   const found: GraphNode[] = [];
   for (const node of [...graph.nodes].reverse()) {
     if (!open.delete(node.name)) continue;
     found.unshift(node);
-    for (const input of node.inputs) if (!known.has(input)) open.add(input);
+    for (const input of node.inputs) if (!given.has(input)) open.add(input);
   }
   if (open.size > 0) {
     throw new LimelightError(`the network cannot be evaluated: nothing gives ${[...open].join(', ')}`);
@@ -172,23 +172,23 @@ export function nodesBetween(
 }
 
 /**
- * Values of the `wanted` nodes from those of the `known` ones. Intermediate values are disposed as soon as nothing
- * needs them; a tape, if one is being recorded, keeps what it needs. A value of batch 1 beside one of batch N is
+ * Values of the `wanted` nodes from those of the `given` ones. Intermediate values are disposed as soon as nothing
+ * needs them; a tape, if one is being recorded, keeps what it needs. Where one input has batch 1 and another batch N, the first is
  * repeated, so that N versions of one feature map meet the one version of everything upstream.
  */
 export function evaluate(
   graph: Graph,
   parameters: ReadonlyMap<string, Tensor>,
-  known: ReadonlyMap<string, Tensor>,
+  given: ReadonlyMap<string, Tensor>,
   wanted: readonly string[],
   statistics?: LayerContext['statistics'],
 ): Map<string, Tensor> {
-  const nodes = nodesBetween(graph, new Set(known.keys()), wanted);
-  const values = new Map(known);
+  const nodes = nodesBetween(graph, new Set(given.keys()), wanted);
+  const values = new Map(given);
   const uses = new Map<string, number>();
   for (const node of nodes) for (const input of node.inputs) uses.set(input, (uses.get(input) ?? 0) + 1);
   for (const name of wanted) uses.set(name, Number.POSITIVE_INFINITY);
-  for (const name of known.keys()) uses.set(name, Number.POSITIVE_INFINITY);
+  for (const name of given.keys()) uses.set(name, Number.POSITIVE_INFINITY);
   for (const node of nodes) {
     const inputs = sameBatch(node.inputs.map((name) => values.get(name)!));
     const context = { parameters: parametersOf(node, parameters), ...(statistics && { statistics }) };
@@ -202,21 +202,23 @@ export function evaluate(
   return new Map(wanted.map((name) => [name, values.get(name)!]));
 }
 
+/** What `of` gives for each of a node's parameters, by their short names. */
+export const eachParameter = <T>(
+  node: Pick<GraphNode, 'parameters'>,
+  of: (parameter: Parameter) => T,
+): Readonly<Record<string, T>> =>
+  Object.fromEntries(Object.entries(node.parameters).map(([short, one]) => [short, of(one)]));
+
 /** A node's parameters by their short names. */
-export function parametersOf(
+export const parametersOf = (
   node: GraphNode,
   parameters: ReadonlyMap<string, Tensor>,
-): LayerContext['parameters'] {
-  const own = Object.entries(node.parameters).map(
-    ([short, { key }]) => [short, parameters.get(key)!] as const,
-  );
-  return Object.fromEntries(own);
-}
+): LayerContext['parameters'] => eachParameter(node, ({ key }) => parameters.get(key)!);
 
-/** Which of the known values evaluating the wanted ones would read. */
-export function read(graph: Graph, known: ReadonlySet<string>, wanted: readonly string[]): Set<string> {
-  const inputs = nodesBetween(graph, known, wanted).flatMap((node) => node.inputs);
-  return new Set([...inputs, ...wanted].filter((name) => known.has(name)));
+/** Which of the given values evaluating the wanted ones would use. */
+export function needed(graph: Graph, given: ReadonlySet<string>, wanted: readonly string[]): Set<string> {
+  const inputs = nodesBetween(graph, given, wanted).flatMap((node) => node.inputs);
+  return new Set([...inputs, ...wanted].filter((name) => given.has(name)));
 }
 
 function sameBatch(inputs: readonly Tensor[]): readonly Tensor[] {
@@ -236,8 +238,8 @@ export function dependents(graph: Graph, from: readonly string[]): Set<string> {
 /** What must be there to go from some nodes to the wanted ones: every value on the way that does not depend on them. */
 export function boundary(graph: Graph, from: readonly string[], wanted: readonly string[]): string[] {
   const dependent = dependents(graph, from);
-  const known = new Set([...from, ...(graph.inputs ?? [INPUT])]);
-  const tail = nodesBetween(graph, known, wanted).filter((node) => dependent.has(node.name));
+  const given = new Set([...from, ...(graph.inputs ?? [INPUT])]);
+  const tail = nodesBetween(graph, given, wanted).filter((node) => dependent.has(node.name));
   const reads = [...wanted, ...tail.flatMap((node) => node.inputs)];
   return [...new Set(reads.filter((name) => !dependent.has(name)))];
 }

@@ -75,8 +75,8 @@ function forChannels({ mean, std, order: _, ...rest }: Preprocessing, channels: 
 export function recognise(entries: Iterable<CatalogEntry>, tensors: StateDict): Fitted | undefined {
   const silent = [...entries].filter(({ text }) => text === undefined);
   const fits = silent.map((entry) => fitted(entry, tensors)).filter(isWhole);
-  const own = unwrapped(tensors);
-  const kept = fits.map((fit) => [...fit.tensors.keys()].filter((key) => own.has(key)).length);
+  const given = unwrapped(tensors);
+  const kept = fits.map((fit) => [...fit.tensors.keys()].filter((key) => given.has(key)).length);
   return fits[kept.indexOf(Math.max(...kept))];
 }
 

@@ -70,7 +70,7 @@ function fold(
     );
     const last = activation ?? sum ?? norm;
     if (last === undefined) continue;
-    const own = norm ? foldedParameters(first, norm, parameters, folded) : first.parameters;
+    const changed = norm ? foldedParameters(first, norm, parameters, folded) : first.parameters;
     const summand = sum?.inputs.find((name) => name !== (norm ?? first).name);
     for (const node of [first, norm, sum, activation]) if (node) gone.add(node.name);
     replacement.set(last.name, {
@@ -78,7 +78,7 @@ function fold(
       traits: {},
       name: last.name,
       inputs: summand === undefined ? first.inputs : [...first.inputs, summand],
-      parameters: own,
+      parameters: changed,
       run: (inputs, context) =>
         first.run(inputs, {
           ...context,

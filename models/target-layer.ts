@@ -138,9 +138,9 @@ function gateways(graph: Graph, node: string): string[] {
     return left.depth > right.depth ? common(left.gateway!, b) : common(a, right.gateway!);
   };
   for (const { name, inputs } of graph.nodes) {
-    const known = inputs.filter((input) => before.has(input));
-    if (known.length === 0) continue;
-    const gateway = known.reduce(common);
+    const reached = inputs.filter((input) => before.has(input));
+    if (reached.length === 0) continue;
+    const gateway = reached.reduce(common);
     before.set(name, { gateway, depth: before.get(gateway)!.depth + 1 });
   }
   const found: string[] = [];

@@ -42,18 +42,18 @@ export async function labelsBeside(folder: string, count: number): Promise<reado
  */
 export async function preprocessingBeside(
   folder: string,
-  own: Preprocessing,
+  ofNetwork: Preprocessing,
   fixedSize: boolean,
 ): Promise<Partial<Preprocessing> | undefined> {
   for (const path of present(folder, PICTURE_FILES)) {
     const said = preprocessingIn(parsed(await textOf(path)));
     if (said === undefined) continue;
     try {
-      const all = { ...own, ...said };
+      const all = { ...ofNetwork, ...said };
       checkPreprocessing(all);
-      if (fixedSize && all.size?.join() !== own.size?.join()) {
+      if (fixedSize && all.size?.join() !== ofNetwork.size?.join()) {
         throw new PreprocessingError(
-          `it says ${all.size?.join(' x ')}, the network takes ${own.size?.join(' x ')}`,
+          `it says ${all.size?.join(' x ')}, the network takes ${ofNetwork.size?.join(' x ')}`,
         );
       }
       note(`preprocessing from ${path}: ${preparation(all)}`);

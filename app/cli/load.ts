@@ -181,14 +181,16 @@ async function preprocessingOf(
   found: Found,
   asked: ModelArguments,
 ): Promise<Pick<ModelChoice, 'guesses'> & { preprocessing: Preprocessing }> {
-  const { name, preprocessing: own } = found.description;
+  const { name, preprocessing: ofModel } = found.description;
   const { preset, size, crop, resize, interpolation, mean, std, scale, channels } = asked;
   const order = channels === 'bgr' ? ({ order: 'bgr' } as const) : {};
   // A network that scales pixels itself knows better than what lies beside it.
   const isOpen = found.folder !== undefined && found.guessed !== false && !preset;
-  const beside = isOpen ? await preprocessingBeside(found.folder, own, found.fixedSize ?? false) : undefined;
+  const beside = isOpen
+    ? await preprocessingBeside(found.folder, ofModel, found.fixedSize ?? false)
+    : undefined;
   const before: Preprocessing = {
-    ...own,
+    ...ofModel,
     ...beside,
     ...(preset && presetFor(found, preset)),
     ...(size && { size, resize: undefined }),
@@ -209,13 +211,13 @@ async function preprocessingOf(
     throw new UsageError('--resize and --crop both say how pictures are scaled; give one of them');
   if (resize && !before.size)
     throw new UsageError(`--resize ${resize} needs a size to scale to: give --size`);
-  if (preprocessing.channels !== own.channels) {
+  if (preprocessing.channels !== ofModel.channels) {
     throw new UsageError(
-      `${name} takes ${own.channels === 1 ? 'a grey picture' : 'three channels, rgb or bgr'}`,
+      `${name} takes ${ofModel.channels === 1 ? 'a grey picture' : 'three channels, rgb or bgr'}`,
     );
   }
-  if (found.fixedSize && preprocessing.size?.join() !== own.size?.join()) {
-    throw new UsageError(`${name} takes pictures of ${own.size!.join(' x ')} only`);
+  if (found.fixedSize && preprocessing.size?.join() !== ofModel.size?.join()) {
+    throw new UsageError(`${name} takes pictures of ${ofModel.size!.join(' x ')} only`);
   }
   asUsage(() => checkPreprocessing(preprocessing));
   const isGuess = found.guessed && !beside && !preset && !mean && !std && scale === undefined;
@@ -224,7 +226,8 @@ async function preprocessingOf(
     `${name} does not say how pixels become its input; taken for now: value / 255. ` +
       'Say it with --preset, or with --scale, --mean and --std',
   );
-  if (own.channels !== 3 || found.description.classes.length !== IMAGENET_CLASSES) return { preprocessing };
+  if (ofModel.channels !== 3 || found.description.classes.length !== IMAGENET_CLASSES)
+    return { preprocessing };
   const labels = asked.labels === undefined ? ' --labels imagenet' : '';
   note(`it has as many classes as ImageNet; most likely is --preset imagenet${labels}`);
   const guesses = USUAL.map((one) => [one, { ...preprocessing, ...presetFor(found, one) }] as const);

@@ -156,9 +156,9 @@ function endOfPng(bytes: Uint8Array): number | undefined {
 export function stems(paths: readonly string[]): string[] {
   const taken = new Set<string>();
   return paths.map((path) => {
-    const own = basename(path, extname(path));
-    let stem = own;
-    for (let count = 2; taken.has(stem); count++) stem = `${own}~${count}`;
+    const base = basename(path, extname(path));
+    let stem = base;
+    for (let count = 2; taken.has(stem); count++) stem = `${base}~${count}`;
     taken.add(stem);
     return stem;
   });

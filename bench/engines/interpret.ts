@@ -3,7 +3,7 @@
 // layer's name decides anything: traits say what may be relied on of a layer, not how to compute it in another library. A
 // kind that a dictionary lacks is refused, so that a renamed layer ends a measurement and falsifies none.
 
-import type { Graph } from '../../models/graph.ts';
+import { eachParameter, type Graph } from '../../models/graph.ts';
 import { Unsupported } from './engine.ts';
 
 /** Attributes of a node, as models/layers.ts writes them. */
@@ -40,10 +40,8 @@ export function interpret<T>(
     const layer = node && layers[node.kind];
     if (node === undefined || layer === undefined)
       throw new Unsupported(`a layer of kind ${node?.kind ?? name}`);
-    const own = Object.entries(node.parameters).map(
-      ([short, { key }]) => [short, parameters.get(key)!] as const,
-    );
-    const value = layer(node.inputs.map(valueAt), Object.fromEntries(own), node.attributes as Attributes);
+    const ofNode = eachParameter(node, ({ key }) => parameters.get(key)!);
+    const value = layer(node.inputs.map(valueAt), ofNode, node.attributes as Attributes);
     values.set(name, value);
     return value;
   };

@@ -61,13 +61,13 @@ const whole = new Table({
   style,
 });
 for (const { name } of measured) {
-  const own = first.dispatches.filter((d) => d.case === name);
-  const groups = own.map(({ workgroups }) => workgroups).sort((a, b) => a - b);
+  const ofCase = first.dispatches.filter((d) => d.case === name);
+  const groups = ofCase.map(({ workgroups }) => workgroups).sort((a, b) => a - b);
   const worst = [...found.values()].map(({ occupancy }) => {
-    const of = own.map(({ label }) => occupancy.get(label)!);
+    const of = ofCase.map(({ label }) => occupancy.get(label)!);
     const [registers, spilled] = [of.map((o) => o.registers), of.map((o) => o.spilled)];
     return `${Math.max(...registers)}, ${Math.max(...spilled)}`;
   });
-  whole.push([name, own.length, groups[0]!, groups[groups.length >> 1]!, ...worst]);
+  whole.push([name, ofCase.length, groups[0]!, groups[groups.length >> 1]!, ...worst]);
 }
 if (measured.length > 0) console.log(whole.toString());

@@ -91,12 +91,12 @@ export function rooflinePlot(results: Results): PlotSpec | undefined {
 export function speedPlot(results: Results): PlotSpec | undefined {
   const values = results.measurements.flatMap((m) => {
     if ('failed' in m.outcome) return [];
-    const own = results.measurements.find(
+    const ours = results.measurements.find(
       (o) => o.case === m.case && o.engine === 'limelight' && o.variant === undefined,
     );
-    if (own === undefined || own === m || 'failed' in own.outcome) return [];
+    if (ours === undefined || ours === m || 'failed' in ours.outcome) return [];
     return [
-      { case: m.case, engine: labelOf(m), speed: median(own.outcome.samples) / median(m.outcome.samples) },
+      { case: m.case, engine: labelOf(m), speed: median(ours.outcome.samples) / median(m.outcome.samples) },
     ];
   });
   if (values.length === 0) return undefined;
@@ -139,9 +139,9 @@ export function costPlot(
     const unit = time(forward);
     if (unit === undefined) return [];
     return cases.flatMap((name) => {
-      const own = time(name);
+      const ours = time(name);
       const method = name.slice(title.length + 2);
-      return own === undefined ? [] : [{ network: title, method, passes: own / unit }];
+      return ours === undefined ? [] : [{ network: title, method, passes: ours / unit }];
     });
   });
   if (values.length === 0) return undefined;

@@ -28,8 +28,8 @@ const isInPlace = ({ width }: kernels.AttentionGeometry, inputs: readonly Tensor
 
 /** Queries (0), keys (1) or values (2), head by head: [N, heads, T, D / heads]. */
 function headsOf(qkv: Tensor, part: 0 | 1 | 2, g: kernels.AttentionGeometry): Tensor {
-  const own = narrow(qkv, 2, part * g.heads * g.width, g.heads * g.width);
-  return transpose(reshape(own, [g.batch, g.tokens, g.heads, g.width]), [0, 2, 1, 3]);
+  const third = narrow(qkv, 2, part * g.heads * g.width, g.heads * g.width);
+  return transpose(reshape(third, [g.batch, g.tokens, g.heads, g.width]), [0, 2, 1, 3]);
 }
 
 /** In one kernel, without derivative. */

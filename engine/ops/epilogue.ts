@@ -59,7 +59,7 @@ function checkBias({ shape }: Tensor, y: readonly number[], axis: number): void 
 }
 
 interface Fused<Attributes> {
-  readonly own: Attributes;
+  readonly inner: Attributes;
   readonly biased: boolean;
   readonly activation: Activation | undefined;
 }
@@ -76,39 +76,39 @@ export function followed<A>(
 ) {
   const fused: Operation<Fused<A>> = {
     name: operation.name,
-    shape: (inputs, { own }) => operation.shape(inputs, own),
-    forward: ([a, b, ...others], y, { own, biased, activation }) => {
+    shape: (inputs, { inner }) => operation.shape(inputs, inner),
+    forward: ([a, b, ...others], y, { inner, biased, activation }) => {
       const [bias, summand] = biased ? others : [undefined, ...others];
-      launch([a!, b!], y, own, {
+      launch([a!, b!], y, inner, {
         addends: { ...(bias && { bias: bias.storage }), ...(summand && { summand: summand.storage }) },
         ...(activation && { clamp: ranges[activation] }),
       });
     },
-    vjp: (d, { inputs: [a, b, ...others], output, needs, attributes: { own, biased, activation } }) => {
+    vjp: (d, { inputs: [a, b, ...others], output, needs, attributes: { inner, biased, activation } }) => {
       const sum = activation === undefined ? d : clampGradient(d, output, ...ranges[activation]);
-      const factors = operation.vjp!(sum, { inputs: [a!, b!], output, needs, attributes: own });
+      const factors = operation.vjp!(sum, { inputs: [a!, b!], output, needs, attributes: inner });
       const added = others.map((other, i) => {
         if (!needs[2 + i]) return undefined;
         return biased && i === 0 ? reshape(sumTo(sum, besides(other, sum, axis)), other.shape) : sum;
       });
       return [...factors, ...added];
     },
-    places: ([a, b, ...others], shape, { own, biased }, tensors) => {
-      const result = operation.places!([a, b], shape, own, tensors.slice(0, 2));
+    places: ([a, b, ...others], shape, { inner, biased }, tensors) => {
+      const result = operation.places!([a, b], shape, inner, tensors.slice(0, 2));
       return placesByElement([result, ...others.slice(Number(biased))], shape);
     },
-    affine: ([a, b], { own, activation }) => activation === undefined && operation.affine!([a!, b!], own),
-    piecewise: ([a, b], { own }) => operation.affine!([a!, b!], own),
-    multiplyAdds: (inputs, shape, { own }) => operation.multiplyAdds!(inputs.slice(0, 2), shape, own),
+    affine: ([a, b], { inner, activation }) => activation === undefined && operation.affine!([a!, b!], inner),
+    piecewise: ([a, b], { inner }) => operation.affine!([a!, b!], inner),
+    multiplyAdds: (inputs, shape, { inner }) => operation.multiplyAdds!(inputs.slice(0, 2), shape, inner),
   };
-  return (a: Tensor, b: Tensor, own: A, { bias, summand, activation }: Following): Tensor => {
+  return (a: Tensor, b: Tensor, inner: A, { bias, summand, activation }: Following): Tensor => {
     const others = [bias, summand].filter((other) => other !== undefined);
     checkDevices(operation.name, [a, b, ...others]);
-    const shape = operation.shape([a, b], own);
+    const shape = operation.shape([a, b], inner);
     if (bias !== undefined) checkBias(bias, shape, axis);
     if (summand === undefined || sameShape(summand.shape, shape))
-      return apply(fused, [a, b, ...others], { own, biased: bias !== undefined, activation });
-    const y = apply(operation, [a, b], own);
+      return apply(fused, [a, b, ...others], { inner, biased: bias !== undefined, activation });
+    const y = apply(operation, [a, b], inner);
     return follow(bias === undefined ? y : addBias(y, bias, axis), { summand, activation });
   };
 }

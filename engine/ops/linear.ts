@@ -45,8 +45,8 @@ const view: Operation<{ shape: Shape }> = {
 
 /** The same elements in another shape, without a copy; one size may be -1. */
 export function reshape(x: Tensor, shape: Shape): Tensor {
-  const known = shape.reduce((product, n) => (n === -1 ? product : product * n), 1);
-  return apply(view, [x], { shape: shape.map((n) => (n === -1 ? x.size / known : n)) });
+  const others = shape.reduce((product, n) => (n === -1 ? product : product * n), 1);
+  return apply(view, [x], { shape: shape.map((n) => (n === -1 ? x.size / others : n)) });
 }
 
 /** The rule by which a cotangent goes through. */

@@ -71,10 +71,10 @@ const channelParts = (g: ConvGeometry, channels: number) =>
 /** (x, w, bias, summand) -> y by the definition; where it has parts they are of sums alone. */
 export function conv2dNaive(g: ConvGeometry, epilogue: Epilogue): PartsLaunch {
   const parts = channelParts(g, g.inChannels / g.groups);
-  const own = parts.parts === 1 ? epilogue : NO_EPILOGUE;
-  const constants = epilogueConstants(own);
+  const applied = parts.parts === 1 ? epilogue : NO_EPILOGUE;
+  const constants = epilogueConstants(applied);
   const iterations = overTaps(g, parts.chunk);
-  return naive('conv2dNaive', outputCount(g), g, parts, iterations, constants, epilogueParams(own));
+  return naive('conv2dNaive', outputCount(g), g, parts, iterations, constants, epilogueParams(applied));
 }
 
 /** (dy, w) -> dx of the convolution `g` by the definition. */

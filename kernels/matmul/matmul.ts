@@ -47,16 +47,16 @@ function inParts(
   launchOf: (
     parts: number,
     fields: { batch: number; m: number; n: number; k: number; chunk: number; block: number },
-    own: Epilogue,
+    applied: Epilogue,
     iterations: number,
   ) => Launch,
   { parts, chunk } = shortParts(steps),
 ): PartsLaunch {
   const block = chunk > MANY_STEPS ? BLOCK : chunk;
-  const own = parts === 1 ? epilogue : NO_EPILOGUE;
+  const applied = parts === 1 ? epilogue : NO_EPILOGUE;
   const iterations = loop(Math.ceil(chunk / block), loop(block));
   const fields = { batch, m, n, k: steps, chunk, block };
-  return { launch: launchOf(parts, fields, own, iterations), parts, elements: batch * m * n };
+  return { launch: launchOf(parts, fields, applied, iterations), parts, elements: batch * m * n };
 }
 
 /** TOTALS of a kernel that keeps some sums. */
@@ -65,7 +65,7 @@ const totals = ({ chunk, block }: { chunk: number; block: number }, sums: number
 
 /** By the definition, any strides. */
 export const matmulNaive = (g: MatmulGeometry, epilogue: Epilogue): PartsLaunch =>
-  inParts(g, g.k, epilogue, (parts, fields, own, iterations) => {
+  inParts(g, g.k, epilogue, (parts, fields, applied, iterations) => {
     const { a, b } = g;
     const count = parts * g.batch * g.m * g.n;
     const params = {
@@ -77,9 +77,9 @@ export const matmulNaive = (g: MatmulGeometry, epilogue: Epilogue): PartsLaunch 
       bBatch: b.batch,
       bRow: b.row,
       bColumn: b.column,
-      ...epilogueParams(own),
+      ...epilogueParams(applied),
     };
-    return launch('matmulNaive', count, params, epilogueConstants(own), iterations);
+    return launch('matmulNaive', count, params, epilogueConstants(applied), iterations);
   });
 
 /** Rows and columns of the product that one thread computes. */
@@ -150,7 +150,7 @@ export function matmulTiled(
   const [tilesM, tilesN] = [Math.ceil(g.m / rows), Math.ceil(g.n / columns)];
   const [aVectors, bVectors] = [packedRows(g) / 4, packed.bRow / 4];
   const [aBatch, bBatch] = [packed.aBatch / 4, packed.bBatch / 4];
-  return inParts(g, g.k, epilogue, (parts, fields, own, iterations) => {
+  return inParts(g, g.k, epilogue, (parts, fields, applied, iterations) => {
     const count = parts * g.batch * tilesM * tilesN;
     const params = {
       count,
@@ -161,14 +161,14 @@ export function matmulTiled(
       bBatch,
       tilesM,
       tilesN,
-      ...epilogueParams(own),
+      ...epilogueParams(applied),
     };
     const sizes = matmulConstants(rows, columns);
     const constants = {
       ...sizes,
       TOTALS: totals(fields, sizes.SUMS),
-      COLUMNS_BIASED: Number(own.bias === 'columns'),
-      ...epilogueConstants(own),
+      COLUMNS_BIASED: Number(applied.bias === 'columns'),
+      ...epilogueConstants(applied),
     };
     return launchTiles('matmulTiled', count, params, constants, iterations + loop(rows / 4, loop(4)));
   });
@@ -219,7 +219,7 @@ export function matmulRows(g: RowsGeometry, epilogue: Epilogue, profile: Profile
   const tile = tileOf(g, rowTiles, profile);
   const [tilesM, tilesN] = [Math.ceil(g.m / tile.rows), Math.ceil(g.n / tile.columns)];
   const { pieces, a, b, scale } = g;
-  return inParts(g, g.k / 4, epilogue, (parts, fields, own, iterations) => {
+  return inParts(g, g.k / 4, epilogue, (parts, fields, applied, iterations) => {
     const count = parts * g.batch * tilesM * tilesN;
     const params = {
       count,
@@ -236,10 +236,10 @@ export function matmulRows(g: RowsGeometry, epilogue: Epilogue, profile: Profile
       bWhole: b.whole / 4,
       bPiece: b.piece / 4,
       bRow: b.row / 4,
-      ...epilogueParams(own),
+      ...epilogueParams(applied),
     };
     const sizes = rowConstants(tile);
-    const constants = { ...sizes, TOTALS: totals(fields, sizes.SUMS), ...epilogueConstants(own) };
+    const constants = { ...sizes, TOTALS: totals(fields, sizes.SUMS), ...epilogueConstants(applied) };
     return launchTiles('matmulRows', count, params, constants, iterations + loop(tile.rows));
   });
 }
@@ -317,7 +317,7 @@ export function sharedProduct(
     g,
     g.k,
     epilogue,
-    (parts, fields, own, iterations) =>
+    (parts, fields, applied, iterations) =>
       launchGroups(
         kernel,
         parts * groups,
@@ -328,7 +328,7 @@ export function sharedProduct(
           tilesM,
           tilesN,
           ...params,
-          ...epilogueParams(own),
+          ...epilogueParams(applied),
         },
         {
           ...constants,
@@ -336,7 +336,7 @@ export function sharedProduct(
           A_ALONG_K: Number(along.a),
           B_ALONG_K: Number(along.b),
           TOTALS: totals(fields, 4),
-          ...epilogueConstants(own),
+          ...epilogueConstants(applied),
         },
         iterations + loop(4),
         (tile.rows * tile.columns) / 16,

@@ -150,8 +150,8 @@ export function memberOf(tensors: StateDict): Member | undefined {
       unusedKeys: unused,
     } as const;
     const empty = { nodes: [], output: '' };
-    const own = adaptTensors({ ...naming, graph: () => empty }, empty, tensors);
-    const found = read((key) => own.get(key)?.shape, own);
+    const adapted = adaptTensors({ ...naming, graph: () => empty }, empty, tensors);
+    const found = read((key) => adapted.get(key)?.shape, adapted);
     if (found === undefined) continue;
     const { graph, targetLayer, inputSize, ...rest } = found;
     return { ...rest, architecture: { ...naming, graph, targetLayer, inputSize } };

@@ -85,7 +85,7 @@ export function invertedResidual(
  * what it calls the layers behind them. Layers come in the same order there and here.
  */
 export function timmKeys(graph: Graph, layers: readonly number[], head: readonly string[]): OtherKeys {
-  const own = graph.nodes.filter((node) => Object.keys(node.parameters).length > 0).map(({ name }) => name);
+  const ours = graph.nodes.filter((node) => Object.keys(node.parameters).length > 0).map(({ name }) => name);
   const names = ['conv_stem', 'bn1'];
   for (const [stage, count] of layers.entries()) {
     for (let i = 0; i < count; i++) {
@@ -99,13 +99,13 @@ export function timmKeys(graph: Graph, layers: readonly number[], head: readonly
               ['conv_pw', 'bn1', 'conv_dw', 'bn2'],
               ['conv_pwl', 'bn3'],
             ];
-      const gated = own[names.length + before.length]!.endsWith('.fc1');
+      const gated = ours[names.length + before.length]!.endsWith('.fc1');
       const parts = [...before, ...(gated ? ['se.conv_reduce', 'se.conv_expand'] : []), ...after];
       names.push(...parts.map((part) => `blocks.${stage}.${i}.${part}`));
     }
   }
   names.push(...head);
-  const theirs = new Map(own.map((name, i) => [name, names[i]!]));
+  const theirs = new Map(ours.map((name, i) => [name, names[i]!]));
   return otherKeys(graph, (key) => {
     const dot = key.lastIndexOf('.');
     return theirs.get(key.slice(0, dot)) + key.slice(dot);

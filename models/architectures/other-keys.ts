@@ -65,16 +65,16 @@ export function withOwnHead(graph: Graph, tensors: StateDict, other: OtherKeys):
   const head = graph.nodes.findLast(
     ({ traits, parameters }) => traits.weighted && parameters.weight?.shape.length === 2,
   );
-  const own = head?.parameters.weight;
-  const known = new Set([...other.keys(), ...parametersOf(graph).map(({ key }) => key)]);
-  const strangers = [...tensors.keys()].filter((key) => !known.has(key) && !isCounter(key));
+  const ours = head?.parameters.weight;
+  const expected = new Set([...other.keys(), ...parametersOf(graph).map(({ key }) => key)]);
+  const strangers = [...tensors.keys()].filter((key) => !expected.has(key) && !isCounter(key));
   const [theirs, ...more] = strangers.filter((key) => key.endsWith('.weight'));
-  if (own === undefined || theirs === undefined || more.length > 0) return tensors;
+  if (ours === undefined || theirs === undefined || more.length > 0) return tensors;
   const before = theirs.slice(0, -'weight'.length);
   const isHead =
-    ![...tensors.keys()].some((key) => (other.get(key) ?? key) === own.key) &&
+    ![...tensors.keys()].some((key) => (other.get(key) ?? key) === ours.key) &&
     strangers.every((key) => key.startsWith(before)) &&
-    tensors.get(theirs)!.shape[1] === own.shape[1];
+    tensors.get(theirs)!.shape[1] === ours.shape[1];
   if (!isHead) return tensors;
   const renamed = (key: string) =>
     strangers.includes(key) ? head!.name + key.slice(before.length - 1) : key;
@@ -96,17 +96,19 @@ export function underOwnKeys(graph: Graph, tensors: StateDict, other: OtherKeys)
   const renamed = new Map<string, HostTensor>();
   const foundAs = new Map<string, string>();
   for (const [key, found] of tensors) {
-    const own = other.get(key) ?? key;
-    const before = foundAs.get(own);
+    const ours = other.get(key) ?? key;
+    const before = foundAs.get(ours);
     if (before !== undefined) {
-      throw new FormatError(`the weights hold ${own} twice, as ${before} and as ${key}; give one of the two`);
+      throw new FormatError(
+        `the weights hold ${ours} twice, as ${before} and as ${key}; give one of the two`,
+      );
     }
-    foundAs.set(own, key);
-    const shape = shapes.get(own);
+    foundAs.set(ours, key);
+    const shape = shapes.get(ours);
     const isSame = shape !== undefined && elementCount(found.shape) === elementCount(shape);
     const flattened = shape?.length === 2 && found.shape.length === 4 && found.shape[0] === shape[0];
     const squeezed = found.shape.filter((n) => n > 1).join() === shape?.filter((n) => n > 1).join();
-    renamed.set(own, isSame && (flattened || squeezed) ? { shape, data: found.data } : found);
+    renamed.set(ours, isSame && (flattened || squeezed) ? { shape, data: found.data } : found);
   }
   return renamed;
 }

@@ -2,7 +2,7 @@
 // run on a row of numbers, on the host: what it gives says what it is, in whatever steps it was written.
 
 import type { Shape } from '../../engine/index.ts';
-import type { GraphNode } from '../graph.ts';
+import { eachParameter, type GraphNode } from '../graph.ts';
 import { type ElementFunction, functions, hardSigmoid } from '../layers/functions.ts';
 import * as layers from '../layers.ts';
 import type { Around, Rewrite } from './rewrite.ts';
@@ -88,24 +88,24 @@ function outcome(
   { numbers }: Around,
 ): readonly number[] {
   const byName = new Map(steps.map((node) => [node.name, node]));
-  const known = new Map<string, readonly number[]>([[from, row]]);
+  const values = new Map<string, readonly number[]>([[from, row]]);
   const value = (name: string): readonly number[] => {
-    const found = known.get(name);
+    const found = values.get(name);
     if (found) return found;
     const node = byName.get(name)!;
     const inputs = node.inputs.map(value);
     const { each } = node.traits;
-    const own = Object.entries(node.parameters).map(([role, p]) => [role, numbers(p).data[0]!] as const);
+    const single = eachParameter(node, (parameter) => numbers(parameter).data[0]!);
     const length = Math.max(...inputs.map((one) => one.length));
     const result = each
       ? Array.from({ length }, (_, i) =>
           each(
             inputs.map((one) => one[one.length === 1 ? 0 : i]!),
-            Object.fromEntries(own),
+            single,
           ),
         )
       : [inputs[0]!.reduce((sum, n) => sum + n, 0) / inputs[0]!.length];
-    known.set(name, result);
+    values.set(name, result);
     return result;
   };
   return value(steps[0]!.name);
@@ -120,11 +120,11 @@ export const composedFunction: Rewrite = (node, around) => {
     if (region.steps.some(({ traits }) => !traits.each)) return undefined;
     if (!sameShape(around.shape(region.from), around.shape(node.name))) continue;
     // Two samples rule out most.
-    const known = [SAMPLES.slice(0, 2), SAMPLES].reduce((left: readonly ElementFunction[], samples) => {
+    const recognised = [SAMPLES.slice(0, 2), SAMPLES].reduce((left: readonly ElementFunction[], samples) => {
       const found = left.length > 0 ? outcome(region, samples, around) : [];
       return left.filter(({ host }) => samples.every((x, i) => isClose(found[i]!, host(x), 2e-6)));
     }, KNOWN)[0];
-    if (known) return [layers.applied(known, node.name, region.from)];
+    if (recognised) return [layers.applied(recognised, node.name, region.from)];
   }
   return undefined;
 };

@@ -112,8 +112,8 @@ export const bias: Rewrite = (node, { shape, before, isOnly, numbers, store, isO
   const channels = weight!.shape.length === 2 ? end.length - 1 : 1;
   if (first !== undefined || !isOwn(added.key) || !liesAlong(added.shape, end, channels)) return undefined;
   if (added.shape.reduce((a, b) => a * b, 1) !== end[channels]) return undefined;
-  const own = store(added.key, { shape: [end[channels]!], data: numbers(added).data });
-  return [{ ...product, name: node.name, parameters: { weight: weight!, bias: own } }];
+  const row = store(added.key, { shape: [end[channels]!], data: numbers(added).data });
+  return [{ ...product, name: node.name, parameters: { weight: weight!, bias: row } }];
 };
 
 /** Numbers by which a normalisation's result is multiplied, or that are added to it, are its weight and bias. */
@@ -126,10 +126,10 @@ export const normScale: Rewrite = (node, { shape, before, isOnly, numbers, store
   const { weight, bias: shift } = norm.parameters;
   if (!liesAlong(parameter.shape, end, end.length - 1)) return undefined;
   const { data } = numbers(parameter);
-  const change = (own: Float32Array) =>
-    own.map((n, i) => (found.does === 'adds' ? n + data[i]! : n * data[i]!));
-  const changed = (short: 'weight' | 'bias', own: typeof weight) =>
-    store(`${node.name}.${short}`, { shape: own!.shape, data: change(numbers(own!).data) });
+  const change = (before: Float32Array) =>
+    before.map((n, i) => (found.does === 'adds' ? n + data[i]! : n * data[i]!));
+  const changed = (short: 'weight' | 'bias', before: typeof weight) =>
+    store(`${node.name}.${short}`, { shape: before!.shape, data: change(numbers(before!).data) });
   const parameters = {
     weight: found.does === 'adds' ? weight! : changed('weight', weight),
     bias: changed('bias', shift),

@@ -3,7 +3,7 @@
 
 import { LimelightError, type Shape, sizeOf } from '../../engine/index.ts';
 import { canonical } from '../canonical.ts';
-import { type Graph, type GraphNode, INPUT } from '../graph.ts';
+import { eachParameter, type Graph, type GraphNode, INPUT } from '../graph.ts';
 import * as layers from '../layers.ts';
 import { letterbox, presets } from '../preprocess.ts';
 import { detectorHead, type Head } from './detector.ts';
@@ -174,10 +174,10 @@ export function finish(translated: Translated, asked: string | undefined): Finis
     inputs: two,
     outputs: given,
   });
-  const known = (name: string) => aliases.get(name) ?? name;
+  const resolve = (name: string) => aliases.get(name) ?? name;
   const resolved = outputs.map((output) => ({
     ...output,
-    node: output.node === undefined ? undefined : known(output.node),
+    node: output.node === undefined ? undefined : resolve(output.node),
   }));
   const shapes = shapesFor(nodes, two);
   const inputShape = inputs.get(picture)!;
@@ -289,11 +289,11 @@ function scalesItself(nodes: readonly GraphNode[], tensors: StateDict, channels:
   }
   const value = (pixel: number, channel: number) =>
     steps.reduce((x, { traits, parameters }) => {
-      const own = Object.entries(parameters).map(([role, { key }]) => {
+      const numbers = eachParameter({ parameters }, ({ key }) => {
         const { data } = tensors.get(key)!;
-        return [role, data[data.length === 1 ? 0 : channel]!] as const;
+        return data[data.length === 1 ? 0 : channel]!;
       });
-      return traits.each!([x], Object.fromEntries(own));
+      return traits.each!([x], numbers);
     }, pixel);
   return Array.from({ length: channels }, (_, channel) => PIXELS.map((pixel) => value(pixel, channel))).every(
     (found) => {

@@ -1,18 +1,16 @@
 // What importers have in common: shapes found without computing, SAME padding, axes, names, and what an output needs.
 
 import { type Device, dryDevice, placeholder, type Shape, scope } from '../../engine/index.ts';
-import type { GraphNode } from '../graph.ts';
+import { eachParameter, type GraphNode } from '../graph.ts';
 import type { Pair, Sides, SizedPadding } from '../layers.ts';
 import { FormatError } from './errors.ts';
 
 /** The shape that a node gives for inputs of some shapes; nothing is computed. */
 export function shapeOfNode(device: Device, node: GraphNode, inputs: readonly Shape[]): Shape {
   return scope(() => {
-    const parameters = Object.entries(node.parameters).map(
-      ([short, { shape }]) => [short, placeholder(device, shape)] as const,
-    );
+    const parameters = eachParameter(node, ({ shape }) => placeholder(device, shape));
     const given = inputs.map((shape) => placeholder(device, shape));
-    return node.run(given, { parameters: Object.fromEntries(parameters) }).shape;
+    return node.run(given, { parameters }).shape;
   });
 }
 

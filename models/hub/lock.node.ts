@@ -146,8 +146,8 @@ export async function endedLocks(folder: string): Promise<string[]> {
 
 async function look(lock: string): Promise<Lock | undefined> {
   try {
-    const own = await lstat(lock);
-    if (!own.isDirectory()) return { names: undefined, sign: `${own.ino} ${own.mtimeMs}` };
+    const found = await lstat(lock);
+    if (!found.isDirectory()) return { names: undefined, sign: `${found.ino} ${found.mtimeMs}` };
     const names = await readdir(lock);
     const signs = await Promise.all(names.map(async (name) => (await lstat(join(lock, name))).mtimeMs));
     return { names, sign: `${names} ${signs}` };

@@ -6,16 +6,16 @@ import { parameter, plain } from './node.ts';
 
 /** Batch normalisation over channels; in training with the batch's statistics, which are reported. */
 export function batchNorm(name: string, input: string, channels: number, epsilon = 1e-5): GraphNode {
-  const own = (short: string) => parameter(name, short, [channels]);
+  const learnt = (short: string) => parameter(name, short, [channels]);
   return {
     name,
     kind: 'batchNorm',
     inputs: [input],
     parameters: {
-      weight: own('weight'),
-      bias: own('bias'),
-      mean: own('running_mean'),
-      variance: own('running_var'),
+      weight: learnt('weight'),
+      bias: learnt('bias'),
+      mean: learnt('running_mean'),
+      variance: learnt('running_var'),
     },
     attributes: { epsilon },
     run: ([x], { parameters: p, statistics }) => {
@@ -43,12 +43,12 @@ export function batchNorm(name: string, input: string, channels: number, epsilon
 
 /** Layer normalisation over the last axis. */
 export function layerNorm(name: string, input: string, width: number, epsilon = 1e-6): GraphNode {
-  const own = (short: string) => parameter(name, short, [width]);
+  const learnt = (short: string) => parameter(name, short, [width]);
   return {
     name,
     kind: 'layerNorm',
     inputs: [input],
-    parameters: { weight: own('weight'), bias: own('bias') },
+    parameters: { weight: learnt('weight'), bias: learnt('bias') },
     attributes: { epsilon },
     run: ([x], { parameters: p }) => ops.layerNorm(x!, p.weight!, p.bias!, epsilon),
     traits: { scaled: true, standardises: { epsilon } },

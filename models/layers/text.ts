@@ -30,16 +30,16 @@ export function gru(
   spec: { readonly in: number; readonly hidden: number },
 ): GraphNode {
   const { hidden } = spec;
-  const own = (short: string, ...shape: number[]) => parameter(name, `${short}_l0`, shape);
+  const learnt = (short: string, ...shape: number[]) => parameter(name, `${short}_l0`, shape);
   return {
     name,
     kind: 'gru',
     inputs: inputs as readonly string[],
     parameters: {
-      weightIn: own('weight_ih', 3 * hidden, spec.in),
-      weight: own('weight_hh', 3 * hidden, hidden),
-      biasIn: own('bias_ih', 3 * hidden),
-      bias: own('bias_hh', 3 * hidden),
+      weightIn: learnt('weight_ih', 3 * hidden, spec.in),
+      weight: learnt('weight_hh', 3 * hidden, hidden),
+      biasIn: learnt('bias_ih', 3 * hidden),
+      bias: learnt('bias_hh', 3 * hidden),
     },
     attributes: { hidden },
     run: ([read, start], { parameters: { weightIn, weight, biasIn, bias } }) => {

@@ -42,8 +42,8 @@ export function conv(name: string, input: string, spec: ConvSpec): GraphNode {
         // Each channel by its own part of the weights: a grouped convolution with one channel a group.
         ...(groups === 1 && {
           contributions: (x, { start, count }, { parameters: { weight } }) => {
-            const own = ops.transpose(ops.narrow(weight!, 1, start, count), [1, 0, 2, 3]);
-            const w = ops.reshape(own, [-1, 1, ...kernel]);
+            const chosen = ops.transpose(ops.narrow(weight!, 1, start, count), [1, 0, 2, 3]);
+            const w = ops.reshape(chosen, [-1, 1, ...kernel]);
             const y = ops.conv2d(ops.narrow(x, 1, start, count), w, {
               ...options,
               padding: of(x),
@@ -80,8 +80,8 @@ export function linear(
       weighted: {
         // A channel's features lie side by side: [N, total * features].
         contributions: (x, { total, start, count }, { parameters: { weight } }) => {
-          const own = (t: Tensor) => ops.narrow(ops.reshape(t, [t.shape[0]!, total, -1]), 1, start, count);
-          return ops.transpose(ops.planeDot(own(weight!), own(x)), [1, 0]);
+          const chosen = (t: Tensor) => ops.narrow(ops.reshape(t, [t.shape[0]!, total, -1]), 1, start, count);
+          return ops.transpose(ops.planeDot(chosen(weight!), chosen(x)), [1, 0]);
         },
       },
     },

@@ -52,8 +52,13 @@ function windowsOf(x: Tensor, spec: WindowSpec): Tensor {
 function headsOf(packed: Tensor, part: 0 | 1 | 2, heads: number): Tensor {
   const [count, tokens, three] = packed.shape as [number, number, number];
   const width = three / 3;
-  const own = ops.reshape(ops.narrow(packed, 2, part * width, width), [count, tokens, heads, width / heads]);
-  return ops.transpose(own, [0, 2, 1, 3]);
+  const split = ops.reshape(ops.narrow(packed, 2, part * width, width), [
+    count,
+    tokens,
+    heads,
+    width / heads,
+  ]);
+  return ops.transpose(split, [0, 2, 1, 3]);
 }
 
 /** Where in the table of relative positions each pair of a window's tokens looks: [T T]. */

@@ -116,12 +116,12 @@ async function recipe(network: Network, { train, test }: Digits, task: Task): Pr
       },
     };
   };
-  const own = new Set(
+  const keys = new Set(
     graph.nodes.flatMap(({ parameters }) => Object.values(parameters).map(({ key }) => key)),
   );
   const frozen = new Map<string, HostTensor>();
   for (const [key, value] of network.parameters)
-    if (own.has(key)) frozen.set(key, { shape: value.shape, data: await value.data() });
+    if (keys.has(key)) frozen.set(key, { shape: value.shape, data: await value.data() });
   return {
     // The words go in.
     graph: { ...graph, inputs: [INPUT, 'words'], nodes: graph.nodes.filter(({ name }) => name !== 'words') },

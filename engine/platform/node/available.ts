@@ -46,9 +46,9 @@ export function availableMemory(read: ReadText = readText): Available | undefine
   add(1024 * number('/proc/meminfo', /^MemAvailable: +(\d+) kB$/m), 'the free memory of this machine');
   const taken = 1024 * number('/proc/self/status', /^VmSize:\s+(\d+) kB$/m);
   add(number('/proc/self/limits', /^Max address space +(\d+) /m) - taken, 'ulimit -v');
-  const own = read('/proc/self/cgroup') ?? '';
+  const text = read('/proc/self/cgroup') ?? '';
   for (const { line, root, limit, usage, cached } of groups) {
-    const path = line.exec(own)?.[1];
+    const path = line.exec(text)?.[1];
     if (path === undefined) continue;
     // Limits of the groups above count too; inside a container these alone may be visible.
     for (let at = path; ; at = dirname(at)) {

@@ -53,7 +53,7 @@ function octal(header: Uint8Array, where: { at: number; length: number }, header
 /** Sum of the header's bytes, with the checksum field itself taken as spaces. */
 function checksum(header: Uint8Array): number {
   return header.reduce((sum, byte, i) => {
-    const own = i >= CHECKSUM.at && i < CHECKSUM.at + CHECKSUM.length;
-    return sum + (own ? 0x20 : byte);
+    const isChecksum = i >= CHECKSUM.at && i < CHECKSUM.at + CHECKSUM.length;
+    return sum + (isChecksum ? 0x20 : byte);
   }, 0);
 }

@@ -121,11 +121,11 @@ function translate(
       },
     });
     // Nodes are made under the layer's name; those of a second call, or of a layer called "input", carry another.
-    const own = shapes.has(call.output) ? `${call.output}:layer` : call.output;
+    const prefix = shapes.has(call.output) ? `${call.output}:layer` : call.output;
     const names = new Map<string, string>();
     let value: Value | undefined;
     for (const node of made) {
-      const name = own + node.name.slice(layer.length);
+      const name = prefix + node.name.slice(layer.length);
       // Only what this call has made so far goes by its new name; the values that it takes keep theirs.
       value = place({ ...node, name, inputs: node.inputs.map((input) => names.get(input) ?? input) });
       names.set(node.name, name);
@@ -250,9 +250,9 @@ function weightFinder(weights: ReadonlyMap<string, StoredWeight>): (path: string
   return (path) => {
     if (weights.has(path)) return [path];
     const parts = path.split('/');
-    const alike = (byTail.get(tail(path)) ?? []).map((key) => ({ key, own: key.split('/') }));
-    const found = alike.filter(({ own }) => within(own, parts) || within(parts, own));
-    const shared = ({ own }: { own: readonly string[] }) => Math.min(own.length, parts.length);
+    const alike = (byTail.get(tail(path)) ?? []).map((key) => ({ key, path: key.split('/') }));
+    const found = alike.filter((one) => within(one.path, parts) || within(parts, one.path));
+    const shared = (one: { path: readonly string[] }) => Math.min(one.path.length, parts.length);
     const most = largest(found.map(shared));
     return found.filter((one) => shared(one) === most).map(({ key }) => key);
   };

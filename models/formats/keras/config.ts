@@ -147,8 +147,8 @@ function openSequential(
     at = `${prefix}${first.name}/input`;
     const shape =
       inputShape(first.config) ?? field(config, 'build_input_shape') ?? inputShape(innermost(first));
-    const own = { batch_input_shape: shape };
-    calls.push({ layer: at, className: PASS, config: own, inputs: [], operand: undefined, output: at });
+    const settings = { batch_input_shape: shape };
+    calls.push({ layer: at, className: PASS, config: settings, inputs: [], operand: undefined, output: at });
   }
   const input = at;
   for (const layer of layers) {

@@ -280,8 +280,8 @@ function names(group: Group, key: string, source: Source): string[] {
 function attribute(group: Group, key: string, { library, file, bytes }: Source): string[] | undefined {
   const where = `${file}: the attribute ${key} of ${quote(group.path)}`;
   return at(where, () => {
-    const own: Readonly<Record<string, Attribute>> = group.attrs;
-    const found = Object.hasOwn(own, key) ? own[key] : undefined;
+    const all: Readonly<Record<string, Attribute>> = group.attrs;
+    const found = Object.hasOwn(all, key) ? all[key] : undefined;
     if (found === undefined) return undefined;
     const { type, size, total_size: count } = found.metadata;
     // An empty list of names is an empty list of numbers to NumPy.

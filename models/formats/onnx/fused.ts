@@ -148,10 +148,12 @@ const onnxAttention: Builder = (call) => {
   /** Head by head, each of keys and values for as many heads of queries as share it. */
   const split = (x: Tensor, part: 0 | 1 | 2, wanted?: number): Tensor => {
     const count = heads[part]!;
-    const own = flat ? ops.transpose(ops.reshape(x, [x.shape[0]!, x.shape[1]!, count, -1]), [0, 2, 1, 3]) : x;
-    const [n, h, t, d] = own.shape as [number, number, number, number];
-    if (wanted === undefined || wanted === h) return own;
-    const wide = ops.broadcastTo(ops.reshape(own, [n, h, 1, t, d]), [n, h, wanted / h, t, d]);
+    const byHead = flat
+      ? ops.transpose(ops.reshape(x, [x.shape[0]!, x.shape[1]!, count, -1]), [0, 2, 1, 3])
+      : x;
+    const [n, h, t, d] = byHead.shape as [number, number, number, number];
+    if (wanted === undefined || wanted === h) return byHead;
+    const wide = ops.broadcastTo(ops.reshape(byHead, [n, h, 1, t, d]), [n, h, wanted / h, t, d]);
     return ops.reshape(wide, [n, wanted, t, d]);
   };
   const probabilities = call.part('probabilities').apply({

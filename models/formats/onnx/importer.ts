@@ -124,8 +124,8 @@ export function importNodes(
     (scope.values.has(name) || scope.initializers.has(name) || isTaken(scope.around, name));
 
   const lookUp = (scope: Scope, name: string): Value => {
-    const known = scope.values.get(name);
-    if (known) return known;
+    const found = scope.values.get(name);
+    if (found) return found;
     const proto = scope.initializers.get(name);
     if (proto !== undefined) {
       const value = readTensor(proto, parts);
@@ -143,15 +143,15 @@ export function importNodes(
     for (const name of initializers.keys()) {
       if (isTaken(scope, name)) throw new FormatError(`"${name}" is given twice`);
     }
-    const own = { ...scope, values: new Map(), initializers, around: scope };
-    for (const node of inner.nodes) enter(own, node);
-    return inner.outputs.map(({ name }) => lookUp(own, name));
+    const within = { ...scope, values: new Map(), initializers, around: scope };
+    for (const node of inner.nodes) enter(within, node);
+    return inner.outputs.map(({ name }) => lookUp(within, name));
   };
 
   /** A function's body in place of its call. */
   const inlined = (scope: Scope, node: NodeProto, body: FunctionProto): readonly (Value | undefined)[] => {
     if (scope.depth >= LIMITS.functions) throw new FormatError('functions call each other without end');
-    const own: Scope = {
+    const within: Scope = {
       values: new Map(),
       initializers: new Map(),
       opsets: new Map(body.opsets.map(({ domain, version }) => [isStandard(domain) ? '' : domain, version])),
@@ -161,10 +161,10 @@ export function importNodes(
     };
     body.inputs.forEach((name, i) => {
       const from = node.inputs[i] ?? '';
-      if (from !== '') own.values.set(name, lookUp(scope, from));
+      if (from !== '') within.values.set(name, lookUp(scope, from));
     });
-    for (const one of body.nodes) enter(own, one);
-    return body.outputs.map((name) => own.values.get(name));
+    for (const one of body.nodes) enter(within, one);
+    return body.outputs.map((name) => within.values.get(name));
   };
 
   const build = (scope: Scope, node: NodeProto): readonly (Value | undefined)[] => {

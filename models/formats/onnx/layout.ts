@@ -79,8 +79,8 @@ function view(call: Call, x: Value, shape: (from: Shape) => Shape, kind: string,
 
 /** With the one size that is -1 filled in. */
 function resolve(shape: Shape, count: number): Shape {
-  const known = shape.reduce((product, n) => (n === -1 ? product : product * n), 1);
-  return shape.map((n) => (n === -1 ? count / known : n));
+  const others = shape.reduce((product, n) => (n === -1 ? product : product * n), 1);
+  return shape.map((n) => (n === -1 ? count / others : n));
 }
 
 const reshape: Builder = (call) => {

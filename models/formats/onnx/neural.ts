@@ -80,8 +80,8 @@ function overPlanes(
   make: (name: string, input: string) => GraphNode,
   more: Pick<Step, 'part' | 'type'> = {},
 ): Value {
-  const known = Object.values(parameters).every((value) => value === undefined || isConstant(value));
-  if (x.shape.length === 4 && known && !isConstant(x) && more.part === undefined) {
+  const areConstant = Object.values(parameters).every((value) => value === undefined || isConstant(value));
+  if (x.shape.length === 4 && areConstant && !isConstant(x) && more.part === undefined) {
     return call.layer([x], parameters as Readonly<Record<string, Constant | undefined>>, make);
   }
   const { kind, attributes, run } = make('', '');
@@ -298,10 +298,10 @@ const groupNorm: Builder = (call) => {
     device: (x, weight, bias) => {
       const grouped = ops.reshape(x!, [x!.shape[0]!, groups, -1]);
       const y = ops.reshape(ops.standardise(grouped, 2, epsilon), x!.shape);
-      const each = (own: Tensor) =>
-        own.size === channels
-          ? own
-          : ops.reshape(ops.broadcastTo(ops.reshape(own, [groups, 1]), [groups, channels / groups]), [
+      const each = (numbers: Tensor) =>
+        numbers.size === channels
+          ? numbers
+          : ops.reshape(ops.broadcastTo(ops.reshape(numbers, [groups, 1]), [groups, channels / groups]), [
               channels,
             ]);
       return ops.scaleShift(y, each(weight!), each(bias!));
@@ -339,11 +339,11 @@ export const layerNorm: Builder = (call) => {
     device: (t, weight, bias) => {
       // As rows, where weight and bias are those of a row; they may also have the rank of x.
       const tail = t!.shape.slice(axis);
-      if ([weight!, bias ?? weight!].some((own) => own.shape.length > tail.length)) {
+      if ([weight!, bias ?? weight!].some((numbers) => numbers.shape.length > tail.length)) {
         const scaled = ops.mul(ops.standardise(t!, axis, epsilon), weight!);
         return bias ? ops.add(scaled, bias) : scaled;
       }
-      const row = (own: Tensor) => ops.reshape(ops.broadcastTo(own, tail), [ops.sizeOf(tail)]);
+      const row = (numbers: Tensor) => ops.reshape(ops.broadcastTo(numbers, tail), [ops.sizeOf(tail)]);
       const rows = ops.reshape(t!, [...t!.shape.slice(0, axis), ops.sizeOf(tail)]);
       const shift = bias ?? ops.full(t!.device, [1], 0);
       return ops.reshape(ops.layerNorm(rows, row(weight!), row(shift), epsilon), t!.shape);
@@ -391,8 +391,8 @@ export function matmul(a: Tensor, b: Tensor): Tensor {
   const [p, q] = [left.shape.slice(0, -2), right.shape.slice(0, -2)];
   const batch = ops.broadcastShape('matmul', p, q);
   // The engine shares a factor with the whole batch or with none of it.
-  const wide = (x: Tensor, own: readonly number[]) =>
-    ops.sizeOf(own) === 1 || ops.sizeOf(own) === ops.sizeOf(batch)
+  const wide = (x: Tensor, lead: readonly number[]) =>
+    ops.sizeOf(lead) === 1 || ops.sizeOf(lead) === ops.sizeOf(batch)
       ? x
       : ops.broadcastTo(x, [...batch, ...x.shape.slice(-2)]);
   const y = ops.matmul(wide(left, p), wide(right, q));

@@ -48,18 +48,18 @@ export function nodeMaker(batch: number, given: Iterable<Value>) {
   const place = (
     wanted: string,
     operands: Operands,
-    make: (own: Making) => GraphNode,
+    make: (making: Making) => GraphNode,
     before?: number,
   ): Computed => {
     const name = nodeNames(wanted);
     const inputs: string[] = [];
-    const own: Record<string, Parameter> = {};
+    const stored: Record<string, Parameter> = {};
     for (const [role, value] of Object.entries(operands)) {
       if (value === undefined) continue;
-      if (isConstant(value)) own[role] = parameterOf(value, `${name}.${role}`);
+      if (isConstant(value)) stored[role] = parameterOf(value, `${name}.${role}`);
       else inputs.push(value.node);
     }
-    const node = make({ name, inputs, parameters: own });
+    const node = make({ name, inputs, parameters: stored });
     const shapeFor = (which: 'shape' | 'twice') =>
       shapeOfNode(
         device,
@@ -94,7 +94,7 @@ export function nodeMaker(batch: number, given: Iterable<Value>) {
       const made = place(
         name,
         operands,
-        (own) => ({ ...own, kind, attributes, traits: said, run: runOf(step) }),
+        (making) => ({ ...making, kind, attributes, traits: said, run: runOf(step) }),
         before,
       );
       return type ? { ...made, type } : made;
@@ -103,12 +103,12 @@ export function nodeMaker(batch: number, given: Iterable<Value>) {
     layer(
       wanted: string,
       from: readonly Computed[],
-      known: Readonly<Record<string, Constant | undefined>>,
+      constants: Readonly<Record<string, Constant | undefined>>,
       make: (name: string, ...inputs: string[]) => GraphNode,
     ): Computed {
       return place(
         wanted,
-        { ...Object.fromEntries(from.entries()), ...known },
+        { ...Object.fromEntries(from.entries()), ...constants },
         ({ name, inputs, parameters }) => ({
           ...make(name, ...inputs),
           parameters,

@@ -167,10 +167,10 @@ const ofQuantised =
     // Each output channel's weights have a scale: the first axis of a convolution, the last of a product.
     const value = dequantize(call.part('x', x, xScale, xZero)) as Value;
     const axis = operation === conv ? 0 : -1;
-    const own = call.part('weight', w, wScale, wZero);
+    const part = call.part('weight', w, wScale, wZero);
     const weight = dequantize({
-      ...own,
-      int: (name, otherwise) => (name === 'axis' ? axis : own.int(name, otherwise)),
+      ...part,
+      int: (name, otherwise) => (name === 'axis' ? axis : part.int(name, otherwise)),
     });
     const shift =
       bias && isConstant(bias) && isConstant(xScale!) && isConstant(wScale!)

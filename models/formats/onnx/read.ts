@@ -136,14 +136,14 @@ function flatSize(input: ValueProto): InputSize | undefined {
   const { sizes, isBytes } = sizesOf(input) ?? { sizes: [], isBytes: false };
   const [first, ...rest] = sizes;
   const batched = rest.length > 0 && !(sizes.length === 2 && first === rest[0]);
-  const own = batched ? rest : sizes;
-  const grey = squareOf(own);
-  const [count, ...more] = own;
+  const ofPicture = batched ? rest : sizes;
+  const grey = squareOf(ofPicture);
+  const [count, ...more] = ofPicture;
   const side = grey ?? (count !== undefined && more.length === 0 ? squareOf([count / 3]) : undefined);
   if (side === undefined) return undefined;
   const channels = grey === undefined ? 3 : 1;
   const batch = batched ? first : 1;
-  const layout = { sizes: own as number[], batched };
+  const layout = { sizes: ofPicture as number[], batched };
   return { name: input.name, channels, batch, size: [side, side], layout, isBytes };
 }
 

@@ -140,8 +140,8 @@ export function readTensor(proto: TensorProto, parts: Parts): Constant {
   const where = `tensor "${name}" [${dims.join(', ')}]`;
   const element = ELEMENT_TYPES.get(proto.dataType);
   if (element === undefined) {
-    const known = [...ELEMENT_TYPES.values()].map((one) => one.name).join(', ');
-    throw new FormatError(`${where} has elements of type ${proto.dataType}; these are read: ${known}`);
+    const types = [...ELEMENT_TYPES.values()].map((one) => one.name).join(', ');
+    throw new FormatError(`${where} has elements of type ${proto.dataType}; these are read: ${types}`);
   }
   const count = elementCount(dims);
   if (count === undefined)

@@ -209,8 +209,8 @@ function stateDictIn(root: unknown): readonly (readonly [string, Tensor])[] {
   for (const value of waiting) {
     if (seen.has(value) || !(value instanceof Map)) continue;
     seen.add(value);
-    const own = tensorsOf(value);
-    if (own.length > best.length) best = own;
+    const here = tensorsOf(value);
+    if (here.length > best.length) best = here;
     for (const [key, inner] of value) if (!/optim/i.test(String(key))) waiting.push(inner);
   }
   if (best.length > 0) return best;

@@ -156,7 +156,7 @@ const convolution = (
 ): Row =>
   ofMap((x, node, write) => {
     const { inputs } = node;
-    const { shape } = write.known(inputs, 1);
+    const { shape } = write.numbersOf(inputs, 1);
     if (shape.length !== 4) throw new FormatError(`a kernel of ${quote(shape)}`);
     const { name, group } = weights(write.last(write.value(inputs, 1)), shape, write);
     const settings = { ...moves(node), kernel_shape: shape.slice(0, 2), group };
@@ -216,7 +216,7 @@ const pool = (operator: string): Row =>
 const reduction =
   (operator: string): Row =>
   (node, write) => {
-    const axes = write.known(node.inputs, 1).numbers;
+    const axes = write.numbersOf(node.inputs, 1).numbers;
     const keepdims = Number(flag(node.attributes, 'keep_dims'));
     const x = held(node, write);
     const ofPlane =
@@ -242,7 +242,7 @@ const plain =
   };
 
 const pad: Row = (node, write) => {
-  const { shape, numbers: sides } = write.known(node.inputs, 1);
+  const { shape, numbers: sides } = write.numbersOf(node.inputs, 1);
   const x = held(node, write);
   const order = x.isFirst ? TO_FIRST : Array.from({ length: shape[0] ?? 0 }, (_, axis) => axis);
   if (sides.length !== 2 * order.length) throw new FormatError(`paddings of ${quote(shape)}`);
@@ -278,7 +278,7 @@ const pack: Row = ({ name, inputs, attributes }, write) => {
 const stridedSlice: Row = ({ name, inputs, attributes }, write) => {
   const mask = (of: string) => number(attributes, `${of}_mask`, 0);
   if (mask('ellipsis') !== 0 || mask('new_axis') !== 0) throw new FormatError('its masks are not supported');
-  const [begin, end, step] = [1, 2, 3].map((index) => write.known(inputs, index).numbers) as [
+  const [begin, end, step] = [1, 2, 3].map((index) => write.numbersOf(inputs, index).numbers) as [
     readonly number[],
     readonly number[],
     readonly number[],
@@ -299,7 +299,7 @@ const stridedSlice: Row = ({ name, inputs, attributes }, write) => {
 };
 
 const slice: Row = ({ name, inputs }, write) => {
-  const [begin, size] = [write.known(inputs, 1).numbers, write.known(inputs, 2).numbers];
+  const [begin, size] = [write.numbersOf(inputs, 1).numbers, write.numbersOf(inputs, 2).numbers];
   const ends = begin.map((at, axis) => (size[axis] === -1 ? 2 ** 31 - 1 : at + size[axis]!));
   const lists = [begin, ends].map((list) => write.numbers(list));
   write.emit('Slice', [write.last(write.value(inputs, 0)), ...lists], {}, name);
@@ -390,7 +390,7 @@ export const rows: ReadonlyMap<string, Row> = new Map<string, Row>(
       inputs: [write.numbers([write.one(inputs, 1)])],
     })),
     Transpose: plain('Transpose', ({ inputs }, write) => ({
-      settings: { perm: write.known(inputs, 1).numbers },
+      settings: { perm: write.numbersOf(inputs, 1).numbers },
     })),
     ArgMax: plain('ArgMax', ({ inputs }, write) => ({
       settings: { axis: write.one(inputs, 1), keepdims: 0 },

@@ -83,8 +83,8 @@ export function writer(weights: ReadonlyMap<string, ManifestWeight>) {
   }
 
   function turn(value: string, perm: readonly number[]): string {
-    const known = turned.get(value);
-    if (known) return known;
+    const found = turned.get(value);
+    if (found) return found;
     const made = emit('Transpose', [value], { perm });
     turned.set(value, made);
     return made;
@@ -138,7 +138,7 @@ export function writer(weights: ReadonlyMap<string, ManifestWeight>) {
     },
     weightOf,
     /** The numbers of an input that must be a weight. */
-    known(
+    numbersOf(
       inputs: readonly string[],
       index: number,
     ): { shape: readonly number[]; numbers: readonly number[] } {
@@ -149,7 +149,7 @@ export function writer(weights: ReadonlyMap<string, ManifestWeight>) {
     },
     /** The one number of an input that must be a weight. */
     one(inputs: readonly string[], index: number): number {
-      const { numbers } = self.known(inputs, index);
+      const { numbers } = self.numbersOf(inputs, index);
       if (numbers.length === 1) return numbers[0]!;
       throw new FormatError(`its input ${index} holds ${numbers.length} numbers; one is expected`);
     },

@@ -61,8 +61,8 @@ export const layerNormalization: LayerRow = (c) => {
   const norm = layers.layerNorm(c.name, from, channels, epsilon);
   setScale(c, norm);
   if (!isMap) return [norm];
-  const own = { ...norm, name: `${c.name}/norm` };
-  return [last, own, layers.transpose(c.name, own.name, [0, 3, 1, 2])];
+  const named = { ...norm, name: `${c.name}/norm` };
+  return [last, named, layers.transpose(c.name, named.name, [0, 3, 1, 2])];
 };
 
 /** x scale + shift, each one number or one a channel. */

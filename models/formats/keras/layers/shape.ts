@@ -46,24 +46,24 @@ export const flatten: LayerRow = (c) => {
 export const reshape: LayerRow = (c) => {
   const input = only(c);
   const wanted = field(c.config, 'target_shape');
-  const own = kerasShape(input.shape).slice(1);
+  const from = kerasShape(input.shape).slice(1);
   const sizes = Array.isArray(wanted) ? wanted : [];
-  const known = sizes.filter((n) => n !== -1 && n !== null);
-  const rest = sizeOf(own) / sizeOf(known);
-  const fits = known.every((n) => Number.isSafeInteger(n) && n > 0) && known.length >= sizes.length - 1;
+  const given = sizes.filter((n) => n !== -1 && n !== null);
+  const rest = sizeOf(from) / sizeOf(given);
+  const fits = given.every((n) => Number.isSafeInteger(n) && n > 0) && given.length >= sizes.length - 1;
   if (
     !Array.isArray(wanted) ||
     !fits ||
     !Number.isSafeInteger(rest) ||
-    (known.length === sizes.length && rest !== 1)
+    (given.length === sizes.length && rest !== 1)
   ) {
     throw new FormatError(
-      `target_shape is ${quote(wanted)}; expected a shape of the ${sizeOf(own)} elements of [${own.join(', ')}]`,
+      `target_shape is ${quote(wanted)}; expected a shape of the ${sizeOf(from)} elements of [${from.join(', ')}]`,
     );
   }
   const target = sizes.map((n) => (n === -1 || n === null ? rest : n)) as number[];
   // A row of numbers is the same as a map of one pixel: their elements come in one order, channels first or last.
-  const isRow = [own, target].every((shape) => shape.at(-1) === sizeOf(shape));
+  const isRow = [from, target].every((shape) => shape.at(-1) === sizeOf(shape));
   const run = (x: Tensor) => fromKeras(ops.reshape(toKeras(x), [x.shape[0]!, ...target]));
   const traits = isRow ? ({ view: true, channelwise: true } as const) : {};
   return [layers.plain(c.name, isRow ? 'flatten' : 'reshape', [input.node], run, {}, traits)];
