@@ -30,11 +30,11 @@ function nextLinear(graph: Graph, layer: string): GraphNode[] {
   return found;
 }
 
-/** Values that ablation asks for: those layers' and what they read. Not where a batch norm could otherwise be folded in. */
+/** Values that ablation asks for: those layers' outputs and inputs. Not where a batch norm could otherwise be fused into them. */
 export function ablationKeeps(graph: Graph, layer: string): string[] {
-  const isFolded = ({ name }: GraphNode) =>
+  const isFused = ({ name }: GraphNode) =>
     graph.nodes.some((user) => user.traits.channelAffine && user.inputs.includes(name));
-  const kept = nextLinear(graph, layer).filter((node) => !isFolded(node));
+  const kept = nextLinear(graph, layer).filter((node) => !isFused(node));
   return kept.flatMap((node) => [node.inputs[0]!, node.name]);
 }
 

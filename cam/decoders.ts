@@ -1,4 +1,4 @@
-// The decoders that methods run beside a network.
+// The decoders that methods run in addition to a network.
 
 import { catalog } from '../models/catalog.ts';
 import type { Runnable } from '../models/graph.ts';

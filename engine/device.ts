@@ -333,7 +333,7 @@ const tooLong = ({ kernel, iterations }: Launch): string =>
   `${kernel}: a thread would go through its loops ${iterations} times; some drivers stop at ${MOST_ITERATIONS} without ` +
   'an error, and so it is refused. Use smaller sizes along the axes that are summed';
 
-/** Bind groups kept at most: enough for a large network, little beside its buffers. */
+/** Bind groups kept at most: enough for a large network, and little compared with its buffers. */
 const MOST_GROUPS = 4096;
 
 function groupOf(

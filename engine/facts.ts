@@ -1,4 +1,4 @@
-// What a dry run finds out about values beside their shapes: where in the picture their elements lie, whether they depend
+// What a dry run finds out about values in addition to their shapes: where in the picture their elements lie, whether they depend
 // on a marked value by an affine function, and how many multiply-adds made them. Operations say how each of these is passed
 // on (`Operation`); for layers and whole networks, which are made of operations, nothing more need be said.
 

@@ -147,7 +147,7 @@ function broadcast({ sees, kept, spans }: Places, shape: Shape): Places {
 }
 
 /** Of sums, means or maxima over some axes, which stay with size 1. */
-export function foldedPlaces(places: MaybePlaces, axes: readonly number[]): MaybePlaces {
+export function reducedPlaces(places: MaybePlaces, axes: readonly number[]): MaybePlaces {
   if (places === undefined) return undefined;
   const shape = places.shape.map((size, axis) => (axes.includes(axis) ? 1 : size));
   if (axes.every((axis) => places.kept[axis] === 1)) return { ...places, shape };
@@ -267,14 +267,14 @@ export function productPlaces(
   const line = (places: MaybePlaces, axis: -1 | -2, turned: boolean): MaybePlaces => {
     if (places === undefined) return undefined;
     const last = places.shape.length;
-    const folded = foldedPlaces(places, [turned ? last - 3 - axis : last + axis])!;
+    const reduced = reducedPlaces(places, [turned ? last - 3 - axis : last + axis])!;
     const swapped = turned
       ? movedPlaces(
-          folded,
-          folded.shape.map((n, i) => (i < last - 2 ? n : folded.shape[2 * last - 3 - i]!)),
-          folded.shape.map((_, i) => ({ axis: i < last - 2 ? i : 2 * last - 3 - i, at: (o: number) => o })),
+          reduced,
+          reduced.shape.map((n, i) => (i < last - 2 ? n : reduced.shape[2 * last - 3 - i]!)),
+          reduced.shape.map((_, i) => ({ axis: i < last - 2 ? i : 2 * last - 3 - i, at: (o: number) => o })),
         )!
-      : folded;
+      : reduced;
     return broadcast(swapped, shape);
   };
   const [rows, columns] = [line(a, -1, transposed[0]), line(b, -2, transposed[1])];
@@ -291,7 +291,7 @@ export function productPlaces(
  */
 export function windowPlaces(places: MaybePlaces, shape: Shape): MaybePlaces {
   if (places === undefined) return undefined;
-  const planes = foldedPlaces(places, [1])!;
+  const planes = reducedPlaces(places, [1])!;
   const varying = [2, 3].filter((axis) => planes.kept[axis] !== 1);
   const [along = 2, ...others] = varying;
   if (varying.every((axis) => shape[axis] === planes.shape[axis])) return { ...planes, shape };

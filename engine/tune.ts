@@ -7,7 +7,7 @@ import { NO_EPILOGUE } from '../kernels/kernel.ts';
 import { planMatmul } from '../kernels/matmul/variants.ts';
 import type { Plan } from '../kernels/plan.ts';
 import { deviceClasses, type FigureName, figures, figuresOf, type Profile } from '../kernels/profile.ts';
-import { fold, folded } from '../kernels/reduce/reduce.ts';
+import { reduce, reduced } from '../kernels/reduce/reduce.ts';
 import { softmax } from '../kernels/softmax/softmax.ts';
 import { commandsOf, type Device, read } from './device.ts';
 import { KernelError } from './errors.ts';
@@ -87,7 +87,7 @@ const workloads: readonly Workload[] = [
       return [{ launch, reads: ['p', 'qkv'], writes: 'y', elements: 197 * 192 }];
     },
   },
-  lines('mean', [512, 49], 1, (profile) => folded(fold('sum', 512, 49, 1, 1 / 49, profile), ['x'], 'y')),
+  lines('mean', [512, 49], 1, (profile) => reduced(reduce('sum', 512, 49, 1, 1 / 49, profile), ['x'], 'y')),
 ];
 
 /** A workload that the tuning changes, in milliseconds by the figures of the device's class and as tuned. */

@@ -1,5 +1,5 @@
 // How a layer's output holds a feature map: where its elements lie in the picture says it. A convolutional layer's output
-// is one as it is; others have their channels last, or are tokens, in whatever order and beside whatever other tokens.
+// is one as it is; others have their channels last, or are tokens, in whatever order and among whatever other tokens.
 
 import { least } from '../engine/extremes.ts';
 import {
@@ -149,7 +149,7 @@ function gathered({ size, cells, others }: Grid, shape: Shape, spatial: readonly
   /** [N, positions, K] */
   const listed = (output: Tensor) => reshape(transpose(output, order), [output.shape[0]!, count, -1]);
   const first = cells ? least(cells) : 0;
-  const isRun = cells?.every((at, i) => at === first + i) ?? true;
+  const areConsecutive = cells?.every((at, i) => at === first + i) ?? true;
   /** Where each position stands among the cells and then the others. */
   const place = [...(cells ?? []), ...others].reduce<number[]>((at, position, i) => {
     at[position] = i;
@@ -167,17 +167,18 @@ function gathered({ size, cells, others }: Grid, shape: Shape, spatial: readonly
     fromMap(map, like) {
       const [batch, channels] = map.shape as [number, number];
       const onGrid = transpose(reshape(map, [batch, channels, height * width]), [0, 2, 1]);
-      const beside = (positions: readonly number[]) => {
+      /** What `like` holds at positions that are on no grid, for each of the batch. */
+      const kept = (positions: readonly number[]) => {
+        if (positions.length === 0) return [];
         const found = rows(listed(like), positions);
-        return broadcastTo(found, [batch, ...found.shape.slice(1)]);
+        return [broadcastTo(found, [batch, ...found.shape.slice(1)])];
       };
-      const runs = (from: readonly number[]) => (from.length > 0 ? [beside(from)] : []);
-      const all = isRun
+      const all = areConsecutive
         ? concat(
-            [...runs(others.filter((at) => at < first)), onGrid, ...runs(others.filter((at) => at > first))],
+            [...kept(others.filter((at) => at < first)), onGrid, ...kept(others.filter((at) => at > first))],
             1,
           )
-        : rows(concat([onGrid, ...runs(others)], 1), place);
+        : rows(concat([onGrid, ...kept(others)], 1), place);
       return transpose(reshape(all, [batch, ...sorted]), back);
     },
   };

@@ -11,6 +11,7 @@ import {
   sizeOf,
   type Tensor,
 } from '../engine/index.ts';
+import { grouped } from './grouped.ts';
 import { nearest } from './near.ts';
 
 /** A parameter of a node: its key in the state dict and its shape. */
@@ -227,6 +228,10 @@ function sameBatch(inputs: readonly Tensor[]): readonly Tensor[] {
     x.shape[0] === 1 && batch > 1 ? broadcastTo(x, [batch, ...x.shape.slice(1)]) : x,
   );
 }
+
+/** The nodes that take each value, by its name. */
+export const usersOf = (nodes: readonly GraphNode[]): Map<string, GraphNode[]> =>
+  grouped(nodes.flatMap((node) => [...new Set(node.inputs)].map((input) => [input, node] as const)));
 
 /** The nodes whose values depend on those of some nodes, and these. */
 export function dependents(graph: Graph, from: readonly string[]): Set<string> {

@@ -10,7 +10,7 @@ import { assertFinite, readSafetensors } from './formats/safetensors.ts';
 import type { Graph, Runnable } from './graph.ts';
 import { nearest } from './near.ts';
 import type { Preprocessing } from './preprocess.ts';
-import { disposeFolds } from './run.ts';
+import { disposeFused } from './run.ts';
 
 /** Everything about a network but its numbers. */
 export interface NetworkDescription {
@@ -122,7 +122,7 @@ function parametersOn(
 
 /** Frees the parameters. */
 export function disposeNetwork(network: Runnable): void {
-  disposeFolds(network);
+  disposeFused(network);
   for (const parameter of network.parameters.values()) parameter.dispose();
 }
 

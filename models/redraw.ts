@@ -2,7 +2,7 @@
 
 import { type Tensor, tensor } from '../engine/index.ts';
 import type { Network } from './network.ts';
-import { disposeFolds } from './run.ts';
+import { disposeFused } from './run.ts';
 import { permutation, random } from './train/data/random.ts';
 
 /** Every parameter of a network with its numbers in random order; made once, and kept as long as the network is. */
@@ -35,7 +35,7 @@ export async function* redrawn(network: Network, way: 'cascading' | 'independent
     try {
       yield other;
     } finally {
-      disposeFolds(other);
+      disposeFused(other);
     }
     if (way === 'independent') for (const key of keys) parameters.set(key, network.parameters.get(key)!);
   }

@@ -5,7 +5,7 @@
 //   M  = R - I at the class token's row, over the tokens of the picture's patches
 //
 // E_h: the mean over the heads. How much each token's final state takes of every first token, along attention that speaks
-// for what is explained. Where there is no class token (or other token beside the patches), the mean of all rows is taken;
+// for what is explained. Where there is no class token (or other token than the patches), the mean of all rows is taken;
 // where there are several, the mean of theirs. All attention of the network is read, whatever layer is asked for.
 
 import {

@@ -4,7 +4,7 @@ import * as kernels from '../../kernels/attention/attention.ts';
 import { type Device, run } from '../device.ts';
 import { ShapeError } from '../errors.ts';
 import { apply, isRecorded, type Operation } from '../operation.ts';
-import { foldedPlaces, placesByElement, productPlaces, reshapedPlaces } from '../places.ts';
+import { placesByElement, productPlaces, reducedPlaces, reshapedPlaces } from '../places.ts';
 import { runPlan } from '../plan.ts';
 import { checkDevices, sameShape, show, sizeOf, type Tensor, tensor } from '../tensor.ts';
 import { add } from './elementwise.ts';
@@ -41,7 +41,7 @@ const attentionScores: Operation<kernels.AttentionGeometry> = {
     runPlan(y.device, plan, { qkv: qkv!.storage, y: y.storage }, 'attention scores');
   },
   places: ([qkv], shape, { batch, tokens }) => {
-    const rows = foldedPlaces(qkv, [2]);
+    const rows = reducedPlaces(qkv, [2]);
     const [queries, keys] = [
       [batch, 1, tokens, 1],
       [batch, 1, 1, tokens],
@@ -85,7 +85,7 @@ const attentionMixture: Operation<kernels.AttentionGeometry> = {
   // Queries' rows, or where those are of no part of the picture all that the values see.
   places: ([probabilities, qkv], shape, { batch, tokens }) =>
     placesByElement(
-      [reshapedPlaces(foldedPlaces(probabilities, [1, 3]), [batch, tokens, 1]), foldedPlaces(qkv, [1, 2])],
+      [reshapedPlaces(reducedPlaces(probabilities, [1, 3]), [batch, tokens, 1]), reducedPlaces(qkv, [1, 2])],
       shape,
     ),
   multiplyAdds: (_, shape, { tokens }) => sizeOf(shape) * tokens,

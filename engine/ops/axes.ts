@@ -3,7 +3,7 @@
 import { ShapeError } from '../errors.ts';
 import { type Shape, show, sizeOf } from '../tensor.ts';
 
-/** A tensor seen as [outer, n, inner] around an axis (or a run of axes). */
+/** A tensor seen as [outer, n, inner] around an axis (or a range of axes). */
 export function around(shape: Shape, axis: number, axes = 1): { outer: number; n: number; inner: number } {
   return {
     outer: sizeOf(shape.slice(0, axis)),

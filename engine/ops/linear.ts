@@ -9,7 +9,7 @@ import { ShapeError } from '../errors.ts';
 import { jointly } from '../facts.ts';
 import { apply, type Operation } from '../operation.ts';
 import { runParts } from '../parts.ts';
-import { foldedPlaces, movedPlaces, reshapedPlaces } from '../places.ts';
+import { movedPlaces, reducedPlaces, reshapedPlaces } from '../places.ts';
 import { type Shape, sameShape, show, sizeOf, type Tensor } from '../tensor.ts';
 import { around } from './axes.ts';
 
@@ -133,44 +133,44 @@ export function broadcastTo(x: Tensor, shape: Shape, factor = 1): Tensor {
   });
 }
 
-/** A run of neighbouring axes that are folded, and what the result is multiplied by. */
-interface RunAttributes {
+/** A range of neighbouring axes that are reduced, and what the result is multiplied by. */
+interface RangeAttributes {
   readonly axis: number;
   readonly axes: number;
   readonly scale: number;
 }
 
-/** scale * fold over a run of neighbouring axes, kept with size 1; without derivative. */
-export const foldRun = (of: kernels.Fold): Operation<RunAttributes> => ({
+/** scale * reduction over a range of neighbouring axes, kept with size 1; without derivative. */
+export const reduceRange = (of: kernels.Reduction): Operation<RangeAttributes> => ({
   name: of,
   shape: ([x], { axis, axes }) => x!.shape.map((n, i) => (i >= axis && i < axis + axes ? 1 : n)),
   forward: ([x], y, { axis, axes, scale }) => {
     const { outer, n, inner } = around(x!.shape, axis, axes);
     runParts(
       y.device,
-      kernels.fold(of, outer, n, inner, scale, y.device.profile),
+      kernels.reduce(of, outer, n, inner, scale, y.device.profile),
       [x!.storage],
       y.storage,
       of,
     );
   },
   places: ([x], _, { axis, axes }) =>
-    foldedPlaces(
+    reducedPlaces(
       x,
       Array.from({ length: axes }, (_, i) => axis + i),
     ),
   piecewise: jointly,
 });
 
-const sumRun: Operation<RunAttributes> = {
-  ...foldRun('sum'),
+const sumRange: Operation<RangeAttributes> = {
+  ...reduceRange('sum'),
   vjp: (d, { inputs, attributes }) => [broadcastTo(d, inputs[0]!.shape, attributes.scale)],
   affine: jointly,
 };
 
-/** scale * fold over `axes`, kept with size 1: one pass for each run of neighbouring axes. */
-export function foldAxes(
-  operation: Operation<RunAttributes>,
+/** scale * reduction over `axes`, kept with size 1: one pass for each range of neighbouring axes. */
+export function reduceAxes(
+  operation: Operation<RangeAttributes>,
   x: Tensor,
   axes: readonly number[],
   scale: number,
@@ -190,7 +190,7 @@ export function foldAxes(
 /** scale * sum over `axes`, kept with size 1. Along axes of one element there is nothing to sum. */
 export function sumAxes(x: Tensor, axes: readonly number[], scale: number): Tensor {
   const long = scale === 1 ? axes.filter((axis) => x.shape[axis] !== 1) : axes;
-  return foldAxes(sumRun, x, long, scale);
+  return reduceAxes(sumRange, x, long, scale);
 }
 
 /** Adjoint of broadcasting: `factor` times the sums of `x` down to `shape`. */

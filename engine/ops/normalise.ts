@@ -7,7 +7,7 @@ import { ShapeError } from '../errors.ts';
 import { separately } from '../facts.ts';
 import { apply, isRecorded, type Operation } from '../operation.ts';
 import { runParts } from '../parts.ts';
-import { foldedPlaces, placesByElement, reshapedPlaces } from '../places.ts';
+import { placesByElement, reducedPlaces, reshapedPlaces } from '../places.ts';
 import { alias, checkDevices, empty, sameShape, show, sizeOf, type Tensor } from '../tensor.ts';
 import { axisOf } from './axes.ts';
 import { add, div, full, maximum, mul, reciprocal, sqrt, sub } from './elementwise.ts';
@@ -73,7 +73,7 @@ const planeDotProduct: Operation<undefined> = {
   },
   places: (inputs, shape, _, tensors) => {
     const lines = inputs.map((places, i) =>
-      foldedPlaces(
+      reducedPlaces(
         places,
         tensors[i]!.shape.flatMap((_, axis) => (axis < 2 ? [] : [axis])),
       ),
@@ -212,7 +212,7 @@ const inverse: Operation<Epsilon> = {
     const slope = scale(mul(d, mul(r, r)), -1 / x!.shape.at(-1)!);
     return [mul(slope, apply(standardised, [x!], attributes))];
   },
-  places: ([x], shape) => foldedPlaces(x, [shape.length - 1]),
+  places: ([x], shape) => reducedPlaces(x, [shape.length - 1]),
 };
 
 /** Whether one thread can go along a row; else operations do, whose sums are made in parts. */

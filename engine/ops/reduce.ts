@@ -7,11 +7,11 @@ import { ShapeError } from '../errors.ts';
 import { inFirst } from '../facts.ts';
 import { apply, isRecorded, type Operation } from '../operation.ts';
 import { runChoices } from '../parts.ts';
-import { foldedPlaces, reshapedPlaces } from '../places.ts';
+import { reducedPlaces, reshapedPlaces } from '../places.ts';
 import { empty, type Shape, sameShape, show, sizeOf, type Tensor } from '../tensor.ts';
 import { around, axisOf } from './axes.ts';
 import { abs, clamp, div } from './elementwise.ts';
-import { foldAxes, foldRun, reshape, sumAxes } from './linear.ts';
+import { reduceAxes, reduceRange, reshape, sumAxes } from './linear.ts';
 
 const sortedAxes = (name: string, shape: Shape, axes: readonly number[] | undefined): number[] =>
   axes === undefined
@@ -64,7 +64,7 @@ const argAlong: Operation<{ axis: number; smallest: boolean }> = {
       y.storage,
     );
   },
-  places: ([x], shape, { axis }) => reshapedPlaces(foldedPlaces(x, [axis]), shape),
+  places: ([x], shape, { axis }) => reshapedPlaces(reducedPlaces(x, [axis]), shape),
 };
 
 /** Index of the largest element along an axis, u32, the axis removed; the first of equals. */
@@ -91,7 +91,7 @@ const selectAlong: Operation<{ axis: number }> = {
   vjp: (d, { inputs: [x, indices], attributes: { axis } }) => [
     apply(spreadAlong, [d, indices!], { axis, n: x!.shape[axis]! }),
   ],
-  places: ([x], shape, { axis }) => reshapedPlaces(foldedPlaces(x, [axis]), shape),
+  places: ([x], shape, { axis }) => reshapedPlaces(reducedPlaces(x, [axis]), shape),
   affine: inFirst,
 };
 
@@ -112,7 +112,7 @@ export const select = (x: Tensor, indices: Tensor, axis: number): Tensor =>
   apply(selectAlong, [x, indices], { axis: axisOf('select', x.shape, axis) });
 
 /** Extrema alone, without the indices that their derivative needs. */
-const extremeRuns = { max: foldRun('max'), min: foldRun('min'), norm: foldRun('norm') };
+const extremeRanges = { max: reduceRange('max'), min: reduceRange('min'), norm: reduceRange('norm') };
 
 function extremum(
   name: 'max' | 'min' | 'norm',
@@ -125,7 +125,7 @@ function extremum(
   for (const axis of list) {
     if (x.shape[axis] === 0) throw new ShapeError(`${name}: axis ${axis} of ${show(x.shape)} is empty`);
   }
-  if (list.length > 0 && !isRecorded([x])) return reshape(foldAxes(extremeRuns[name], x, list, 1), shape);
+  if (list.length > 0 && !isRecorded([x])) return reshape(reduceAxes(extremeRanges[name], x, list, 1), shape);
   let y = name === 'norm' ? abs(x) : x;
   for (const axis of [...list].reverse()) {
     y = apply(selectAlong, [y, apply(argAlong, [y], { axis, smallest: name === 'min' })], { axis });
@@ -158,7 +158,7 @@ const dividedByNorm: Operation<undefined> = {
     const { device } = y;
     let norms = reshape(x!, [x!.size]);
     while (norms.size > kernels.FEW_NORMS) {
-      const { launch, parts } = kernels.fold('norm', 1, norms.size, 1, 1, device.profile);
+      const { launch, parts } = kernels.reduce('norm', 1, norms.size, 1, 1, device.profile);
       const next = empty(device, [parts], 'f32', 'divideByMaxNorm');
       run(device, launch, [norms.storage], next.storage);
       norms.dispose();

@@ -6,7 +6,7 @@ import { packedProduct, packedRows } from '../matmul/matmul.ts';
 import { planMatmul } from '../matmul/variants.ts';
 import { addends, type Plan, type Step } from '../plan.ts';
 import type { Profile } from '../profile.ts';
-import { addedUp, fold, folded } from '../reduce/reduce.ts';
+import { addedUp, reduce, reduced } from '../reduce/reduce.ts';
 import * as conv from './conv.ts';
 import { type ConvGeometry, type Convolution, outputCount, taps, weightCount } from './geometry.ts';
 
@@ -16,7 +16,7 @@ export type WeightGradientPlan = (g: ConvGeometry, profile: Profile) => Plan;
 const result = (g: ConvGeometry) => ({ writes: 'y', elements: outputCount(g) });
 
 export const naive: ConvPlan = ({ geometry: g, adjoint, original }, epilogue) => {
-  if (adjoint) return folded(conv.conv2dInputGradientNaive(original), ['x', 'w'], 'y');
+  if (adjoint) return reduced(conv.conv2dInputGradientNaive(original), ['x', 'w'], 'y');
   const sides = { rows: g.outChannels, columns: g.output[0] * g.output[1] };
   return addedUp(conv.conv2dNaive(g, epilogue), ['x', 'w'], 'y', epilogue, sides);
 };
@@ -117,7 +117,7 @@ export const rows: ConvPlan = (convolution, epilogue) => {
 };
 
 export const weightGradientNaive: WeightGradientPlan = (g) =>
-  folded(conv.conv2dWeightGradientNaive(g), ['x', 'dy'], 'y');
+  reduced(conv.conv2dWeightGradientNaive(g), ['x', 'dy'], 'y');
 
 export const weightGradientImplicit: WeightGradientPlan = (g, profile) => {
   const sides = { rows: g.outChannels, columns: weightCount(g) / g.outChannels };
@@ -127,7 +127,7 @@ export const weightGradientImplicit: WeightGradientPlan = (g, profile) => {
 export const weightGradientTiled: WeightGradientPlan = (g, profile) => [
   { ...conv.padForWeightGradient(g), reads: ['x'], writes: 'padded' },
   { ...conv.packPixels(g), reads: ['dy'], writes: 'packed' },
-  ...folded(conv.conv2dWeightGradient(g, profile), ['padded', 'packed'], 'y'),
+  ...reduced(conv.conv2dWeightGradient(g, profile), ['padded', 'packed'], 'y'),
 ];
 
 /** A product of dy and the input's patches for each image, and their sum. */
@@ -140,6 +140,6 @@ export const weightGradientOfPatches: WeightGradientPlan = (g, profile) => {
   return [
     { ...pixels, reads: ['x'], writes: 'patches' },
     ...planMatmul(product, NO_EPILOGUE, profile, { a: 'dy', b: 'patches', y: 'products' }),
-    ...folded(fold('sum', 1, g.batch, weightCount(g), 1, profile), ['products'], 'y'),
+    ...reduced(reduce('sum', 1, g.batch, weightCount(g), 1, profile), ['products'], 'y'),
   ];
 };

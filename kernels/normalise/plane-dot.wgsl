@@ -1,7 +1,7 @@
 // Dot product of every plane of a with a plane of b, whose `planes` planes are gone through again and again, in parts:
 // a [count, inner], b [planes, inner] -> y [parts, count], over [s * chunk, (s + 1) * chunk) of the planes.
 // Threads: one a part of a plane of a; each reads it and that of b, writes one number. Accumulators and blocks as in
-// fold.wgsl.
+// reduce.wgsl.
 const BLOCK = 256u;
 
 struct Params { threads: u32, count: u32, inner: u32, planes: u32, chunk: u32 }

@@ -1,4 +1,4 @@
-// One number from one of each thread of a workgroup, which all of them then have: `op` in the order of `folds`. NaN where
+// One number from one of each thread of a workgroup, which all of them then have: `op` in the order of `reductions`. NaN where
 // one is NaN. Threads join in pairs, then pairs of pairs, so that the rounding error is that of pairwise summation.
 const SUM = 0u;
 const MAX = 1u;

@@ -1,5 +1,5 @@
 // Division by the maximum norm: y[i] = x[i] / n, where n is the largest magnitude among `norms`, the few numbers that
-// fold.wgsl made of x. n is brought into [low, high], so that zeros over zeros are zeros. Where one is NaN all are.
+// reduce.wgsl made of x. n is brought into [low, high], so that zeros over zeros are zeros. Where one is NaN all are.
 // Threads as in unary.wgsl: 4 vec4 a thread. Each reads the norms and finds n by itself, which takes less than another
 // launch; then it reads and writes its own.
 const PER_THREAD = 4u;

@@ -14,13 +14,13 @@ import { blocks, groupLoop, manyParts, type Parts, type PartsLaunch, shortParts 
 import { addends, type Plan } from '../plan.ts';
 import { figuresOf, goTogether, type Profile } from '../profile.ts';
 
-/** What is made of a line, in the order of OP in fold.wgsl; `norm` is the largest magnitude. */
-export const folds = ['sum', 'max', 'min', 'norm'] as const;
-export type Fold = (typeof folds)[number];
+/** What is made of a line, in the order of OP in reduce.wgsl; `norm` is the largest magnitude. */
+export const reductions = ['sum', 'max', 'min', 'norm'] as const;
+export type Reduction = (typeof reductions)[number];
 
-/** scale * fold along the middle axis -> [outer, inner]; its parts are to be folded likewise. */
-export function fold(
-  of: Fold,
+/** scale * reduction along the middle axis -> [outer, inner]; its parts are to be reduced likewise. */
+export function reduce(
+  of: Reduction,
   outer: number,
   n: number,
   inner: number,
@@ -32,9 +32,9 @@ export function fold(
   const { parts, chunk } = manyParts(outer, n, figuresOf(profile).enoughTiles);
   const count = parts * outer;
   const params = { count, n, lines: outer, chunk, scale };
-  const constants = { OP: folds.indexOf(of) };
+  const constants = { OP: reductions.indexOf(of) };
   return {
-    launch: launchGroups('foldGroup', count, params, constants, groupLoop(chunk)),
+    launch: launchGroups('reduceGroup', count, params, constants, groupLoop(chunk)),
     parts,
     elements: outer,
   };
@@ -42,7 +42,7 @@ export function fold(
 
 /** The same, each part by one thread. */
 function foldAlone(
-  of: Fold,
+  of: Reduction,
   outer: number,
   n: number,
   inner: number,
@@ -54,23 +54,23 @@ function foldAlone(
   const params = { count, n, inner, lines: elements, chunk, scale };
   const iterations = blocks(chunk, 4) + loop(3);
   return {
-    launch: newLaunch('fold', count, params, { OP: folds.indexOf(of) }, iterations),
+    launch: newLaunch('reduce', count, params, { OP: reductions.indexOf(of) }, iterations),
     parts,
     elements,
   };
 }
 
-/** A launch in parts, which are added up, or folded as `by` says. */
-export function folded(
+/** A launch in parts, which are added up, or reduced as `by` says. */
+export function reduced(
   { launch, parts, elements }: PartsLaunch,
   reads: readonly string[],
   writes: string,
-  by: Fold = 'sum',
+  by: Reduction = 'sum',
 ): Plan {
   if (parts === 1) return [{ launch, reads, writes, elements }];
   const made = `${reads[0]} in parts`;
   const rest = foldAlone(by, 1, parts, elements, 1, shortParts(parts));
-  return [{ launch, reads, writes: made, elements: parts * elements }, ...folded(rest, [made], writes, by)];
+  return [{ launch, reads, writes: made, elements: parts * elements }, ...reduced(rest, [made], writes, by)];
 }
 
 /** Rows and columns of a result [.., rows, columns], along one of which a bias goes. */

@@ -176,7 +176,7 @@ export function concat(parts: readonly Constant[], axis: number): Constant {
   );
   if (!fits) {
     throw new FormatError(
-      `${parts.map((x) => `[${x.shape.join(', ')}]`).join(', ')} differ beside axis ${axis}`,
+      `${parts.map((x) => `[${x.shape.join(', ')}]`).join(', ')} differ along other axes than ${axis}`,
     );
   }
   const total = parts.reduce((sum, x) => sum + x.shape[axis]!, 0);

@@ -3,14 +3,14 @@
 
 import { LimelightError, type Shape, sizeOf } from '../../engine/index.ts';
 import { canonical } from '../canonical.ts';
-import { eachParameter, type Graph, type GraphNode, INPUT } from '../graph.ts';
+import { eachParameter, type Graph, type GraphNode, INPUT, usersOf } from '../graph.ts';
 import * as layers from '../layers.ts';
 import { letterbox, presets } from '../preprocess.ts';
 import { detectorHead, type Head } from './detector.ts';
 import { FormatError } from './errors.ts';
 import type { StateDict } from './host-tensor.ts';
 import type { ImportedNetwork, NamedOutput, Translated } from './imported.ts';
-import { dependencies, grouped, naming, shapesFor } from './kit.ts';
+import { dependencies, naming, shapesFor } from './kit.ts';
 
 /** A network but for what its reader knows of sizes. */
 export type Finished = Omit<ImportedNetwork, 'anySize' | 'remark'>;
@@ -271,9 +271,7 @@ const PIXELS = [0, 51, 102, 255];
  */
 function scalesItself(nodes: readonly GraphNode[], tensors: StateDict, channels: number): boolean {
   const steps: GraphNode[] = [];
-  const users = grouped(
-    nodes.flatMap((node) => [...new Set(node.inputs)].map((input) => [input, node] as const)),
-  );
+  const users = usersOf(nodes);
   for (let at = INPUT; ; ) {
     const [user, ...others] = users.get(at) ?? [];
     const fits =

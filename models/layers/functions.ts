@@ -13,7 +13,7 @@ export interface ElementFunction {
   readonly traits: Traits;
 }
 
-/** What is said of a function beside how it is computed. */
+/** What is said of a function in addition to how it is computed. */
 type Said = Pick<Traits, 'increasing' | 'nonNegative' | 'gives' | 'activation'> & {
   readonly attributes?: Readonly<Record<string, unknown>>;
 };

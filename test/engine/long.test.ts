@@ -81,7 +81,7 @@ const convolution = (
   varied,
 });
 
-const folds = [
+const reductions = [
   ['sum', engine.sum, ref.sum],
   ['mean', engine.mean, ref.mean],
   ['max', engine.max, ref.max],
@@ -95,7 +95,7 @@ const softmaxes = [
 ] as const;
 
 const rows: readonly Row[] = [
-  ...folds.flatMap(([name, run, reference]) =>
+  ...reductions.flatMap(([name, run, reference]) =>
     [
       { shape: [many * 4, 2], axes: [0] },
       { shape: [2, many], axes: [1] },

@@ -512,7 +512,7 @@ const reductions: [readonly number[], readonly number[] | undefined][] = [
   ],
   [[0, 3], [1]],
   [[2, 1, 3], [1]],
-  // Long enough to be folded in parts, whole and ragged.
+  // Long enough to be reduced in parts, whole and ragged.
   [[1024], undefined],
   [[2, 1031], [1]],
   [[521, 2, 3], [0]],
@@ -556,7 +556,7 @@ const planeDotRow = (a: readonly number[], b: readonly number[]) =>
     3,
   );
 
-/** Few numbers, and as many as are folded once and twice. */
+/** Few numbers, and as many as are reduced once and twice. */
 const normRows = [[1], [2, 3], [17], [1031], [71, 73]].map((shape) =>
   row(
     `divideByMaxNorm [${shape}]`,
@@ -1130,7 +1130,7 @@ test('operations: a mask without a range gives zeros', async (t) => {
 
 test('operations: more elements than one dimension of workgroups covers', async (t) => {
   const on = await device();
-  // 65,535 workgroups of 64 threads are 4,194,240; the launch folds into a second dimension there.
+  // 65,535 workgroups of 64 threads are 4,194,240; the launch goes on in a second dimension there.
   const [rows, columns] = [2049, 2053];
   const left = Float32Array.from({ length: rows }, (_, i) => i);
   const right = Float32Array.from({ length: columns }, (_, i) => i / 4096);

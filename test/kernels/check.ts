@@ -28,7 +28,7 @@ import {
 import { standardiseResults } from '../../kernels/normalise/normalise.ts';
 import { maxPoolConstants } from '../../kernels/pool/pool.ts';
 import { deviceClasses, figuresOf } from '../../kernels/profile.ts';
-import { folds } from '../../kernels/reduce/reduce.ts';
+import { reductions } from '../../kernels/reduce/reduce.ts';
 import { specialise } from '../../kernels/source.ts';
 
 /** A kernel and the constants of one of its variants; none for the file as it stands. */
@@ -56,7 +56,7 @@ const shared = sharedTiles.map((tile) => ({
   WORKGROUP: (tile.rows * tile.columns) / 16,
 }));
 const alongs = cross(each('A_ALONG_K', flag), each('B_ALONG_K', flag));
-const everyFold = each('OP', Object.keys(folds).map(Number));
+const everyReduction = each('OP', Object.keys(reductions).map(Number));
 const standardised = each('RESULT', Object.keys(standardiseResults).map(Number));
 const functions = rows.binary.map(({ wgsl }): Constants => ({ f: wgsl }));
 
@@ -79,8 +79,8 @@ const variants: Readonly<Record<string, readonly Constants[]>> = {
   broadcastVectors: cross(functions, each('RANK', range(1, 3)), each('A_ONE', flag), each('B_ONE', flag)),
   strided: cross(each('RANK', range(0, 8)), each('PLAIN', flag), each('SCALED', flag)),
   stridedVectors: cross(each('RANK', range(2, 8)), each('PLAIN', flag), each('SCALED', flag)),
-  fold: everyFold,
-  foldGroup: everyFold,
+  reduce: everyReduction,
+  reduceGroup: everyReduction,
   argmax: each('SIGN_NEGATIVE', flag),
   argmaxGroup: each('SIGN_NEGATIVE', flag),
   best: each('SIGN_NEGATIVE', flag),

@@ -43,7 +43,7 @@ const product = { batch: 2, m: 8, n: 8, k: 8, a: strides, b: strides };
 const dim = { outputSize: 6, inputSize: 6, inputStride: 1, mul: 1, add: 0, div: 1 };
 const { profile } = dryDevice();
 const resampled = { planes: 2, input: [3, 4], output: [5, 6], alignCorners: false } as const;
-const inTwo = { ...reduce.fold('sum', 1, 9, 9, 1, profile), parts: 2 };
+const inTwo = { ...reduce.reduce('sum', 1, 9, 9, 1, profile), parts: 2 };
 const summed = reduce.addedUp(inTwo, ['a'], 'y', NONE, { rows: 3, columns: 3 });
 const winograd = conv.conv2dWinograd(c, 16, NONE);
 
@@ -61,8 +61,8 @@ const launches: readonly Launch[] = [
   layout.put(2, 3, 4, 5).launch,
   layout.selectAlong(2, 3, 4),
   layout.spreadAlong(2, 3, 4),
-  reduce.fold('sum', 2, 3, 4, 0.5, profile).launch,
-  reduce.fold('sum', 2, 99, 1, 0.5, profile).launch,
+  reduce.reduce('sum', 2, 3, 4, 0.5, profile).launch,
+  reduce.reduce('sum', 2, 99, 1, 0.5, profile).launch,
   reduce.overNorm(9, 3, [1, 2]),
   reduce.argmax(2, 3, 4, true, profile).launch,
   reduce.argmax(2, 99, 1, true, profile).launch,

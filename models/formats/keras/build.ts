@@ -4,13 +4,14 @@
 import { largest } from '../../../engine/extremes.ts';
 import { dryDevice, LimelightError, type Shape, sizeOf } from '../../../engine/index.ts';
 import { type GraphNode, INPUT } from '../../graph.ts';
+import { grouped } from '../../grouped.ts';
 import * as layers from '../../layers.ts';
 import { FormatError, located } from '../errors.ts';
 import { finish, isSameAt } from '../finish.ts';
 import type { HostTensor } from '../host-tensor.ts';
 import type { ImportedNetwork, ReadOptions, Translated } from '../imported.ts';
 import { type Json, quote } from '../json.ts';
-import { grouped, shapeOfNode, squareOf, takenAs } from '../kit.ts';
+import { shapeOfNode, squareOf, takenAs } from '../kit.ts';
 import { type Call, type KerasModel, PASS, readConfig } from './config.ts';
 import { expectOnly, type StoredWeight, type Value } from './context.ts';
 import { layerTable, takesNumbers } from './layers.ts';

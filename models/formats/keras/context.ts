@@ -20,7 +20,7 @@ export interface StoredWeight {
   readonly read: () => Float32Array;
 }
 
-/** A number, or one a channel, that a call gives an operation beside a value. */
+/** A number, or one a channel, that a call gives an operation together with a value. */
 export interface Operand {
   readonly numbers: readonly number[];
   /** Whether it stands before the value: 1 - x. */

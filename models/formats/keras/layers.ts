@@ -46,7 +46,7 @@ const TRAINING = [
   'FixedDropout',
 ];
 
-/** Layers that may be called with a number beside a value. */
+/** Layers that may be called with a value and a number. */
 export const takesNumbers = (className: string): boolean =>
   ['Add', 'Subtract', 'Multiply', 'Divide', 'TrueDivide', 'TFOpLambda'].includes(className);
 

@@ -2,10 +2,10 @@
 // everything else becomes a graph node (nodes.ts).
 
 import type { GraphNode } from '../../graph.ts';
+import { grouped } from '../../grouped.ts';
 import { type Constant, map } from '../constant.ts';
 import { FormatError, located } from '../errors.ts';
 import type { StateDict } from '../host-tensor.ts';
-import { grouped } from '../kit.ts';
 import { attributesOf, type Call, isConstant, type Step, type Value } from './call.ts';
 import {
   type FunctionProto,
@@ -29,7 +29,7 @@ export interface Imported {
 /** Versions of the operator sets that nodes are written in, by domain; "" is ONNX's own. */
 export type Opsets = ReadonlyMap<string, number>;
 
-/** Numbers that folding a file may touch, beside some for each number of its tensors. */
+/** Numbers that folding a file may touch, and some more for each number of its tensors. */
 const FOLDED = 2 ** 26;
 const FOLDED_EACH = 4;
 

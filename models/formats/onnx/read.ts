@@ -47,7 +47,7 @@ interface InputSize {
 }
 
 interface Flat {
-  /** Sizes beside the batch. */
+  /** Sizes without the batch. */
   readonly sizes: readonly number[];
   /** Whether the batch is an axis before these; else pictures follow each other along the first. */
   readonly batched: boolean;
@@ -241,7 +241,7 @@ function flattened({ sizes, batched }: Flat, picture: Computed): [Computed, Grap
   ];
 }
 
-/** An input beside the picture: one row, or whatever it is, a picture. */
+/** A further input, for one picture. */
 function otherInput(
   { name, type }: ValueProto,
   value: (node: string, type: Value['type'], ...size: readonly number[]) => Computed,

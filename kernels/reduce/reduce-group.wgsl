@@ -1,4 +1,4 @@
-// fold.wgsl along the last axis, for GPUs: x [lines, n] -> y [parts, lines].
+// reduce.wgsl along the last axis, for GPUs: x [lines, n] -> y [parts, lines].
 // Threads: a workgroup a part of a line; neighbours read neighbours, and group.wgsl joins what each found.
 const OP = 0u;
 

@@ -1,8 +1,8 @@
-// Fold along the middle axis, in parts: x [outer, n, inner] -> y [parts, outer, inner], where y[s, o, i] is `scale` times
-// the sum, the largest, the smallest or the largest magnitude (OP, in the order of `folds`) of x[o, k, i] over k in
+// Reduction along the middle axis, in parts: x [outer, n, inner] -> y [parts, outer, inner], where y[s, o, i] is `scale` times
+// the sum, the largest, the smallest or the largest magnitude (OP, in the order of `reductions`) of x[o, k, i] over k in
 // [s * chunk, (s + 1) * chunk).
-// Threads: one an output element; each reads its chunk, writes one number. Folds over few lines are split in parts so that
-// enough threads work, long ones so that none works for too long; the parts are then folded again. Four accumulators take
+// Threads: one an output element; each reads its chunk, writes one number. Reductions over few lines are split in parts so that
+// enough threads work, long ones so that none works for too long; the parts are then reduced again. Four accumulators take
 // blocks of 256 elements, which are joined in turn, so that the rounding error is near that of pairwise summation. Where an
 // element is NaN the result is NaN.
 const OP = 0u;
