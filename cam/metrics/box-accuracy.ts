@@ -55,30 +55,21 @@ function measured(overlap: ArrayLike<number>, half: 0 | 1): Float64Array {
   return sums;
 }
 
-const hits = (sums: ArrayLike<number>, half: number, delta: number, level: number): number =>
-  sums[at(half, delta) + level]!;
+/** At how many maps of a half each level is a hit. */
+const hits = (sums: ArrayLike<number>, half: number, delta: number): number[] =>
+  Array.from({ length: LEVELS }, (_, k) => sums[at(half, delta) + k]!);
 
-const best = (score: (level: number) => number): number => {
-  let chosen = 0;
-  for (let k = 1; k < LEVELS; k++) if (score(k) > score(chosen)) chosen = k;
-  return chosen;
-};
+const maps = (sums: ArrayLike<number>): number => sums[COUNTS]! + sums[COUNTS + 1]!;
 
 function maximum(sums: ArrayLike<number>, delta: number): number {
-  const both = (level: number) => hits(sums, 0, delta, level) + hits(sums, 1, delta, level);
-  return both(best(both)) / (sums[COUNTS]! + sums[COUNTS + 1]!);
+  const [one, other] = [hits(sums, 0, delta), hits(sums, 1, delta)];
+  return Math.max(...one.map((count, level) => count + other[level]!)) / maps(sums);
 }
 
 function split(sums: ArrayLike<number>, delta: number): number {
-  const found = [0, 1].map((half) =>
-    hits(
-      sums,
-      half,
-      delta,
-      best((level) => hits(sums, 1 - half, delta, level)),
-    ),
-  );
-  return (found[0]! + found[1]!) / (sums[COUNTS]! + sums[COUNTS + 1]!);
+  const [one, other] = [hits(sums, 0, delta), hits(sums, 1, delta)];
+  const best = (counts: readonly number[]) => counts.indexOf(Math.max(...counts));
+  return (one[best(other)]! + other[best(one)]!) / maps(sums);
 }
 
 const share = (title: string, value: Column['value']): Column => ({

@@ -10,6 +10,7 @@
 // implementations then measure.
 
 import { permutation, type Random, random } from '../../models/train/data/random.ts';
+import { gaussian } from './gaussian.ts';
 import type { HostMap } from './host-map.ts';
 import { type Metric, mean, type Picture, type Subject } from './metric.ts';
 
@@ -39,21 +40,17 @@ export const areaUnder = (curve: readonly number[]): number =>
   (curve.reduce((sum, p) => sum + p, 0) - (curve[0]! + curve.at(-1)!) / 2) / (curve.length - 1);
 
 const SIDE = 11;
-const SIGMA = 5;
 
 /** RISE's 11 taps: scipy's Gaussian filter of an impulse in 11 pixels, mirrored at its ends. */
 const taps = (() => {
-  const reach = 4 * SIGMA;
-  const gauss = Array.from({ length: 2 * reach + 1 }, (_, i) =>
-    Math.exp(-((i - reach) ** 2) / (2 * SIGMA ** 2)),
-  );
-  const total = gauss.reduce((sum, g) => sum + g, 0);
+  const reach = 20;
+  const gauss = gaussian(reach, 5);
   const mirror = (i: number) => {
     const within = ((i % (2 * SIDE)) + 2 * SIDE) % (2 * SIDE);
     return within < SIDE ? within : 2 * SIDE - 1 - within;
   };
   return Array.from({ length: SIDE }, (_, at) =>
-    gauss.reduce((sum, g, i) => sum + (mirror(at + i - reach) === (SIDE - 1) / 2 ? g / total : 0), 0),
+    gauss.reduce((sum, g, i) => sum + (mirror(at + i - reach) === (SIDE - 1) / 2 ? g : 0), 0),
   );
 })();
 

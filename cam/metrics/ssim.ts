@@ -7,15 +7,11 @@
 // the window lies in the picture. It depends on how maps were scaled: give it maps divided by their maximum, and L = 1.
 
 import { MetricError } from './errors.ts';
+import { gaussian } from './gaussian.ts';
 import { assertSameSize, type HostMap } from './host-map.ts';
 
 const REACH = 5;
-const SIGMA = 1.5;
-const gauss = Array.from({ length: 2 * REACH + 1 }, (_, i) =>
-  Math.exp(-((i - REACH) ** 2) / (2 * SIGMA ** 2)),
-);
-const total = gauss.reduce((sum, g) => sum + g, 0);
-const taps = gauss.map((g) => g / total);
+const taps = gaussian(REACH, 1.5);
 
 /** From -1 to 1, which equal maps have. `range`: L, the range of the values. */
 export function ssim(a: HostMap, b: HostMap, range = 1): number {

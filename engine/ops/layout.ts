@@ -135,7 +135,7 @@ const concatenation: Operation<{ axis: number }> = {
     );
     if (!fits) {
       throw new ShapeError(
-        `concat: ${inputs.map((x) => show(x.shape)).join(', ')} differ beside axis ${axis}`,
+        `concat: ${inputs.map((x) => show(x.shape)).join(', ')} differ along other axes than ${axis}`,
       );
     }
     const total = inputs.reduce((n, x) => n + x.shape[axis]!, 0);
