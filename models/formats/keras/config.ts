@@ -37,10 +37,20 @@ interface Ends {
   readonly outputs: readonly string[];
 }
 
+/** Where a model is laid open. */
+interface Place {
+  readonly file: string;
+  /** The calls so far, to which those of the model's layers are added. */
+  readonly calls: Call[];
+  /** What names begin with: those of the models around, each with a slash. */
+  readonly prefix: string;
+  readonly depth: number;
+}
+
 /** Reads a `model_config`; `file` begins every message. */
 export function readConfig(config: Json, file: string): KerasModel {
   const calls: Call[] = [];
-  const ends = open(config, '', calls, file, 0);
+  const ends = open(config, { file, calls, prefix: '', depth: 0 });
   const inputs = ends.inputs.map((input) => {
     const shape = inputShape(calls.find((call) => call.output === input)?.config ?? {});
     if (shape) return [input, shape] as const;
@@ -81,8 +91,9 @@ export function layersIn(model: Json): (NamedLayer & { readonly isModel: boolean
 /** A model's layers: old Sequential models are arrays of them. */
 const layersOf = (config: unknown): unknown => (isObject(config) ? field(config, 'layers') : config);
 
-/** Adds the calls of a model's layers to `calls`. */
-function open(model: Json, prefix: string, calls: Call[], file: string, depth: number): Ends {
+/** Adds the calls of a model's layers. */
+function open(model: Json, place: Place): Ends {
+  const { file, calls, prefix, depth } = place;
   const where = prefix === '' ? `${file}: the model` : `${file}: the inner model "${prefix.slice(0, -1)}"`;
   if (depth > MAX_DEPTH) throw new FormatError(`${where} is nested deeper than ${MAX_DEPTH} models`);
   const className = field(model, 'class_name');
@@ -102,8 +113,7 @@ function open(model: Json, prefix: string, calls: Call[], file: string, depth: n
     if (seen.has(name)) throw new FormatError(`${where} has two layers called ${quote(name)}`);
     seen.add(name);
   }
-  if (className === 'Sequential')
-    return openSequential(named, isObject(config) ? config : {}, prefix, calls, file, depth);
+  if (className === 'Sequential') return openSequential(named, isObject(config) ? config : {}, place);
 
   // How often each layer is called: a reference to the second call of a layer that has one means that one.
   const inbound = new Map(named.map((layer) => [layer.name, inboundOf(layer, where)]));
@@ -119,7 +129,7 @@ function open(model: Json, prefix: string, calls: Call[], file: string, depth: n
       throw new FormatError(`${where} has more than ${MAX_LAYERS} calls`);
     uses.forEach(({ references, operand }, k) => {
       const given = { inputs: references.map(value), operand };
-      add(layer, given, prefix + valueName(layer.name, k), prefix, calls, file, depth);
+      add(layer, given, prefix + valueName(layer.name, k), place);
     });
   }
   const end = (key: string) => {
@@ -132,14 +142,8 @@ function open(model: Json, prefix: string, calls: Call[], file: string, depth: n
   return { inputs: end('input_layers'), outputs: end('output_layers') };
 }
 
-function openSequential(
-  layers: readonly NamedLayer[],
-  config: Json,
-  prefix: string,
-  calls: Call[],
-  file: string,
-  depth: number,
-): Ends {
+function openSequential(layers: readonly NamedLayer[], config: Json, place: Place): Ends {
+  const { calls, prefix } = place;
   const [first] = layers as [NamedLayer];
   let at = prefix + first.name;
   if (first.className !== PASS) {
@@ -154,7 +158,7 @@ function openSequential(
   for (const layer of layers) {
     const output = prefix + layer.name;
     const inputs = layer === first && first.className === PASS ? [] : [at];
-    add(layer, { inputs, operand: undefined }, output, prefix, calls, file, depth);
+    add(layer, { inputs, operand: undefined }, output, place);
     at = output;
   }
   return { inputs: [input], outputs: [at] };
@@ -174,18 +178,16 @@ function add(
   layer: NamedLayer,
   { inputs, operand }: Pick<Call, 'inputs' | 'operand'>,
   output: string,
-  prefix: string,
-  calls: Call[],
-  file: string,
-  depth: number,
+  place: Place,
 ): void {
+  const { file, calls, prefix, depth } = place;
   const { name, className, config } = layer;
   if (!MODELS.has(className)) {
     calls.push({ layer: prefix + name, className, config, inputs, operand, output });
     return;
   }
   const before = calls.length;
-  const ends = open({ class_name: className, config }, `${output}/`, calls, file, depth + 1);
+  const ends = open({ class_name: className, config }, { ...place, prefix: `${output}/`, depth: depth + 1 });
   if (ends.inputs.length !== inputs.length || ends.outputs.length !== 1) {
     throw new FormatError(
       `${file}: the inner model ${quote(output)} has ${ends.inputs.length} inputs and ${ends.outputs.length} outputs; ` +
