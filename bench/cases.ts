@@ -129,7 +129,7 @@ const MASKED_BATCH = 16;
 /** Batches of masked inputs that one Score-CAM takes. */
 export const maskedBatches = ({ channels }: Explained): number => channels / Math.min(channels, MASKED_BATCH);
 
-export const camCases: readonly Case[] = explained.flatMap((e): Case[] => {
+const camCases: readonly Case[] = explained.flatMap((e): Case[] => {
   const { network, channels, methods } = e;
   const names = camCaseNames(e);
   const explain = (name: string, methods: readonly string[], classes: number): Case => ({

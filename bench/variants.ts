@@ -11,7 +11,7 @@ import type { ConvProblem, KernelProblem } from './problems.ts';
 /** Ways to compute a problem's `y` from its `x` and `w`, by name. */
 export type Variants = Readonly<Record<string, Plan>>;
 
-export function convolutionOf(p: ConvProblem): Convolution {
+function convolutionOf(p: ConvProblem): Convolution {
   const pad = (p.kernel - 1) / 2;
   return forward({
     batch: p.batch,

@@ -1,8 +1,6 @@
 // Colours for heat maps: sequential maps for evidence, a diverging one for signed evidence. Each is a row of colours,
 // equally far apart, between which is interpolated.
 
-import { LimelightError } from '../../engine/errors.ts';
-
 /** Red, green and blue, 0 to 255. */
 export type Rgb = readonly [number, number, number];
 
@@ -30,16 +28,6 @@ export type ColourMap = keyof typeof sequential;
 
 /** All sequential colour maps; the first is taken unless another is asked for. */
 export const colourMaps = Object.keys(sequential) as readonly ColourMap[];
-
-/** A colour map by its name; throws with the names that there are. */
-export function colourMapOf(name: string): ColourMap {
-  const found = colourMaps.find((one) => one === name);
-  if (found) return found;
-  throw new LimelightError(
-    `there is no colour map "${name}"; the colour maps are ${colourMaps.join(', ')}; where values have a sign the ` +
-      'colours are blue to red',
-  );
-}
 
 /** RdBu with 11 classes, from blue to red: Cynthia Brewer, https://colorbrewer2.org (Apache-2.0). */
 const redBlue = row('053061 2166ac 4393c3 92c5de d1e5f0 f7f7f7 fddbc7 f4a582 d6604d b2182b 67001f');

@@ -10,7 +10,7 @@ import { MAX_PIXELS } from '../../models/pixels.ts';
 import { OutputError } from './errors.ts';
 import { encodePng } from './png.node.ts';
 
-export const PAPER = '#ffffff';
+const PAPER = '#ffffff';
 export const INK = '#1c1e21';
 export const FAINT_INK = '#6a6f76';
 

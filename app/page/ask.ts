@@ -9,7 +9,7 @@ import workerUrl from './work/worker.ts?worker&url';
 /** The task was cancelled, or what it was for is no longer wanted. */
 export class CancelledError extends LimelightError {}
 /** A task failed in the worker; the message is the library's. */
-export class TaskError extends LimelightError {}
+class TaskError extends LimelightError {}
 /** There is no device; the page cannot compute. */
 export class NoDevice extends LimelightError {}
 

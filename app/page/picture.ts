@@ -9,7 +9,7 @@ import { signatureOf } from '../image/signature.ts';
 import { decodeWebp } from '../image/webp.ts';
 
 /** A file is not a picture that this browser can read. */
-export class PictureError extends LimelightError {}
+class PictureError extends LimelightError {}
 
 /** Decoded as the command line does it, where browsers may differ. */
 const decoders: Readonly<Record<string, (bytes: Uint8Array) => Promise<Pixels>>> = {

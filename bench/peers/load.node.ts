@@ -4,7 +4,7 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 
-export class NotInstalled extends Error {
+class NotInstalled extends Error {
   constructor(name: string) {
     super(`${name} is not installed: npm ci --prefix bench/peers --ignore-scripts`);
   }

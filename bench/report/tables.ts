@@ -93,7 +93,7 @@ export function barTable(bars: readonly Bar[]): Table {
   };
 }
 
-export function environmentTable({ environment: e, peaks }: Results): Table {
+function environmentTable({ environment: e, peaks }: Results): Table {
   const engines = Object.entries(e.engines).map(([name, { version, adapter }]) => [
     name,
     `${version} on ${adapter}`,

@@ -12,7 +12,7 @@ export interface ResampleGeometry {
 }
 
 /** Input pixels per output pixel along one axis. */
-export function resampleRatio(input: number, output: number, alignCorners: boolean): number {
+function resampleRatio(input: number, output: number, alignCorners: boolean): number {
   if (!alignCorners) return input / output;
   return output > 1 ? (input - 1) / (output - 1) : 0;
 }

@@ -2,7 +2,7 @@
 // people who are colour-blind too.
 
 import test from 'tape';
-import { colour, colourMapOf, colourMaps, divergingColour, type Rgb } from '../../app/image/colour.ts';
+import { type ColourMap, colour, colourMaps, divergingColour, type Rgb } from '../../app/image/colour.ts';
 
 /** CIELAB lightness of a colour of sRGB, 0 to 100, of a white of D65. */
 function lightness(rgb: readonly number[]): number {
@@ -37,7 +37,7 @@ test('published colours', (t) => {
   for (const [name, table] of Object.entries(tables)) {
     table.forEach((hex, i) => {
       const expected = [0, 2, 4].map((at) => Number.parseInt(hex.slice(at, at + 2), 16));
-      const found = colour(i / 4, colourMapOf(name));
+      const found = colour(i / 4, name as ColourMap);
       const worst = Math.max(...found.map((value, c) => Math.abs(value - expected[c]!)));
       t.ok(worst <= 4, `${name} at ${i / 4}: ${found} is ${expected}, ${worst} off`);
     });
@@ -45,7 +45,6 @@ test('published colours', (t) => {
   t.deepEqual(colour(0.3), colour(0.3, 'viridis'), 'viridis unless another is asked for');
   t.deepEqual(colour(-3), colour(0), 'clamped below');
   t.deepEqual(colour(7), colour(1), 'clamped above');
-  t.throws(() => colourMapOf('jet'), /no colour map "jet"; the colour maps are viridis, cividis/, 'no jet');
   t.end();
 });
 

@@ -81,8 +81,6 @@ const text = (writer: protobuf.Writer, field: number, value: string) =>
 const int = (writer: protobuf.Writer, field: number, value: number) => writer.uint32(field << 3).int64(value);
 const packed = (writer: protobuf.Writer, field: number, write: Write) => message(writer, field, write);
 
-export const tensorBytes = (spec: TensorSpec): Uint8Array => bytes((writer) => writeTensor(writer, spec));
-
 function writeTensor(writer: protobuf.Writer, spec: TensorSpec): void {
   const { name, dims, type = 1, data, raw, field, external } = spec;
   packed(writer, 1, (w) => {

@@ -38,7 +38,7 @@ let newest = 0;
 let look: Choices;
 
 /** A method and its variants, which its name begins: Score-CAM with its softmax, Grad-CAM++ with true derivatives. */
-export function familyOf(name: string): readonly string[] {
+function familyOf(name: string): readonly string[] {
   const names = [...methods.keys()];
   const root = names
     .filter((one) => name === one || name.startsWith(`${one}-`))

@@ -81,7 +81,7 @@ const partsOf = (files: readonly File[]) => async (name: string) => {
   throw new LimelightError(`the model has a part "${name}" beside it; drop it together with the model`);
 };
 
-export const networkIdOf = ({ id, preprocessing, classes }: NetworkChoice): string =>
+const networkIdOf = ({ id, preprocessing, classes }: NetworkChoice): string =>
   JSON.stringify([id, preprocessing, classes]);
 
 /** Opens subjects on a device. */

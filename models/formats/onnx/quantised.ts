@@ -61,7 +61,7 @@ function along(call: Call, x: Value, given: Value | undefined): Value | undefine
 }
 
 /** (x - zero point) scale. */
-export const dequantize: Builder = (call) => {
+const dequantize: Builder = (call) => {
   const x = call.input(0);
   const [scale, zero] = [along(call, x, call.input(1)), along(call, x, call.optional(2))];
   return call.apply({
@@ -74,7 +74,7 @@ export const dequantize: Builder = (call) => {
 };
 
 /** round(x / scale) + zero point, cut off at the ends of the zero point's range. */
-export const quantize: Builder = (call) => {
+const quantize: Builder = (call) => {
   const x = call.input(0);
   const given = call.optional(2);
   const element =
