@@ -35,7 +35,7 @@ interface Pipeline {
   /** Storage bindings: inputs, then the output. */
   readonly bindings: number;
   readonly fields: readonly Field[];
-  /** Of the uniform. */
+  /** Size of the uniform, in 32-bit words. */
   readonly words: number;
   /** Bind groups by their buffers. The pool gives a repeated computation the same buffers again. */
   readonly groups: Map<string, GPUBindGroup>;
@@ -66,7 +66,7 @@ interface Commands {
   closed: boolean;
   /** Never touched, so that it takes no memory: by it JavaScript knows how much collecting a closed device gives back. */
   readonly ballast: ArrayBuffer;
-  /** What hears of failures outside commands, such as of memory. */
+  /** Called with failures that happen outside commands, such as a lack of memory. */
   readonly failed: (event: GPUUncapturedErrorEvent) => void;
   /** Submits so far. */
   epoch: number;

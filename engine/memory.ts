@@ -12,20 +12,20 @@ interface Numbered {
   readonly buffer: GPUBuffer | undefined;
 }
 
-/** What a tensor's numbers lie in; may be shared by several tensors (reshape). */
+/** The memory that holds a tensor's numbers; several tensors may share one (reshape). */
 export interface Storage extends Numbered {
   readonly memory: Memory;
   /** Where it begins in its buffer, and its size there, in bytes. */
   readonly offset: number;
   readonly size: number;
-  /** What it is a part of; such a part holds no buffer of its own, and references to it are counted there. */
+  /** The storage of which this is a part. A part has no buffer: it lies in the whole's, which counts its references. */
   readonly whole?: Storage;
   /** Its parts, by their offsets; see `partOf`. */
   readonly parts: Map<number, Storage>;
   references: number;
-  /** The submit, counted on its device, that was open when it was last written. */
+  /** The number of the submit, counted on its device, in which it was last written. */
   epoch: number;
-  /** Of indices: a number that all of them are smaller than. */
+  /** Where the storage holds indices: a number that is larger than each of them. */
   below?: number;
   /** Copies of it in the order a kernel wants, by name; see `keep`. */
   readonly copies: Map<string, Storage>;
@@ -63,7 +63,7 @@ export interface Memory extends Source {
   readonly copied: Set<Storage>;
   liveBytes: number;
   pooledBytes: number;
-  /** Of destroyed buffers, until the device has done what it was given before. */
+  /** Bytes of destroyed buffers that the device may still use, for work that was given to it before. */
   destroyedBytes: number;
 }
 

@@ -17,7 +17,7 @@ export interface Operation<Attributes> extends Passing<Attributes> {
   readonly name: string;
   /** Result shape, or a ShapeError naming the operation and the shapes. */
   readonly shape: (inputs: readonly Tensor[], attributes: Attributes) => Shape;
-  /** Of operations that give u32 indices rather than f32 numbers: a number that all of these are smaller than. */
+  /** For operations that give u32 indices rather than f32 numbers: a number that is larger than each of them. */
   readonly below?: (inputs: readonly Tensor[], attributes: Attributes) => number;
   /** The input that holds u32 indices, where there is one, and how many things they choose from; all others hold f32. */
   readonly indices?: {

@@ -10,7 +10,7 @@ export type Span = readonly [from: number, to: number];
 
 /** All of the picture. */
 export const WHOLE: Span = [0, 1];
-/** Of what does not come from the picture; joined with another span it gives that span. */
+/** The span of what does not come from the picture; joined with another span it gives that span. */
 export const NOWHERE: Span = [Infinity, -Infinity];
 
 /** The span of every element of a value, along one direction. */
@@ -24,7 +24,7 @@ export interface Places {
   readonly spans: readonly Span[];
 }
 
-/** Of one value, which may not come from the picture at all. */
+/** The places of one value, which may not come from the picture at all. */
 export type MaybePlaces = Places | undefined;
 
 /** Both directions of a value that comes from the picture. */
@@ -110,7 +110,7 @@ export const gridPlaces = (shape: Shape, along: number): Places =>
     (index) => [index[along]! / shape[along]!, (index[along]! + 1) / shape[along]!],
   );
 
-/** Of functions of elements of values that broadcast to a shape; of any other function, all spans together. */
+/** Places of a function of elements of values that broadcast to a shape; of any other function, all spans together. */
 export function placesByElement(inputs: readonly MaybePlaces[], shape: Shape): MaybePlaces {
   const found = inputs.filter((places) => places !== undefined);
   const fits = ({ shape: from }: Places) =>
@@ -119,7 +119,7 @@ export function placesByElement(inputs: readonly MaybePlaces[], shape: Shape): M
   const { sees } = found[0]!;
   if (!found.every(fits)) return uniform(sees, shape, found.map(everywhere).reduce(join, NOWHERE));
   const wide = found.map((places) => broadcast(places, shape));
-  // What was thinned out lies where the rows and columns lie beside which it now stands.
+  // Where elements were left out, those that stay cover the rows and columns up to their new neighbours.
   const whole = wide.length > 1 && !sees ? wide.filter((places) => hasNoGaps(places)) : wide;
   return (whole.length > 0 ? whole : wide).reduce((a, b) => (a.spans === b.spans ? a : combine(a, b, meet)));
 }
@@ -146,7 +146,7 @@ function broadcast({ sees, kept, spans }: Places, shape: Shape): Places {
   return { sees, shape, kept: [...Array<number>(shape.length - kept.length).fill(1), ...kept], spans };
 }
 
-/** Of sums, means or maxima over some axes, which stay with size 1. */
+/** Places of sums, means or maxima over some axes, which stay with size 1. */
 export function reducedPlaces(places: MaybePlaces, axes: readonly number[]): MaybePlaces {
   if (places === undefined) return undefined;
   const shape = places.shape.map((size, axis) => (axes.includes(axis) ? 1 : size));
@@ -163,7 +163,7 @@ export function reducedPlaces(places: MaybePlaces, axes: readonly number[]): May
   return { sees: places.sees, shape, kept, spans };
 }
 
-/** Of the same elements in another shape: axes whose sizes multiply to the same are taken together. */
+/** Places of the same elements in another shape: axes whose sizes multiply to the same are taken together. */
 export function reshapedPlaces(places: MaybePlaces, shape: Shape): MaybePlaces {
   if (places === undefined || sizeOf(shape) === 0) return undefined;
   const { shape: from, kept } = places;
@@ -201,7 +201,7 @@ export function reshapedPlaces(places: MaybePlaces, shape: Shape): MaybePlaces {
   );
 }
 
-/** Of elements that are moved along axes: output axis k takes from input axis `axis[k]` at `at[k](coordinate)`, if anywhere. */
+/** Places of elements that are moved along axes: output axis k takes from input axis `axis[k]` at `at[k](coordinate)`, if anywhere. */
 export function movedPlaces(
   places: MaybePlaces,
   shape: Shape,
@@ -225,7 +225,7 @@ export function movedPlaces(
   );
 }
 
-/** Of values one after the other along an axis. */
+/** Places of values that are put one after the other along an axis. */
 export function concatenatedPlaces(
   inputs: readonly MaybePlaces[],
   sizes: readonly number[],

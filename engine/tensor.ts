@@ -114,7 +114,7 @@ export async function toHost(tensors: readonly Tensor[]): Promise<void> {
   if (first === undefined) return;
   checkDevices('toHost', tensors);
   const pieces = tensors.map(piece);
-  // In place before the wait: a storage that is written meanwhile forgets it.
+  // Set before waiting: a storage that is written meanwhile drops its copy, and must find this one to drop.
   const hosts = pieces.map(({ storage }) => {
     storage.host ??= {};
     return storage.host;

@@ -108,9 +108,9 @@ export interface Tuned extends Tuning {
 
 /** A sample is repeated until it takes this long: browsers tell time in steps of up to 0.1 ms. */
 const SAMPLE_MS = 30;
-/** What is tried has to be faster by this to be taken, on average over the workloads that it changes. */
+/** A candidate is taken if it is faster by this factor, on average over the workloads that it changes. */
 const WORTH = 1.05;
-/** What is so much slower in one workload is not measured in the others. */
+/** A candidate that is slower by this factor in one workload is not measured in the others. */
 const HOPELESS = 0.5;
 /** Rounds in turns in which what was found is measured again beside the class's figures. */
 const ROUNDS = 3;

@@ -72,7 +72,7 @@ const ofClass = Object.fromEntries(
   ]),
 ) as Record<DeviceClass, Figures>;
 
-/** What is reckoned with on a device. */
+/** The numbers by which kernels are chosen on a device. */
 export const figuresOf = ({ class: of, tuned }: Pick<Profile, 'class' | 'tuned'>): Figures =>
   tuned === undefined ? ofClass[of] : { ...ofClass[of], ...tuned };
 

@@ -1,4 +1,4 @@
-// What is to be known of a network from a file before it is loaded, with what the file leaves open filled in.
+// The description of a network from a file, with whatever the file leaves open filled in.
 
 import { numbered } from './catalog.ts';
 import { dryRun } from './dry-run.ts';

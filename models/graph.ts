@@ -82,7 +82,7 @@ export interface Traits {
    * the bias plus the contributions of all channels. It is left out where a channel's part cannot be told apart cheaply.
    */
   readonly weighted?: {
-    /** Of a map of one pixel it is the linear layer of the same weight. */
+    /** Whether it does to a map of one pixel what a linear layer of the same weight does. */
     readonly pointwise?: boolean;
     readonly contributions?: (input: Tensor, channels: ChannelRange, context: LayerContext) => Tensor;
   };

@@ -55,7 +55,7 @@ export function claimOf(name: string): Claim {
   throw new LimelightError(`there is no claim "${name}"; the claims are ${[...claims.keys()].join(', ')}`);
 }
 
-/** What was found of a claim. */
+/** The outcome of measuring a claim. */
 export interface Verdict {
   readonly claim: string;
   readonly sentence: string;

@@ -54,7 +54,7 @@ function channelsOfLargestSpread(featureMap: Tensor): Tensor {
   const far = sub(featureMap, mean(featureMap, [2, 3], true));
   const spread = mean(mul(far, far), [2, 3]); // [1, K]
   const others = reshape(spread, [channels, 1]);
-  // Of equals the first comes first, so that no two channels have one rank.
+  // Among channels of equal spread the earlier ranks first, so that no two have one rank.
   const earlier = Float32Array.from({ length: channels ** 2 }, (_, i) =>
     Math.floor(i / channels) < i % channels ? 1 : 0,
   );

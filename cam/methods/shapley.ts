@@ -29,7 +29,7 @@ interface Found {
 /** Orders drawn, each with its reverse: as many as MOST_PAIRS, or as make about TAILS runs of the tail, but LEAST_PAIRS. */
 const [LEAST_PAIRS, MOST_PAIRS, TAILS] = [4, 32, 4096];
 
-/** Of a target on logits that are affine in A; undefined of any other. */
+/** The values of a target on logits that are affine in A; undefined for any other target. */
 function* exact(
   { featureMap, gradient, score, trace, layer }: TracedLayer,
   { target }: MethodContext,

@@ -42,7 +42,7 @@ export interface Subject {
   readonly steepest: () => Promise<number | undefined>;
   /** The same method's maps as layers lose what they learnt: one layer alone, or it and all after it, the last one first. */
   readonly redrawn: (way: 'cascading' | 'independent') => Promise<readonly HostMap[]>;
-  /** Of whatever is drawn at random; the same for all methods on one picture. */
+  /** The seed of whatever is drawn at random; the same for all methods on one picture. */
   readonly seed: number;
   /** 0 or 1, drawn by the picture: a threshold that is measured on one half is chosen on the other. */
   readonly half: 0 | 1;

@@ -95,7 +95,7 @@ export const availableMemory: Platform['availableMemory'] = () => available();
 
 /** The pipe that a module apart holds for as long as its parent lives, as a file descriptor; 3 is the channel. */
 const LIFELINE = 4;
-/** What the parent's clock is given before the module's own ends it, in milliseconds. */
+/** How long the parent waits before it ends the module, beyond the module's time limit, in milliseconds. */
 const GRACE_MS = 1000;
 
 /** What is sent to a module apart. */

@@ -10,7 +10,7 @@ export interface AttentionGeometry {
   readonly batch: number;
   readonly tokens: number;
   readonly heads: number;
-  /** Of one head, D / heads; whole vec4. */
+  /** The width of one head, D / heads; whole vec4. */
   readonly width: number;
 }
 

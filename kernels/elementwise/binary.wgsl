@@ -14,7 +14,8 @@ struct Params { vectors: u32 }
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
   let first = groupIndex(group) * WORKGROUP * PER_THREAD + lane;
-  // Up to the end of what there is, not PER_THREAD times: drivers write a known count out, and compile four times as much.
+  // The loop ends with the data rather than after PER_THREAD rounds: drivers unroll a loop whose count is a constant, and
+  // compiling then takes four times as long.
   for (var i = first; i < min(first + WORKGROUP * PER_THREAD, p.vectors); i += WORKGROUP) {
     var u = a[select(i, 0u, A_ONE == 1u)];
     var v = b[select(i, 0u, B_ONE == 1u)];

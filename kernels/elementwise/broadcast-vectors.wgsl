@@ -16,14 +16,14 @@ struct Params { count: u32, dims: array<vec4u, 8> }
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
   let first = groupIndex(group) * WORKGROUP * PER_THREAD + lane;
-  // Up to the end of what there is: see binary.wgsl.
+  // The loop ends with the data, for the reason given in binary.wgsl.
   for (var i = first; i < min(first + WORKGROUP * PER_THREAD, p.count); i += WORKGROUP) {
     var rest = i;
     var ia = 0u;
     var ib = 0u;
     for (var k = 0u; k < RANK; k++) { // unroll
       let dim = p.dims[RANK - 1u - k];
-      // What is left for the outermost dimension is its coordinate.
+      // The remainder is the coordinate along the outermost dimension.
       let next = select(rest / dim.x, 0u, k + 1u == RANK);
       let coordinate = rest - next * dim.x;
       rest = next;

@@ -19,7 +19,7 @@ fn main(@builtin(global_invocation_id) g: vec3u) {
   var ib = 0u;
   for (var k = 0u; k < RANK; k++) { // unroll
     let dim = p.dims[RANK - 1u - k];
-    // What is left for the outermost dimension is its coordinate.
+    // The remainder is the coordinate along the outermost dimension.
     let next = select(rest / dim.x, 0u, k + 1u == RANK);
     let coordinate = rest - next * dim.x;
     rest = next;

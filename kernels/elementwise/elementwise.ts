@@ -7,7 +7,7 @@ export interface UnaryFunction {
   readonly wgsl: string;
   /** The least number that it is defined for; it is NaN of lesser ones. All numbers when left out. */
   readonly from?: number;
-  /** What it is of NaN, likewise; NaN when left out. */
+  /** WGSL of its value where an argument is NaN; NaN when left out. */
   readonly ofNan?: string;
 }
 

@@ -74,7 +74,7 @@ fn normal(v: vec4f) -> vec4f {
   return select(1.0 - tail, tail, v < vec4f(0.0));
 }
 
-// Of 0 and infinity drivers differ.
+// Drivers differ in what this gives for 0 and for infinity.
 fn logarithm(v: vec4f) -> vec4f {
   return select(select(log(v), v, v == vec4f(infinity())), vec4f(-infinity()), v == vec4f(0.0));
 }

@@ -27,7 +27,7 @@ fn main(@builtin(global_invocation_id) g: vec3u) {
     let geometry = p.dims[2u * (RANK - 1u - k)];
     let map = p.dims[2u * (RANK - 1u - k) + 1u];
     let size = u32(geometry.x);
-    // What is left for the outermost dimension is its coordinate.
+    // The remainder is the coordinate along the outermost dimension.
     let next = select(rest / size, 0u, k + 1u == RANK);
     let numerator = i32(rest - next * size) * map.x + map.y;
     rest = next;

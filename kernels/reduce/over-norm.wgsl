@@ -19,6 +19,6 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   }
   n = clampOrNan4(n, p.low, p.high);
   let first = groupIndex(group) * WORKGROUP * PER_THREAD + lane;
-  // Up to the end of what there is: see binary.wgsl.
+  // The loop ends with the data, for the reason given in binary.wgsl.
   for (var i = first; i < min(first + WORKGROUP * PER_THREAD, p.vectors); i += WORKGROUP) { y[i] = x[i] / n; }
 }

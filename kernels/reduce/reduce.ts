@@ -139,7 +139,7 @@ export function argmax(
   return { launch: newLaunch('argmax', count, params, constants, loop(chunk)), parts, elements };
 }
 
-/** Of which elements `best` chooses the largest, or the smallest; see the kernel. */
+/** Whether `best` chooses the largest or the smallest, and of which elements; see the kernel. */
 export interface Choice {
   readonly outer: number;
   readonly n: number;

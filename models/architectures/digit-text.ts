@@ -9,7 +9,7 @@ import { digitScenes } from './shipped.ts';
 /** Units of everything between picture and words. */
 const WIDTH = 128;
 
-/** What of `digit-scenes` is taken: its features, averaged over a grid of 4 x 4 cells so that it remains where they are. */
+/** The part of `digit-scenes` that is used: its features, averaged over a grid of 4 x 4 cells so that it remains where they are. */
 const picture = (): GraphNode[] => [
   ...digitScenes().nodes.filter(({ name }) => name !== 'gap' && name !== 'classifier'),
   avgPool('grid', 'features', { kernel: 4, stride: 4 }),
@@ -20,7 +20,7 @@ const picture = (): GraphNode[] => [
 
 export const digitWords = ['zero', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine'];
 
-/** What a caption is made of. The full stop stands before its first word and after its last. */
+/** The words that a caption is made of. The full stop stands before its first word and after its last. */
 export const captionWords = ['.', 'a', 'alone', 'above', 'left', 'right', 'of', ...digitWords];
 
 /** The log-probability of a text [N, 1]: of each word but the first, after those before it. */
@@ -51,7 +51,7 @@ export const digitCaption = (length: number): Graph => ({
   ]),
 });
 
-/** What questions are made of. */
+/** The words that questions are made of. */
 export const questionWords = [
   ...['is', 'there', 'a', 'how', 'many', 'digits', 'what', 'the', 'above', 'below', 'left', 'right', 'of'],
   ...digitWords,
@@ -59,7 +59,7 @@ export const questionWords = [
 /** Words of the longest question; shorter ones have zeros before them. */
 export const QUESTION_LENGTH = 6;
 
-/** What is answered. */
+/** The possible answers. */
 export const answers = [...digitWords, 'yes', 'no'];
 
 /** A picture and a question -> an answer: what is seen and what is asked are multiplied. */

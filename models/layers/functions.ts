@@ -18,7 +18,7 @@ type Said = Pick<Traits, 'increasing' | 'nonNegative' | 'gives' | 'activation'> 
   readonly attributes?: Readonly<Record<string, unknown>>;
 };
 
-/** What gives 0 for 0 leaves a channel without anything so. */
+/** Makes a function. One that gives 0 for 0 leaves an empty channel empty, and so treats each channel alone. */
 const fn = (
   kind: string,
   device: (x: Tensor) => Tensor,

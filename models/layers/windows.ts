@@ -74,14 +74,14 @@ function relativePositions(device: Device, window: number): Tensor {
   return indexTensor(device, pairs, [pairs.length]);
 }
 
-/** What is added to scores: -100 where shifting has brought two tokens into one window that are no neighbours. */
+/** Numbers that are added to scores: -100 where shifting has brought two tokens into one window that are no neighbours. */
 const APART = -100;
 
 /** [windows, 1, T, T]: for each window, which pairs lie together in the map. */
 function mask(device: Device, [, height, width]: readonly number[], spec: WindowSpec): Tensor {
   const { window } = spec;
   const shifts = shiftsOf([0, height!, width!], spec);
-  /** Of the parts that the shift cuts an axis into. */
+  /** Into which of the three parts that the shift cuts an axis into a position falls. */
   const part = (at: number, size: number, shift: number) =>
     shift === 0 || at < size - window ? 0 : at < size - shift ? 1 : 2;
   const [rows, columns] = [height! / window, width! / window];

@@ -21,7 +21,7 @@ const worker = new URL('./h5-worker.ts', import.meta.url);
 /** Has a file read apart from the program; resolves to its content. */
 export type ReadApart = (file: H5File) => Promise<unknown>;
 
-/** By a process or worker of the file's own. */
+/** Reads each file in a process or worker that is started for it. */
 export const readApart: ReadApart = async (file) => {
   const reader = apart(worker);
   try {

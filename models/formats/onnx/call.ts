@@ -25,7 +25,7 @@ export type Value = Constant | Computed;
 
 export const isConstant = (value: Value): value is Constant => 'data' in value;
 
-/** What is said of a product: whether it is one of two things that are computed. */
+/** The traits of a product: whether both of its factors are computed. */
 export const productOf = (a: Value, b: Value): Traits =>
   isConstant(a) || isConstant(b) ? {} : { products: true };
 
@@ -38,9 +38,9 @@ export interface Step {
   readonly kind: string;
   /** By role; a constant becomes the node's parameter of that name. */
   readonly operands: Readonly<Record<string, Value | undefined>>;
-  /** Of the operands in their order; undefined ones stay undefined. */
+  /** Computes the step on the device, from the operands in their order; an operand that is left out is undefined. */
   readonly device: (...tensors: Tensor[]) => Tensor;
-  /** Of constant operands. */
+  /** Computes it on the host, where all operands are constant. */
   readonly fold?: (...constants: Constant[]) => Constant;
   /** Where it is a function of each element of the operands, broadcast: in place of `fold`, and of the trait. */
   readonly each?: (...numbers: number[]) => number;

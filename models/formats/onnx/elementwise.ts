@@ -70,7 +70,7 @@ const variadic =
     call.apply({
       kind,
       operands: Object.fromEntries(call.inputs.map((_, i) => [String(i), call.input(i)] as const)),
-      // Of one input the result is a copy, so that disposing it leaves the input alone.
+      // With one input the result is a copy, so that disposing of it leaves the input alone.
       device: (...tensors) => tensors.reduce(device, ops.reshape(tensors[0]!, tensors[0]!.shape)),
       each,
     });

@@ -106,7 +106,7 @@ function attentionOf(call: Call, packed: Value, heads: number): Value {
   );
 }
 
-/** Of x [N, T, D], with weights [D, 3 D] and bias [3 D]. */
+/** Attention of x [N, T, D], whose queries, keys and values come from weights [D, 3 D] and a bias [3 D]. */
 const attention: Builder = (call) => {
   const [x, weight, bias] = [call.input(0), call.input(1), call.optional(2)];
   refuseFrom(call, 3);
@@ -123,7 +123,7 @@ const attention: Builder = (call) => {
   return attentionOf(call, packed, call.int('num_heads', 1));
 };
 
-/** Of queries, keys and values [N, T, D], and a bias of all three. */
+/** Attention of queries, keys and values [N, T, D], and a bias of all three. */
 const multiHeadAttention: Builder = (call) => {
   const [q, k, v, bias] = [call.input(0), call.input(1), call.input(2), call.optional(3)];
   refuseFrom(call, 4);

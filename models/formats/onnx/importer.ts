@@ -248,7 +248,7 @@ export function importNodes(
   return { nodes: made.nodes, tensors: made.tensors, values: whole.values };
 }
 
-/** Of a function that names no version of ONNX's operators; none of its nodes is of those. */
+/** The version for a function that names none, as none of its nodes is one of ONNX's operators. */
 const LATEST = 25;
 
 /** How a step is folded, if it can be. */

@@ -7,7 +7,7 @@ import { FormatError } from '../errors.ts';
 export interface Meanings {
   /** A name such as "collections.OrderedDict"; throws where it is not known. */
   readonly named: (name: string) => unknown;
-  /** What a call of something named gives. */
+  /** The result of calling something that was named. */
   readonly call: (callable: unknown, args: readonly unknown[]) => unknown;
   /** What lies outside the pickle under an id. */
   readonly outside: (id: unknown) => unknown;

@@ -31,7 +31,7 @@ type Meaning =
   | Tensor
   | { readonly kind: 'storage type'; readonly dtype: string }
   | { readonly kind: 'function'; readonly call: (args: readonly unknown[]) => unknown }
-  // What is no part of any weights: its place is kept, its content is not.
+  // Whatever is no part of weights: its place is kept, its content is not.
   | { readonly kind: 'aside' };
 
 const ASIDE: Meaning = { kind: 'aside' };
