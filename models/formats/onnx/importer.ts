@@ -8,6 +8,7 @@ import { FormatError, located } from '../errors.ts';
 import type { StateDict } from '../host-tensor.ts';
 import { attributesOf, type Call, isConstant, type Step, type Value } from './call.ts';
 import {
+  blank,
   type FunctionProto,
   type GraphProto,
   graphsIn,
@@ -51,7 +52,7 @@ export const functionsOf = (functions: readonly FunctionProto[]): Functions =>
 
 /** Refuses what is not supported, all of it at once. */
 export function checkOperators(graph: GraphProto, functions: Functions = new Map()): void {
-  const bodies = [graph, ...[...functions.values()].map((one) => ({ ...NO_GRAPH, nodes: one.nodes }))];
+  const bodies = [graph, ...[...functions.values()].map((one) => ({ ...blank('Graph'), nodes: one.nodes }))];
   const nodes = bodies.flatMap(graphsIn).flatMap((one) => one.nodes);
   const longest = nodes.reduce((most, node) => Math.max(most, node.inputs.length), 0);
   if (nodes.length > LIMITS.nodes || longest > LIMITS.inputs) {
@@ -69,7 +70,6 @@ export function checkOperators(graph: GraphProto, functions: Functions = new Map
   throw new FormatError(`operators that are not supported:\n  ${lines.join('\n  ')}`);
 }
 
-const NO_GRAPH: GraphProto = { nodes: [], initializers: [], inputs: [], outputs: [] };
 const nameOf = (node: NodeProto) => node.name || node.outputs.find((name) => name !== '') || node.operator;
 
 /** Counts the numbers that folding touches, so that no file asks for the world. */

@@ -159,6 +159,19 @@ function endOf(reader: Reader): number {
   return reader.pos + length;
 }
 
+const fieldsOf = (type: keyof Messages): Readonly<Record<number, readonly [name: string, kind: string]>> =>
+  MESSAGES[type];
+
+/** A message of which nothing is given. */
+export function blank<Name extends keyof Messages>(type: Name): Message<Name> {
+  const message: Record<string, unknown> = {};
+  for (const [name, kind] of Object.values(fieldsOf(type))) {
+    if (kind.endsWith('[]')) message[name] = [];
+    else if (!kind.endsWith('?')) message[name] = PRIMITIVES[kind as keyof Primitives].initial;
+  }
+  return message as Message<Name>;
+}
+
 function decodeMessage(
   type: keyof Messages,
   reader: Reader,
@@ -167,12 +180,8 @@ function decodeMessage(
 ): Record<string, unknown> {
   if (depth > DEPTH_LIMIT) throw new RangeError(`its parts lie ${DEPTH_LIMIT} deep in each other`);
   if (--budget.left < 0) throw new RangeError(`it has more than ${MESSAGE_LIMIT} parts`);
-  const fields: Readonly<Record<number, readonly [name: string, kind: string]>> = MESSAGES[type];
-  const message: Record<string, unknown> = {};
-  for (const [name, kind] of Object.values(fields)) {
-    if (kind.endsWith('[]')) message[name] = [];
-    else if (!kind.endsWith('?')) message[name] = PRIMITIVES[kind as keyof Primitives].initial;
-  }
+  const fields = fieldsOf(type);
+  const message: Record<string, unknown> = blank(type);
   const { len } = reader;
   while (reader.pos < len) {
     const tag = reader.uint32();

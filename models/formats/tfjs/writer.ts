@@ -3,7 +3,13 @@
 
 import { FormatError } from '../errors.ts';
 import { field, isObject, type Json, quote } from '../json.ts';
-import type { AttributeProto, NodeProto, TensorProto, ValueProto } from '../onnx/messages.ts';
+import {
+  type AttributeProto,
+  blank,
+  type NodeProto,
+  type TensorProto,
+  type ValueProto,
+} from '../onnx/messages.ts';
 import type { ManifestWeight } from './manifest.ts';
 
 /** The version of ONNX's operators that is written. */
@@ -29,9 +35,6 @@ const INPUT_TYPES: Readonly<Record<string, number>> = {
   DT_UINT8: 2,
   DT_INT32: 6,
 };
-
-const noTensor = { floats: [], int32s: [], int64s: [], doubles: [], uint64s: [], external: [], location: 0 };
-const noAttribute = { float: 0, int: 0, text: '', floats: [], ints: [], reference: '' };
 
 export const TO_FIRST = [0, 3, 1, 2];
 const TO_LAST = [0, 2, 3, 1];
@@ -60,7 +63,7 @@ export function writer(weights: ReadonlyMap<string, ManifestWeight>) {
     const data = isWhole
       ? { dataType: INT64, int64s: Array.from(numbers) }
       : { dataType: FLOAT, raw: new Uint8Array(Float32Array.from(numbers).buffer) };
-    initializers.push({ ...noTensor, name, dims, ...data });
+    initializers.push({ ...blank('Tensor'), name, dims, ...data });
     return name;
   }
 
@@ -72,11 +75,10 @@ export function writer(weights: ReadonlyMap<string, ManifestWeight>) {
     output = `${inputs[0]}/${operator}_${++count}`,
   ): string {
     const attributes = Object.entries(settings).map(([name, value]): AttributeProto => {
-      if (typeof value === 'number') return { ...noAttribute, name, int: value };
-      if (typeof value === 'string') return { ...noAttribute, name, text: value };
-      return 'float' in value
-        ? { ...noAttribute, name, float: value.float }
-        : { ...noAttribute, name, ints: value };
+      const named = { ...blank('Attribute'), name };
+      if (typeof value === 'number') return { ...named, int: value };
+      if (typeof value === 'string') return { ...named, text: value };
+      return 'float' in value ? { ...named, float: value.float } : { ...named, ints: value };
     });
     nodes.push({ inputs, outputs: [output], name: output, operator, attributes, domain: '' });
     return output;
