@@ -20,12 +20,16 @@ export function quote(value: unknown): string {
 /** Networks in networks lie some ten deep in each other; what walks through more runs out of stack. */
 const MAX_DEPTH = 500;
 
-/** How deep the brackets of a JSON text lie in each other. */
+/** How deep the brackets of a JSON text lie in each other; not by a pattern, whose stack a long string can fill. */
 function depthOf(json: string): number {
   let [depth, most] = [0, 0];
-  for (const [bracket] of json.matchAll(/"(?:[^"\\]+|\\.)*"|[[\]{}]/g)) {
-    if (bracket === '[' || bracket === '{') most = Math.max(most, ++depth);
-    else if (bracket === ']' || bracket === '}') depth--;
+  let isText = false;
+  for (let i = 0; i < json.length; i++) {
+    const char = json[i];
+    if (char === '"') isText = !isText;
+    else if (isText && char === '\\') i++;
+    else if (!isText && (char === '[' || char === '{')) most = Math.max(most, ++depth);
+    else if (!isText && (char === ']' || char === '}')) depth--;
   }
   return most;
 }

@@ -181,8 +181,9 @@ function checkNesting(text: string, name: string): void {
     } else if (char === '}' || char === ']') {
       keys.pop();
     } else if (char === ':') {
-      // Compared once parsed, as "a" and "\u0061" are the same key.
+      // Compared once parsed, as "a" and "\u0061" are the same key; each is parsed once, however many colons follow.
       const key: string = JSON.parse(literal);
+      literal = '';
       if (keys.at(-1)?.has(key)) throw new FormatError(`${name}: the header has the key ${quote(key)} twice`);
       keys.at(-1)?.add(key);
     }

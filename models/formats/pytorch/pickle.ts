@@ -23,6 +23,8 @@ interface Machine extends Meanings {
   readonly stack: unknown[];
   readonly marks: number[];
   readonly memo: Map<number, unknown>;
+  /** Items that may still be handed to what is called. */
+  left: number;
 }
 
 const take = (m: Machine, count: number): Uint8Array => {
@@ -97,15 +99,24 @@ function assertVersion(m: Machine): void {
 
 /** A whole number of `count` bytes, two's complement. */
 function long(m: Machine, count: number): number | bigint {
-  let value = 0n;
-  for (const byte of [...take(m, count)].reverse()) value = value * 256n + BigInt(byte);
-  const signed = BigInt.asIntN(8 * count, value);
-  return Number.isSafeInteger(Number(signed)) ? Number(signed) : signed;
+  const digits = Array.from(take(m, count), (byte) => byte.toString(16).padStart(2, '0'));
+  const value = BigInt.asIntN(8 * count, BigInt(`0x0${digits.reverse().join('')}`));
+  return Number.isSafeInteger(Number(value)) ? Number(value) : value;
 }
 
+/** A call, which may go through everything that it is given: of all calls together no more than the file has bytes. */
 function reduced(m: Machine): unknown {
   const args = list(pop(m));
+  m.left -= args.reduce<number>((count, arg) => count + list(arg).length, args.length);
+  if (m.left < 0) throw new FormatError('the pickle hands on more than it has');
   return m.call(pop(m), args);
+}
+
+/** Two names, of a module and of what is in it, joined. */
+function globalName(m: Machine): string {
+  const names = several(m, 2);
+  if (names.every((name) => typeof name === 'string')) return names.join('.');
+  throw new FormatError('the pickle has a name that is no text');
 }
 
 /** Operations that put one value on the stack, by their codes; the names are those of Python's pickletools. */
@@ -141,7 +152,7 @@ const values = new Map<number, (m: Machine) => unknown>([
   [0x68, (m) => recalled(m, u8(m))], // BINGET
   [0x6a, (m) => recalled(m, u32(m))], // LONG_BINGET
   [0x63, (m) => m.named(`${line(m)}.${line(m)}`)], // GLOBAL
-  [0x93, (m) => m.named(several(m, 2).join('.'))], // STACK_GLOBAL
+  [0x93, (m) => m.named(globalName(m))], // STACK_GLOBAL
   [0x51, (m) => m.outside(pop(m))], // BINPERSID
   [0x52, reduced], // REDUCE
   [0x81, reduced], // NEWOBJ
@@ -186,6 +197,7 @@ export function readPickle(
     stack: [],
     marks: [],
     memo: new Map(),
+    left: bytes.length,
   };
   for (;;) {
     const code = u8(m);

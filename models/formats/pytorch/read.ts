@@ -82,8 +82,12 @@ function named(name: string): Meaning {
 const call = (callable: unknown, args: readonly unknown[]): unknown =>
   is(callable, 'function') ? callable.call(args) : ASIDE;
 
+/** PyTorch's own limit. */
+const MOST_AXES = 64;
+
 function rebuilt([storage, offset, shape, strides]: readonly unknown[]): Tensor {
-  const sizes = (value: unknown): value is number[] => Array.isArray(value) && value.every(isSize);
+  const sizes = (value: unknown): value is number[] =>
+    Array.isArray(value) && value.length <= MOST_AXES && value.every(isSize);
   if (
     !is(storage, 'storage') ||
     !isSize(offset) ||
@@ -211,7 +215,9 @@ function stateDictIn(root: unknown): readonly (readonly [string, Tensor])[] {
     seen.add(value);
     const here = tensorsOf(value);
     if (here.length > best.length) best = here;
-    for (const [key, inner] of value) if (!/optim/i.test(String(key))) waiting.push(inner);
+    // Only of texts: the text of tuples in each other can be longer than any memory.
+    for (const [key, inner] of value)
+      if (typeof key !== 'string' || !/optim/i.test(key)) waiting.push(inner);
   }
   if (best.length > 0) return best;
   throw new FormatError(`it holds no state dict; ${ADVICE}`);
