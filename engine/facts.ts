@@ -46,9 +46,15 @@ let multiplyAdds = 0;
 
 /** A function's result, and the multiply-adds of the operations that it applied on a dry device. */
 export function counted<T>(f: () => T): { result: T; multiplyAdds: number } {
+  // From 0, since a sum over all that ever ran loses the last digits of what is added.
   const before = multiplyAdds;
-  const result = f();
-  return { result, multiplyAdds: multiplyAdds - before };
+  multiplyAdds = 0;
+  try {
+    const result = f();
+    return { result, multiplyAdds };
+  } finally {
+    multiplyAdds += before;
+  }
 }
 
 /** Says of a dry tensor where its elements lie, and whether dependence on it is looked for. */

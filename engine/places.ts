@@ -55,6 +55,33 @@ const meet = (a: Span, b: Span): Span =>
 /** The same for a sum of products: queries times keys lie where the queries do. */
 const meetLeft = (a: Span, b: Span): Span => (isNowhere(a) || isInside(b, a) ? b : a);
 
+/**
+ * Spans that a dry run may go through: some seconds, many times what networks have. What comes after them is taken to lie in
+ * all of the picture. So no file keeps the program busy by sizes that it claims.
+ */
+const MOST_SPANS = 2 ** 24;
+let left = Number.POSITIVE_INFINITY;
+
+/** Runs `use` with an allowance of spans of its own. */
+export function withAllowance<T>(use: () => T): T {
+  const before = left;
+  left = MOST_SPANS;
+  try {
+    return use();
+  } finally {
+    left = before;
+  }
+}
+
+/** Takes so many from the allowance; false where it has not as many. */
+function affords(count: number): boolean {
+  if (count > left) return false;
+  left -= count;
+  return true;
+}
+
+const total = (counts: Shape): number => counts.reduce((sum, n) => sum + n, 0);
+
 /** The place of an index in `spans`. */
 function offset(kept: Shape, index: readonly number[]): number {
   let at = 0;
@@ -72,9 +99,11 @@ function build(
   span: (index: readonly number[]) => Span,
 ): Places {
   const kept = shape.map((size, axis) => (varies(axis) ? size : 1));
+  const count = sizeOf(kept);
+  if (!affords(count)) return anywhere(sees, shape);
   const spans: Span[] = [];
   const index = kept.map(() => 0);
-  for (let i = 0, count = sizeOf(kept); i < count; i++) {
+  for (let i = 0; i < count; i++) {
     spans.push(span(index));
     for (let axis = kept.length - 1; axis >= 0 && ++index[axis]! === kept[axis]; axis--) index[axis] = 0;
   }
@@ -100,6 +129,13 @@ const everywhere = (places: Places): Span => places.spans.reduce(join, NOWHERE);
 
 const uniform = (sees: boolean, shape: Shape, span: Span): MaybePlaces =>
   isNowhere(span) ? undefined : { sees, shape, kept: shape.map(() => 1), spans: [span] };
+
+const anywhere = (sees: boolean, shape: Shape): Places => ({
+  sees,
+  shape,
+  kept: shape.map(() => 1),
+  spans: [WHOLE],
+});
 
 /** Equal spans of the whole picture along an axis of a shape. */
 export const gridPlaces = (shape: Shape, along: number): Places =>
@@ -151,6 +187,7 @@ export function reducedPlaces(places: MaybePlaces, axes: readonly number[]): May
   if (places === undefined) return undefined;
   const shape = places.shape.map((size, axis) => (axes.includes(axis) ? 1 : size));
   if (axes.every((axis) => places.kept[axis] === 1)) return { ...places, shape };
+  if (!affords(places.spans.length)) return anywhere(places.sees, shape);
   const kept = places.kept.map((size, axis) => (axes.includes(axis) ? 1 : size));
   const spans = Array<Span>(sizeOf(kept)).fill(NOWHERE);
   const index = kept.map(() => 0);
@@ -208,6 +245,7 @@ export function movedPlaces(
   moves: readonly { readonly axis: number; readonly at: (o: number) => number | undefined }[],
 ): MaybePlaces {
   if (places === undefined || sizeOf(shape) === 0) return undefined;
+  if (!affords(total(shape))) return anywhere(places.sees, shape);
   const tables = moves.map(({ at }, k) => Array.from({ length: shape[k]! }, (_, o) => at(o)));
   const source = places.shape.map(() => 0);
   return build(
@@ -232,6 +270,11 @@ export function concatenatedPlaces(
   shape: Shape,
   axis: number,
 ): MaybePlaces {
+  if (!affords(total(sizes)))
+    return anywhere(
+      inputs.some((places) => places?.sees),
+      shape,
+    );
   const owner = sizes.flatMap((size, input) => Array.from({ length: size }, (_, at) => ({ input, at })));
   const found = inputs.filter((places) => places !== undefined);
   const [first] = found;

@@ -4,7 +4,7 @@
 
 import { counted, type Dependence, dependenceOf, mark, whereaboutsOf } from '../engine/facts.ts';
 import { dryDevice, placeholder, type Shape, scope, sizeOf } from '../engine/index.ts';
-import { gridPlaces, type Whereabouts } from '../engine/places.ts';
+import { gridPlaces, type Whereabouts, withAllowance } from '../engine/places.ts';
 import { evaluate, type Graph, type GraphNode, INPUT, nodesBetween } from './graph.ts';
 
 /** What a dry run finds, by the names of nodes and inputs. */
@@ -51,7 +51,7 @@ function passedOn(
   });
   const found = new Map<string, Found>();
   // Not as the scope's result: it looks for tensors in that, span by span.
-  scope(() => {
+  const walk = () => {
     const parameters = new Map(
       graph.nodes.flatMap((node) =>
         Object.values(node.parameters).map(({ key, shape }) => [key, placeholder(device, shape)] as const),
@@ -72,7 +72,8 @@ function passedOn(
         multiplyAdds: costs.get(name) ?? 0,
       });
     }
-  });
+  };
+  withAllowance(() => scope(walk));
   return found;
 }
 

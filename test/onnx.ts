@@ -17,7 +17,7 @@ import { type Device, openDevice, scope, tensor } from '../engine/index.ts';
 import type { Constant } from '../models/formats/constant.ts';
 import { FormatError } from '../models/formats/errors.ts';
 import { isConstant, type Value } from '../models/formats/onnx/call.ts';
-import { importNodes, isStandard } from '../models/formats/onnx/importer.ts';
+import { allowanceOfFile, importNodes, isStandard } from '../models/formats/onnx/importer.ts';
 import { decodeModel, decodeTensor, type GraphProto } from '../models/formats/onnx/messages.ts';
 import { operators } from '../models/formats/onnx/operators.ts';
 import { openModel, partsOf } from '../models/formats/onnx/read.ts';
@@ -96,7 +96,14 @@ async function outputsOf(
     const { type, shape } = value;
     given.set(name, onDevice.has(name) ? { type, shape, twice: shape, before: 1, node: name } : value);
   }
-  const imported = importNodes(graph, { opsets, functions, batch: 1, given, parts });
+  const imported = importNodes(graph, {
+    opsets,
+    functions,
+    batch: 1,
+    given,
+    parts,
+    allowance: allowanceOfFile(),
+  });
   const results = scope(() => {
     const values = new Map<string, Tensor>();
     for (const name of onDevice) {

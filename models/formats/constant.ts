@@ -19,7 +19,7 @@ export interface Constant {
 }
 
 /** Elements that one folded value may have: larger ones are no arithmetic on shapes. */
-const LARGEST = 2 ** 24;
+const LARGEST = 2 ** 22;
 
 /** The number of elements of a shape that is about to be made; refuses what no network needs beyond `given`. */
 export function checkedCount(shape: readonly number[], given = 0): number {

@@ -328,8 +328,8 @@ test('many folded constants together are bounded', async (t) => {
   const nodes = Array.from({ length: 100 }, (_, i): NodeSpec => {
     return { op: 'Expand', inputs: ['c', 's'], outputs: [`m${i}`] };
   });
-  const spec = { nodes, initializers: [zeros('c', [1]), ints('s', 2 ** 12, 2 ** 12)] };
-  await refuses(t, modelBytes(spec), /would be folded/, 'a hundred of 64 MB');
+  const spec = { nodes, initializers: [zeros('c', [1]), ints('s', 2 ** 11, 2 ** 11)] };
+  await refuses(t, modelBytes(spec), /would be folded/, 'a hundred of 16 MB');
 });
 
 test('external data stays in the folder and in the file', async (t) => {

@@ -30,12 +30,20 @@ export interface Imported {
 /** Versions of the operator sets that nodes are written in, by domain; "" is ONNX's own. */
 export type Opsets = ReadonlyMap<string, number>;
 
-/** Numbers that folding a file may touch, and some more for each number of its tensors. */
-const FOLDED = 2 ** 26;
+/** Numbers that folding may touch for each number of the file's tensors; `Allowance` has those for any file. */
 const FOLDED_EACH = 4;
 
 /** Far beyond every network, and little enough work. */
-const LIMITS = { nodes: 50_000, inputs: 4_096, functions: 32 } as const;
+const LIMITS = { nodes: 20_000, inputs: 4_096, functions: 32 } as const;
+
+/** What reading one file may still take, however often its graph is walked to find a size that it takes. */
+export interface Allowance {
+  /** Numbers that folding touches. */
+  folded: number;
+  /** Nodes that are walked. */
+  nodes: number;
+}
+export const allowanceOfFile = (): Allowance => ({ folded: 2 ** 24, nodes: 3 * LIMITS.nodes });
 
 /** ONNX's own operators; every other set is someone's extension. */
 export const isStandard = (domain: string): boolean => domain === '' || domain === 'ai.onnx';
@@ -73,11 +81,16 @@ export function checkOperators(graph: GraphProto, functions: Functions = new Map
 const nameOf = (node: NodeProto) => node.name || node.outputs.find((name) => name !== '') || node.operator;
 
 /** Counts the numbers that folding touches, so that no file asks for the world. */
-function budget() {
-  let allowance = FOLDED;
+function budget(allowance: Allowance) {
+  let earned = 0;
   const charge = (count: number) => {
-    allowance -= count;
-    if (!(allowance >= 0)) throw new FormatError('more numbers would be folded than any network needs');
+    earned -= count;
+    if (earned >= 0) return;
+    allowance.folded += earned;
+    earned = 0;
+    // NaN is less than nothing too.
+    if (!(allowance.folded >= 0))
+      throw new FormatError('more numbers would be folded than any network needs');
   };
   const fold = (f: () => Constant, from: readonly Constant[]): Constant => {
     charge(from.reduce((sum, { data }) => sum + data.length, 0));
@@ -85,7 +98,10 @@ function budget() {
     charge(result.data.length);
     return result;
   };
-  return { charge, fold, earn: (count: number) => charge(-count) };
+  const earn = (count: number) => {
+    earned += count;
+  };
+  return { charge, fold, earn };
 }
 
 /** What names mean inside a graph: a branch sees the graph around it, a function's body its inputs alone. */
@@ -110,10 +126,11 @@ export function importNodes(
     readonly batch: number;
     readonly given: ReadonlyMap<string, Value>;
     readonly parts: Parts;
+    readonly allowance: Allowance;
   },
 ): Imported {
-  const { opsets, functions = new Map(), batch, given, parts } = setting;
-  const { charge, fold, earn } = budget();
+  const { opsets, functions = new Map(), batch, given, parts, allowance } = setting;
+  const { charge, fold, earn } = budget(allowance);
   const made = nodeMaker(batch, given.values());
   let left: number = LIMITS.nodes;
 

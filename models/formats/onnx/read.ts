@@ -10,6 +10,8 @@ import { squareOf, takenAs } from '../kit.ts';
 import type { Computed, Value } from './call.ts';
 import { isConstant } from './call.ts';
 import {
+  type Allowance,
+  allowanceOfFile,
   checkOperators,
   type Functions,
   functionsOf,
@@ -60,6 +62,7 @@ interface File {
   readonly picture: InputSize;
   readonly others: readonly ValueProto[];
   readonly classes: readonly string[] | undefined;
+  readonly allowance: Allowance;
 }
 
 /** A file's graph, its functions and the versions of its operators, checked as far as no other file is needed. */
@@ -183,7 +186,7 @@ function showType({ type }: ValueProto): string {
 
 /** What the file makes of one size of its picture. */
 function translate(file: File, channels: number, [height, width]: readonly [number, number]): Translated {
-  const { graph, setting, picture, others, classes } = file;
+  const { graph, setting, picture, others, classes, allowance } = file;
   const walk = (batch: number): Translated => {
     const value = (node: string, type: Value['type'], ...size: readonly number[]): Computed => {
       return { type, shape: [batch, ...size], twice: [2 * batch, ...size], before: 1, node };
@@ -202,7 +205,7 @@ function translate(file: File, channels: number, [height, width]: readonly [numb
     const [seen, ...turn] = arranged;
     const named = new Map<string, Computed>([[picture.name, seen]]);
     for (const other of others) named.set(other.name, otherInput(other, value));
-    const imported = importNodes(graph, { ...setting, batch, given: named });
+    const imported = importNodes(graph, { ...setting, batch, given: named, allowance });
     const shapes = others.map(({ name }): [string, readonly number[]] => {
       const { node, shape } = named.get(name)!;
       return [node, [1, ...shape.slice(1)]];
@@ -326,7 +329,7 @@ export function readGraph(
 ): ImportedNetwork {
   return located(fileName, () => {
     const { picture, others } = inputsOf(graph);
-    const file: File = { graph, setting, picture, others, classes };
+    const file: File = { graph, setting, picture, others, classes, allowance: allowanceOfFile() };
     const size = picture.size.map((n, axis) => n ?? wanted?.[axis]) as [
       number | undefined,
       number | undefined,

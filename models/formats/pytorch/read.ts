@@ -216,8 +216,7 @@ function stateDictIn(root: unknown): readonly (readonly [string, Tensor])[] {
     const here = tensorsOf(value);
     if (here.length > best.length) best = here;
     // Only of texts: the text of tuples in each other can be longer than any memory.
-    for (const [key, inner] of value)
-      if (typeof key !== 'string' || !/optim/i.test(key)) waiting.push(inner);
+    for (const [key, inner] of value) if (typeof key !== 'string' || !/optim/i.test(key)) waiting.push(inner);
   }
   if (best.length > 0) return best;
   throw new FormatError(`it holds no state dict; ${ADVICE}`);
