@@ -49,6 +49,9 @@ const oneOf = <T>(list: readonly T[]): T => list[below(list.length)]!;
 const SAMPLES = 60;
 /** Megabytes that a closed device may keep, as opens.test.ts has it. */
 const PER_DEVICE = 0.2;
+const COMBINATIONS = 30;
+/** Take minutes on software. */
+const SLOW = ['rise', 'shapley', 'recipro-cam', 'token-occlusion'];
 /** An explanation that takes longer is given up; software takes minutes for some. */
 const PATIENCE_MS = 10_000;
 class GivenUp extends LimelightError {}
@@ -172,13 +175,21 @@ async function deviceOf(route: string): Promise<Device> {
   return device;
 }
 
+/** What turns are drawn from: few enough that all have been compiled when the second quarter of the samples begins. */
+const combinations = Array.from({ length: COMBINATIONS }, () => ({
+  route: oneOf(routes),
+  network: oneOf([...networks]),
+  file: oneOf(fromFiles),
+  method: oneOf([...methods.keys()].filter((name) => !SLOW.includes(name))),
+  size: oneOf([32, 64, 96]),
+}));
+
 async function turn(): Promise<void> {
-  const route = oneOf(routes);
+  const { route, network, file, method, size } = oneOf(combinations);
   const device = await deviceOf(route);
   const failure = next() < 0.5 ? oneOf(kinds) : undefined;
-  const [name, opener] = oneOf(failure === 'the file is damaged' ? fromFiles : [...networks]);
-  const chosen = ['grad-cam', oneOf([...methods.keys()])];
-  const size = 24 + 8 * below(12);
+  const [name, opener] = failure === 'the file is damaged' ? file : network;
+  const chosen = ['grad-cam', method];
   const label = `${route}, ${name}, ${chosen.join(' and ')} at ${size}${failure ? `; ${failure} fails` : ''}`;
   tally('devices', route);
   tally('networks', name);
