@@ -4,25 +4,24 @@
 //   npm run fuzz -- --seconds 60             # all of them in turn
 //   npm run fuzz -- onnx --seconds 600 --keep   # what was kept becomes part of corpus/
 //
-// A finding is an error that is not typed, a file that takes more than SLOW_MS, and one that takes more than MUCH_MEMORY;
+// A finding is an error that is not typed, a file that takes more than SLOW, and one that takes more than MUCH_MEMORY;
 // each is written to limelight-out/fuzz. The exit code is 1 where there was one.
 
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
-import { Worker } from 'node:worker_threads';
+import { Worker as Thread } from 'node:worker_threads';
+import { keep, load } from './corpus.ts';
 import { bundle } from './instrument.ts';
-import { type Job, LARGEST, type Told } from './job.ts';
+import { BEGUN, type Job, LARGEST, LENGTH, type Told } from './job.ts';
 import { readers } from './readers.ts';
 
-/** Longer than any file of LARGEST bytes has a reason to take, on a machine that is busy too. */
-const SLOW_MS = 10_000;
+/** Seconds of a processor: more than any file of LARGEST bytes has a reason to take. */
+const SLOW = 10;
 /** Bytes by which the process may grow. */
 const MUCH_MEMORY = 2 ** 31;
-/** Bytes of files that are kept of each reader. */
-const CORPUS_BYTES = 1 << 15;
 
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
@@ -42,13 +41,11 @@ const names = chosen.filter((name) => readers[name]!.notFuzzed === undefined);
 for (const name of chosen) if (!names.includes(name)) console.log(`${name}: ${readers[name]!.notFuzzed}`);
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
-const corpusOf = (name: string) => here(`corpus/${name}.json`);
-const load = (name: string): Uint8Array[] =>
-  existsSync(corpusOf(name))
-    ? (JSON.parse(readFileSync(corpusOf(name), 'utf8')) as string[]).map(
-        (file) => new Uint8Array(Buffer.from(file, 'base64')),
-      )
-    : [];
+
+const cpuSeconds = () => {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1e6;
+};
 
 const out = 'limelight-out/fuzz';
 mkdirSync(out, { recursive: true });
@@ -71,7 +68,7 @@ async function fuzz(name: string, seconds: number): Promise<void> {
   let [counters, first, runs] = [0, 0, 0];
   for (let seed = Number(options.seed); Date.now() < end; seed++) {
     const shared = new SharedArrayBuffer(LARGEST);
-    const progress = new Int32Array(new SharedArrayBuffer(12));
+    const progress = new Int32Array(new SharedArrayBuffer(8));
     const workerData: Job = {
       bundle: String(pathToFileURL(bundled!)),
       name,
@@ -80,20 +77,22 @@ async function fuzz(name: string, seconds: number): Promise<void> {
       shared,
       progress,
     };
-    const thread = new Worker(worker!, { workerData });
-    const atHand = () => Uint8Array.from(new Uint8Array(shared).subarray(0, progress[1]));
+    const thread = new Thread(worker!, { workerData });
+    const atHand = () => Uint8Array.from(new Uint8Array(shared).subarray(0, progress[LENGTH]));
     const before = process.memoryUsage().rss;
     const known = workerData.kept.length + (await readers[name]!.good()).length;
     let told = 0;
+    let [atWork, since] = [0, cpuSeconds()];
     await new Promise<void>((done) => {
       const watch = setInterval(() => {
-        const took = (Date.now() % 2 ** 31) - Atomics.load(progress, 0);
+        const begun = Atomics.load(progress, BEGUN);
+        if (begun !== atWork) [atWork, since] = [begun, cpuSeconds()];
         const grown = process.memoryUsage().rss - before;
-        const began = progress[0] !== 0;
-        if (began && took > SLOW_MS) note(name, atHand(), `it takes more than ${SLOW_MS / 1000} s`);
+        const isSlow = begun > 0 && cpuSeconds() - since > SLOW;
+        if (isSlow) note(name, atHand(), `it takes more than ${SLOW} s`);
         if (grown > MUCH_MEMORY)
           note(name, atHand(), `the process grew by ${Math.round(grown / 2 ** 20)} MB`);
-        if ((began && took > SLOW_MS) || grown > MUCH_MEMORY || Date.now() > end) thread.terminate();
+        if (isSlow || grown > MUCH_MEMORY || Date.now() > end) thread.terminate();
       }, 200);
       thread.on('message', (one: Told) => {
         if (one.what === 'finding') note(name, one.bytes, one.why);
@@ -109,26 +108,13 @@ async function fuzz(name: string, seconds: number): Promise<void> {
         done();
       });
     });
-    runs += progress[2]!;
+    runs += progress[BEGUN]!;
   }
   console.log(
     `${name}: ${runs} files in ${seconds.toFixed(0)} s; ${counters} of the pieces of code reached, ${first} by the corpus; ` +
       `${fresh.length} files reached new ones`,
   );
   if (options.keep) keep(name, [...kept, ...fresh]);
-}
-
-/** The smallest files that fit, which were found one after the other. */
-function keep(name: string, files: readonly Uint8Array[]): void {
-  const chosen: Uint8Array[] = [];
-  let bytes = 0;
-  for (const file of [...files].sort((a, b) => a.length - b.length)) {
-    bytes += file.length;
-    if (bytes <= CORPUS_BYTES) chosen.push(file);
-  }
-  mkdirSync(here('corpus'), { recursive: true });
-  const texts = chosen.map((bytes) => Buffer.from(bytes).toString('base64'));
-  writeFileSync(corpusOf(name), `${JSON.stringify(texts, null, 1)}\n`);
 }
 
 // Inside node_modules, where the codecs that are loaded by their name are found.

@@ -3,6 +3,9 @@
 /** Bytes of the largest file that is tried. */
 export const LARGEST = 1 << 16;
 
+/** Places in a job's `progress`. */
+export const [BEGUN, LENGTH] = [0, 1];
+
 export interface Job {
   /** The instrumented readers. */
   readonly bundle: string;
@@ -11,7 +14,7 @@ export interface Job {
   readonly seed: number;
   /** The file at hand. */
   readonly shared: SharedArrayBuffer;
-  /** When it was begun, in milliseconds; its length; runs so far. */
+  /** Of the file at hand, which one it is (BEGUN), counted from 1, and its length (LENGTH). */
   readonly progress: Int32Array<SharedArrayBuffer>;
 }
 

@@ -5,7 +5,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { exchanged } from '../models/mutations.ts';
 import { seededRandom } from '../reference/index.ts';
 import { COUNTERS } from './instrument.ts';
-import { type Job, LARGEST, type Told } from './job.ts';
+import { BEGUN, type Job, LARGEST, LENGTH, type Told } from './job.ts';
 import type { Reader } from './readers.ts';
 
 const { bundle, name, kept, seed, shared, progress } = workerData as Job;
@@ -19,7 +19,6 @@ const below = (n: number) => Math.floor(next() * n);
 const oneOf = <T>(list: readonly T[]): T => list[below(list.length)]!;
 const tell = (told: Told) => parentPort!.postMessage(told);
 const input = new Uint8Array(shared);
-const [AT, LENGTH, RUNS] = [0, 1, 2];
 
 const corpus: Uint8Array[] = [];
 /** By counter, which powers of two it has reached, a bit each. */
@@ -43,14 +42,13 @@ async function run(bytes: Uint8Array): Promise<void> {
   if (bytes.length > LARGEST) return;
   input.set(bytes);
   progress[LENGTH] = bytes.length;
-  Atomics.store(progress, AT, Date.now() % 2 ** 31);
+  Atomics.add(progress, BEGUN, 1);
   const copy = Uint8Array.from(bytes);
   try {
     await read(copy);
   } catch (error) {
     if (!isTyped(error)) tell({ what: 'finding', bytes, why: String((error as Error)?.stack ?? error) });
   }
-  Atomics.add(progress, RUNS, 1);
   if (!isNew()) return;
   corpus.push(bytes);
   tell({ what: 'kept', bytes, counters: known.reduce((count, bits) => count + (bits === 0 ? 0 : 1), 0) });
