@@ -21,6 +21,14 @@ export function targetLayers({ graph, places }: DryRun): ReadonlyMap<string, Fea
   return new Map(found.filter((entry): entry is [string, FeatureMapView] => typeof entry[1] !== 'string'));
 }
 
+/** The layers that can be explained between input and output, in order, without those that only move values about. */
+export function layersThatDiffer(dry: DryRun): GraphNode[] {
+  const { graph } = dry;
+  const maps = targetLayers(dry);
+  const path = nodesBetween(graph, new Set(graph.inputs ?? [INPUT]), [graph.output]);
+  return path.filter((node) => maps.has(node.name) && !isPlumbing(dry, maps, node));
+}
+
 /**
  * The layer to explain when none is named: the last feature map through which everything goes that the output sees of the
  * picture, and each of whose cells it still sees. Behind it, where the output sees that map's cells through one of the same
@@ -31,12 +39,10 @@ export function targetLayers({ graph, places }: DryRun): ReadonlyMap<string, Fea
 export function defaultTargetLayer(dry: DryRun): string | undefined {
   const { graph } = dry;
   const maps = targetLayers(dry);
-  const isWorthwhile = (node: GraphNode) => maps.has(node.name) && !isPlumbing(dry, maps, node);
-  const path = nodesBetween(graph, new Set(graph.inputs ?? [INPUT]), [graph.output]);
   const gates = new Set(gateways(graph, graph.output));
   const reaches = (name: string, blocked?: string) =>
     seesWhole(seenThrough(dry, name, onGridAlone(dry.places.get(name)!), graph.output, blocked));
-  const candidates = path.filter(isWorthwhile).reverse();
+  const candidates = layersThatDiffer(dry).reverse();
   const last =
     candidates.find(({ name }) => gates.has(name) && reaches(name)) ??
     candidates.find(({ name }) => reaches(name));

@@ -10,6 +10,7 @@ import { catalog } from '../../models/catalog.ts';
 import { nodeOf } from '../../models/graph.ts';
 import type { Network, NetworkDescription } from '../../models/network.ts';
 import { visiblePixels } from '../../models/preprocess.ts';
+import { layersThatDiffer } from '../../models/target-layer.ts';
 import { permutation, random } from '../../models/train/data/random.ts';
 import { type DataSet, DataSetError, type DataSetItem } from '../datasets/data-set.ts';
 import { openFiles } from '../datasets/files.node.ts';
@@ -78,7 +79,10 @@ export async function evaluateCommand(asked: EvaluateArguments): Promise<void> {
     throw new UsageError(`${asked.model} puts pictures into words; evaluate takes models that classify them`);
   const choice = await chooseModel(asked, true);
   const { graph, targetLayer } = choice.description;
-  const named = asked.layer?.map((layer) => asUsage(() => nodeOf(graph, layer)).name);
+  const every = asked.layer?.join() === 'all' ? layersThatDiffer(dryRunOf(choice)) : undefined;
+  const named = (every?.map(({ name }) => name) ?? asked.layer)?.map(
+    (layer) => asUsage(() => nodeOf(graph, layer)).name,
+  );
   const layers = named ?? [targetLayer];
   const { methods, note: leftOut } = asked.method
     ? { methods: asked.method, note: undefined }
@@ -320,21 +324,27 @@ export async function tell(paths: readonly string[], out: string, pixelsOf?: Pix
   }
 }
 
-/** A row for each column of each metric: a terminal is narrow, and methods are few. */
+/** Methods beside columns of metrics, whichever are more downwards: a terminal is narrow. */
 function summaryTable({ methods, pictures, maps, damaged }: Summary): string {
   const columns = methods[0]?.estimates ?? [];
-  const rows = columns.map(({ column, n }, i) => [
-    `${column.title}${column.better ? `, ${column.better} is better` : ''}`,
-    ...methods.map(({ estimates }) => {
-      const { value, low, high } = estimates[i]!;
-      const [at, from, to] = [value, low, high].map((one) => shown(one, column.unit));
-      return `${at} [${from}, ${to}]`;
-    }),
-    String(n),
-  ]);
+  const cells = [
+    ['', ...methods.map(({ method }) => method), 'n'],
+    ...columns.map(({ column, n }, i) => [
+      `${column.title}${column.better ? `, ${column.better} is better` : ''}`,
+      ...methods.map(({ estimates }) => {
+        const { value, low, high } = estimates[i]!;
+        const [at, from, to] = [value, low, high].map((one) => shown(one, column.unit));
+        return `${at} [${from}, ${to}]`;
+      }),
+      String(n),
+    ]),
+  ];
+  const upright =
+    methods.length > columns.length ? cells[0]!.map((_, i) => cells.map((row) => row[i]!)) : cells;
+  const [head, ...rows] = upright;
   const lost = damaged.length > 0 ? `; ${damaged.length} pictures were left out` : '';
   return (
-    `${table(['', ...methods.map(({ method }) => method), 'n'], rows)}\n` +
+    `${table(head!, rows)}\n` +
     `${maps} maps a method on ${pictures} pictures, 95 % intervals by the bootstrap over pictures${lost}`
   );
 }

@@ -151,7 +151,11 @@ Examples, and more under limelight COMMAND --help:
         `${[...metrics.metrics.keys()].join(', ')} (default: those of boxes where there are any)`,
         names,
       )
-      .option('--layer <layers>', "target layers, a row each (default: the model's own; see inspect)", names)
+      .option(
+        '--layer <layers>',
+        "target layers, a row each, or all of them (default: the model's own; see inspect)",
+        names,
+      )
       .option('--signed', 'upsample maps with their negative values, and cut those off afterwards')
       .option('--masks <dir>', 'folder of masks, PICTURE.png; what is not black is the object')
       .option('--mosaic <n>', 'measure mosaics of n x n pictures of different classes', wholeNumber)

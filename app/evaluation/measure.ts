@@ -36,13 +36,24 @@ export interface Plan {
   readonly classes: ReadonlyMap<string, number>;
 }
 
+const AT = ' at ';
 /** What a method's maps at a layer are called: where there are several layers, by both. */
 const rowOf = (method: string, layer: string, layers: readonly string[]): string =>
-  layers.length > 1 ? `${method} at ${layer}` : method;
+  layers.length > 1 ? method + AT + layer : method;
 
 /** The rows of a table of methods at some layers. */
 export const rowsOf = (methods: readonly string[], layers: readonly string[]): string[] =>
   methods.flatMap((method) => layers.map((layer) => rowOf(method, layer, layers)));
+
+/** The methods of such rows, and each one's rows by layer. */
+export function byLayer(rows: readonly string[]): Map<string, Map<string, string>> {
+  const found = new Map<string, Map<string, string>>();
+  for (const row of rows) {
+    const [method, layer] = row.split(AT);
+    if (layer !== undefined) found.set(method!, (found.get(method!) ?? new Map()).set(layer, row));
+  }
+  return found;
+}
 
 /** Pictures whose probabilities are computed at once. */
 const BATCH = 16;

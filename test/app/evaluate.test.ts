@@ -95,6 +95,10 @@ const linesIn = (path: string) =>
     .map((line) => JSON.parse(line) as PictureLine)
     .sort((a, b) => (a.name < b.name ? -1 : 1));
 
+/** Figures that are equal but for the order of f32 sums: no measure is off in the fifth digit. */
+const rounded = (value: unknown) =>
+  JSON.parse(JSON.stringify(value), (_, one) => (typeof one === 'number' ? Number(one.toPrecision(5)) : one));
+
 const asked = (csv: string, out: string, ...more: string[]) => [
   ...['evaluate', '--data', csv, '--out', out, '--method', 'cam,grad-cam', ...more],
 ];
@@ -112,11 +116,6 @@ test('evaluate: boxes in a file, a damaged picture, two parts and their merge', 
     const summary = summaryIn(whole);
     t.deepEqual([summary.pictures, summary.maps, summary.damaged.length], [3, 8, 1]);
     const [cam, gradCam] = summary.methods;
-    // Equal but for the order of f32 sums: no measure is off in the fifth digit.
-    const rounded = (value: unknown) =>
-      JSON.parse(JSON.stringify(value), (_, one) =>
-        typeof one === 'number' ? Number(one.toPrecision(5)) : one,
-      );
     t.deepEqual(rounded(cam!.estimates), rounded(gradCam!.estimates), 'on a GAP network Grad-CAM is CAM');
     const area = scenes.flatMap(({ digits }) => digits.map(({ box: [a, b, c, d] }) => (c! - a!) * (d! - b!)));
     const found = cam!.estimates.find(({ column }) => column.title === 'area')!;
@@ -168,20 +167,38 @@ test('evaluate: boxes in a file, a damaged picture, two parts and their merge', 
   t.end();
 });
 
-test('evaluate: a row for each of several layers', async (t) => {
+test('evaluate: a row for each layer, and a plot by layer', async (t) => {
   await inFolder((folder) => {
     const csv = sceneFiles(folder, 1);
     const args = ['evaluate', '--data', csv, '--method', 'grad-cam', '--metric', 'pointing,energy'];
-    const [one, several] = [[], ['--layer', 'stage2,features']].map((more, i) => {
+    const [one, all] = [[], ['--layer', 'all']].map((more, i) => {
       const out = join(folder, String(i));
       const ended = limelight(...args, ...more, '--out', out);
       t.equal(ended.status, 0, ended.stderr);
       return summaryIn(out);
     });
-    const rows = several!.methods.map(({ method }) => method);
-    t.deepEqual(rows, ['grad-cam at stage2', 'grad-cam at features']);
-    t.deepEqual(several!.methods[1]!.estimates, one!.methods[0]!.estimates, 'as for the layer alone');
-    t.notDeepEqual(several!.methods[0]!.estimates, one!.methods[0]!.estimates);
+    const layers = ['stem', 'stage1', 'stage2', 'features'].flatMap((name) => [
+      `${name}.conv`,
+      `${name}.norm`,
+      name,
+    ]);
+    t.deepEqual(
+      all!.methods.map(({ method }) => method),
+      layers.map((layer) => `grad-cam at ${layer}`),
+      'pooling, which only thins a map out, is left out',
+    );
+    const [last, alone] = [all!.methods.at(-1)!.estimates, one!.methods[0]!.estimates];
+    t.deepEqual(rounded(last), rounded(alone), 'as for the layer alone');
+    t.notDeepEqual(all!.methods[0]!.estimates, one!.methods[0]!.estimates);
+    const report = readFileSync(join(folder, '1', 'report.html'), 'utf8');
+    for (const [i, { estimates }] of all!.methods.entries()) {
+      const energy = (100 * estimates[1]!.value).toFixed(1);
+      t.ok(
+        report.includes(`<title>grad-cam, ${layers[i]}: ${energy}</title>`),
+        `${layers[i]} is in the plot`,
+      );
+    }
+    t.notOk(readFileSync(join(folder, '0', 'report.html'), 'utf8').includes('By layer'));
   });
 });
 
