@@ -1,7 +1,7 @@
 // The device: an adapter opened, its kernels' sources loaded, commands recorded into one open pass, and read back.
 // Nothing waits for the device until `read`.
 
-import { availableMemory, openAdapter, text } from '#platform';
+import { availableMemory, openAdapter, quietly, text } from '#platform';
 import type { ConvVariant } from '../kernels/conv/variants.ts';
 import { sources } from '../kernels/index.ts';
 import { type Constants, isShort, type Launch, MOST_ITERATIONS, workgroupsOf } from '../kernels/kernel.ts';
@@ -96,6 +96,8 @@ export interface DeviceOptions {
   readonly profile?: DeviceClass;
   /** false: not to use what `tune` measured on this machine. */
   readonly tuned?: boolean;
+  /** Shows what drivers print by themselves. */
+  readonly verbose?: boolean;
   /** Variants never to be used, to compare others with, or, for winograd, to have the last digit of direct sums. */
   readonly without?: readonly Variant[];
 }
@@ -123,8 +125,15 @@ const WANTED_LIMITS = [
   'maxComputeWorkgroupSizeX',
 ] as const;
 
-/** Opens a device and loads the kernels. Throws NoDeviceError when there is none. */
-export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
+/**
+ * Opens a device and loads the kernels. Throws NoDeviceError when there is none. What drivers print meanwhile is not shown:
+ * where the error stream is a terminal or a pipe, it leads nowhere until the device is open, for processes that are started
+ * meanwhile too; what JavaScript writes to it comes then.
+ */
+export const openDevice = (options: DeviceOptions = {}): Promise<Device> =>
+  options.verbose ? openLoud(options) : quietly(() => openLoud(options));
+
+async function openLoud(options: DeviceOptions): Promise<Device> {
   const [opened, wgsl] = await Promise.all([
     openAdapter(options.adapter),
     Promise.all(

@@ -23,7 +23,6 @@ import { asUsage, UsageError } from './errors.ts';
 import { type ModelChoice, openModel, weightsOf } from './load.ts';
 import { openImage, type Picture } from './pictures.ts';
 import { bar, heartbeat, isVerbose, note } from './progress.ts';
-import { quietly } from './quiet.ts';
 import type { Explained, FoundBox } from './report.ts';
 import { readTarget, type TargetChoice } from './target.ts';
 
@@ -96,8 +95,10 @@ export async function withNetwork<T>(
   use: (network: Network) => Promise<T>,
 ): Promise<T> {
   weightsOf(choice);
-  const open = () => openDevice(deviceName === undefined ? {} : { adapter: deviceName });
-  const device = await (isVerbose() ? open() : quietly(open));
+  const device = await openDevice({
+    verbose: isVerbose(),
+    ...(deviceName !== undefined && { adapter: deviceName }),
+  });
   if (isVerbose()) note(memoryLine(device));
   try {
     return await use(await openModel(device, choice));

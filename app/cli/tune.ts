@@ -4,7 +4,6 @@ import { closeDevice, openDevice, tune } from '../../engine/index.ts';
 import { figures } from '../../kernels/profile.ts';
 import { deviceLine } from './pipeline.ts';
 import { note, print } from './progress.ts';
-import { quietly } from './quiet.ts';
 import { table } from './report.ts';
 
 export interface TuneArguments {
@@ -13,7 +12,7 @@ export interface TuneArguments {
 }
 
 export async function tuneCommand({ device: adapter, seconds }: TuneArguments): Promise<void> {
-  const device = await quietly(() => openDevice({ tuned: false, ...(adapter !== undefined && { adapter }) }));
+  const device = await openDevice({ tuned: false, ...(adapter !== undefined && { adapter }) });
   try {
     note(deviceLine(device));
     const { class: of, figures: found, gains, complete, kept } = await tune(device, { seconds });

@@ -76,6 +76,9 @@ const remedy = () =>
 
 export const openAdapter: Platform['openAdapter'] = (choice) => chooseAdapter([browser], choice, remedy);
 
+/** Drivers have no terminal here. */
+export const quietly: Platform['quietly'] = (use) => use();
+
 /** Browsers do not tell. */
 export const availableMemory: Platform['availableMemory'] = () => undefined;
 

@@ -50,6 +50,8 @@ export interface Platform {
    * Throws `UnknownAdapterError` for a name that does not exist, `NoDeviceError` when nothing could be opened.
    */
   openAdapter(choice?: string): Promise<OpenAdapter>;
+  /** Runs `use`, meanwhile what drivers print by themselves leads nowhere. */
+  quietly<T>(use: () => Promise<T>): Promise<T>;
   /** How much memory may still be taken; undefined where nothing says so. */
   availableMemory(): Available | undefined;
   /** Starts a module apart from this program, in a process or worker: whatever it does, it harms itself alone. */

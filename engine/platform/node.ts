@@ -14,6 +14,8 @@ import { type Create, nodeCandidates, remedy } from './node/candidates.ts';
 import { cacheFolder, makeFolder } from './node/folder.ts';
 import { place } from './node/temporary.ts';
 
+export { quietly } from './node/quiet.ts';
+
 /** What the system's error codes mean to someone who named a file. */
 const reasons: Readonly<Record<string, string>> = {
   ENOENT: 'there is no such file',

@@ -25,6 +25,33 @@ test('a device opens without a word of its driver, unless --verbose', posix, (t)
   }),
 );
 
+test(
+  'the library is as quiet, keeps what JavaScript says meanwhile, and opens several devices at once',
+  posix,
+  (t) => {
+    const script = `
+    import { closeDevice, openDevice } from '${new URL('../../engine/index.ts', import.meta.url)}';
+    const opening = [openDevice(), openDevice()];
+    console.error('meanwhile');
+    for (const device of await Promise.all(opening)) closeDevice(device);
+    console.error('afterwards');
+    if (process.argv.includes('loud')) closeDevice(await openDevice({ verbose: true }));
+  `;
+    const program = `'${process.execPath}' --conditions=source --import tsx --input-type=module -e '${script.replaceAll("'", '"')}'`;
+    const lines = (more = '') =>
+      spawnSync('sh', ['-c', `${program} ${more} 2>&1 >/dev/null | cat`], { encoding: 'utf8' })
+        .stdout.split('\n')
+        .filter(Boolean);
+    t.deepEqual(lines(), ['meanwhile', 'afterwards']);
+    t.deepEqual(
+      lines('loud').slice(0, 2),
+      ['meanwhile', 'afterwards'],
+      'the same before it is asked for more',
+    );
+    t.end();
+  },
+);
+
 test('a driver that is not there leads to advice', posix, (t) => {
   const none = { VK_DRIVER_FILES: '/none', VK_ICD_FILENAMES: '/none' };
   const text = said(`explain '${scene}' --device native`, none);
