@@ -41,7 +41,7 @@ export function camLayer(dry: DryRun, named: string): string {
     if (scores === layer || bend.name === scores) return scores;
   }
   throw new LayerError(
-    `CAM needs logits that depend on the layer's output linearly, as by pooling and a linear layer; after "${layer}" ` +
+    `CAM needs logits that depend on the layer's output linearly, as by pooling and a linear layer; after "${layer}", ` +
       `"${bend.name}" (${bend.kind}) is not linear. Choose a later layer, or grad-cam.`,
   );
 }

@@ -217,14 +217,14 @@ test('CAM: a layer from which the logits are no linear function is refused, with
   const dry = dryRun(graphs.gapLinear, [1, 3, 8, 8]);
   t.equal(camLayer(dry, 'features'), 'features');
   t.equal(camLayer(dry, 'relu2'), 'relu2', 'a summand of what is pooled');
-  t.match(camRefusal(dry, 'conv2')!, /after "conv2" "relu2" \(relu\) is not linear/);
-  t.match(camRefusal(dry, 'relu1')!, /after "relu1" "pool" \(maxPool\) is not linear/);
+  t.match(camRefusal(dry, 'conv2')!, /after "conv2", "relu2" \(relu\) is not linear/);
+  t.match(camRefusal(dry, 'relu1')!, /after "relu1", "pool" \(maxPool\) is not linear/);
   const scores = dryRun(graphs.convGap, [1, 3, 8, 8]);
   t.deepEqual(
     ['features', 'scores', 'scores.relu'].map((layer) => camLayer(scores, layer)),
     Array(3).fill('scores.relu'),
   );
-  t.match(camRefusal(scores, 'conv1')!, /after "conv1" "features" \(relu\)/);
+  t.match(camRefusal(scores, 'conv1')!, /after "conv1", "features" \(relu\)/);
   const network = randomNetwork(await device(), graphs.gapLinear);
   const options = { methods: ['cam'], classes: [1] };
   const [logit] = await explain(network, await image(8, 8), options);
@@ -436,7 +436,7 @@ test('CAM refuses a network with fully connected layers, naming the layer', asyn
     await explain(network, await image(6, 8), { methods: ['cam'] });
     t.fail('must refuse');
   } catch (error) {
-    t.match(String(error), /LayerError.*after "features" "pool" \(maxPool\) is not linear/s);
+    t.match(String(error), /LayerError.*after "features", "pool" \(maxPool\) is not linear/s);
   }
 });
 
