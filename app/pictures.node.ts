@@ -2,9 +2,10 @@
 // pictures itself, and draws with the numbers of `Explanation.upsampled`.
 
 import type { Explanation } from '../cam/index.ts';
+import type { HostTensor } from '../models/formats/host-tensor.ts';
 import type { Network } from '../models/network.ts';
 import type { Pixels } from '../models/pixels.ts';
-import { visiblePixels } from '../models/preprocess.ts';
+import { seenOf } from './image/array.ts';
 import type { ColourMap } from './image/colour.ts';
 import { type Drawable, overlayOf, sheetOf } from './image/explained.node.ts';
 
@@ -21,12 +22,12 @@ export interface DrawingOptions {
 
 async function drawable(
   network: Network,
-  picture: Pixels,
+  picture: Pixels | HostTensor,
   explanation: Explanation,
   { signed = false }: DrawingOptions,
 ): Promise<Drawable> {
   const { map } = explanation;
-  const pixels = visiblePixels(network, picture);
+  const pixels = seenOf(network, picture);
   return {
     explanation,
     map: { shape: map.shape, data: await map.data() },
@@ -37,14 +38,15 @@ async function drawable(
 }
 
 /**
- * An explanation laid over what the network sees of its picture, with class, layer and a colour bar, as the bytes of a
+ * An explanation laid over what the network sees of its picture, or over an array that it was given (a signal is drawn as
+ * curves), with class, layer and a colour bar, as the bytes of a
  * PNG file.
  *
  * @throws {OutputError} where the optional package that draws is not installed.
  */
 export const overlay = async (
   network: Network,
-  picture: Pixels,
+  picture: Pixels | HostTensor,
   explanation: Explanation,
   options: DrawingOptions = {},
 ): Promise<Uint8Array> => overlayOf(await drawable(network, picture, explanation, options), options.colours);
@@ -56,7 +58,7 @@ export const overlay = async (
  */
 export async function sheet(
   network: Network,
-  picture: Pixels,
+  picture: Pixels | HostTensor,
   explanations: readonly Explanation[],
   options: DrawingOptions & { readonly title?: string } = {},
 ): Promise<Uint8Array> {

@@ -12,7 +12,7 @@ import { defaultTargetLayer } from './target-layer.ts';
  * The description of an imported network. Where the file does not say, inputs are pixel values / 255, classes are
  * numbered, and the last feature map is explained (the output where there is none, which no method takes).
  *
- * @throws {FormatError} if its input has neither 1 nor 3 channels, or it has others.
+ * @throws {FormatError} if it has other inputs than the picture.
  */
 export function describeImported(name: string, imported: ImportedNetwork): NetworkDescription {
   const {
@@ -27,9 +27,6 @@ export function describeImported(name: string, imported: ImportedNetwork): Netwo
     remark,
   } = imported;
   const [, channels, height, width] = inputShape as [number, number, number, number];
-  if (channels !== 1 && channels !== 3) {
-    throw new FormatError(`${name} takes ${channels} channels; a picture has 3, or 1 if it is grey`);
-  }
   if (otherInputs.size > 0) {
     const listed = [...otherInputs].map(([input, shape]) => `"${input}" [${shape.join(', ')}]`);
     throw new FormatError(`${name} takes more than a picture: ${listed.join(', ')} besides`);
@@ -43,6 +40,7 @@ export function describeImported(name: string, imported: ImportedNetwork): Netwo
       channels,
       ...presets.unit,
       ...(!anySize && { size: [height, width] as const }),
+      ...(height === 1 && { signal: true }),
       ...preprocessing,
     },
     classes: imported.classes ?? numbered(classCount),

@@ -2,12 +2,16 @@
 // step, as in Pillow and torchvision, so that a network sees what it saw when it was trained and measured.
 
 import { type Device, LimelightError, type Tensor, tensor } from '../engine/index.ts';
+import { channelsFirst } from './array-input.ts';
+import type { HostTensor } from './formats/host-tensor.ts';
 import { MAX_PIXELS, type Pixels } from './pixels.ts';
 
 /** How pixels become a network's input: (value / scale - mean) / std per channel. */
 export interface Preprocessing {
-  /** 3: colour; 1: grey, by ITU-R 601 luma. Of a network of other channels no picture can be the input. */
+  /** 3: colour; 1: grey, by ITU-R 601 luma. Of a network of other channels only an array can be the input. */
   readonly channels: number;
+  /** Set where the input is a signal, of height 1: then no picture can be the input. */
+  readonly signal?: boolean;
   /** Order of three channels; rgb when left out. */
   readonly order?: 'rgb' | 'bgr';
   /** Height and width that the network wants; undefined: any size is taken as it is. */
@@ -87,31 +91,44 @@ export interface InputNumbers {
   readonly data: Float32Array<ArrayBuffer>;
 }
 
+/** Whether pictures can be a network's input; arrays always can. */
+export const takesPictures = ({ channels, signal }: Preprocessing): boolean =>
+  !signal && (channels === 1 || channels === 3);
+
 /**
- * Pixels as a network's input [1, C, H, W] on its device.
+ * Pixels, or an array, as a network's input [1, C, H, W] on its device. An array ([C, H, W] or [H, W, C]; of signals [C, L] or
+ * [L, C]) goes in as it is: its numbers are those that the network was trained on.
  *
- * @throws {PreprocessingError} if the network takes neither 1 nor 3 channels.
+ * @throws {PreprocessingError} for pixels if the network takes a signal, or neither 1 nor 3 channels.
+ * @throws {ShapeError} for an array of other sizes than the network's, or with numbers that are not finite.
  */
 export function preprocess(
   { device, preprocessing }: { readonly device: Device; readonly preprocessing: Preprocessing },
-  pixels: Pixels,
+  given: Pixels | HostTensor,
 ): Tensor {
-  const { channels, height, width, data } = inputNumbers({ preprocessing }, pixels);
+  if (!('rgb' in given)) {
+    const { shape, data } = channelsFirst(preprocessing, given);
+    return tensor(device, data, [1, ...shape]);
+  }
+  const { channels, height, width, data } = inputNumbers({ preprocessing }, given);
   return tensor(device, data, [1, channels, height, width]);
 }
 
-/** The same, not yet on a device. */
+/** The same of pixels, not yet on a device. */
 export function inputNumbers(
   { preprocessing }: { readonly preprocessing: Preprocessing },
   pixels: Pixels,
 ): InputNumbers {
-  const { width, height, rgb } = visiblePixels({ preprocessing }, pixels);
-  const { channels, order, scale, mean, std } = preprocessing;
-  if (channels !== 1 && channels !== 3) {
+  const { channels, order, size, scale, mean, std, signal } = preprocessing;
+  if (!takesPictures(preprocessing)) {
+    const [takes, array] = signal
+      ? ['a signal, no picture', `[${channels}, ${size?.[1] ?? 'L'}]`]
+      : [`${channels} channels, a picture has 3, or 1 if it is grey`, `[${channels}, H, W]`];
     throw new PreprocessingError(
-      `the network takes ${channels} channels, a picture has 3, or 1 if it is grey; make the input [1, ${channels}, H, W] yourself`,
+      `the network takes ${takes}: give an array ${array}, on the command line as an .npy file`,
     );
   }
+  const { width, height, rgb } = visiblePixels({ preprocessing }, pixels);
   const plane = width * height;
   const data = new Float32Array(channels * plane);
   for (let c = 0; c < channels; c++) {

@@ -25,7 +25,7 @@ import {
   type NetworkDescription,
   withoutDecoders,
 } from '../../models/network.ts';
-import { checkPreprocessing, type Preprocessing, presets } from '../../models/preprocess.ts';
+import { checkPreprocessing, type Preprocessing, presets, takesPictures } from '../../models/preprocess.ts';
 import { architectureOf, fitted } from '../../models/recognise.ts';
 import { labelsBeside, preprocessingBeside, textOf } from './beside.ts';
 import { asUsage, UsageError } from './errors.ts';
@@ -212,15 +212,15 @@ async function preprocessingOf(
   if (resize && !before.size)
     throw new UsageError(`--resize ${resize} needs a size to scale to: give --size`);
   if (preprocessing.channels !== ofModel.channels) {
-    throw new UsageError(
-      `${name} takes ${ofModel.channels === 1 ? 'a grey picture' : 'three channels, rgb or bgr'}`,
-    );
+    const takes = { 1: 'a grey picture', 3: 'three channels, rgb or bgr' }[ofModel.channels];
+    throw new UsageError(`${name} takes ${takes ?? `${ofModel.channels} channels, as an .npy file`}`);
   }
   if (found.fixedSize && preprocessing.size?.join() !== ofModel.size?.join()) {
     throw new UsageError(`${name} takes pictures of ${ofModel.size!.join(' x ')} only`);
   }
   asUsage(() => checkPreprocessing(preprocessing));
-  const isGuess = found.guessed && !beside && !preset && !mean && !std && scale === undefined;
+  const isSaid = beside || preset || mean || std || scale !== undefined;
+  const isGuess = found.guessed && !isSaid && takesPictures(ofModel);
   if (!isGuess) return { preprocessing };
   note(
     `${name} does not say how pixels become its input; taken for now: value / 255. ` +

@@ -6,10 +6,13 @@ import { basename, extname, isAbsolute, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { bytes } from '#platform';
 import { DeviceLostError, LimelightError } from '../../engine/index.ts';
+import type { HostTensor } from '../../models/formats/host-tensor.ts';
+import { readNpy } from '../../models/formats/npy.ts';
 import type { Pixels } from '../../models/pixels.ts';
 import type { Background } from '../image/alpha.ts';
 import { decodeImage, formatOf, ImageError } from '../image/decode.ts';
 import { OutputError } from '../image/errors.ts';
+import { signatureOf } from '../image/signature.ts';
 import { describeError, UsageError } from './errors.ts';
 import { complain, note } from './progress.ts';
 
@@ -24,7 +27,12 @@ export interface Picture {
 
 /** Standard input, among the pictures. */
 const STDIN = '-';
-const ENDINGS = /\.(png|jpe?g|webp)$/i;
+/** Endings of what a folder or pattern stands for: its pictures, or its arrays where there are none. */
+const ENDINGS = [/\.(png|jpe?g|webp)$/i, /\.npy$/i];
+const ofOneKind = (files: readonly string[]): string[] =>
+  ENDINGS.map((ending) => files.filter((file) => ending.test(file)).sort()).find(
+    ({ length }) => length > 0,
+  ) ?? [];
 
 /** A picture in a file. */
 export const pictureAt = (path: string, stem = basename(path, extname(path))): Picture => ({
@@ -67,18 +75,16 @@ const linesOf = async (path: string): Promise<string[]> =>
 async function pathsOf(name: string): Promise<string[]> {
   if (name === STDIN) return [name];
   if (statSync(name, { throwIfNoEntry: false })?.isDirectory()) {
-    const found = (await readdir(name)).filter((file) => ENDINGS.test(file)).sort();
+    const found = ofOneKind(await readdir(name));
     if (found.length > 0) return found.map((file) => join(name, file));
-    throw new LimelightError(`${name}: it is a folder without .png, .jpg, .jpeg or .webp files`);
+    throw new LimelightError(`${name}: it is a folder without .png, .jpg, .jpeg, .webp or .npy files`);
   }
   if (existsSync(name)) return [name];
   const { glob, isDynamicPattern } = await import('tinyglobby');
   if (!isDynamicPattern(name)) throw new LimelightError(`cannot read ${name}: there is no such file`);
-  const found = (await glob(name, { absolute: isAbsolute(name), expandDirectories: false }))
-    .filter((file) => ENDINGS.test(file))
-    .sort();
+  const found = ofOneKind(await glob(name, { absolute: isAbsolute(name), expandDirectories: false }));
   if (found.length > 0) return found;
-  throw new LimelightError(`${name}: no .png, .jpg, .jpeg or .webp file fits this pattern`);
+  throw new LimelightError(`${name}: no .png, .jpg, .jpeg, .webp or .npy file fits this pattern`);
 }
 
 /** How many bytes tell a picture's format. */
@@ -90,7 +96,9 @@ async function expectPicture(paths: readonly string[]): Promise<void> {
   for (const path of paths) {
     try {
       // What cannot be read is left to whoever reads the whole, who says why not.
-      if (path !== STDIN) formatOf(await beginningOf(path).catch(() => bytes(pathToFileURL(path))), path);
+      if (path === STDIN) return;
+      const beginning = await beginningOf(path).catch(() => bytes(pathToFileURL(path)));
+      if (!isArray(beginning)) formatOf(beginning, path);
       return;
     } catch (error) {
       faults.push(error);
@@ -164,9 +172,17 @@ export function stems(paths: readonly string[]): string[] {
   });
 }
 
-/** Reads and decodes a picture; a note says what was laid behind what is transparent in it. */
-export async function openImage({ name, read }: Picture, background?: Background): Promise<Pixels> {
-  const pixels = await decodeImage(await read(), name, background);
+/** Whether a file holds an array of NumPy's, not a picture. */
+const isArray = (file: Uint8Array): boolean => signatureOf(file) === 'NumPy';
+
+/** Reads and decodes a picture, or reads an array; a note says what was laid behind what is transparent in a picture. */
+export async function openImage(
+  { name, read }: Picture,
+  background?: Background,
+): Promise<Pixels | HostTensor> {
+  const file = await read();
+  if (isArray(file)) return readNpy(file, name);
+  const pixels = await decodeImage(file, name, background);
   if (pixels.transparent && background === undefined) {
     note(`${name}: what is transparent is taken as white; --background says otherwise`);
   }

@@ -13,11 +13,13 @@ import {
 } from '../../engine/index.ts';
 import { type DryRun, dryRun } from '../../models/dry-run.ts';
 import { featureMapView } from '../../models/feature-map.ts';
+import type { HostTensor } from '../../models/formats/host-tensor.ts';
 import { nodeOf } from '../../models/graph.ts';
 import { classIndex, type Network } from '../../models/network.ts';
 import type { Pixels } from '../../models/pixels.ts';
-import { preprocess, visiblePixels } from '../../models/preprocess.ts';
+import { preprocess } from '../../models/preprocess.ts';
 import type { Background } from '../image/alpha.ts';
+import { seenOf } from '../image/array.ts';
 import { boxesIn, boxTable } from './boxes.ts';
 import { asUsage, UsageError } from './errors.ts';
 import { type ModelChoice, openModel, weightsOf } from './load.ts';
@@ -125,18 +127,19 @@ export async function explainImage(
   request: Request,
 ): Promise<Explained[]> {
   const { name: path } = picture;
-  const pixels = await openImage(picture, request.background);
-  if (network.preprocessing.size === undefined) {
-    note(`${path}: no size given, taken as it is: ${pixels.width} x ${pixels.height}`);
+  const given = await openImage(picture, request.background);
+  if (network.preprocessing.size === undefined && 'rgb' in given) {
+    note(`${path}: no size given, taken as it is: ${given.width} x ${given.height}`);
   }
-  const input = inputOf(network, pixels, path);
+  const input = inputOf(network, given, path);
+  const seen = seenOf(network, given);
   for (const layer of request.layer ?? [network.targetLayer]) assertTakes(network, path, input.shape, layer);
   const shown = bar('{method} {bar} {percentage} %');
   const tell = heartbeat();
   shown.start(100, 0, { method: 'forward pass' });
   try {
     const { target, background: _, top, fuse, ...asked } = request;
-    const boxes = await boxesIn(network, input, pixels);
+    const boxes = await boxesIn(network, input, 'rgb' in given ? given : seen);
     if (network.detection) note(`${path}: ${boxTable(boxes)}`);
     const box = target?.box?.(boxes);
     const likely = top === undefined ? asked.classes : await likeliest(network, input, top);
@@ -151,7 +154,6 @@ export async function explainImage(
         tell(`${path}: ${method}, ${Math.floor(100 * share)} %`);
       },
     });
-    const seen = visiblePixels(network, pixels);
     const out: Explained[] = [];
     shown.stop();
     for (const explanation of explanations) {
@@ -193,19 +195,21 @@ export const predictImage = (
 
 /** What a detector finds in a picture. */
 export const findBoxes = (network: Network, picture: Picture, background?: Background): Promise<FoundBox[]> =>
-  ofImage(network, picture, background, (input, pixels) => boxesIn(network, input, pixels));
+  ofImage(network, picture, background, (input, given) =>
+    boxesIn(network, input, 'rgb' in given ? given : seenOf(network, given)),
+  );
 
 /** What is made of a picture as a network's input. */
 async function ofImage<T>(
   network: Parameters<typeof preprocess>[0],
   picture: Picture,
   background: Background | undefined,
-  use: (input: Tensor, pixels: Pixels) => Promise<T>,
+  use: (input: Tensor, given: Pixels | HostTensor) => Promise<T>,
 ): Promise<T> {
-  const pixels = await openImage(picture, background);
-  const input = inputOf(network, pixels, picture.name);
+  const given = await openImage(picture, background);
+  const input = inputOf(network, given, picture.name);
   try {
-    return await use(input, pixels);
+    return await use(input, given);
   } catch (cause) {
     throw naming(picture.name, cause);
   } finally {
@@ -213,10 +217,14 @@ async function ofImage<T>(
   }
 }
 
-/** A picture as a network's input. */
-export function inputOf(network: Parameters<typeof preprocess>[0], pixels: Pixels, path: string): Tensor {
+/** A picture or an array as a network's input. */
+export function inputOf(
+  network: Parameters<typeof preprocess>[0],
+  given: Pixels | HostTensor,
+  path: string,
+): Tensor {
   try {
-    return preprocess(network, pixels);
+    return preprocess(network, given);
   } catch (cause) {
     throw naming(path, cause);
   }

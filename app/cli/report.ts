@@ -7,7 +7,7 @@ import { visibleJson, visibleLines } from '../../engine/visible.ts';
 import type { Box } from '../../models/detection.ts';
 import type { HostTensor } from '../../models/formats/host-tensor.ts';
 import type { Pixels } from '../../models/pixels.ts';
-import type { Preprocessing } from '../../models/preprocess.ts';
+import { type Preprocessing, takesPictures } from '../../models/preprocess.ts';
 import { formatValue, score } from '../image/heat.ts';
 
 /** A box that a detector found. */
@@ -138,7 +138,11 @@ export function explanationJson(explained: Explained): string {
 
 /** How pictures become a network's input, in words. */
 export function preparation(preprocessing: Preprocessing): string {
-  const { channels, order, size, interpolation, scale, mean, std } = preprocessing;
+  const { channels, order, size, interpolation, scale, mean, std, signal } = preprocessing;
+  if (!takesPictures(preprocessing)) {
+    const of = channels === 1 ? 'one channel' : `${channels} channels`;
+    return `${signal ? 'a signal' : 'an array'} of ${of} (.npy), as it is`;
+  }
   return [
     channels === 1 ? 'grey' : (order ?? 'rgb'),
     ...(size ? [scaling(preprocessing)] : []),

@@ -11,12 +11,14 @@ import {
 } from '../../cam/index.ts';
 import { LimelightError } from '../../engine/index.ts';
 import { visibleJson } from '../../engine/visible.ts';
+import type { HostTensor } from '../../models/formats/host-tensor.ts';
 import type { Network } from '../../models/network.ts';
 import type { Pixels } from '../../models/pixels.ts';
+import { takesPictures } from '../../models/preprocess.ts';
 import { random } from '../../models/train/data/random.ts';
 import { asUsage } from './errors.ts';
 import { eachAfterGuesses } from './guesses.ts';
-import { chooseModel, openModel, weightsOf } from './load.ts';
+import { chooseModel, type ModelChoice, openModel, weightsOf } from './load.ts';
 import type { ModelArguments } from './options.ts';
 import { findPictures, openImage } from './pictures.ts';
 import { assertTakes, deviceLine, deviceName, inputOf, lookUp, naming, withNetwork } from './pipeline.ts';
@@ -52,15 +54,15 @@ export async function verifyCommand(
     const { name, device } = network;
     note(deviceLine(device));
     const other = second && (await openModel(device, second));
-    const check = async (image: string | null, pixels: Pixels) => {
+    const check = async (image: string | null, given: Pixels | HostTensor) => {
       const title = image ?? 'noise';
-      const others = other && inputOf(other, pixels, title);
+      const others = other && inputOf(other, given, title);
       const used = other ? [...named, sameAs(other, others)] : named;
       const failing: string[] = [];
       for (const layer of layers) {
         for (const classIndex of classes) {
           const of = { layer, claims: used, ...(classIndex !== undefined && { classIndex }) };
-          const verdicts = await verifyPixels(network, title, pixels, of);
+          const verdicts = await verifyOn(network, title, given, of);
           const about = { image, model: name, layer, device: deviceName(device) };
           print(
             asked.json
@@ -74,26 +76,31 @@ export async function verifyCommand(
       if (failing.length > 0)
         throw new LimelightError(`${title}: what must hold does not: ${[...new Set(failing)].join(', ')}`);
     };
-    if (!pictures) return check(null, noise(choice.exampleSize));
+    if (!pictures) return check(null, noise(choice));
     await eachAfterGuesses(network, choice, asked.background, pictures(), async (picture) => {
       await check(picture.name, await openImage(picture, asked.background));
     });
   });
 }
 
-/** Pixels drawn uniformly. */
-function noise([height, width]: readonly [height: number, width: number]): Pixels {
+/** Numbers drawn uniformly: pixels, or 0 to 1 where a network takes no pictures. */
+function noise({ exampleSize, description: { preprocessing } }: ModelChoice): Pixels | HostTensor {
+  const [height, width] = exampleSize;
   const next = random(1);
-  return { width, height, rgb: Uint8Array.from({ length: 3 * width * height }, () => 256 * next()) };
+  if (takesPictures(preprocessing))
+    return { width, height, rgb: Uint8Array.from({ length: 3 * width * height }, () => 256 * next()) };
+  const { channels } = preprocessing;
+  const data = Float32Array.from({ length: channels * height * width }, next);
+  return { shape: [channels, height, width], data };
 }
 
-async function verifyPixels(
+async function verifyOn(
   network: Network,
   title: string,
-  pixels: Pixels,
+  given: Pixels | HostTensor,
   asked: VerifyOptions & { readonly layer: string; readonly claims: readonly Claim[] },
 ): Promise<Verdict[]> {
-  const input = inputOf(network, pixels, title);
+  const input = inputOf(network, given, title);
   assertTakes(network, title, input.shape, asked.layer);
   const shown = bar('{claim} {bar} {value}/{total}');
   const tell = heartbeat();

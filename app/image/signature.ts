@@ -13,6 +13,7 @@ const signatures: [RegExp, string][] = [
   [/^(\xff\n|....JXL )/s, 'JPEG XL'],
   [/^(....jP {2}|\xffO\xffQ)/s, 'JPEG 2000'],
   [/^8BPS/, 'Photoshop'],
+  [/^\x93NUMPY/, 'NumPy'],
   [/^%PDF/, 'PDF'],
   [/^\s*(<!doctype html|<html)/i, 'HTML'],
   [/^\s*(<svg|<\?xml)/i, 'SVG or XML'],

@@ -136,3 +136,8 @@ export function squareOf(sizes: readonly (number | null | undefined)[]): number 
 /** What is said of an input that holds a picture in another shape. */
 export const takenAs = (sizes: readonly unknown[], picture: string, size: readonly unknown[]): string =>
   `its input [${sizes.join(', ')}] is taken as ${picture} of ${size.join(' x ')}`;
+
+/** What is said of an input that holds a signal; what the file leaves open is undefined or null. */
+export const signalRemark = (sizes: readonly unknown[], channels: number, length: unknown): string =>
+  `its input [${sizes.map((n) => n ?? '?').join(', ')}] is taken as a signal: ` +
+  `${channels === 1 ? 'one channel' : `${channels} channels`}, ${length ?? 'any number of'} steps`;

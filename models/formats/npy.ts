@@ -2,6 +2,7 @@
 // magic, version 1.0, a u16 little-endian header length, a Python dict as text, then the data.
 
 import { ShapeError } from '../../engine/errors.ts';
+import { DTYPES, toFloat32 } from './dtypes.ts';
 import { FormatError } from './errors.ts';
 import { elementCount, type HostTensor } from './host-tensor.ts';
 
@@ -11,27 +12,28 @@ const PREAMBLE = Uint8Array.of(0x93, ...new TextEncoder().encode('NUMPY'), 1, 0)
 const TEXT_START = PREAMBLE.length + 2;
 const MAX_HEADER_BYTES = 0xffff;
 
-interface Dtype {
-  readonly bytes: number;
-  readonly read: (data: Uint8Array<ArrayBuffer>) => Float32Array;
-}
-
-/** Little-endian, as is every platform that has WebGPU. */
-const DTYPES: ReadonlyMap<string, Dtype> = new Map<string, Dtype>([
-  ["'<f4'", { bytes: 4, read: (data) => new Float32Array(data.buffer) }],
-  ["'|u1'", { bytes: 1, read: (data) => Float32Array.from(data) }],
-]);
+/** NumPy's names of the kinds of numbers that are read, by those that are read of weights. */
+const NAMES: Readonly<Record<string, string>> = {
+  "'<f8'": 'F64',
+  "'<f4'": 'F32',
+  "'<f2'": 'F16',
+  "'<i8'": 'I64',
+  "'<i4'": 'I32',
+  "'<i2'": 'I16',
+  "'|i1'": 'I8',
+  "'|u1'": 'U8',
+  "'|b1'": 'BOOL',
+};
 
 /** One `'key': value` of the header's dict, with the comma after it. */
 const FIELD = /\s*'(\w+)'\s*:\s*('[^']*'|True|False|\([^()]*\))\s*(?:,\s*|$)/gy;
 const TUPLE = /^\(\s*(?:\d+\s*,\s*)*(?:\d+\s*)?\)$/;
 
 /**
- * Reads an npy file of float32 or of bytes, which become the float32 values 0 to 255; `name` stands for the
- * file in messages.
+ * Reads an npy file of numbers, which become float32; `name` stands for the file in messages.
  *
- * @throws {FormatError} if the file is malformed or truncated, is not version 1.0 in C order, or holds a dtype
- * other than `<f4` and `|u1`.
+ * @throws {FormatError} if the file is malformed or truncated, is not version 1.0 in C order, or holds another dtype
+ * than floats and whole numbers with a sign, `|u1` and `|b1`, or a whole number that float32 cannot represent exactly.
  */
 export function readNpy(bytes: Uint8Array, name: string): HostTensor {
   if (bytes.length < TEXT_START || PREAMBLE.some((byte, i) => bytes[i] !== byte)) {
@@ -44,10 +46,10 @@ export function readNpy(bytes: Uint8Array, name: string): HostTensor {
     );
   }
   const header = parseHeader(new TextDecoder('latin1').decode(bytes.subarray(TEXT_START, dataStart)), name);
-  const dtype = DTYPES.get(header.descr);
+  const dtype = DTYPES.get(NAMES[header.descr] ?? '');
   if (dtype === undefined) {
     throw new FormatError(
-      `${name}: npy dtype ${header.descr.slice(0, 40)}; supported are ${[...DTYPES.keys()].join(', ')}: convert ` +
+      `${name}: npy dtype ${header.descr.slice(0, 40)}; supported are ${Object.keys(NAMES).join(', ')}: convert ` +
         "it with array.astype('<f4')",
     );
   }
@@ -70,8 +72,7 @@ export function readNpy(bytes: Uint8Array, name: string): HostTensor {
         `${count * dtype.bytes}`,
     );
   }
-  // Not bytes.slice: that of Node's Buffer makes a view, which may be unaligned.
-  return { shape, data: dtype.read(new Uint8Array(bytes.subarray(dataStart))) };
+  return { shape, data: toFloat32(dtype, new Uint8Array(bytes.subarray(dataStart)), name) };
 }
 
 /**

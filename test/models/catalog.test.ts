@@ -114,10 +114,6 @@ test('a network from a file is described, its gaps filled in', (t) => {
   const more = describeImported('net.onnx', said);
   t.deepEqual(more.classes, ['no', 'yes']);
   t.deepEqual(more.preprocessing, { channels: 3, scale: 1, mean: [3], std: [1] });
-  t.throws(
-    () => describeImported('net.onnx', { ...file, inputShape: [1, 4, 6, 8] }),
-    /net\.onnx takes 4 channels; a picture has 3/,
-  );
   t.end();
 });
 

@@ -120,12 +120,13 @@ test('which rows are pictures', async (t) => {
   for (const dims of [
     ['N', 100 * 99],
     ['N', 49],
-    ['N', 12, 14],
-    ['N', 1, 187],
     ['N', 'any'],
-    [1, 5, 5, 5, 5],
   ] as const)
-    t.match(await read(dims), /its input "x" is float .*; a picture is float \[N, C, H, W\]/, `${dims}`);
+    t.match(
+      await read(dims),
+      /its input "x" is float .*; a picture is float \[N, C, H, W\], .* a signal float \[N, C, L\]/,
+      `${dims}`,
+    );
 });
 
 test('Keras models of rows and matrices', async (t) => {

@@ -65,6 +65,29 @@ test('npy: reads what other writers may write', (t) => {
   t.deepEqual(readNpy(npy(reordered, data), 'a.npy'), expected, 'another order and spacing');
   const shifted = Buffer.concat([Buffer.from('x'), writeNpy([2], Float32Array.of(3, 4))]).subarray(1);
   t.deepEqual(readNpy(shifted, 'a.npy').data, Float32Array.of(3, 4), 'at an odd address');
+  const kinds: readonly (readonly [descr: string, bytes: ArrayBuffer])[] = [
+    ['<f8', Float64Array.of(-1.5, 0.1).buffer],
+    ['<i8', BigInt64Array.of(-2n, 3n).buffer],
+    ['<i4', Int32Array.of(-2, 3).buffer],
+    ['<i2', Int16Array.of(-2, 3).buffer],
+    ['|i1', Int8Array.of(-2, 3).buffer],
+    ['|b1', Uint8Array.of(1, 0).buffer],
+    ['<f2', Uint16Array.of(0x3e00, 0xc000).buffer],
+  ];
+  const found = kinds.map(([descr, bytes]) => {
+    const file = npy(dict(`'${descr}'`, 'False', '(2,)'), new Uint8Array(bytes));
+    return [...readNpy(file, 'a.npy').data];
+  });
+  const expectedOfKinds = [
+    [-1.5, Math.fround(0.1)],
+    [-2, 3],
+    [-2, 3],
+    [-2, 3],
+    [-2, 3],
+    [1, 0],
+    [1.5, -2],
+  ];
+  t.deepEqual(found, expectedOfKinds, 'every kind of number');
   t.end();
 });
 
@@ -73,8 +96,13 @@ test('npy: malformed files are refused', (t) => {
   const cases: [string, Uint8Array, RegExp][] = [
     ['wrong magic', Buffer.from('PK\x03\x04 and so on'), /not an npy file/],
     ['version 2.0', npy(dict("'<f4'", 'False', '(1,)'), four, [2, 0]), /version 1\.0/],
-    ['big-endian', npy(dict("'>f4'", 'False', '(1,)'), four), /'>f4'; supported are '<f4', '\|u1'/],
-    ['float64', npy(dict("'<f8'", 'False', '(1,)'), four), /'<f8'/],
+    ['big-endian', npy(dict("'>f4'", 'False', '(1,)'), four), /'>f4'; supported are '<f8', '<f4', /],
+    ['complex numbers', npy(dict("'<c8'", 'False', '(1,)'), four), /'<c8'/],
+    [
+      'a whole number beyond float32',
+      npy(dict("'<i4'", 'False', '(1,)'), Uint8Array.of(1, 0, 0, 1)),
+      /is 16777217 at flat index 0, which float32 cannot represent/,
+    ],
     ['pickled objects', npy(dict("'|O'", 'False', '(1,)'), four), /'\|O'/],
     ['a structured dtype', npy(dict("[('x', '<f4')]", 'False', '(1,)'), four), /not a dict/],
     ['a number for a dtype', npy(dict('False', 'False', '(1,)'), four), /dtype False/],

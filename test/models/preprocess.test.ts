@@ -161,7 +161,7 @@ test('a picture is no input of other channels', async (t) => {
   const on = await device();
   t.throws(
     () => preprocess({ device: on, preprocessing }, pixels),
-    /takes 4 channels.*make the input \[1, 4, H, W\]/,
+    /takes 4 channels.*give an array \[4, H, W\]/,
   );
 });
 

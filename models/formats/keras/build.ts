@@ -11,7 +11,7 @@ import { finish, isSameAt } from '../finish.ts';
 import type { HostTensor } from '../host-tensor.ts';
 import type { ImportedNetwork, ReadOptions, Translated } from '../imported.ts';
 import { type Json, quote } from '../json.ts';
-import { shapeOfNode, squareOf, takenAs } from '../kit.ts';
+import { shapeOfNode, signalRemark, squareOf, takenAs } from '../kit.ts';
 import { type Call, type KerasModel, PASS, readConfig } from './config.ts';
 import { expectOnly, type StoredWeight, type Value } from './context.ts';
 import { layerTable, takesNumbers } from './layers.ts';
@@ -57,13 +57,10 @@ export function buildKeras(
   };
   const [[, height, width] = []] = model.inputs.values();
   const network = read(size ?? EXAMPLE);
-  const flat = flatOf(model.inputs);
-  if (flat) {
-    const remark = takenAs(flat.sizes, 'a grey picture', [flat.side, flat.side]);
-    return { ...network, anySize: false, remark };
-  }
-  const isFixed = typeof height === 'number' && typeof width === 'number';
-  return { ...network, anySize: !isFixed && isSameAt(network, () => read(OTHER)) };
+  const arranged = arrangedOf(model.inputs, EXAMPLE);
+  const isFixed = arranged?.isFixed ?? (typeof height === 'number' && typeof width === 'number');
+  const anySize = !isFixed && isSameAt(network, () => read(OTHER));
+  return { ...network, anySize, ...(arranged && { remark: arranged.remark }) };
 }
 
 /** The nodes of a model, for an example of the size that it leaves open. */
@@ -77,11 +74,11 @@ function translate(
   const device = dryDevice();
   const problems: string[] = [];
   const nodes: GraphNode[] = [];
-  const given = inputsOf(inputs, file, example);
-  const flat = flatOf(inputs);
-  const picture = flat && ([INPUT, [1, 1, flat.side, flat.side]] as const);
+  const arranged = arrangedOf(inputs, example);
+  const given: ReturnType<typeof inputsOf> = arranged ? new Map() : inputsOf(inputs, file, example);
+  const picture = arranged && ([INPUT, arranged.picture] as const);
   /** Shapes by node and input. */
-  const shapes = new Map(picture ? [picture] : given.values());
+  const shapes = new Map<string, Shape>(picture ? [picture] : given.values());
   const tensors = new Map<string, HostTensor>();
   const { take, leftOver } = weightReader(weights, problems);
   let constants = 0;
@@ -134,11 +131,9 @@ function translate(
     return value!;
   };
 
-  if (flat) {
-    const { node } = place(
-      layers.view(`${INPUT}.flat`, 'reshape', INPUT, ([batch]) => [batch!, ...flat.sizes]),
-    );
-    given.set(flat.name, [node, shapes.get(node)!]);
+  if (arranged) {
+    const { node, shape } = arranged.nodes.map(place).at(-1)!;
+    given.set(arranged.name, [node, shape]);
   }
   for (const call of calls) {
     const label = `layer ${quote(call.layer)} (${call.className})`;
@@ -173,13 +168,45 @@ function translate(
   return { nodes, tensors, inputs: new Map(picture ? [picture] : given.values()), outputs: named };
 }
 
-/** The one input of a model that holds a grey picture's numbers without its channels, [null, 784] or [null, 28, 28]. */
-function flatOf(
+/** A model's one input where it has not the shape of pictures. */
+interface Arranged {
+  readonly name: string;
+  /** What is taken in its place, [1, C, H, W], and the nodes that make the input of it. */
+  readonly picture: Shape;
+  readonly nodes: readonly GraphNode[];
+  readonly remark: string;
+  /** Whether the file says its size. */
+  readonly isFixed: boolean;
+}
+
+/** A grey picture without its channels, [null, 784] or [null, 28, 28], or a signal, [null, steps, channels]. */
+function arrangedOf(
   inputs: KerasModel['inputs'],
-): { readonly name: string; readonly sizes: readonly number[]; readonly side: number } | undefined {
+  [, example]: readonly [number, number],
+): Arranged | undefined {
   const [[name, [, ...sizes]] = ['', []], ...more] = inputs;
+  if (more.length > 0) return undefined;
   const side = squareOf(sizes);
-  return side === undefined || more.length > 0 ? undefined : { name, sizes: sizes as number[], side };
+  if (side !== undefined) {
+    return {
+      name,
+      picture: [1, 1, side, side],
+      nodes: [layers.view(`${INPUT}.flat`, 'reshape', INPUT, ([batch]) => [batch!, ...(sizes as number[])])],
+      remark: takenAs(sizes, 'a grey picture', [side, side]),
+      isFixed: true,
+    };
+  }
+  const [steps, channels, ...others] = sizes;
+  const fits = [steps ?? example, channels].every((n) => Number.isSafeInteger(n) && n! >= 1);
+  if (!fits || others.length > 0 || channels! * (steps ?? example) > MAX_ELEMENTS) return undefined;
+  const last = layers.transpose(`${INPUT}.last`, INPUT, [0, 2, 3, 1]);
+  return {
+    name,
+    picture: [1, channels!, 1, steps ?? example],
+    nodes: [last, layers.view(`${INPUT}.signal`, 'reshape', last.name, ([n, , l, c]) => [n!, l!, c!])],
+    remark: signalRemark(sizes, channels!, steps),
+    isFixed: steps !== null,
+  };
 }
 
 /** What goes in, by its name in the file: the graph's name and shape, the picture's [1, C, H, W]. */
@@ -188,7 +215,6 @@ function inputsOf(
   file: string,
   example: readonly [number, number],
 ): Map<string, readonly [node: string, shape: Shape]> {
-  if (flatOf(inputs)) return new Map();
   const pictures = [...inputs].filter(([, { length }]) => length === 4);
   const [picture] = pictures[0] ?? [...inputs.keys()];
   const given = [...inputs].map(([name, shape]) => {

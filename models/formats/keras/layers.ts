@@ -7,6 +7,19 @@ import * as layers from '../../layers.ts';
 import type { LayerRow } from './context.ts';
 import { activationLayer, identity, named, prelu } from './layers/function.ts';
 import {
+  anyBatchNormalization,
+  averagePooling1d,
+  conv1d,
+  conv1dTranspose,
+  cropping1d,
+  depthwiseConv1d,
+  globalPooling1d,
+  maxPooling1d,
+  separableConv1d,
+  upSampling1d,
+  zeroPadding1d,
+} from './layers/line.ts';
+import {
   ADD,
   concatenate,
   DIVIDE,
@@ -16,13 +29,7 @@ import {
   scaledSum,
   tfFunction,
 } from './layers/merge.ts';
-import {
-  batchNormalization,
-  layerNormalization,
-  layerScale,
-  normalization,
-  rescaling,
-} from './layers/normalise.ts';
+import { layerNormalization, layerScale, normalization, rescaling } from './layers/normalise.ts';
 import { averagePooling2d, globalPooling, maxPooling2d } from './layers/pool.ts';
 import { flatten, padding, permute, reshape, resizing, upSampling2d } from './layers/shape.ts';
 import { conv2d, conv2dTranspose, dense, depthwiseConv2d, separableConv2d } from './layers/weighted.ts';
@@ -30,6 +37,7 @@ import { conv2d, conv2dTranspose, dense, depthwiseConv2d, separableConv2d } from
 /** Layers in training alone. */
 const TRAINING = [
   'Dropout',
+  'SpatialDropout1D',
   'SpatialDropout2D',
   'AlphaDropout',
   'GaussianDropout',
@@ -57,10 +65,15 @@ export const layerTable: ReadonlyMap<string, LayerRow> = new Map<string, LayerRo
   ['DepthwiseConv2D', depthwiseConv2d],
   ['SeparableConv2D', separableConv2d],
   ['Conv2DTranspose', conv2dTranspose],
+  ['Conv1D', conv1d],
+  ['Convolution1D', conv1d],
+  ['DepthwiseConv1D', depthwiseConv1d],
+  ['SeparableConv1D', separableConv1d],
+  ['Conv1DTranspose', conv1dTranspose],
   ['Dense', dense],
-  ['BatchNormalization', batchNormalization],
-  ['BatchNormalizationV1', batchNormalization],
-  ['SyncBatchNormalization', batchNormalization],
+  ['BatchNormalization', anyBatchNormalization],
+  ['BatchNormalizationV1', anyBatchNormalization],
+  ['SyncBatchNormalization', anyBatchNormalization],
   ['LayerNormalization', layerNormalization],
   ['Rescaling', rescaling],
   ['Normalization', normalization],
@@ -68,6 +81,10 @@ export const layerTable: ReadonlyMap<string, LayerRow> = new Map<string, LayerRo
   ['AveragePooling2D', averagePooling2d],
   ['GlobalAveragePooling2D', globalPooling(layers.globalAvgPool)],
   ['GlobalMaxPooling2D', globalPooling(layers.globalMaxPool)],
+  ['MaxPooling1D', maxPooling1d],
+  ['AveragePooling1D', averagePooling1d],
+  ['GlobalAveragePooling1D', globalPooling1d(layers.globalAvgPool)],
+  ['GlobalMaxPooling1D', globalPooling1d(layers.globalMaxPool)],
   ['Add', ADD],
   ['Subtract', SUBTRACT],
   ['Multiply', MULTIPLY],
@@ -86,6 +103,9 @@ export const layerTable: ReadonlyMap<string, LayerRow> = new Map<string, LayerRo
   ['ZeroPadding2D', padding('pad', 'padding', 1)],
   ['Cropping2D', padding('crop', 'cropping', -1)],
   ['UpSampling2D', upSampling2d],
+  ['ZeroPadding1D', zeroPadding1d],
+  ['Cropping1D', cropping1d],
+  ['UpSampling1D', upSampling1d],
   ['Resizing', resizing],
   ['Activation', activationLayer],
   ['ReLU', named('ReLU')],

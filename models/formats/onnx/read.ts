@@ -1,12 +1,13 @@
 // Reads an ONNX file as a network: one picture in, one row of logits out.
 
+import type { Shape } from '../../../engine/index.ts';
 import { type GraphNode, INPUT } from '../../graph.ts';
 import { labelsIn } from '../../labels.ts';
 import * as layers from '../../layers.ts';
 import { FormatError, located } from '../errors.ts';
 import { finish, isSameAt } from '../finish.ts';
 import type { ImportedNetwork, OpenPart, ReadOptions, Translated } from '../imported.ts';
-import { squareOf, takenAs } from '../kit.ts';
+import { signalRemark, squareOf, takenAs } from '../kit.ts';
 import type { Computed, Value } from './call.ts';
 import { isConstant } from './call.ts';
 import {
@@ -42,17 +43,14 @@ interface InputSize {
   readonly channels: number | undefined;
   readonly batch: number | undefined;
   readonly size: readonly [height: number | undefined, width: number | undefined];
-  /** How the file sees it: [N, C, H, W], TensorFlow's [N, H, W, C], or its numbers in a shape of which N may be an axis. */
-  readonly layout: 'first' | 'last' | Flat;
+  /** Whether the file has channels last, as TensorFlow does. */
+  readonly isLast?: boolean;
+  /** The file's shape of the same elements, where it has not four axes. */
+  readonly shapeOf?: (shape: Shape) => Shape;
+  /** What is said of an input that holds a picture in another shape, or a signal of so many channels. */
+  readonly remark?: (channels: number) => string;
   /** Whole numbers from 0 to 255. */
   readonly isBytes: boolean;
-}
-
-interface Flat {
-  /** Sizes without the batch. */
-  readonly sizes: readonly number[];
-  /** Whether the batch is an axis before these; else pictures follow each other along the first. */
-  readonly batched: boolean;
 }
 
 /** A file that is open. */
@@ -105,17 +103,24 @@ const KNOWN_TYPES: ReadonlySet<string> = new Set(['float', 'uint8', 'float16', '
 function inputsOf(graph: GraphProto): { picture: InputSize; others: readonly ValueProto[] } {
   const filled = new Set(graph.initializers.map((proto) => proto.name));
   const open = graph.inputs.filter((input) => !filled.has(input.name));
-  const pictures = open.flatMap((input) => pictureSize(input) ?? []);
-  const [picture, ...more] = pictures.length > 0 ? pictures : open.flatMap((input) => flatSize(input) ?? []);
+  const [picture, ...more] =
+    [pictureSize, flatSize, signalSize]
+      .map((read) => open.flatMap((input) => read(input) ?? []))
+      .find(({ length }) => length > 0) ?? [];
   const shown = open.map((one) => `"${one.name}" ${showType(one)}`).join(', ') || 'none';
   if (picture === undefined && open.length === 1) {
+    const isVolume = open[0]!.type?.tensor?.shape?.dimensions.length === 5;
     throw new FormatError(
-      `its input "${open[0]!.name}" is ${showType(open[0]!)}; a picture is float [N, C, H, W] with C = 1 or 3, or its numbers in a row`,
+      `its input "${open[0]!.name}" is ${showType(open[0]!)}; ${
+        isVolume
+          ? 'volumes and videos, with three axes besides channels, are not read'
+          : 'a picture is float [N, C, H, W], or its numbers in a row, and a signal float [N, C, L]'
+      }`,
     );
   }
   if (picture === undefined || more.length > 0) {
     throw new FormatError(
-      `it must have one input for the picture, float [N, C, H, W] with C = 1 or 3; its inputs are ${shown}`,
+      `it must have one input for the picture, float [N, C, H, W]; its inputs are ${shown}`,
     );
   }
   return { picture, others: open.filter(({ name }) => name !== picture.name) };
@@ -145,35 +150,63 @@ function flatSize(input: ValueProto): InputSize | undefined {
   const side = grey ?? (count !== undefined && more.length === 0 ? squareOf([count / 3]) : undefined);
   if (side === undefined) return undefined;
   const channels = grey === undefined ? 3 : 1;
-  const batch = batched ? first : 1;
-  const layout = { sizes: ofPicture as number[], batched };
-  return { name: input.name, channels, batch, size: [side, side], layout, isBytes };
+  return {
+    name: input.name,
+    channels,
+    batch: batched ? first : 1,
+    size: [side, side],
+    shapeOf: ([n]) =>
+      batched ? [n!, ...(ofPicture as number[])] : [n! * ofPicture[0]!, ...(more as number[])],
+    remark: (channels) =>
+      takenAs(
+        ofPicture,
+        channels === 1 ? 'a grey picture' : 'a picture, its three colours one after the other,',
+        [side, side],
+      ),
+    isBytes,
+  };
 }
 
-/** What is said of an input that holds a picture in another shape. */
-function flatRemark({ layout, channels, size }: InputSize): string | undefined {
-  if (typeof layout === 'string') return undefined;
-  return takenAs(
-    layout.sizes,
-    channels === 1 ? 'a grey picture' : 'a picture, its three colours one after the other,',
-    size,
-  );
+/** The size of an input that can be a signal, [N, C, L] or [N, L, C]: a picture of height 1. Undefined of others. */
+function signalSize(input: ValueProto): InputSize | undefined {
+  const { sizes, isBytes } = sizesOf(input) ?? {};
+  if (sizes?.length !== 3 || sizes.some((n) => n !== undefined && n > MAX_SIDE)) return undefined;
+  const [batch, second, third] = sizes;
+  // Steps outnumber channels.
+  const isLast = third !== undefined && third < (second ?? Number.POSITIVE_INFINITY);
+  const [channels, length] = isLast ? [third, second] : [second, third];
+  return {
+    name: input.name,
+    channels,
+    batch,
+    size: [1, length],
+    isLast,
+    shapeOf: ([n, a, b, c]) => (isLast ? [n!, b!, c!] : [n!, a!, c!]),
+    remark: (channels) => signalRemark(sizes.slice(1), channels, length),
+    isBytes: isBytes!,
+  };
 }
+
+/** No picture and no signal is longer. */
+const MAX_SIDE = 2 ** 20;
 
 /** The size of an input that can be a picture; undefined of others. */
 function pictureSize(input: ValueProto): InputSize | undefined {
   const { sizes, isBytes } = sizesOf(input) ?? {};
-  if (sizes?.length !== 4) return undefined;
+  if (sizes?.length !== 4 || sizes.some((n) => n !== undefined && n > MAX_SIDE)) return undefined;
   const [batch, second, third, fourth] = sizes;
   const isColour = (n: number | undefined) => n === 1 || n === 3;
-  const isLast = !isColour(second) && isColour(fourth);
+  // Neither like colours: then the two that are alike are the sides, or the larger ones.
+  const isLast = isColour(second)
+    ? false
+    : isColour(fourth) ||
+      (second === third && fourth !== undefined && fourth !== third) ||
+      (third !== fourth && (fourth ?? 0) > 0 && fourth! < (second ?? 0));
   const channels = isLast ? fourth : second;
   const isOpen = sizes.every((n) => n === undefined);
-  if (!(isOpen || isColour(channels) || channels !== undefined)) return undefined;
-  if (sizes.some((n) => n !== undefined && n > 2 ** 20)) return undefined;
+  if (!isOpen && channels === undefined) return undefined;
   const size = isLast ? ([second, third] as const) : ([third, fourth] as const);
-  const layout = isLast ? 'last' : 'first';
-  return { name: input.name, channels, batch, size, layout, isBytes: isBytes! };
+  return { name: input.name, channels, batch, size, isLast, isBytes: isBytes! };
 }
 
 function showType({ type }: ValueProto): string {
@@ -191,18 +224,17 @@ function translate(file: File, channels: number, [height, width]: readonly [numb
     const value = (node: string, type: Value['type'], ...size: readonly number[]): Computed => {
       return { type, shape: [batch, ...size], twice: [2 * batch, ...size], before: 1, node };
     };
-    const { layout } = picture;
-    const first = value(INPUT, 'float', channels, height, width);
-    const arranged: readonly [value: Computed, ...nodes: GraphNode[]] =
-      layout === 'first'
-        ? [first]
-        : layout === 'last'
-          ? [
-              value('input.nhwc', 'float', height, width, channels),
-              layers.transpose('input.nhwc', INPUT, [0, 2, 3, 1]),
-            ]
-          : flattened(layout, first);
-    const [seen, ...turn] = arranged;
+    const { isLast, shapeOf } = picture;
+    const turn: GraphNode[] = [];
+    let seen = value(INPUT, 'float', channels, height, width);
+    if (isLast) {
+      turn.push(layers.transpose('input.nhwc', INPUT, [0, 2, 3, 1]));
+      seen = value('input.nhwc', 'float', height, width, channels);
+    }
+    if (shapeOf) {
+      turn.push(layers.view('input.flat', 'reshape', seen.node, shapeOf));
+      seen = { ...seen, node: 'input.flat', shape: shapeOf(seen.shape), twice: shapeOf(seen.twice) };
+    }
     const named = new Map<string, Computed>([[picture.name, seen]]);
     for (const other of others) named.set(other.name, otherInput(other, value));
     const imported = importNodes(graph, { ...setting, batch, given: named, allowance });
@@ -233,17 +265,6 @@ function translate(file: File, channels: number, [height, width]: readonly [numb
   }
 }
 
-/** A picture's numbers in another shape, and the node that gives it. */
-function flattened({ sizes, batched }: Flat, picture: Computed): [Computed, GraphNode] {
-  const shapeOf = ([batch]: readonly number[]) =>
-    batched ? [batch!, ...sizes] : [batch! * sizes[0]!, ...sizes.slice(1)];
-  const node = 'input.flat';
-  return [
-    { ...picture, node, shape: shapeOf(picture.shape), twice: shapeOf(picture.twice) },
-    layers.view(node, 'reshape', INPUT, shapeOf),
-  ];
-}
-
 /** A further input, for one picture. */
 function otherInput(
   { name, type }: ValueProto,
@@ -262,11 +283,14 @@ function otherInput(
 /** What `f` gives for the sizes of the file, or for the first example that it takes in place of what is open. */
 function firstThatReads<T>(
   [height, width]: InputSize['size'],
-  channels: number | undefined,
+  { channels, size: [said] }: InputSize,
   f: (channels: number, size: readonly [number, number]) => T,
 ): T {
-  const open = height === undefined && width === undefined;
-  const sizes = EXAMPLES.map((n) => [height ?? width ?? n, width ?? height ?? n] as const);
+  const isSignal = said === 1;
+  const open = width === undefined && (height === undefined || isSignal);
+  const sizes = EXAMPLES.map((n) =>
+    isSignal ? ([1, width ?? n] as const) : ([height ?? width ?? n, width ?? height ?? n] as const),
+  );
   let first: FormatError | undefined;
   for (const size of open ? sizes : sizes.slice(0, 1)) {
     for (const one of channels === undefined ? [3, 1] : [channels]) {
@@ -334,13 +358,15 @@ export function readGraph(
       number | undefined,
       number | undefined,
     ];
-    const { example, channels } = firstThatReads(size, picture.channels, (channels, one) => ({
+    const { example, channels } = firstThatReads(size, picture, (channels, one) => ({
       channels,
       example: finish(translate(file, channels, one), output),
     }));
-    const free = picture.size.every((n) => n === undefined);
-    const again = () => finish(translate(file, channels, OTHER), output);
-    const remark = flatRemark(picture);
+    const [height, width] = picture.size;
+    const free = width === undefined && (height ?? 1) === 1;
+    const other = [height ?? OTHER[0], OTHER[1]] as const;
+    const again = () => finish(translate(file, channels, other), output);
+    const remark = picture.remark?.(channels);
     return { ...example, anySize: free && isSameAt(example, again), ...(remark && { remark }) };
   });
 }
