@@ -7,7 +7,7 @@ import { sources } from '../kernels/index.ts';
 import { type Constants, isShort, type Launch, MOST_ITERATIONS, workgroupsOf } from '../kernels/kernel.ts';
 import type { MatmulVariant } from '../kernels/matmul/variants.ts';
 import { type DeviceClass, figuresOf, type Profile } from '../kernels/profile.ts';
-import { bindings, type Field, fieldsOf, specialise } from '../kernels/source.ts';
+import { bindings, type Field, fieldsOf, specialise, withHalves } from '../kernels/source.ts';
 import { isSoftwareAdapter } from './adapter-names.ts';
 import { DeviceLostError, KernelError, type LimelightError, MixedDevicesError } from './errors.ts';
 import { createMemory, forget, type Memory, type Storage } from './memory.ts';
@@ -23,6 +23,8 @@ export interface Device {
   /** Why this adapter was chosen, and whether `tune` measured it, in a phrase. */
   readonly why: string;
   readonly memory: Memory;
+  /** How weights of networks are stored. */
+  readonly precision: Precision;
   /** What kernels are chosen by. */
   readonly profile: Profile;
   /** Undefined on a dry device, which computes nothing. */
@@ -94,6 +96,11 @@ export interface DeviceOptions {
   readonly memoryBudget?: number;
   /** The class whose choices among kernels it gets; by the adapter when left out. */
   readonly profile?: DeviceClass;
+  /**
+   * How weights of networks are stored, by default as f32. As f16 they take half the memory and half the time to read; sums,
+   * feature maps and derivatives stay f32, so that all differences of scores are those of the network with these weights.
+   */
+  readonly precision?: Precision;
   /** false: not to use what `tune` measured on this machine. */
   readonly tuned?: boolean;
   /** Shows what drivers print by themselves. */
@@ -101,6 +108,9 @@ export interface DeviceOptions {
   /** Variants never to be used, to compare others with, or, for winograd, to have the last digit of direct sums. */
   readonly without?: readonly Variant[];
 }
+
+/** Half precision is IEEE 754's binary16: eleven binary digits, at most 65,504. */
+export type Precision = 'f32' | 'f16';
 
 /** Variants of convolutions, their weight gradients and matrix products; a name is left out wherever it occurs. */
 export type Variant = Exclude<ConvVariant | MatmulVariant, 'naive'>;
@@ -208,7 +218,8 @@ async function openLoud(options: DeviceOptions): Promise<Device> {
     features: gpu.features,
     without: new Set(options.without),
   };
-  const device: Device = { kind, name, why, memory, profile, commands };
+  const { precision = 'f32' } = options;
+  const device: Device = { kind, name, why, memory, precision, profile, commands };
   open.add(device);
   return device;
 }
@@ -254,7 +265,7 @@ export function dryDevice(): Device {
   const about = { kind: 'dry', name: 'no device', why: 'shapes alone' };
   const limits = { binding: Number.POSITIVE_INFINITY, buffer: Number.POSITIVE_INFINITY };
   const profile: Profile = { class: 'gpu', limits, features: new Set(), without: new Set() };
-  return { ...about, memory, profile, commands: undefined };
+  return { ...about, memory, precision: 'f32', profile, commands: undefined };
 }
 
 /** A device that is collected while it computes takes the process with it: kept until it is closed. */
@@ -318,7 +329,8 @@ export function run(device: Device, launch: Launch, inputs: readonly Storage[], 
   if (workgroups[1] > gpu.limits.maxComputeWorkgroupsPerDimension)
     throw new KernelError(`${kernel}: ${threads} threads are more than can be started at once`);
   encoderOf(commands);
-  const pipeline = pipelineOf(commands, kernel, launch.constants, size);
+  const halves = inputs.flatMap(({ isHalf }, i) => (isHalf ? [i + 1] : []));
+  const pipeline = pipelineOf(commands, kernel, launch.constants, size, halves);
   if (pipeline.bindings !== storages.length)
     throw new KernelError(
       `${kernel}: given ${storages.length} buffers, it has ${pipeline.bindings} bindings`,
@@ -375,16 +387,23 @@ function forgetGroups(commands: Commands): void {
   commands.groups = 0;
 }
 
-function pipelineOf(commands: Commands, kernel: string, constants: Constants, workgroup: number): Pipeline {
+function pipelineOf(
+  commands: Commands,
+  kernel: string,
+  constants: Constants,
+  workgroup: number,
+  halves: readonly number[],
+): Pipeline {
   const { gpu, wgsl: sourceTexts, pipelines } = commands;
   let key = `${kernel} ${workgroup}`;
+  if (halves.length > 0) key += ` halves ${halves}`;
   for (const name in constants) key += ` ${name},${constants[name]}`;
   const found = pipelines.get(key);
   if (found) return found;
   const wgsl = sourceTexts.get(kernel);
   if (wgsl === undefined) throw new KernelError(`no kernel is named ${kernel}`);
   const started = performance.now();
-  const code = specialise(wgsl, { ...constants, WORKGROUP: workgroup });
+  const code = specialise(withHalves(wgsl, halves), { ...constants, WORKGROUP: workgroup });
   const storages = bindings(wgsl);
   const layout = gpu.createBindGroupLayout({
     label: key,

@@ -9,6 +9,7 @@ export {
   dryDevice,
   flush,
   openDevice,
+  type Precision,
   type Variant,
 } from './device.ts';
 export {

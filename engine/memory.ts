@@ -25,6 +25,8 @@ export interface Storage extends Numbered {
   references: number;
   /** The number of the submit, counted on its device, in which it was last written. */
   epoch: number;
+  /** Whether its numbers are stored in half precision. */
+  readonly isHalf?: boolean;
   /** Where the storage holds indices: a number that is larger than each of them. */
   below?: number;
   /** Copies of it in the order a kernel wants, by name; see `keep`. */
@@ -148,11 +150,16 @@ export function partOf(whole: Storage, offset: number, size: number): Storage {
   const found = whole.parts.get(offset);
   if (found?.size === size) return found;
   const { memory, buffer } = whole;
-  const part = { memory, buffer, number: numbers++, offset, size, whole, references: 0 };
+  const { isHalf = false } = whole;
+  const part = { memory, buffer, number: numbers++, offset, size, whole, isHalf, references: 0 };
   const made: Storage = { ...part, epoch: whole.epoch, copies: new Map(), host: undefined, parts: new Map() };
   whole.parts.set(offset, made);
   return made;
 }
+
+/** Bytes that some numbers take in a storage. */
+export const bytesIn = ({ isHalf }: Storage, count: number): number =>
+  isHalf ? 4 * Math.ceil(count / 2) : 4 * count;
 
 export function retain(storage: Storage): void {
   (storage.whole ?? storage).references++;

@@ -10,7 +10,8 @@
 
 import { type Device, type Piece, read, write } from './device.ts';
 import { DisposedError, MixedDevicesError, ScopeError, ShapeError } from './errors.ts';
-import { allocate, partOf, release, retain, type Storage } from './memory.ts';
+import { floatToHalf, halfToFloat, LARGEST_HALF } from './half.ts';
+import { allocate, bytesIn, partOf, release, retain, type Storage } from './memory.ts';
 import { releaseNode, retainNode, type TapeNode } from './tape.ts';
 
 /** Sizes of axes, the slowest first; [] is a scalar's. */
@@ -84,7 +85,9 @@ export class Tensor {
   async data(): Promise<Float32Array<ArrayBuffer>> {
     if (this.type !== 'f32')
       throw new ShapeError(`data: the tensor holds ${this.type} indices; use indices()`);
-    return new Float32Array(await bytesOf(this));
+    const bytes = await bytesOf(this);
+    if (!this.storage.isHalf) return new Float32Array(bytes);
+    return Float32Array.from(new Uint16Array(bytes, 0, this.size), halfToFloat);
   }
 
   /** The indices of a u32 tensor, row-major. */
@@ -95,7 +98,7 @@ export class Tensor {
   }
 }
 
-const piece = ({ storage, size }: Tensor): Piece => ({ storage, bytes: size * 4 });
+const piece = ({ storage, size }: Tensor): Piece => ({ storage, bytes: bytesIn(storage, size) });
 
 /** The bytes of a tensor, the caller's own. */
 async function bytesOf(x: Tensor): Promise<ArrayBuffer> {
@@ -138,7 +141,21 @@ export function checkDevices(name: string, tensors: readonly Tensor[]): void {
 
 /** A tensor with the given row-major numbers. */
 export function tensor(device: Device, data: ArrayLike<number>, shape: Shape): Tensor {
+  checkFills(data.length, shape);
   return upload(device, Float32Array.from(data), shape, 'f32');
+}
+
+/**
+ * A weight with the given row-major numbers: as `tensor`, or, on a device of half precision, stored so, unless one of them
+ * is beyond what that holds.
+ */
+export function weightTensor(device: Device, data: ArrayLike<number>, shape: Shape): Tensor {
+  const fits = () => Array.prototype.every.call(data, (x: number) => Math.abs(x) <= LARGEST_HALF);
+  if (device.precision === 'f32' || !fits()) return tensor(device, data, shape);
+  checkFills(data.length, shape);
+  const halves = new Uint16Array(2 * Math.ceil(data.length / 2));
+  for (let i = 0; i < data.length; i++) halves[i] = floatToHalf(data[i]!);
+  return upload(device, new Uint32Array(halves.buffer), shape, 'f32', true);
 }
 
 /** A tensor of indices, which are whole numbers from 0. */
@@ -150,9 +167,20 @@ export function indexTensor(device: Device, data: ArrayLike<number>, shape: Shap
       `indexTensor: ${data[wrong]} at ${wrong} is no index; indices are whole numbers from 0`,
     );
   }
+  checkFills(data.length, shape);
   const made = upload(device, indices, shape, 'u32');
   made.storage.below = indices.reduce((below, index) => Math.max(below, index + 1), 0);
   return made;
+}
+
+/** Refuses what is no shape, and a number of elements that does not fill it. */
+function checkFills(count: number, shape: Shape): void {
+  if (!shape.every((n) => Number.isSafeInteger(n) && n >= 0)) {
+    throw new ShapeError(`tensor: ${show(shape)} is no shape; sizes are whole numbers from 0`);
+  }
+  if (count !== sizeOf(shape)) {
+    throw new ShapeError(`tensor: ${count} numbers do not fill the shape ${show(shape)} (${sizeOf(shape)})`);
+  }
 }
 
 function upload(
@@ -160,16 +188,9 @@ function upload(
   data: Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>,
   shape: Shape,
   type: DataType,
+  isHalf = false,
 ): Tensor {
-  if (!shape.every((n) => Number.isSafeInteger(n) && n >= 0)) {
-    throw new ShapeError(`tensor: ${show(shape)} is no shape; sizes are whole numbers from 0`);
-  }
-  if (data.length !== sizeOf(shape)) {
-    throw new ShapeError(
-      `tensor: ${data.length} numbers do not fill the shape ${show(shape)} (${sizeOf(shape)})`,
-    );
-  }
-  const storage = allocate(device.memory, data.byteLength, 'tensor', device.memory.largest);
+  const storage = { ...allocate(device.memory, data.byteLength, 'tensor', device.memory.largest), isHalf };
   const made = new Tensor(device, shape, storage, type);
   try {
     write(device, storage, data);
@@ -193,10 +214,11 @@ export function alias(x: Tensor, shape: Shape = x.shape, node?: TapeNode<Tensor>
   return new Tensor(x.device, shape, x.storage, x.type, node);
 }
 
-/** Rows of a matrix from `first` on, a multiple of 64, where they lie. */
+/** Rows of a matrix from `first` on, beginning at whole 256 bytes, where they lie. */
 export function rowsWithin(x: Tensor, first: number, shape: Shape): Tensor {
-  const rowBytes = 4 * x.shape.at(-1)!;
-  return new Tensor(x.device, shape, partOf(x.storage, first * rowBytes, 4 * sizeOf(shape)), x.type);
+  const { storage } = x;
+  const [start, size] = [first * x.shape.at(-1)!, sizeOf(shape)].map((n) => bytesIn(storage, n));
+  return new Tensor(x.device, shape, partOf(storage, start!, size!), x.type);
 }
 
 /** Runs `make` outside every scope: what it makes lives until it is disposed. For the tape and for caches. */

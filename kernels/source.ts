@@ -3,6 +3,7 @@
 //   const TILE = 4u;                                   a variant may give another value
 //   fn f(v: vec4f) -> vec4f { return v; }              a variant may give another expression
 //   for (var i = 0u; i < TILE; i++) { // unroll        written out, so that arrays indexed by i stay in registers
+// And one reads inputs that are stored in half precision; see `withHalves`.
 // Drivers do not unroll such loops themselves: Mesa's llvmpipe runs the convolution 15 times slower without this.
 
 import type { Constants } from './kernel.ts';
@@ -37,21 +38,58 @@ function unroll(wgsl: string, values: ReadonlyMap<string, number>): string {
   if (!Number.isInteger(count))
     throw new RangeError(`unrolled loop over ${variable}: ${bound} is no constant`);
   const start = loop.index + head.length;
-  const end = closingBrace(wgsl, start);
+  const end = closing(wgsl, start, '{}');
   const name = new RegExp(`\\b${variable}\\b`, 'g');
   const body = wgsl.slice(start, end);
   const copies = Array.from({ length: count }, (_, i) => `{\n${body.replace(name, `${i}u`)}}\n`);
   return unroll(wgsl.slice(0, loop.index) + copies.join('') + wgsl.slice(end + 1), values);
 }
 
-/** Index of the brace that closes the block whose inside begins at `start`. */
-function closingBrace(wgsl: string, start: number): number {
+/** Index of the bracket of a pair, such as {}, that closes what begins at `start`. */
+function closing(wgsl: string, start: number, [open, close]: string): number {
   let depth = 1;
   for (let i = start; i < wgsl.length; i++) {
-    if (wgsl[i] === '{') depth++;
-    else if (wgsl[i] === '}' && --depth === 0) return i;
+    if (wgsl[i] === open) depth++;
+    else if (wgsl[i] === close && --depth === 0) return i;
   }
-  throw new RangeError('unrolled loop without a closing brace');
+  throw new RangeError(`a ${open} without a closing ${close}`);
+}
+
+/** An element of a declared type made of halves, two of which lie in a u32: how they are declared, and one is read. */
+const halves: Readonly<Record<string, readonly [declared: string, read: (name: string) => string]>> = {
+  f32: ['u32', (name) => `unpack2x16float(${name}[i >> 1u])[i & 1u]`],
+  vec4f: ['vec2u', (name) => `vec4f(unpack2x16float(${name}[i].x), unpack2x16float(${name}[i].y))`],
+};
+/** Kernels that copy numbers declare their bits. */
+const copied: Readonly<Record<string, string>> = { u32: 'f32', vec4u: 'vec4f' };
+
+/**
+ * The WGSL of a kernel that is to read some of its inputs, by their bindings, in half precision: what reads an element of
+ * one calls a function instead, which gives it as it is declared. WGSL's optional type f16 is not needed for that.
+ */
+export function withHalves(wgsl: string, bindings: readonly number[]): string {
+  return bindings.reduce((text, binding) => {
+    const declaration = new RegExp(`(@binding\\(${binding}\\) var<storage, read> )(\\w+): array<(\\w+)>;`);
+    const [whole, start, name, alias] = declaration.exec(text) as unknown as [string, string, string, string];
+    const type = new RegExp(`^alias ${alias} = (\\w+);`, 'm').exec(text)?.[1] ?? alias;
+    const [declared, read] = halves[copied[type] ?? type]!;
+    const value = type in copied ? `bitcast<${type}>(${read(`${name}Halves`)})` : read(`${name}Halves`);
+    const declarations =
+      `${start}${name}Halves: array<${declared}>;\n` +
+      `fn ${name}Element(i: u32) -> ${type} { return ${value}; }`;
+    const [before, after] = text.split(whole) as [string, string];
+    return `${before}${declarations}${readsOf(after, name)}`;
+  }, wgsl);
+}
+
+/** The text with each `name[index]` as a call. */
+function readsOf(wgsl: string, name: string): string {
+  const found = new RegExp(`(?<![.\\w])${name}\\[`).exec(wgsl);
+  if (found === null) return wgsl;
+  const start = found.index + name.length + 1;
+  const end = closing(wgsl, start, '[]');
+  const index = readsOf(wgsl.slice(start, end), name);
+  return `${wgsl.slice(0, found.index)}${name}Element(u32(${index}))${readsOf(wgsl.slice(end + 1), name)}`;
 }
 
 /** How each storage binding of a kernel is used, in binding order after the uniform. */

@@ -2,7 +2,8 @@
 // are called, which layer is explained unless another is asked for.
 
 import { bytes } from '#platform';
-import { type Device, LimelightError, scope, tensor } from '../engine/index.ts';
+import { type Device, LimelightError, type Shape, scope, tensor } from '../engine/index.ts';
+import { weightTensor } from '../engine/tensor.ts';
 import type { Detection } from './detection.ts';
 import { FormatError } from './formats/errors.ts';
 import type { StateDict } from './formats/host-tensor.ts';
@@ -109,12 +110,14 @@ function parametersOn(
 ): Runnable['parameters'] {
   assertFits(named, tensors);
   assertFinite(tensors, named.name);
+  // Biases and norms are few numbers, of which many others are made.
+  const upload = (shape: Shape) => (shape.length >= 2 ? weightTensor : tensor);
   // Where one does not fit, those before it are given back.
   return scope(
     () =>
       new Map(
         [...parameterShapes(named.graph)].map(
-          ([key, shape]) => [key, tensor(device, tensors.get(key)!.data, shape)] as const,
+          ([key, shape]) => [key, upload(shape)(device, tensors.get(key)!.data, shape)] as const,
         ),
       ),
   );

@@ -3,7 +3,7 @@
 import { planMatmul } from '../../kernels/matmul/variants.ts';
 import { MemoryBudgetError, ShapeError } from '../errors.ts';
 import { jointly, separately } from '../facts.ts';
-import { megabytes } from '../memory.ts';
+import { bytesIn, megabytes } from '../memory.ts';
 import { apply, type Operation } from '../operation.ts';
 import { productPlaces } from '../places.ts';
 import { runPlan } from '../plan.ts';
@@ -97,7 +97,7 @@ export function matmul(a: Tensor, b: Tensor, transposeA = false, transposeB = fa
 
 const multiplied = followed(product, 1, runProduct);
 
-/** Some rows of a matrix where they lie; their number before these is a multiple of `ROWS_ALIGNED`. */
+/** Some rows of a matrix where they lie; their number before these is a multiple of `rowsAligned`. */
 const someRows: Operation<{ readonly first: number; readonly count: number }> = {
   name: 'rows of a weight',
   shape: ([weight], { count }) => [count, weight!.shape[1]!],
@@ -117,16 +117,18 @@ const someRows: Operation<{ readonly first: number; readonly count: number }> = 
 };
 
 /** Rows of any length from every so many on begin at whole 256 bytes, where WebGPU can bind them. */
-const ROWS_ALIGNED = 64;
+const rowsAligned = ({ storage }: Tensor): number => 256 / (bytesIn(storage, 2) / 2);
 
 /** How many rows of a weight a kernel sees at once. */
-function rowsAtOnce({ shape, storage, device }: Tensor): number {
+function rowsAtOnce(weight: Tensor): number {
+  const { shape, storage, device } = weight;
   const { binding } = device.profile.limits;
   if (storage.size <= binding) return shape[0]!;
-  const rows = ROWS_ALIGNED * Math.floor(binding / (4 * shape[1]! * ROWS_ALIGNED));
+  const aligned = rowsAligned(weight);
+  const rows = aligned * Math.floor(binding / bytesIn(storage, shape[1]! * aligned));
   if (rows > 0) return rows;
   throw new MemoryBudgetError(
-    `linear: ${ROWS_ALIGNED} rows of the weight ${show(shape)} take more than the ${megabytes(binding)} that this device ` +
+    `linear: ${aligned} rows of the weight ${show(shape)} take more than the ${megabytes(binding)} that this device ` +
       'binds at once; use a network with fewer inputs to this layer, or another adapter (LIMELIGHT_DEVICE)',
   );
 }

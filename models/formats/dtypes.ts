@@ -1,8 +1,8 @@
 // The kinds of numbers that weights are stored as, and how they become float32. Little-endian, as is every platform that
 // has WebGPU.
 
+import { bfloatToFloat, halfToFloat } from '../../engine/half.ts';
 import { FormatError } from './errors.ts';
-import { bfloatToFloat, halfToFloat } from './half.ts';
 
 /** The size of one element, and how to read it; a bigint where a number might not be exact. */
 export interface Dtype {

@@ -2,9 +2,9 @@
 // that gives each tensor's dtype, shape and byte range, then the data.
 
 import { ShapeError } from '../../engine/errors.ts';
+import { floatToHalf } from '../../engine/half.ts';
 import { DTYPES, type Dtype, toFloat32 } from './dtypes.ts';
 import { FormatError } from './errors.ts';
-import { floatToHalf } from './half.ts';
 import { elementCount, type HostTensor, isSize, type StateDict } from './host-tensor.ts';
 import { isObject, quote } from './json.ts';
 

@@ -3,6 +3,7 @@
 
 import test from 'tape';
 import { camLayer } from '../../cam/index.ts';
+import { floatToHalf } from '../../engine/half.ts';
 import {
   concat,
   grad,
@@ -16,7 +17,6 @@ import {
 } from '../../engine/index.ts';
 import { dryRun } from '../../models/dry-run.ts';
 import { FormatError } from '../../models/formats/errors.ts';
-import { floatToHalf } from '../../models/formats/half.ts';
 import type { ImportedNetwork } from '../../models/formats/imported.ts';
 import { readOnnx } from '../../models/formats/onnx/read.ts';
 import { evaluate, INPUT } from '../../models/graph.ts';

@@ -5,8 +5,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'tape';
 import { ShapeError } from '../../engine/errors.ts';
+import { floatToHalf } from '../../engine/half.ts';
 import { FormatError } from '../../models/formats/errors.ts';
-import { floatToHalf } from '../../models/formats/half.ts';
 import type { HostTensor, StateDict } from '../../models/formats/host-tensor.ts';
 import {
   assertFinite,

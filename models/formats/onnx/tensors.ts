@@ -1,10 +1,10 @@
 // Tensors of an ONNX file as known values: their element types, and their data in the tensor, in its typed fields or in
 // a file beside the model.
 
+import { bfloatToFloat, halfToFloat } from '../../../engine/half.ts';
 import type { Constant, NumberType } from '../constant.ts';
 import { DTYPES } from '../dtypes.ts';
 import { FormatError } from '../errors.ts';
-import { bfloatToFloat, halfToFloat } from '../half.ts';
 import { elementCount } from '../host-tensor.ts';
 import { type OpenPart, readPart, sizeOfPart } from '../imported.ts';
 import type { TensorProto } from './messages.ts';

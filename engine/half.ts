@@ -3,6 +3,9 @@
 const float = new Float32Array(1);
 const bits = new Uint32Array(float.buffer);
 
+/** The largest finite one. */
+export const LARGEST_HALF = 65_504;
+
 /** The value of an IEEE 754 binary16 bit pattern; exact. */
 export function halfToFloat(half: number): number {
   const sign = half & 0x8000 ? -1 : 1;
