@@ -16,17 +16,41 @@ export const gpus = { navi21: 'RDNA2', navi31: 'RDNA3' } as const;
 /** Where the packages are: installed, or unpacked below the folder that LIMELIGHT_MESA names. */
 const root = process.env.LIMELIGHT_MESA ?? '/';
 const libraries = join(root, 'usr/lib/x86_64-linux-gnu');
-const needed = {
-  'mesa-vulkan-drivers': join(libraries, 'libvulkan_radeon.so'),
-  libvulkan1: join(libraries, 'libvulkan.so.1'),
-  'libvulkan-dev': join(root, 'usr/include/vulkan/vk_layer.h'),
-};
+/** Drivers of Mesa: for AMD, and one that computes on the CPU, with more of WebGPU's features than llvmpipe. */
+type Driver = 'radeon' | 'lvp';
+const libraryOf = (driver: Driver) => join(libraries, `libvulkan_${driver}.so`);
 
-/** What is missing, in words; undefined where everything is there. */
-export function missing(): string | undefined {
+/** What opening a driver lacks, in words; undefined where everything is there. */
+export function missingFor(
+  driver: Driver,
+  others: Readonly<Record<string, string>> = {},
+): string | undefined {
+  const loader = join(libraries, 'libvulkan.so.1');
+  const needed = { 'mesa-vulkan-drivers': libraryOf(driver), libvulkan1: loader, ...others };
   const packages = Object.entries(needed).flatMap(([name, file]) => (existsSync(file) ? [] : [name]));
-  if (packages.length > 0)
-    return `${packages.join(', ')} not in ${root}; install, or unpack below a folder and name it by LIMELIGHT_MESA`;
+  if (packages.length === 0) return undefined;
+  return `${packages.join(', ')} not in ${root}; install, or unpack below a folder and name it by LIMELIGHT_MESA`;
+}
+
+/** The environment in which WebGPU opens a driver and no other; what names it is written to `folder`. */
+export async function environmentFor(driver: Driver, folder: string): Promise<Record<string, string>> {
+  const manifest = join(folder, 'driver.json');
+  const ICD = { library_path: libraryOf(driver), api_version: API_VERSION };
+  await writeFile(manifest, JSON.stringify({ file_format_version: '1.0.0', ICD }));
+  return {
+    LIMELIGHT_DEVICE: 'native',
+    LD_LIBRARY_PATH: libraries,
+    VK_ICD_FILENAMES: manifest,
+    XDG_RUNTIME_DIR: folder,
+  };
+}
+
+const API_VERSION = '1.3.0';
+
+/** What compiling for GPUs that are not there lacks. */
+export function missing(): string | undefined {
+  const lack = missingFor('radeon', { 'libvulkan-dev': join(root, 'usr/include/vulkan/vk_layer.h') });
+  if (lack !== undefined) return lack;
   return spawnSync('cc', ['--version']).error === undefined ? undefined : 'no C compiler (cc)';
 }
 
@@ -54,24 +78,21 @@ export async function compileFor(gpu: string, cases: readonly string[]): Promise
     ];
     const { status, stderr } = spawnSync('cc', arguments_, { encoding: 'utf8' });
     if (status !== 0) throw new Error(`null-layer.c does not compile: ${stderr}`);
-    const api_version = '1.3.0';
     const name = 'VK_LAYER_LIMELIGHT_null';
-    const about = { name, type: 'GLOBAL', library_path: layer, api_version, implementation_version: '1' };
+    const about = {
+      name,
+      type: 'GLOBAL',
+      library_path: layer,
+      api_version: API_VERSION,
+      implementation_version: '1',
+    };
     const manifest = { file_format_version: '1.1.2', layer: { ...about, description: 'does nothing' } };
     await writeFile(join(folder, 'null.json'), JSON.stringify(manifest));
-    const driver = {
-      file_format_version: '1.0.0',
-      ICD: { library_path: needed['mesa-vulkan-drivers'], api_version },
-    };
-    await writeFile(join(folder, 'driver.json'), JSON.stringify(driver));
     const env = {
       ...process.env,
-      LIMELIGHT_DEVICE: 'native',
-      LD_LIBRARY_PATH: libraries,
-      VK_ICD_FILENAMES: join(folder, 'driver.json'),
+      ...(await environmentFor('radeon', folder)),
       VK_LAYER_PATH: folder,
       VK_INSTANCE_LAYERS: name,
-      XDG_RUNTIME_DIR: folder,
       MESA_SHADER_CACHE_DISABLE: 'true',
       RADV_FORCE_FAMILY: gpu,
       RADV_DEBUG: 'shaderstats,cs,nocache',
