@@ -3,6 +3,7 @@
 import { type Convolution, forward } from '../kernels/conv/geometry.ts';
 import { convVariants } from '../kernels/conv/variants.ts';
 import { NO_EPILOGUE } from '../kernels/kernel.ts';
+import type { MatmulGeometry } from '../kernels/matmul/matmul.ts';
 import { matmulVariants } from '../kernels/matmul/variants.ts';
 import type { Plan } from '../kernels/plan.ts';
 import type { Profile } from '../kernels/profile.ts';
@@ -11,7 +12,7 @@ import type { ConvProblem, KernelProblem } from './problems.ts';
 /** Ways to compute a problem's `y` from its `x` and `w`, by name. */
 export type Variants = Readonly<Record<string, Plan>>;
 
-function convolutionOf(p: ConvProblem): Convolution {
+export function convolutionOf(p: ConvProblem): Convolution {
   const pad = (p.kernel - 1) / 2;
   return forward({
     batch: p.batch,
@@ -27,6 +28,11 @@ function convolutionOf(p: ConvProblem): Convolution {
   });
 }
 
+export function matmulOf({ m, n, k }: Extract<KernelProblem, { op: 'matmul' }>): MatmulGeometry {
+  const strides = { a: { batch: 0, row: k, column: 1 }, b: { batch: 0, row: n, column: 1 } };
+  return { batch: 1, m, n, k, ...strides };
+}
+
 /** Every variant of a problem that can be chosen; none where there is only what the engine does. */
 export function variantsOf(problem: KernelProblem, profile: Profile): Variants {
   if (problem.op === 'conv2d') {
@@ -37,9 +43,7 @@ export function variantsOf(problem: KernelProblem, profile: Profile): Variants {
     );
   }
   if (problem.op === 'matmul') {
-    const { m, n, k } = problem;
-    const strides = { a: { batch: 0, row: k, column: 1 }, b: { batch: 0, row: n, column: 1 } };
-    const g = { batch: 1, m, n, k, ...strides };
+    const g = matmulOf(problem);
     const product = { g, epilogue: NO_EPILOGUE, profile, names: { a: 'x', b: 'w', y: 'y' } };
     const allowed = matmulVariants.filter(({ allows }) => allows(g, NO_EPILOGUE));
     return Object.fromEntries(allowed.map(({ variant, plan }) => [variant, plan(product)]));

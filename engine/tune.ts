@@ -91,7 +91,7 @@ const workloads: readonly Workload[] = [
 ];
 
 /** A workload that the tuning changes, in milliseconds by the figures of the device's class and as tuned. */
-export interface Gain {
+interface Gain {
   readonly name: string;
   readonly before: number;
   readonly after: number;

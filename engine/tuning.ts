@@ -17,7 +17,7 @@ export interface Tuning {
 }
 
 /** What a tuning is good for: an adapter, by the name of its device, and the text of all kernels. */
-export interface TunedFor {
+interface TunedFor {
   readonly adapter: string;
   readonly kernels: ReadonlyMap<string, string>;
 }

@@ -62,6 +62,11 @@ const table: Readonly<Record<string, URL | readonly URL[]>> = {
   conv2dWeightGradient: new URL('./conv/conv2d-weight-gradient.wgsl', import.meta.url),
   packFactor: new URL('./matmul/pack-factor.wgsl', import.meta.url),
   matmulNaive: [new URL('./matmul/matmul-naive.wgsl', import.meta.url), ...epilogue],
+  matmulDot: [
+    new URL('./matmul/matmul-dot.wgsl', import.meta.url),
+    new URL('./reduce/group.wgsl', import.meta.url),
+    ...epilogue,
+  ],
   matmulRows: [new URL('./matmul/matmul-rows.wgsl', import.meta.url), ...epilogue],
   matmulTiled: [new URL('./matmul/matmul-tiled.wgsl', import.meta.url), ...epilogue],
   matmulShared: [new URL('./matmul/matmul-shared.wgsl', import.meta.url), product, ...epilogue],

@@ -44,9 +44,14 @@ function cut(terms: number, wanted: number): Parts {
 export const shortParts = (terms: number, longest = LONGEST_PART): Parts =>
   cut(terms, Math.ceil(terms / longest));
 
-/** The same, and enough of them to keep a device busy: `enough` parts of results together. */
-export function manyParts(results: number, terms: number, enough = ENOUGH_THREADS): Parts {
-  const busy = Math.min(Math.ceil(enough / Math.max(1, results)), Math.floor(terms / SHORTEST_PART));
+/** The same, and enough of them to keep a device busy: `enough` parts of results together, none of them too short. */
+export function manyParts(
+  results: number,
+  terms: number,
+  enough = ENOUGH_THREADS,
+  shortest = SHORTEST_PART,
+): Parts {
+  const busy = Math.min(Math.ceil(enough / Math.max(1, results)), Math.floor(terms / shortest));
   return cut(terms, Math.max(busy, Math.ceil(terms / LONGEST_PART)));
 }
 

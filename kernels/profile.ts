@@ -48,6 +48,8 @@ export const figures = {
    * the implicit product takes are to be won back.
    */
   winogradWork: { software: 2 ** 22, gpu: 2 ** 26, values: [2 ** 20, 2 ** 22, 2 ** 24, 2 ** 26, NEVER] },
+  /** Terms of the shortest part of a product's sums, where these are cut to have enough tiles. */
+  shortestPart: { software: 256, gpu: 64, values: [32, 64, 128, 256] },
   /** Threads of a workgroup where each computes a tile or a line. */
   tileWorkgroup: { software: 8, gpu: 64, values: [8, 16, 32, 64] },
   /** Threads below which work is split among more. */

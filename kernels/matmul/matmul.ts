@@ -14,7 +14,7 @@ import {
   type Params,
   type SizedLaunch,
 } from '../kernel.ts';
-import { BLOCK, manyParts, type PartsLaunch, shortParts } from '../parts.ts';
+import { BLOCK, groupLoop, manyParts, type PartsLaunch, shortParts } from '../parts.ts';
 import { figuresOf, type Profile } from '../profile.ts';
 
 /** One factor: elements between batches (0: shared), rows and columns. */
@@ -81,6 +81,23 @@ export const matmulNaive = (g: MatmulGeometry, epilogue: Epilogue): PartsLaunch 
     };
     return launch('matmulNaive', count, params, epilogueConstants(applied), iterations);
   });
+
+/** By the definition, a result a workgroup. */
+export function matmulDot(g: MatmulGeometry, epilogue: Epilogue, profile: Profile): PartsLaunch {
+  const { batch, m, n, k, a, b } = g;
+  const elements = batch * m * n;
+  const { parts, chunk } = manyParts(elements, k, figuresOf(profile).enoughTiles);
+  const own = parts === 1 ? epilogue : NO_EPILOGUE;
+  const count = parts * elements;
+  const params = {
+    ...{ count, batch, m, n, k, chunk },
+    ...{ aBatch: a.batch, aRow: a.row, aColumn: a.column },
+    ...{ bBatch: b.batch, bRow: b.row, bColumn: b.column },
+    ...epilogueParams(own),
+  };
+  const launch = launchGroups('matmulDot', count, params, epilogueConstants(own), groupLoop(chunk));
+  return { launch, parts, elements };
+}
 
 /** Rows and columns of the product that one thread computes. */
 export interface Tile {
@@ -286,6 +303,9 @@ export const sharedTiles: typeof tiles = [
 /** Steps of k whose factors lie in workgroup memory at once: STEP in product.wgsl. */
 const STEP = 16;
 
+/** Parts that a sum must have to be cut only for having enough tiles: fewer save less than the launch that adds them up. */
+const WORTH_CUTTING = 4;
+
 /** Constants of product.wgsl. */
 export const sharedConstants = ({ rows, columns }: Tile) => ({
   THREADS_M: rows / 4,
@@ -310,6 +330,7 @@ export function sharedProduct(
   epilogue: Epilogue,
   profile: Profile,
 ): PartsLaunch {
+  const { enoughTiles, shortestPart } = figuresOf(profile);
   const tile = tileOf(g, sharedTiles, profile);
   const [tilesM, tilesN] = [Math.ceil(g.m / tile.rows), Math.ceil(g.n / tile.columns)];
   const groups = g.batch * tilesM * tilesN;
@@ -341,7 +362,7 @@ export function sharedProduct(
         iterations + loop(4),
         (tile.rows * tile.columns) / 16,
       ),
-    manyParts(groups, g.k, figuresOf(profile).enoughTiles),
+    g.k < WORTH_CUTTING * shortestPart ? undefined : manyParts(groups, g.k, enoughTiles, shortestPart),
   );
 }
 

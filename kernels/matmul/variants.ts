@@ -10,6 +10,7 @@ import {
   asRows,
   type MatmulGeometry,
   type MatrixStrides,
+  matmulDot,
   matmulNaive,
   matmulRows,
   matmulShared,
@@ -57,6 +58,13 @@ const sizeOf = ({ m, n, k }: MatmulGeometry) => m * n * k;
 
 /** The table of variants: the first that is allowed and that suits. */
 export const matmulVariants = [
+  {
+    variant: 'dot',
+    of: 'gpu',
+    allows: () => true,
+    suits: ({ m, n, k, a, b }) => Math.min(m, n) === 1 && k >= 32 && a.column === 1 && b.row === 1,
+    plan: dot,
+  },
   { variant: 'shared', of: 'gpu', allows: () => true, suits: ({ k }) => k >= 8, plan: shared },
   {
     variant: 'rows',
@@ -102,6 +110,11 @@ const steps = (launch: PartsLaunch, factors: readonly string[], { g, epilogue, n
 function naive(product: Product): Plan {
   const { g, epilogue, names } = product;
   return steps(matmulNaive(g, epilogue), [names.a, names.b], product);
+}
+
+function dot(product: Product): Plan {
+  const { g, epilogue, profile, names } = product;
+  return steps(matmulDot(g, epilogue, profile), [names.a, names.b], product);
 }
 
 function shared(product: Product): Plan {

@@ -23,6 +23,7 @@ const all: readonly Variant[] = [
   'rows',
   'tiled',
   'shared',
+  'dot',
 ];
 
 /** The shared device as if opened without some variants. */
@@ -226,7 +227,7 @@ test('convolution: every variant gives what the definition gives', async (t) => 
     const runs = [...variants].flatMap((variant) => ofEachClass(on).map((of) => ({ variant, of })));
     for (const { variant, of } of runs) {
       // The matrix products inside are those of the class but for those of the naive run.
-      const products = variant === 'naive' ? [] : ['tiled', 'shared'];
+      const products = variant === 'naive' ? [] : ['tiled', 'shared', 'dot'];
       const without = all.filter((other) => other !== variant && !products.includes(other));
       const at = less(of, without);
       const tensors = [x, w, b, summand].map((a) => upload(at, a)) as [Tensor, Tensor, Tensor, Tensor];
@@ -313,6 +314,7 @@ test('matmul: tiles of every size and edge', async (t) => {
   const on = await device();
   const sizes = [
     [1, 40, 500],
+    [1, 700, 9],
     [5, 130, 33],
     [16, 64, 16],
     [17, 65, 49],

@@ -125,6 +125,7 @@ const variants: Readonly<Record<string, readonly Constants[]>> = {
   ),
   addParts: summed,
   matmulNaive: summed,
+  matmulDot: summed,
   matmulRows: cross(withTotals(rowTiles.map(rowConstants)), summed),
   matmulShared: cross(shared, alongs, each('TOTALS', [0, 4]), summed),
   conv2dImplicit: cross(

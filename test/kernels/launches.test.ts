@@ -100,6 +100,7 @@ const launches: readonly Launch[] = [
   conv.conv2dWeightGradient(g, profile).launch,
   matmul.packFactor({ batch: 1, rows: 8, columns: 8, width: 8 }, strides).launch,
   matmul.matmulNaive(product, NONE).launch,
+  matmul.matmulDot(product, { bias: 'rows', summand: true }, profile).launch,
   matmul.matmulRows(matmul.asRows({ ...product, b: { batch: 64, row: 1, column: 8 } }), NONE, profile).launch,
   matmul.matmulTiled(product, { aBatch: 128, bRow: 8, bBatch: 64 }, NONE, profile).launch,
   ...summed.map(({ launch }) => launch),
