@@ -1,13 +1,14 @@
 // A method's map as a function of the picture, which can be differentiated: by how much a map changes with the picture,
 // what would change it, or a loss on it while a network is trained.
 
-import { grad, mul, scale, scope, sqrt, sum, type Tensor, tensor } from '../engine/index.ts';
+import { grad, mul, scale, scope, sqrt, sum, type Tensor } from '../engine/index.ts';
 import { INPUT } from '../models/graph.ts';
 import { run } from '../models/run.ts';
 import { normal, random } from '../models/train/data/random.ts';
 import { MethodError } from './errors.ts';
 import { unit } from './map.ts';
 import { isSteps, type Method } from './method.ts';
+import { tensorOf } from './numbers.ts';
 import { logit, scoreOf, type Target } from './target.ts';
 import type { Trace, TracedLayer } from './trace.ts';
 
@@ -105,8 +106,7 @@ export async function largestChange(
   /** J^T u; linear in u, so that the derivative of its product with v is J v. */
   const back = (u: Tensor) => grad((x: Tensor) => sum(mul(map(x), u)))(picture);
   const next = random(1);
-  const start = Float32Array.from({ length: picture.size }, () => normal(next));
-  let direction = scope(() => unit(tensor(picture.device, start, picture.shape)));
+  let direction = scope(() => unit(tensorOf(picture.device, picture.shape, () => normal(next))));
   let size = 0;
   for (let round = 0; round < ROUNDS; round++) {
     const last = direction;

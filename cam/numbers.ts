@@ -1,6 +1,14 @@
-// Numbers of tensors that are made only to be read.
+// Numbers into tensors, and out of those that are made only to be read.
 
-import { scope, type Tensor } from '../engine/index.ts';
+import { type Device, type Shape, scope, sizeOf, type Tensor, tensor } from '../engine/index.ts';
+
+/** A tensor of a shape whose row-major element i is `of(i)`. */
+export const tensorOf = (device: Device, shape: Shape, of: (i: number) => number): Tensor =>
+  tensor(
+    device,
+    Float32Array.from({ length: sizeOf(shape) }, (_, i) => of(i)),
+    shape,
+  );
 
 /** The numbers of what `make` makes, each tensor's; the tensors, which must be new ones, are freed. */
 export async function numbersOfNew(make: () => readonly Tensor[]): Promise<Float32Array[]> {

@@ -2,12 +2,12 @@
 // cosine with anything (Euler's theorem on homogeneous functions, of degree 0), and behind pooling that is the sum of Grad-CAM
 // before its ReLU: what it shows is never evidence alone, the rest of the map speaks against it by as much.
 
-import { full, tensor } from '../../engine/index.ts';
+import { full } from '../../engine/index.ts';
 import { boundary, dependents } from '../../models/graph.ts';
 import { run } from '../../models/run.ts';
 import { normal, random } from '../../models/train/data/random.ts';
 import { gradCam } from '../methods/grad-cam.ts';
-import { numbersOfNew } from '../numbers.ts';
+import { numbersOfNew, tensorOf } from '../numbers.ts';
 import { similarity } from '../target.ts';
 import type { TracedLayer } from '../trace.ts';
 import { type Claim, channelsOf, either, gap, notAffine, numbersOf, seesPositions, total } from './claim.ts';
@@ -36,11 +36,7 @@ export const cosine: Claim = {
   async residual(seen, classIndex) {
     const { device, size } = seen.trace.outputs.logits;
     const next = random(1);
-    const e = tensor(
-      device,
-      Float32Array.from({ length: size }, () => normal(next)),
-      [size],
-    );
+    const e = tensorOf(device, [size], () => normal(next));
     const { w_k, M } = await numbersOf(gradCam, seen, classIndex, similarity('logits', e));
     e.dispose();
     const A = channelsOf(await seen.featureMap.data(), seen);

@@ -18,17 +18,18 @@ import {
   narrow,
   relu,
   reshape,
+  type Shape,
   scope,
   sqrt,
   sub,
   sum,
   type Tensor,
-  tensor,
   transpose,
 } from '../../engine/index.ts';
 import { random } from '../../models/train/data/random.ts';
 import { quotient } from '../map.ts';
 import type { Method } from '../method.ts';
+import { tensorOf } from '../numbers.ts';
 import { gradientTerm } from './grad-cam.ts';
 
 const [CONCEPTS, ROUNDS] = [5, 200];
@@ -39,12 +40,7 @@ const LEAST = 1e-9;
 function factors(x: Tensor): [Tensor, Tensor] {
   const [rows, columns] = x.shape as [number, number];
   const next = random(1);
-  const positive = (shape: [number, number]) =>
-    tensor(
-      x.device,
-      Float32Array.from({ length: shape[0] * shape[1] }, () => 0.1 + next()),
-      shape,
-    );
+  const positive = (shape: Shape) => tensorOf(x.device, shape, () => 0.1 + next());
   const least = full(x.device, [1], LEAST);
   let [H, W] = [positive([rows, CONCEPTS]), positive([CONCEPTS, columns])];
   for (let round = 0; round < ROUNDS; round++) {

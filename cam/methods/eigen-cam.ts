@@ -23,11 +23,11 @@ import {
   sub,
   sum,
   type Tensor,
-  tensor,
 } from '../../engine/index.ts';
 import { normal, random } from '../../models/train/data/random.ts';
 import { unit, weightedSum } from '../map.ts';
 import type { Method } from '../method.ts';
+import { tensorOf } from '../numbers.ts';
 
 /** So many squarings are a power of 2^14. */
 const SQUARINGS = 14;
@@ -38,11 +38,7 @@ const CLOSE = 0.9;
 function leadingEigenvector(gram: Tensor): Tensor {
   const [n] = gram.shape as [number];
   const next = random(1);
-  const start = tensor(
-    gram.device,
-    Float32Array.from({ length: n }, () => normal(next)),
-    [n, 1],
-  );
+  const start = tensorOf(gram.device, [n, 1], () => normal(next));
   return scope(() => {
     let power = divideByMaxNorm(gram);
     for (let i = 0; i < SQUARINGS; i++) {

@@ -8,30 +8,11 @@
 // for what is explained. Where there is no class token (or other token than the patches), the mean of all rows is taken;
 // where there are several, the mean of theirs. All attention of the network is read, whatever layer is asked for.
 
-import {
-  add,
-  gather,
-  indexTensor,
-  matmul,
-  mean,
-  mul,
-  relu,
-  reshape,
-  sub,
-  type Tensor,
-  tensor,
-} from '../../engine/index.ts';
+import { add, gather, indexTensor, matmul, mean, mul, relu, reshape, sub } from '../../engine/index.ts';
 import { attentions, tokenLayer } from '../../models/target-layer.ts';
 import { LayerError } from '../errors.ts';
 import type { Method } from '../method.ts';
-import type { TracedLayer } from '../trace.ts';
-
-const identity = (like: Tensor, n: number): Tensor =>
-  tensor(
-    like.device,
-    Float32Array.from({ length: n * n }, (_, i) => Number(i % (n + 1) === 0)),
-    [n, n],
-  );
+import { oneHotRows, type TracedLayer } from '../trace.ts';
 
 /** The nodes of attention among all tokens, [.., T, T] each, and how the tokens hold the picture. */
 function attentionOf({ trace }: TracedLayer): { nodes: string[]; view: TracedLayer['view'] } {
@@ -76,7 +57,7 @@ export const gae: Method = {
     const { nodes, view } = attentionOf(seen);
     const slopes = trace.gradients(target, nodes);
     const tokens = view.grid[0] * view.grid[1] + view.others.length;
-    const itself = identity(seen.featureMap, tokens);
+    const itself = oneHotRows(seen.featureMap, 0, tokens, [tokens]);
     const pictures = seen.featureMap.shape[0]!;
     const R = nodes.reduce((R, node, i) => {
       const positive = relu(mul(slopes[i]!, trace.value(node)));

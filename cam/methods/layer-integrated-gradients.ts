@@ -16,10 +16,10 @@ import {
   sub,
   sum,
   type Tensor,
-  tensor,
 } from '../../engine/index.ts';
 import { channelSum } from '../map.ts';
 import { chunksInSteps, type Method } from '../method.ts';
+import { tensorOf } from '../numbers.ts';
 
 /** Parts of the path from 0 to the feature map. */
 const STEPS = 32;
@@ -53,11 +53,8 @@ export const layerIntegratedGradients: Method = {
     const { device, shape, size } = featureMap;
     const slope = grad((versions: Tensor) => sum(score(target, versions)));
     const parts = yield* chunksInSteps(STEPS, size, progress, (start, count) => {
-      const t = Float32Array.from({ length: count }, (_, i) => (start + i + 0.5) / STEPS);
-      const at = mul(
-        broadcastTo(featureMap, [count, ...shape.slice(1)]),
-        tensor(device, t, [count, 1, 1, 1]),
-      );
+      const t = tensorOf(device, [count, 1, 1, 1], (i) => (start + i + 0.5) / STEPS);
+      const at = mul(broadcastTo(featureMap, [count, ...shape.slice(1)]), t);
       return sum(slope(at), [0], true);
     });
     const total = sum(concat(parts, 0), [0], true);

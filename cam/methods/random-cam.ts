@@ -5,10 +5,10 @@
 //
 // The weights depend on the class and on nothing else, so that a map can be had again.
 
-import { tensor } from '../../engine/index.ts';
 import { random } from '../../models/train/data/random.ts';
 import { weightedSum } from '../map.ts';
 import type { Method } from '../method.ts';
+import { tensorOf } from '../numbers.ts';
 import { weightedMap } from './grad-cam.ts';
 
 export const randomCam: Method = {
@@ -28,8 +28,7 @@ export const randomCam: Method = {
   explain({ featureMap }, { classIndex }) {
     const next = random(classIndex);
     const [, channels] = featureMap.shape as [number, number];
-    const weights = Float32Array.from({ length: channels }, () => 2 * next() - 1);
-    const w_k = tensor(featureMap.device, weights, [channels]);
+    const w_k = tensorOf(featureMap.device, [channels], () => 2 * next() - 1);
     return { w_k, M: weightedSum(w_k, featureMap) };
   },
 };

@@ -34,12 +34,12 @@ import {
   sub,
   sum,
   type Tensor,
-  tensor,
   upsample,
 } from '../../engine/index.ts';
 import { INPUT } from '../../models/graph.ts';
 import { weightedSum } from '../map.ts';
 import { inChunks, type Method, type MethodContext, type Term } from '../method.ts';
+import { tensorOf } from '../numbers.ts';
 import { type Outputs, ofClass, scoreOf, type Target } from '../target.ts';
 import { outputsOf, type Trace, type TracedLayer } from '../trace.ts';
 import { weightedMap } from './grad-cam.ts';
@@ -55,14 +55,16 @@ function channelsOfLargestSpread(featureMap: Tensor): Tensor {
   const spread = mean(mul(far, far), [2, 3]); // [1, K]
   const others = reshape(spread, [channels, 1]);
   // Among channels of equal spread the earlier ranks first, so that no two have one rank.
-  const earlier = Float32Array.from({ length: channels ** 2 }, (_, i) =>
-    Math.floor(i / channels) < i % channels ? 1 : 0,
+  const earlier = tensorOf(device, [channels, channels], (i) =>
+    Number(Math.floor(i / channels) < i % channels),
   );
-  const ties = mul(equal(others, spread), tensor(device, earlier, [channels, channels]));
+  const ties = mul(equal(others, spread), earlier);
   const rank = sum(add(greater(others, spread), ties), [0], true); // how many come before [1, K]
   const count = fewOf(channels);
-  const ranks = Float32Array.from({ length: count }, (_, i) => i);
-  return equal(tensor(device, ranks, [count, 1]), rank);
+  return equal(
+    tensorOf(device, [count, 1], (i) => i),
+    rank,
+  );
 }
 
 /**

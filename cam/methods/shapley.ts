@@ -16,6 +16,7 @@ import { firstNonlinear } from '../../models/dry-run.ts';
 import { random } from '../../models/train/data/random.ts';
 import { weightedSum } from '../map.ts';
 import { chunksInSteps, type Method, type MethodContext } from '../method.ts';
+import { tensorOf } from '../numbers.ts';
 import { sigmoidShapley } from '../shapley.ts';
 import type { TracedLayer } from '../trace.ts';
 import { weightedMap } from './grad-cam.ts';
@@ -63,10 +64,10 @@ function* alongOrder(
   const rank = new Uint32Array(channels);
   for (const [i, channel] of order.entries()) rank[channel] = i;
   const scores = yield* chunksInSteps(channels + 1, size, undefined, (start, count) => {
-    const present = Float32Array.from({ length: count * channels }, (_, i) =>
+    const present = tensorOf(device, [count, channels, 1, 1], (i) =>
       Number(rank[i % channels]! < start + Math.floor(i / channels)),
     );
-    return score(target, mul(featureMap, tensor(device, present, [count, channels, 1, 1])));
+    return score(target, mul(featureMap, present));
   });
   const read = yield scores;
   return read.flatMap((part) => [...part]);
