@@ -167,6 +167,15 @@ export function slice(
   );
 }
 
+/** `length` places of an axis, from `start` on. */
+export const narrow = (x: Constant, axis: number, start: number, length: number): Constant =>
+  slice(
+    x,
+    x.shape.map((_, i) => (i === axis ? start : 0)),
+    x.shape.map(() => 1),
+    x.shape.map((n, i) => (i === axis ? length : n)),
+  );
+
 /** One after the other along an axis. */
 export function concat(parts: readonly Constant[], axis: number): Constant {
   const [first] = parts as [Constant];

@@ -176,6 +176,22 @@ const expand: Builder = (call) => {
   });
 };
 
+/** x repeated along each axis: an axis of n becomes [repeats, n], which is then one axis again. */
+const tiled = <T extends { readonly shape: Shape }>(
+  x: T,
+  repeats: Shape,
+  { reshape, broadcastTo }: Readonly<Record<'reshape' | 'broadcastTo', (x: T, shape: Shape) => T>>,
+): T =>
+  repeats.reduce(
+    (y, count, axis) => {
+      if (count === 1) return y;
+      const [before, after] = [y.shape.slice(0, axis), y.shape.slice(axis)];
+      const wide = broadcastTo(reshape(y, [...before, 1, ...after]), [...before, count, ...after]);
+      return reshape(wide, [...before, count * after[0]!, ...after.slice(1)]);
+    },
+    reshape(x, x.shape),
+  );
+
 const tile: Builder = (call) => {
   const x = call.input(0);
   const repeats = Array.from(call.constant(1)?.data ?? []);
@@ -185,32 +201,8 @@ const tile: Builder = (call) => {
   return call.apply({
     kind: 'tile',
     operands: { x },
-    // An axis of n becomes [repeats, n], which is then one axis again.
-    device: (t) =>
-      repeats.reduce(
-        (y, count, axis) => {
-          if (count === 1) return y;
-          const [before, after] = [y.shape.slice(0, axis), y.shape.slice(axis)];
-          const wide = ops.broadcastTo(ops.reshape(y, [...before, 1, ...after]), [
-            ...before,
-            count,
-            ...after,
-          ]);
-          return ops.reshape(wide, [...before, count * after[0]!, ...after.slice(1)]);
-        },
-        ops.reshape(t!, t!.shape),
-      ),
-    fold: (v) =>
-      repeats.reduce((y, count, axis) => {
-        host.checkedCount([...y.shape, count]);
-        return count === 0
-          ? constant(
-              y.type,
-              y.shape.map((n, i) => (i === axis ? 0 : n)),
-              [],
-            )
-          : host.concat(new Array(count).fill(y), axis);
-      }, v!),
+    device: (t) => tiled(t!, repeats, ops),
+    fold: (v) => tiled(v!, repeats, host),
     attributes: { repeats },
   });
 };
@@ -291,18 +283,11 @@ const split: Builder = (call) => {
   return sizes.slice(0, call.outputs).map((length, part) => {
     const start = offset;
     offset += length;
-    const zero = x.shape.map(() => 0);
     return call.apply({
       kind: 'split',
       operands: { x },
       device: (t) => ops.narrow(t!, axis, start, length),
-      fold: (v) =>
-        host.slice(
-          v!,
-          zero.map((_, i) => (i === axis ? start : 0)),
-          zero.map(() => 1),
-          v!.shape.map((n, i) => (i === axis ? length : n)),
-        ),
+      fold: (v) => host.narrow(v!, axis, start, length),
       attributes: { axis, start, length },
       part,
     });
