@@ -5,6 +5,7 @@ import { messageOf } from '../../engine/platform/errors.ts';
 import { presets } from '../../models/index.ts';
 import { showActivity } from './activity.ts';
 import { ask, CancelledError, dropWaiting, listeners, NoDevice, start } from './ask.ts';
+import { showClaims } from './claims.ts';
 import { listen, showChoices, showPrediction } from './controls.ts';
 import { element, make } from './dom.ts';
 import { examples } from './examples.ts';
@@ -117,6 +118,7 @@ async function showNewest(chosen: Choices, isNewest: () => boolean): Promise<voi
   showMaps(chosen, predicted, cells, found);
   const answers = found.filter((one) => typeof one !== 'string');
   showExport(subject, predicted, answers, chosen);
+  showClaims({ subject, layer, classIndex: classes[0]! }, predicted.name);
   const explained = cells.flatMap(({ asked }, i) => {
     const one = found[i];
     return typeof one === 'object' ? [[asked, one] as const] : [];

@@ -24,6 +24,7 @@ const picture = (name: string) => here(`../../models/images/${name}`);
 const parts: Readonly<Record<string, Use>> = {
   'it explains what is chosen, and draws as the command line does': explains,
   'its lessons hold': lessonsHold,
+  'what must hold on a network is verified': verifies,
   'it takes files': takesFiles,
   'a task is cancelled, a lost device opened again': goesOn,
   'nothing can be sent anywhere': sendsNothing,
@@ -184,6 +185,30 @@ async function lessonsHold(t: Test, page: Page, address: string): Promise<void> 
   await page.click('[data-digit="0"]');
   await page.waitForFunction(() => document.querySelectorAll('#stage-drag tbody tr').length === 2);
   t.equal(await rows(), '37', 'one is taken out');
+}
+
+async function verifies(t: Test, page: Page, address: string): Promise<void> {
+  await page.goto(`${address}?network=digit-scenes&methods=grad-cam`);
+  await said(page, /took/);
+  await page.click('#claims button');
+  await page.waitForSelector('#claims table');
+  const rows = await page.$$eval('#claims tbody tr', (found) =>
+    found.map((row) => [...row.children].map((cell) => cell.textContent!)),
+  );
+  t.equal(rows.length, limelight.claims.size, 'a row for each claim');
+  const results = rows.map(([sentence, , , result]) => `${sentence}: ${result}`);
+  t.ok(results.filter((one) => one.endsWith(': holds')).length > 9, `hold: ${results.join('; ')}`);
+  t.notOk(
+    results.some((one) => one.endsWith('FAILS')),
+    'and none fails',
+  );
+  t.ok(
+    results.some((one) => /does not apply: "classifier" is not 0/.test(one)),
+    'where one does not apply, it says why',
+  );
+  await page.click('input[name="class"]:not(:checked)');
+  await page.waitForFunction(() => !document.querySelector('#claims table'));
+  t.pass('another class takes them away');
 }
 
 /** A JPEG with halved chroma, which decoders upsample in more than one way. */

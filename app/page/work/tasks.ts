@@ -9,6 +9,7 @@ import {
 } from '../../../cam/index.ts';
 import { type Device, LimelightError, mul, type Shape, scope, tensor } from '../../../engine/index.ts';
 import type { Pixels } from '../../../models/index.ts';
+import { claimTasks } from './claims.ts';
 import { lessonTasks } from './lessons.ts';
 import type { Opened, Subject } from './subject.ts';
 
@@ -211,6 +212,7 @@ export const tasks = {
     return { logit: logit!, probability: probability ?? null };
   },
 
+  ...claimTasks,
   ...lessonTasks,
 };
 
