@@ -280,8 +280,13 @@ async function measureAll(
   };
   const together = picturesTogether(plan);
   let waiting: Prepared[] = [];
+  const progress = (what: string) => {
+    shown.update(position, { name: visible(what) });
+    beat(`${position} of ${items.length} pictures, at ${what}`);
+  };
   const flush = async () => {
-    if (waiting.length > 0) for await (const line of measure(plan, waiting)) finish(line.name, line);
+    if (waiting.length > 0)
+      for await (const line of measure({ ...plan, progress }, waiting)) finish(line.name, line);
     waiting = [];
   };
   try {

@@ -102,7 +102,7 @@ async function verifyOn(
 ): Promise<Verdict[]> {
   const input = inputOf(network, given, title);
   assertTakes(network, title, input.shape, asked.layer);
-  const shown = bar('{claim} {bar} {value}/{total}');
+  const shown = bar('{claim} {bar} {percentage} %');
   const tell = heartbeat();
   shown.start(asked.claims.length, 0, { claim: '' });
   try {
@@ -110,7 +110,7 @@ async function verifyOn(
       ...asked,
       progress(claim, done) {
         shown.update(done, { claim });
-        tell(`${title}: ${claim}, ${done} of ${asked.claims.length} claims are done`);
+        tell(`${title}: ${claim}, ${done.toFixed(1)} of ${asked.claims.length} claims are done`);
       },
     });
   } catch (cause) {

@@ -34,6 +34,8 @@ export interface Plan {
   readonly metrics: readonly Metric[];
   /** The network's class for each label of the data set that it has. */
   readonly classes: ReadonlyMap<string, number>;
+  /** Called as slow methods and metrics go on, with what is at work. */
+  readonly progress?: (what: string) => void;
 }
 
 const AT = ' at ';
@@ -150,7 +152,9 @@ async function explained(plan: Plan, pictures: readonly Prepared[]): Promise<(Ex
   };
   const input = inputTensor(network, filled);
   try {
-    const options = { methods, ...(layers && { layer: layers }), signed, classesOf };
+    const progress = (method: string, share: number) =>
+      plan.progress?.(`${method} of ${pictures[0]!.name}, ${(100 * share).toFixed(0)} %`);
+    const options = { methods, ...(layers && { layer: layers }), signed, classesOf, progress };
     return (await explainBatch(network, input, options)).slice(0, pictures.length);
   } catch (error) {
     if (!isPictureFault(error)) throw error;
@@ -166,7 +170,7 @@ async function explained(plan: Plan, pictures: readonly Prepared[]): Promise<(Ex
 
 async function measureOne(
   plan: Plan,
-  { digest, known, picture, removed }: Prepared,
+  { name, digest, known, picture, removed }: Prepared,
   explanations: readonly Explanation[],
 ): Promise<Pick<Measured, 'classes' | 'sums'>> {
   const { network, layers } = plan;
@@ -193,8 +197,10 @@ async function measureOne(
       steepest: () => steepestOf(network, explanation, picture),
       redrawn: async (way) => {
         const maps: HostMap[] = [];
-        for await (const other of redrawn(network, way))
+        for await (const other of redrawn(network, way)) {
+          plan.progress?.(`${way} ${method} on ${name}, ${maps.length} layers are done`);
           maps.push(await mapOf({ ...plan, network: other }, explanation, picture));
+        }
         return maps;
       },
       seed: numberOf(digest),
@@ -203,6 +209,7 @@ async function measureOne(
     sums[row] ??= {};
     for (const metric of plan.metrics) {
       if (!has(subject, metric.needs)) continue;
+      plan.progress?.(`${metric.name} of ${row} on ${name}`);
       add(sums[row], metric.name, await metric.measure(subject));
     }
     const before = classes.get(classIndex);

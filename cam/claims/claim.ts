@@ -3,9 +3,9 @@
 import { reshape, type Steps, scopeInSteps, sizeOf, type Tensor } from '../../engine/index.ts';
 import { firstCurved, firstNonlinear } from '../../models/dry-run.ts';
 import { type GraphNode, INPUT, nodeOf, nodesBetween } from '../../models/graph.ts';
-import { type Method, stepsOf } from '../method.ts';
+import { type Method, type MethodContext, stepsOf } from '../method.ts';
 import { notPooled } from '../pooled.ts';
-import { logit, type Target } from '../target.ts';
+import { logit } from '../target.ts';
 import type { TracedLayer } from '../trace.ts';
 
 /** A claim about a network, and how it is measured. */
@@ -18,7 +18,12 @@ export interface Claim {
   /** Why it need not hold here; undefined where it must, as everywhere when left out. */
   readonly exempt?: (seen: TracedLayer) => string | undefined | Promise<string | undefined>;
   /** By how much it fails for the logit of a class, as a share of the numbers compared; 0 where it holds exactly. */
-  readonly residual: (seen: TracedLayer, classIndex: number) => Promise<number>;
+  readonly residual: (
+    seen: TracedLayer,
+    classIndex: number,
+    /** Called as slow claims go on, with the share done. */
+    progress: (share: number) => void,
+  ) => Promise<number>;
   /** The largest residual at which it is said to hold; the rounding behind the layer when left out. */
   readonly bound?: (seen: TracedLayer) => number;
   /** Where the bound comes from; from rounding when left out. */
@@ -88,9 +93,11 @@ export async function numbersOf(
   method: Method,
   seen: TracedLayer,
   classIndex: number,
-  target: Target = logit(classIndex),
+  context: Partial<MethodContext> = {},
 ): Promise<Readonly<Record<string, Float32Array>>> {
-  const found = await scopeInSteps(handles(stepsOf(method, seen, { target, classIndex })));
+  const found = await scopeInSteps(
+    handles(stepsOf(method, seen, { target: logit(classIndex), classIndex, ...context })),
+  );
   const numbers = await Promise.all(
     Object.entries(found).map(async ([symbol, x]) => [symbol, await x.data()] as const),
   );

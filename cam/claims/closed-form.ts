@@ -18,13 +18,13 @@ export const closedForm: Claim = {
   sentence: "Grad-CAM++'s alpha by its closed form is that of the true derivatives",
   tex: "\\frac{1}{2 + g_k \\sum_{ab} A_k} = \\frac{Y''}{2 Y'' + \\sum_{ab} A_k Y'''}",
   exempt: notPiecewise,
-  async residual(seen, classIndex) {
+  async residual(seen, classIndex, progress) {
     const { g_k, alpha_k } = await numbersOf(gradCamPlusPlus, seen, classIndex);
     const top = Math.max(0, largest(g_k!));
     const large = [...g_k!.keys()].filter((i) => g_k![i]! > 0 && g_k![i]! >= LARGE * top);
     const elements = large.filter((_, i) => i % Math.ceil(large.length / ELEMENTS) === 0);
     if (elements.length === 0) return 0;
-    const context = { target: logit(classIndex), classIndex };
+    const context = { target: logit(classIndex), classIndex, progress };
     const unit = 1 / magnitude(g_k!);
     const derivatives = await scopeInSteps(
       diagonal(seen, context, elements, tensor(seen.featureMap.device, [unit], [1])),

@@ -37,7 +37,7 @@ export const cosine: Claim = {
     const { device, size } = seen.trace.outputs.logits;
     const next = random(1);
     const e = tensorOf(device, [size], () => normal(next));
-    const { w_k, M } = await numbersOf(gradCam, seen, classIndex, similarity('logits', e));
+    const { w_k, M } = await numbersOf(gradCam, seen, classIndex, { target: similarity('logits', e) });
     e.dispose();
     const A = channelsOf(await seen.featureMap.data(), seen);
     const parts = A.map((plane, k) => Math.abs(w_k![k]!) * total(plane.map(Math.abs)));

@@ -22,7 +22,7 @@ export const gradient: Claim = {
   sentence:
     'the gradient of the logit along a line through the picture adds up to the difference of the ends',
   tex: '\\int_{-h}^{h} \\nabla S(X + t d) \\cdot d \\; dt = S(X + h d) - S(X - h d)',
-  async residual({ trace }, classIndex) {
+  async residual({ trace }, classIndex, progress) {
     const { picture, outputs, vary } = trace;
     const score = (x: Tensor) => scoreOf(logit(classIndex), vary(new Map([[INPUT, x]]), ['logits']));
     const slopes = grad((x: Tensor) => sum(score(x)));
@@ -36,7 +36,10 @@ export const gradient: Claim = {
     const h = Math.min((CHANGE * size) / (await slope(0)), FARTHEST * magnitude(await picture.data()));
     const piece = (2 * h) / PIECES;
     const found: number[] = [];
-    for (let i = 0; i < PIECES; i++) found.push(await slope(-h + (i + 0.5) * piece));
+    for (let i = 0; i < PIECES; i++) {
+      found.push(await slope(-h + (i + 0.5) * piece));
+      progress((i + 1) / PIECES);
+    }
     const [high] = await read(() => score(at(h)));
     const [low] = await read(() => score(at(-h)));
     d.dispose();

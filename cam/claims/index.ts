@@ -81,7 +81,7 @@ export interface VerifyOptions {
   readonly classIndex?: number;
   /** Claims, or the names of those that there are; all when left out. */
   readonly claims?: readonly (string | Claim)[];
-  /** Called before each claim is measured, with how many were. */
+  /** Called before each claim is measured and as slow ones go on, with how many were, shares of one among them. */
   readonly progress?: (claim: string, done: number) => void;
 }
 
@@ -110,7 +110,9 @@ export async function verify(
     for (const { name, sentence, tex, because = roundingReason, ...claim } of chosen) {
       progress?.(name, verdicts.length);
       const exempt = (await claim.exempt?.(seen)) ?? null;
-      const residual = await claim.residual(seen, index);
+      const residual = await claim.residual(seen, index, (share) =>
+        progress?.(name, verdicts.length + share),
+      );
       const bound = claim.bound?.(seen) ?? rounding(seen);
       const holds = exempt === null ? residual <= bound : null;
       verdicts.push({

@@ -13,10 +13,13 @@ export const reciproCamIsCam: Claim = {
   sentence: 'Recipro-CAM is CAM / Z and the bias',
   tex: 'M^{\\text{Recipro}} = S(A \\circ \\delta_{xy}) = \\sum_k g_k A_k + S(0)',
   exempt: notAffine,
-  async residual(seen, classIndex) {
+  async residual(seen, classIndex, progress) {
     const { featureMap, score } = seen;
     const target = logit(classIndex);
-    const { M } = await numbersOf(reciproCam, seen, classIndex, (outputs) => scoreOf(target, outputs));
+    const { M } = await numbersOf(reciproCam, seen, classIndex, {
+      target: (outputs) => scoreOf(target, outputs),
+      progress,
+    });
     const cam = await numbersOf(hiresCam, seen, classIndex);
     const [bias] = await numberOfEachNew(() => [score(target, full(featureMap.device, featureMap.shape, 0))]);
     const told = cam.M!.map((value) => value + bias!);

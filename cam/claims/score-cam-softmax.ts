@@ -12,8 +12,8 @@ export const softmaxWeights: Claim = {
   tex: '\\max_k w_k \\leq e \\min_k w_k',
   exempt: ({ trace: { network } }) =>
     network.probabilities === 'none' ? 'the network gives no probabilities' : undefined,
-  async residual(seen, classIndex) {
-    const { w_k } = await numbersOf(scoreCamSoftmax, seen, classIndex);
+  async residual(seen, classIndex, progress) {
+    const { w_k } = await numbersOf(scoreCamSoftmax, seen, classIndex, { progress });
     // A channel without a mask weighs 0.
     const weights = w_k!.filter((weight) => weight > 0);
     if (weights.length === 0) return 0;

@@ -13,8 +13,8 @@ export const shapleyCamIsGradCam: Claim = {
   exempt: notPiecewise,
   async residual(seen, classIndex) {
     const target = probability(classIndex, 'sigmoid');
-    const { w_k: shapley } = await numbersOf(shapleyCam, seen, classIndex, target);
-    const { w_k: grad } = await numbersOf(gradCam, seen, classIndex, target);
+    const { w_k: shapley } = await numbersOf(shapleyCam, seen, classIndex, { target });
+    const { w_k: grad } = await numbersOf(gradCam, seen, classIndex, { target });
     const size = magnitude(grad!);
     if (size === 0) return magnitude(shapley!) === 0 ? 0 : 1;
     const dot = (a: Float32Array, b: Float32Array) =>

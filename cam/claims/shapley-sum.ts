@@ -11,9 +11,9 @@ export const shapleySum: Claim = {
   name: 'shapley-sum',
   sentence: 'the Shapley values of the channels add up to what they change together',
   tex: '\\sum_k \\varphi_k = S(A) - S(0)',
-  async residual(seen, classIndex) {
+  async residual(seen, classIndex, progress) {
     const { featureMap, score } = seen;
-    const { w_k } = await numbersOf(shapley, seen, classIndex);
+    const { w_k } = await numbersOf(shapley, seen, classIndex, { progress });
     const [whole, nothing] = await numberOfEachNew(() =>
       [featureMap, full(featureMap.device, featureMap.shape, 0)].map((a) => score(logit(classIndex), a)),
     );

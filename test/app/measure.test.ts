@@ -104,7 +104,10 @@ test('evaluate: the local supremum of a map that is linear in the picture, by ha
     metrics: [metricOf('local-sensitivity')],
     classes: new Map(),
   };
-  const [line] = await linesOf(plan, [{ ...one, picture, known }]);
+  const said: string[] = [];
+  const telling = { ...plan, progress: (what: string) => said.push(what) };
+  const [line] = await linesOf(telling, [{ ...one, picture, known }]);
+  t.ok(said.includes('local-sensitivity of grad-cam on picture 0'), 'it says what it is at');
   if (line === undefined || 'error' in line) return t.fail(JSON.stringify(line));
   // Grad-CAM's map is (v x + c) / Z at each pixel x: v of all pixels is the derivative, whose singular values are |v| / Z.
   const w = fc.slice(2 * K, 3 * K);

@@ -60,6 +60,24 @@ test('every claim holds on a network with global average pooling and a linear la
   }
 });
 
+test('verifying says which claim it is at, and how far with slow ones', async (t) => {
+  const network = randomNetwork(await device(), graphs.smooth);
+  const picture = full(network.device, [1, 3, 7, 9], 0.5);
+  const said: [claim: string, done: number][] = [];
+  const slow = ['gradient', 'score-cam-softmax', 'recipro-cam', 'batch'];
+  await verify(network, picture, { claims: slow, progress: (claim, done) => said.push([claim, done]) });
+  picture.dispose();
+  for (const [i, name] of slow.entries()) {
+    const of = said.flatMap(([claim, done]) => (claim === name ? [done] : []));
+    t.equal(of[0], i, `${name} begins when ${i} are done`);
+    t.ok(name === 'batch' || (of.length > 1 && of.at(-1) === i + 1), `${name} says how far it is: ${of}`);
+  }
+  t.ok(
+    said.every(([, done], i) => i === 0 || done >= said[i - 1]![1]),
+    'and it never goes back',
+  );
+});
+
 test('where a claim does not apply, the first layer that breaks it is named, and by how much it fails', async (t) => {
   const dense = await verdicts(graphs.dense, 1, [6, 8]);
   for (const name of [
