@@ -15,8 +15,8 @@ import {
   tensor,
 } from '../../engine/index.ts';
 import type { Graph } from '../../models/graph.ts';
-import { layers } from '../../models/index.ts';
-import { device } from '../device.ts';
+import { disposeNetwork, layers, open } from '../../models/index.ts';
+import { asClass, device } from '../device.ts';
 import { seededRandom } from '../reference/index.ts';
 import { graphs, randomNetwork } from './networks.ts';
 
@@ -48,6 +48,18 @@ const unbiased: Graph = {
 
 const failing = (found: ReadonlyMap<string, Verdict>) =>
   [...found.values()].filter(({ holds }) => holds === false).map(({ claim }) => claim);
+
+test('claims hold on a shipped network with the kernels for GPUs', async (t) => {
+  const on = asClass(await device(), 'gpu');
+  const network = await open(on, 'digit-scenes');
+  const next = seededRandom(7);
+  const picture = tensor(on, Float32Array.from({ length: 64 * 64 }, next), [1, 1, 64, 64]);
+  const some = ['completeness', 'hires-cam', 'ablation', 'grad-cam++-closed-form', 'full-grad', 'batch'];
+  const found = await verify(network, picture, { claims: some });
+  for (const { claim, holds, residual, bound } of found) t.ok(holds, `${claim}: ${residual} of ${bound}`);
+  disposeNetwork(network);
+  picture.dispose();
+});
 
 test('every claim holds on a network with global average pooling and a linear layer', async (t) => {
   for (const seed of [1, 2, 3]) {
