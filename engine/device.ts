@@ -97,7 +97,7 @@ export interface DeviceOptions {
   /** The class whose choices among kernels it gets; by the adapter when left out. */
   readonly profile?: DeviceClass;
   /**
-   * How weights of networks are stored, by default as f32. As f16 they take half the memory and half the time to read; sums,
+   * How weights of networks are stored, by default as f32. As f16 they take half the memory, and half as much is read; sums,
    * feature maps and derivatives stay f32, so that all differences of scores are those of the network with these weights.
    */
   readonly precision?: Precision;
