@@ -1,8 +1,7 @@
 // What must hold on a network, checked in the worker.
 
 import { claims, type Verdict, verify } from '../../../cam/index.ts';
-import type { Subject } from './subject.ts';
-import type { Work } from './tasks.ts';
+import type { Subject, Work } from './subject.ts';
 
 export const claimTasks = {
   /** Every claim, measured on a subject. */

@@ -84,6 +84,13 @@ const partsOf = (files: readonly File[]) => async (name: string) => {
 const networkIdOf = ({ id, preprocessing, classes }: NetworkChoice): string =>
   JSON.stringify([id, preprocessing, classes]);
 
+/** What a task works with. */
+export interface Work {
+  readonly device: Device;
+  readonly open: (subject: Subject) => Promise<Opened>;
+  readonly progress: (share: number) => void;
+}
+
 /** Opens subjects on a device. */
 export function opener(device: Device): (subject: Subject) => Promise<Opened> {
   const network = keepLast(

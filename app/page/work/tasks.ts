@@ -7,18 +7,11 @@ import {
   type Prediction,
   targets,
 } from '../../../cam/index.ts';
-import { type Device, LimelightError, mul, type Shape, scope, tensor } from '../../../engine/index.ts';
+import { LimelightError, mul, type Shape, scope, tensor } from '../../../engine/index.ts';
 import type { Pixels } from '../../../models/index.ts';
 import { claimTasks } from './claims.ts';
 import { lessonTasks } from './lessons.ts';
-import type { Opened, Subject } from './subject.ts';
-
-/** What a task works with. */
-export interface Work {
-  readonly device: Device;
-  readonly open: (subject: Subject) => Promise<Opened>;
-  readonly progress: (share: number) => void;
-}
+import type { Subject, Work } from './subject.ts';
 
 /** A tensor, read back. */
 export interface Values {

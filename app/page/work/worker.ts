@@ -12,8 +12,8 @@ import {
   openDevice,
 } from '../../../engine/index.ts';
 import { messageOf } from '../../../engine/platform/errors.ts';
-import { opener } from './subject.ts';
-import { tasks, type Work } from './tasks.ts';
+import { opener, type Work } from './subject.ts';
+import { tasks } from './tasks.ts';
 
 /** What the page sends: a task by name. */
 export interface Request {
