@@ -144,19 +144,13 @@ export const openDevice = (options: DeviceOptions = {}): Promise<Device> =>
   options.verbose ? openLoud(options) : quietly(() => openLoud(options));
 
 async function openLoud(options: DeviceOptions): Promise<Device> {
-  const [opened, wgsl] = await Promise.all([
-    openAdapter(options.adapter),
-    Promise.all(
-      [...sources].map(
-        async ([name, files]) => [name, (await Promise.all(files.map(textOf))).join('\n')] as const,
-      ),
-    ),
-  ]);
-  const { adapter, kind, name } = opened;
+  const { adapter, kind, name, why: chosen } = await openAdapter(options.adapter);
+  const wgsl = new Map<string, string>();
+  // One after the other, for processes that may open few files.
+  for (const [kernel, files] of sources) wgsl.set(kernel, (await Promise.all(files.map(textOf))).join('\n'));
   const requiredLimits = Object.fromEntries(WANTED_LIMITS.map((limit) => [limit, adapter.limits[limit]]));
   const gpu = await adapter.requestDevice({ requiredLimits });
-  const kept =
-    options.tuned === false ? undefined : await keptTuning({ adapter: name, kernels: new Map(wgsl) });
+  const kept = options.tuned === false ? undefined : await keptTuning({ adapter: name, kernels: wgsl });
   const tuning = typeof kept === 'string' ? undefined : kept;
   const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
   const memory = createMemory({
@@ -173,7 +167,7 @@ async function openLoud(options: DeviceOptions): Promise<Device> {
   const commands: Commands = {
     gpu,
     memory,
-    wgsl: new Map(wgsl),
+    wgsl,
     pipelines: new Map(),
     compiling: 0,
     uniform: gpu.createBuffer({
@@ -210,7 +204,7 @@ async function openLoud(options: DeviceOptions): Promise<Device> {
   const usual = adapter.info?.isFallbackAdapter || isSoftwareAdapter(name) ? 'software' : 'gpu';
   const of = options.profile ?? tuning?.class ?? usual;
   const isTuned = tuning?.class === of;
-  const why = [opened.why, ...(isTuned ? ['tuned'] : typeof kept === 'string' ? [kept] : [])].join('; ');
+  const why = [chosen, ...(isTuned ? ['tuned'] : typeof kept === 'string' ? [kept] : [])].join('; ');
   const profile: Profile = {
     class: of,
     ...(isTuned && { tuned: tuning.figures }),

@@ -570,14 +570,20 @@ test('maps of tiny gradients are normalised like any other', async (t) => {
     const [e] = await explain(network, x, { methods: [method], classes: [3], target, signed: true });
     return e!.upsampled.data();
   };
-  for (const method of ['cam', 'grad-cam', 'grad-cam++', 'grad-cam++-true']) {
+  // A softmax of logits does depend on their scale; a product of two maps that are tiny both is 0, which is said.
+  const others = ['gae', 'score-cam-logit', 'guided-grad-cam'];
+  // Those for attention and those with a decoder take other networks.
+  const scaled = [...allMethods.values()].filter(
+    ({ name, decoder, layerOf }) => !decoder && !layerOf && !others.includes(name),
+  );
+  for (const { name } of scaled) {
     // alpha is no function of the direction alone, but nearly 1/2 for all small gradients.
-    const expected = await upsampled(method.includes('++') ? 1e-6 : 1, method);
+    const expected = await upsampled(name.includes('++') ? 1e-6 : 1, name);
     // Smaller ones, meant over a channel, are subnormal numbers, which WGSL lets a device take for 0.
-    for (const factor of [1e-20, 1e-30, 1e-34]) {
-      const found = await upsampled(factor, method);
+    for (const factor of [1e-20, 1e-30]) {
+      const found = await upsampled(factor, name);
       const error = relativeError(found, expected);
-      t.ok(error < 1e-4, `${method}, ${factor}: ${error.toExponential(1)}`);
+      t.ok(error < 1e-4, `${name}, ${factor}: ${error.toExponential(1)}`);
     }
   }
 });

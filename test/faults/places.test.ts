@@ -64,6 +64,40 @@ test('a closed standard output', onlyLinux, (t) => {
   t.end();
 });
 
+test('few files may be open', onlyLinux, (t) =>
+  inFolder((out) => {
+    const { status, stderr } = sh(`ulimit -n 64; $LIMELIGHT explain $SCENE --method grad-cam --out '${out}'`);
+    // How many Node opens at once while it loads the program is its own affair; the kernels are read one by one.
+    if (status !== 0) t.match(stderr, /^limelight: .*ulimit -n 256/m);
+    t.notOk(hasStack(stderr), `${status}: ${stderr}`);
+  }),
+);
+
+test('in a worker thread a device opens, or it is said how', onlyLinux, (t) => {
+  const module = JSON.stringify(new URL('../../engine/index.ts', import.meta.url));
+  const body = `
+    import("tsx/esm/api")
+      .then(({ register }) => register())
+      .then(() => import(${module}))
+      .then(async ({ closeDevice, openDevice }) => closeDevice(await openDevice()))
+      .then(() => console.log("opened"), ({ name, message }) => console.log(name, message));
+  `;
+  const script = (options: string) => `
+    const { SHARE_ENV, Worker } = require("node:worker_threads");
+    new Worker(${JSON.stringify(body)}, { eval: true, ${options} });
+  `;
+  const run = (options: string) =>
+    spawnSync(process.execPath, ['--conditions=source', '--import', 'tsx', '-e', script(options)], {
+      encoding: 'utf8',
+    }).stdout.trim();
+  t.equal(run('env: SHARE_ENV'), 'opened');
+  t.match(
+    run(''),
+    /^opened$|^NoDeviceError [\s\S]*To mend it: open the device on the main thread, or start the/,
+  );
+  t.end();
+});
+
 test('any user of a container, without a home and without a name', asRoot, (t) => {
   const out = mkdtempSync(join(tmpdir(), 'limelight-'));
   chmodSync(out, 0o777);
