@@ -83,8 +83,8 @@ test('in a worker thread a device opens, or it is said how', onlyLinux, (t) => {
       .then(() => console.log("opened"), ({ name, message }) => console.log(name, message));
   `;
   const script = (options: string) => `
-    const { SHARE_ENV, Worker } = require("node:worker_threads");
-    new Worker(${JSON.stringify(body)}, { eval: true, ${options} });
+    const { SHARE_ENV, Worker: Thread } = require("node:worker_threads");
+    new Thread(${JSON.stringify(body)}, { eval: true, ${options} });
   `;
   const run = (options: string) =>
     spawnSync(process.execPath, ['--conditions=source', '--import', 'tsx', '-e', script(options)], {
