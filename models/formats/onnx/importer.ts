@@ -104,8 +104,20 @@ function budget(allowance: Allowance) {
   return { charge, fold, earn };
 }
 
+/** What all graphs of a file are walked with. */
+interface Walk {
+  readonly functions: Functions;
+  readonly batch: number;
+  readonly parts: Parts;
+  readonly made: ReturnType<typeof nodeMaker>;
+  readonly budget: ReturnType<typeof budget>;
+  /** Nodes that may still be walked. */
+  left: number;
+}
+
 /** What names mean inside a graph: a branch sees the graph around it, a function's body its inputs alone. */
 interface Scope {
+  readonly walk: Walk;
   readonly values: Map<string, Value>;
   readonly initializers: ReadonlyMap<string, TensorProto>;
   readonly opsets: Opsets;
@@ -130,131 +142,9 @@ export function importNodes(
   },
 ): Imported {
   const { opsets, functions = new Map(), batch, given, parts, allowance } = setting;
-  const { charge, fold, earn } = budget(allowance);
   const made = nodeMaker(batch, given.values());
-  let left: number = LIMITS.nodes;
-
-  const initializersOf = ({ initializers }: GraphProto) =>
-    new Map(initializers.map((proto) => [proto.name, proto]));
-  const isTaken = (scope: Scope | undefined, name: string): boolean =>
-    scope !== undefined &&
-    (scope.values.has(name) || scope.initializers.has(name) || isTaken(scope.around, name));
-
-  const lookUp = (scope: Scope, name: string): Value => {
-    const found = scope.values.get(name);
-    if (found) return found;
-    const proto = scope.initializers.get(name);
-    if (proto !== undefined) {
-      const value = readTensor(proto, parts);
-      earn(FOLDED_EACH * value.data.length);
-      scope.values.set(name, value);
-      return value;
-    }
-    if (scope.around) return lookUp(scope.around, name);
-    throw new FormatError(`it takes "${name}", which no node before it gives and no initializer holds`);
-  };
-
-  /** The outputs of a graph inside a node. */
-  const inside = (scope: Scope, inner: GraphProto): readonly Value[] => {
-    const initializers = initializersOf(inner);
-    for (const name of initializers.keys()) {
-      if (isTaken(scope, name)) throw new FormatError(`"${name}" is given twice`);
-    }
-    const within = { ...scope, values: new Map(), initializers, around: scope };
-    for (const node of inner.nodes) enter(within, node);
-    return inner.outputs.map(({ name }) => lookUp(within, name));
-  };
-
-  /** A function's body in place of its call. */
-  const inlined = (scope: Scope, node: NodeProto, body: FunctionProto): readonly (Value | undefined)[] => {
-    if (scope.depth >= LIMITS.functions) throw new FormatError('functions call each other without end');
-    const within: Scope = {
-      values: new Map(),
-      initializers: new Map(),
-      opsets: new Map(body.opsets.map(({ domain, version }) => [isStandard(domain) ? '' : domain, version])),
-      attributes: [...attributesOf(node, scope.attributes).all, ...body.defaults],
-      prefix: `${scope.prefix}${nameOf(node)}/`,
-      depth: scope.depth + 1,
-    };
-    body.inputs.forEach((name, i) => {
-      const from = node.inputs[i] ?? '';
-      if (from !== '') within.values.set(name, lookUp(scope, from));
-    });
-    for (const one of body.nodes) enter(within, one);
-    return body.outputs.map((name) => within.values.get(name));
-  };
-
-  const build = (scope: Scope, node: NodeProto): readonly (Value | undefined)[] => {
-    const body = functions.get(operatorOf(node));
-    if (body) return inlined(scope, node, body);
-    const wanted = scope.prefix + nameOf(node);
-    const inputs = node.inputs.map((name) => (name === '' ? undefined : lookUp(scope, name)));
-    return [operators.get(operatorOf(node))!(callOf(scope, node, wanted, inputs))].flat();
-  };
-
-  const callOf = (
-    scope: Scope,
-    node: NodeProto,
-    wanted: string,
-    inputs: readonly (Value | undefined)[],
-  ): Call => {
-    const attributes = attributesOf(node, scope.attributes);
-    return {
-      ...attributes,
-      operator: node.operator,
-      opset: scope.opsets.get('') ?? LATEST,
-      batch,
-      inputs,
-      outputs: node.outputs.length,
-      wants: (output) => (node.outputs[output] ?? '') !== '',
-      optional: (index) => inputs[index],
-      input(index) {
-        const value = inputs[index];
-        if (value) return value;
-        throw new FormatError(`its input ${index} is missing`);
-      },
-      constant(index) {
-        const value = inputs[index];
-        if (value === undefined || isConstant(value)) return value;
-        throw new FormatError(
-          `its input ${index}, "${node.inputs[index]}", depends on the picture; it must be known when the file is read`,
-        );
-      },
-      tensor(name) {
-        const proto = attributes.attribute(name)?.tensor;
-        return proto && readTensor({ ...proto, name: '' }, parts);
-      },
-      apply(step) {
-        const operands = Object.values(step.operands).filter((value) => value !== undefined);
-        const folded = foldOf(step);
-        if (folded && operands.every(isConstant)) return fold(() => folded(...operands), operands);
-        return made.step(step.part === undefined ? wanted : `${wanted}.${step.part}`, step);
-      },
-      fold: (f, ...from) => fold(f, from),
-      charge,
-      walk: (inner) => inside(scope, inner),
-      layer: (from, parameters, make) => made.layer(wanted, from, parameters, make),
-      part: (name, ...others) => callOf(scope, node, `${wanted}.${name}`, others),
-    };
-  };
-
-  const enter = (scope: Scope, node: NodeProto) =>
-    located(`node "${nameOf(node)}" (${node.operator})`, () => add(scope, node));
-
-  /** Builds a node and names its values. */
-  const add = (scope: Scope, node: NodeProto) => {
-    if (--left < 0) throw new FormatError(`the file has more than ${LIMITS.nodes} nodes`);
-    const results = build(scope, node);
-    node.outputs.forEach((name, i) => {
-      if (name === '') return;
-      if (isTaken(scope, name)) throw new FormatError(`"${name}" is given twice`);
-      const value = results[i];
-      if (value === undefined) throw new FormatError(`its output ${i}, "${name}", is not supported`);
-      scope.values.set(name, value);
-    });
-  };
-
   const whole: Scope = {
+    walk: { functions, batch, parts, made, budget: budget(allowance), left: LIMITS.nodes },
     values: new Map(given),
     initializers: initializersOf(graph),
     opsets,
@@ -263,6 +153,125 @@ export function importNodes(
   };
   for (const node of graph.nodes) enter(whole, node);
   return { nodes: made.nodes, tensors: made.tensors, values: whole.values };
+}
+
+const initializersOf = ({ initializers }: GraphProto) =>
+  new Map(initializers.map((proto) => [proto.name, proto]));
+
+const isTaken = (scope: Scope | undefined, name: string): boolean =>
+  scope !== undefined &&
+  (scope.values.has(name) || scope.initializers.has(name) || isTaken(scope.around, name));
+
+function lookUp(scope: Scope, name: string): Value {
+  const found = scope.values.get(name);
+  if (found) return found;
+  const proto = scope.initializers.get(name);
+  if (proto !== undefined) {
+    const { parts, budget } = scope.walk;
+    const value = readTensor(proto, parts);
+    budget.earn(FOLDED_EACH * value.data.length);
+    scope.values.set(name, value);
+    return value;
+  }
+  if (scope.around) return lookUp(scope.around, name);
+  throw new FormatError(`it takes "${name}", which no node before it gives and no initializer holds`);
+}
+
+/** Builds a node and names its values. */
+function enter(scope: Scope, node: NodeProto): void {
+  located(`node "${nameOf(node)}" (${node.operator})`, () => {
+    if (--scope.walk.left < 0) throw new FormatError(`the file has more than ${LIMITS.nodes} nodes`);
+    const results = build(scope, node);
+    node.outputs.forEach((name, i) => {
+      if (name === '') return;
+      if (isTaken(scope, name)) throw new FormatError(`"${name}" is given twice`);
+      const value = results[i];
+      if (value === undefined) throw new FormatError(`its output ${i}, "${name}", is not supported`);
+      scope.values.set(name, value);
+    });
+  });
+}
+
+function build(scope: Scope, node: NodeProto): readonly (Value | undefined)[] {
+  const body = scope.walk.functions.get(operatorOf(node));
+  if (body) return inlined(scope, node, body);
+  const wanted = scope.prefix + nameOf(node);
+  const inputs = node.inputs.map((name) => (name === '' ? undefined : lookUp(scope, name)));
+  return [operators.get(operatorOf(node))!(callOf(scope, node, wanted, inputs))].flat();
+}
+
+/** The outputs of a graph inside a node. */
+function inside(scope: Scope, inner: GraphProto): readonly Value[] {
+  const initializers = initializersOf(inner);
+  for (const name of initializers.keys()) {
+    if (isTaken(scope, name)) throw new FormatError(`"${name}" is given twice`);
+  }
+  const within = { ...scope, values: new Map(), initializers, around: scope };
+  for (const node of inner.nodes) enter(within, node);
+  return inner.outputs.map(({ name }) => lookUp(within, name));
+}
+
+/** A function's body in place of its call. */
+function inlined(scope: Scope, node: NodeProto, body: FunctionProto): readonly (Value | undefined)[] {
+  if (scope.depth >= LIMITS.functions) throw new FormatError('functions call each other without end');
+  const within: Scope = {
+    walk: scope.walk,
+    values: new Map(),
+    initializers: new Map(),
+    opsets: new Map(body.opsets.map(({ domain, version }) => [isStandard(domain) ? '' : domain, version])),
+    attributes: [...attributesOf(node, scope.attributes).all, ...body.defaults],
+    prefix: `${scope.prefix}${nameOf(node)}/`,
+    depth: scope.depth + 1,
+  };
+  body.inputs.forEach((name, i) => {
+    const from = node.inputs[i] ?? '';
+    if (from !== '') within.values.set(name, lookUp(scope, from));
+  });
+  for (const one of body.nodes) enter(within, one);
+  return body.outputs.map((name) => within.values.get(name));
+}
+
+/** What a node's builder is given; nodes that it makes are called `wanted`. */
+function callOf(scope: Scope, node: NodeProto, wanted: string, inputs: readonly (Value | undefined)[]): Call {
+  const { batch, parts, made, budget } = scope.walk;
+  const attributes = attributesOf(node, scope.attributes);
+  return {
+    ...attributes,
+    operator: node.operator,
+    opset: scope.opsets.get('') ?? LATEST,
+    batch,
+    inputs,
+    outputs: node.outputs.length,
+    wants: (output) => (node.outputs[output] ?? '') !== '',
+    optional: (index) => inputs[index],
+    input(index) {
+      const value = inputs[index];
+      if (value) return value;
+      throw new FormatError(`its input ${index} is missing`);
+    },
+    constant(index) {
+      const value = inputs[index];
+      if (value === undefined || isConstant(value)) return value;
+      throw new FormatError(
+        `its input ${index}, "${node.inputs[index]}", depends on the picture; it must be known when the file is read`,
+      );
+    },
+    tensor(name) {
+      const proto = attributes.attribute(name)?.tensor;
+      return proto && readTensor({ ...proto, name: '' }, parts);
+    },
+    apply(step) {
+      const operands = Object.values(step.operands).filter((value) => value !== undefined);
+      const folded = foldOf(step);
+      if (folded && operands.every(isConstant)) return budget.fold(() => folded(...operands), operands);
+      return made.step(step.part === undefined ? wanted : `${wanted}.${step.part}`, step);
+    },
+    fold: (f, ...from) => budget.fold(f, from),
+    charge: budget.charge,
+    walk: (inner) => inside(scope, inner),
+    layer: (from, parameters, make) => made.layer(wanted, from, parameters, make),
+    part: (name, ...others) => callOf(scope, node, `${wanted}.${name}`, others),
+  };
 }
 
 /** The version for a function that names none, as none of its nodes is one of ONNX's operators. */
