@@ -71,66 +71,13 @@ function translate(
   example: readonly [height: number, width: number],
 ): Translated {
   const version = typeof kerasVersion === 'string' && kerasVersion.startsWith('3') ? 3 : 2;
-  const device = dryDevice();
   const problems: string[] = [];
-  const nodes: GraphNode[] = [];
   const arranged = arrangedOf(inputs, example);
   const given: ReturnType<typeof inputsOf> = arranged ? new Map() : inputsOf(inputs, file, example);
   const picture = arranged && ([INPUT, arranged.picture] as const);
-  /** Shapes by node and input. */
-  const shapes = new Map<string, Shape>(picture ? [picture] : given.values());
-  const tensors = new Map<string, HostTensor>();
   const { take, leftOver } = weightReader(weights, problems);
-  let constants = 0;
+  const { nodes, tensors, place, build } = maker(picture ? [picture] : given.values(), version, take);
   const values = new Map<string, Value>();
-
-  const place = (node: GraphNode): Value => {
-    if (shapes.has(node.name)) throw new FormatError(`two nodes would be called ${quote(node.name)}`);
-    const shape = shapeOfNode(
-      device,
-      node,
-      node.inputs.map((input) => shapes.get(input)!),
-    );
-    if (!shape.every((n) => n >= 1) || sizeOf(shape) > MAX_ELEMENTS) {
-      throw new FormatError(`it gives a value of shape [${shape.join(', ')}], which is empty or too large`);
-    }
-    shapes.set(node.name, shape);
-    nodes.push(node);
-    return { node: node.name, shape };
-  };
-
-  const build = (call: Call, taken: readonly Value[]): Value => {
-    const { layer, className } = call;
-    expectOnly(call.config, { data_format: [null, 'channels_last'] });
-    if (call.operand && !takesNumbers(className)) throw new FormatError('it is called with a number');
-    const made = layerTable.get(className)!({
-      name: layer,
-      config: call.config,
-      inputs: taken,
-      operand: call.operand,
-      kerasVersion: version,
-      weight: (names, expected) => take(layer, names, expected),
-      set: (key, tensor) => tensors.set(key, tensor),
-      setConstant: (key, size, value) => {
-        constants += size;
-        if (constants > MAX_CONSTANTS)
-          throw new FormatError(`the layers up to this one have ${constants} channels`);
-        tensors.set(key, { shape: [size], data: Float32Array.from({ length: size }, (_, i) => value(i)) });
-      },
-    });
-    // Nodes are made under the layer's name; those of a second call, or of a layer called "input", carry another.
-    const prefix = shapes.has(call.output) ? `${call.output}:layer` : call.output;
-    const names = new Map<string, string>();
-    let value: Value | undefined;
-    for (const node of made) {
-      const name = prefix + node.name.slice(layer.length);
-      // Only what this call has made so far goes by its new name; the values that it takes keep theirs.
-      value = place({ ...node, name, inputs: node.inputs.map((input) => names.get(input) ?? input) });
-      names.set(node.name, name);
-    }
-    return value!;
-  };
-
   if (arranged) {
     const { node, shape } = arranged.nodes.map(place).at(-1)!;
     given.set(arranged.name, [node, shape]);
@@ -166,6 +113,69 @@ function translate(
   }
   const named = outputs.map((name) => ({ name, node: values.get(name)?.node }));
   return { nodes, tensors, inputs: new Map(picture ? [picture] : given.values()), outputs: named };
+}
+
+/** Makes the nodes of calls, from the names and shapes of what goes in: their shapes are found and their numbers kept. */
+function maker(
+  given: Iterable<readonly [name: string, shape: Shape]>,
+  kerasVersion: number,
+  take: ReturnType<typeof weightReader>['take'],
+) {
+  const device = dryDevice();
+  const nodes: GraphNode[] = [];
+  /** Shapes by node and input. */
+  const shapes = new Map(given);
+  const tensors = new Map<string, HostTensor>();
+  let constants = 0;
+
+  const place = (node: GraphNode): Value => {
+    if (shapes.has(node.name)) throw new FormatError(`two nodes would be called ${quote(node.name)}`);
+    const shape = shapeOfNode(
+      device,
+      node,
+      node.inputs.map((input) => shapes.get(input)!),
+    );
+    if (!shape.every((n) => n >= 1) || sizeOf(shape) > MAX_ELEMENTS) {
+      throw new FormatError(`it gives a value of shape [${shape.join(', ')}], which is empty or too large`);
+    }
+    shapes.set(node.name, shape);
+    nodes.push(node);
+    return { node: node.name, shape };
+  };
+
+  const build = (call: Call, taken: readonly Value[]): Value => {
+    const { layer, className } = call;
+    expectOnly(call.config, { data_format: [null, 'channels_last'] });
+    if (call.operand && !takesNumbers(className)) throw new FormatError('it is called with a number');
+    const made = layerTable.get(className)!({
+      name: layer,
+      config: call.config,
+      inputs: taken,
+      operand: call.operand,
+      kerasVersion,
+      weight: (names, expected) => take(layer, names, expected),
+      set: (key, tensor) => tensors.set(key, tensor),
+      setConstant: (key, size, value) => {
+        constants += size;
+        if (constants > MAX_CONSTANTS)
+          throw new FormatError(`the layers up to this one have ${constants} channels`);
+        tensors.set(key, { shape: [size], data: Float32Array.from({ length: size }, (_, i) => value(i)) });
+      },
+    });
+    // Nodes are made under the layer's name; those of a second call, or of a layer called "input", carry another.
+    const prefix = shapes.has(call.output) ? `${call.output}:layer` : call.output;
+    const names = new Map<string, string>();
+    let value: Value | undefined;
+    for (const node of made) {
+      const name = prefix + node.name.slice(layer.length);
+      // Only what this call has made so far goes by its new name; the values that it takes keep theirs.
+      value = place({ ...node, name, inputs: node.inputs.map((input) => names.get(input) ?? input) });
+      names.set(node.name, name);
+    }
+    return value!;
+  };
+
+  return { nodes, tensors, place, build };
 }
 
 /** A model's one input where it has not the shape of pictures. */
