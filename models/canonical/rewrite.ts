@@ -41,14 +41,8 @@ export type Rewrite = (node: GraphNode, around: Around) => readonly GraphNode[] 
 /** More than enough for rewrites that make room for one another. */
 const MOST_PASSES = 8;
 
-/**
- * Applies rewrites until none applies. `aliases` has the names of nodes that are gone because another gives the same
- * elements.
- */
-export function rewritten(
-  draft: Draft,
-  rewrites: readonly Rewrite[],
-): Pick<Draft, 'nodes' | 'tensors'> & { readonly aliases: ReadonlyMap<string, string> } {
+/** The graph while it is rewritten: who takes what, and what has gone. */
+function ledger(draft: Draft) {
   const device = dryDevice();
   const shapes = new Map(draft.inputs);
   const tensors = new Map(draft.tensors);
@@ -100,8 +94,32 @@ export function rewritten(
       return { key, shape: tensor.shape };
     },
   };
-
+  /** Lets a node be found as another value, and takes it out. */
+  const alias = (node: GraphNode, value: string) => {
+    aliases.set(node.name, value);
+    count(uses, value, uses.get(node.name) ?? 0);
+    if (wanted.delete(node.name)) wanted.add(value);
+    leave(node);
+  };
+  /** Puts nodes in the place of one. They are entered before it leaves, so that what both need stays. */
+  const replace = (node: GraphNode, by: readonly GraphNode[]) => {
+    for (const one of by) enter(one);
+    leave(node);
+    byName.set(node.name, by.at(-1)!);
+  };
   for (const node of draft.nodes) enter(node);
+  return { byName, tensors, aliases, resolve, around, alias, replace };
+}
+
+/**
+ * Applies rewrites until none applies. `aliases` has the names of nodes that are gone because another gives the same
+ * elements.
+ */
+export function rewritten(
+  draft: Draft,
+  rewrites: readonly Rewrite[],
+): Pick<Draft, 'nodes' | 'tensors'> & { readonly aliases: ReadonlyMap<string, string> } {
+  const { byName, tensors, aliases, resolve, around, alias, replace } = ledger(draft);
   const attempt = (node: GraphNode): readonly GraphNode[] | string | undefined => {
     for (const rewrite of rewrites) {
       const found = rewrite(node, around);
@@ -119,23 +137,13 @@ export function rewritten(
       const node = inputs.every((name, i) => name === old.inputs[i]) ? old : { ...old, inputs };
       byName.set(node.name, node);
       const found = attempt(node);
-      if (found === undefined) {
-        next.push(node);
-        continue;
+      changed ||= found !== undefined;
+      if (found === undefined) next.push(node);
+      else if (typeof found === 'string') alias(node, found);
+      else {
+        replace(node, found);
+        next.push(...found);
       }
-      changed = true;
-      if (typeof found === 'string') {
-        aliases.set(node.name, found);
-        count(uses, found, uses.get(node.name) ?? 0);
-        if (wanted.delete(node.name)) wanted.add(found);
-        leave(node);
-        continue;
-      }
-      // Entered before the old one leaves, so that what both need stays.
-      for (const one of found) enter(one);
-      leave(node);
-      byName.set(node.name, found.at(-1)!);
-      next.push(...found);
     }
     nodes = next.filter((node) => byName.get(node.name) === node);
   }
