@@ -16,112 +16,17 @@ import {
   toHost,
 } from '../engine/index.ts';
 import { assertOutsideScopes } from '../engine/tensor.ts';
-import type { DryRun } from '../models/dry-run.ts';
 import { nodeOf, type Runnable } from '../models/graph.ts';
 import { classIndex as findClass, type Network } from '../models/network.ts';
-import { tokenLayer } from '../models/target-layer.ts';
 import { disposeDecoders, loadDecoders } from './decoders.ts';
-import { MethodError, NotFiniteError } from './errors.ts';
+import { NotFiniteError } from './errors.ts';
 import { normaliseMap, upsampleMap } from './map.ts';
 import { type Method, type MethodContext, stepsOf, type Term, type Terms } from './method.ts';
-import { ablationCam } from './methods/ablation-cam.ts';
-import { attnLrp } from './methods/attn-lrp.ts';
-import { cam } from './methods/cam.ts';
-import { deepFeatureFactorization } from './methods/deep-feature-factorization.ts';
-import { eigenCam } from './methods/eigen-cam.ts';
-import { fCam, fCamClass } from './methods/f-cam.ts';
-import { fullGrad } from './methods/full-grad.ts';
-import { gae } from './methods/gae.ts';
-import { gradCam } from './methods/grad-cam.ts';
-import { gradCamPlusPlus, gradCamPlusPlusTrue } from './methods/grad-cam-plus-plus.ts';
-import { guidedBackpropagation, guidedGradCam } from './methods/guided.ts';
-import { hiresCam } from './methods/hires-cam.ts';
-import { elementWiseGradCam, layerCam } from './methods/layer-cam.ts';
-import { layerIntegratedGradients } from './methods/layer-integrated-gradients.ts';
-import { randomCam } from './methods/random-cam.ts';
-import { reciproCam } from './methods/recipro-cam.ts';
-import { rise } from './methods/rise.ts';
-import {
-  scoreCam,
-  scoreCamAuthors,
-  scoreCamFast,
-  scoreCamLogit,
-  scoreCamSoftmax,
-} from './methods/score-cam.ts';
-import { shapley } from './methods/shapley.ts';
-import { interactionMap, shapleyCam } from './methods/shapley-cam.ts';
-import { tokenOcclusion } from './methods/token-occlusion.ts';
-import { xgradCam } from './methods/xgrad-cam.ts';
+import { defaultMethods, defaultMethodsOf, methodOf } from './methods/index.ts';
 import { likenessNotes, weightsNote } from './notes.ts';
 import { numberOfEachNew } from './numbers.ts';
 import { logit, type Target } from './target.ts';
 import { observe, observeBatch, type Prediction, pictureOf, type Trace, takesBatches } from './trace.ts';
-import { variations } from './variations.ts';
-
-/** Every method by its name. */
-export const methods: ReadonlyMap<string, Method> = new Map(
-  [
-    cam,
-    gradCam,
-    gradCamPlusPlus,
-    gradCamPlusPlusTrue,
-    ablationCam,
-    scoreCam,
-    scoreCamFast,
-    scoreCamSoftmax,
-    scoreCamLogit,
-    scoreCamAuthors,
-    eigenCam,
-    hiresCam,
-    xgradCam,
-    layerCam,
-    elementWiseGradCam,
-    reciproCam,
-    tokenOcclusion,
-    layerIntegratedGradients,
-    gae,
-    attnLrp,
-    shapley,
-    shapleyCam,
-    interactionMap,
-    fullGrad,
-    guidedBackpropagation,
-    guidedGradCam,
-    rise,
-    deepFeatureFactorization,
-    randomCam,
-    fCam,
-    fCamClass,
-  ].map((method) => [method.name, method]),
-);
-
-/** The five that are shown of networks of convolutions. */
-export const defaultMethods: readonly string[] = [
-  'cam',
-  'grad-cam',
-  'grad-cam++',
-  'ablation-cam',
-  'score-cam',
-];
-
-/** Those that are shown of a transformer: they put their peaks where the object is, and cost a gradient each. */
-export const tokenMethods: readonly string[] = ['attn-lrp', 'gae', 'hires-cam'];
-
-/** The methods that are shown when none is named. */
-export const defaultMethodsOf = (dry: DryRun): readonly string[] =>
-  tokenLayer(dry) === undefined ? defaultMethods : tokenMethods;
-
-/** A method by name, perhaps behind that of a variation (`smooth-`, `augmented-`); throws with the names that there are. */
-export function methodOf(name: string): Method {
-  const method = methods.get(name);
-  if (method) return method;
-  const [prefix, vary] = [...variations].find(([prefix]) => name.startsWith(prefix)) ?? [];
-  if (prefix !== undefined && vary) return vary(methodOf(name.slice(prefix.length)));
-  throw new MethodError(
-    `there is no method "${name}"; the methods are ${[...methods.keys()].join(', ')}, each also behind ` +
-      [...variations.keys()].join(' or '),
-  );
-}
 
 /** What is explained, how, and where; everything may be left out. */
 export interface ExplainOptions {

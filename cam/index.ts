@@ -12,22 +12,18 @@ export {
 } from './claims/index.ts';
 export { LayerError, MethodError, NotFiniteError, TargetError } from './errors.ts';
 export {
-  defaultMethods,
-  defaultMethodsOf,
   disposeExplanation,
   type ExplainedTerm,
   type ExplainOptions,
   type Explanation,
   explain,
   explainBatch,
-  methodOf,
-  methods,
-  tokenMethods,
 } from './explain.ts';
 export { normaliseMap, upsampleMap, weightedSum } from './map.ts';
 export { type LargestChange, largestChange, type MapFunctionOptions, mapFunction } from './map-function.ts';
 export type { Method, MethodContext, Term, Terms } from './method.ts';
 export { camLayer, camRefusal } from './methods/cam.ts';
+export { defaultMethods, defaultMethodsOf, methodOf, methods, tokenMethods } from './methods/index.ts';
 export * as metrics from './metrics/index.ts';
 export type { LogitSum, Outputs, Target } from './target.ts';
 export * as targets from './target.ts';
