@@ -229,7 +229,7 @@ test('graphs that are none', async (t) => {
   const input = (shape: unknown) =>
     changed((l) => Object.assign(l[0]!.config as object, { batch_input_shape: shape }));
   for (const shape of [
-    [null, 6, 6],
+    [null, 6, 6, 6, 6],
     [null, 1e9, 1e9, 3],
     [null, -1, 6, 3],
     [null, 6, 6, null],
