@@ -1,18 +1,18 @@
-// Runs cases on engines, each in a process of its own, and lets them take turns: round r of every contestant comes before
-// round r + 1 of any, so that what disturbs the machine disturbs all alike.
+// Runs cases on engines, each in a process of its own, and lets them take turns.
 
 import type { Case } from './cases.ts';
 import { builtCommand, explainTwice } from './cold.node.ts';
+import { expectedOf } from './compare.ts';
 import { type EngineProcess, openEngine } from './engine-process.node.ts';
 import { modelArgument } from './networks.node.ts';
-import { difference } from './protocol.ts';
 import type { Measurement } from './results.ts';
 import type { Peaks } from './roofline.ts';
-import { median, shuffled } from './statistics.ts';
+import { median } from './statistics.ts';
+import { type Contestant, takeTurns } from './turns.ts';
 
 export interface Plan {
   readonly cases: readonly Case[];
-  /** Names in engines/index.ts; the results of the first are what the others' are compared with. */
+  /** Names in engines/index.ts; what the first makes of a network is what the others' results are compared with. */
   readonly engines: readonly string[];
   /** Whether each engine's variants of a case are measured beside it. */
   readonly variants: boolean;
@@ -32,13 +32,6 @@ export interface Listener {
   readonly progress: (share: number, now: string) => void;
   readonly warn: (message: string) => void;
 }
-
-/** A sample takes at least this long where the fastest contestant's runs may be repeated for it. */
-const SAMPLE_MS = 20;
-const MOST_REPEATS = 64;
-/** A second round of warming up is left out where the first took longer than this: all is compiled by then. */
-const LONG_WARM_UP_SECONDS = 5;
-const LEAST_ROUNDS = 2;
 
 /** Measures every case of a plan. */
 export async function conduct(plan: Plan, listener: Listener): Promise<Run> {
@@ -100,16 +93,6 @@ function heatsOf(cases: readonly Case[]): Case[][] {
   return heats;
 }
 
-/** One engine, or one of its variants, on one case. */
-interface Contestant {
-  readonly engine: EngineProcess;
-  readonly which: { readonly case: string; readonly variant?: string };
-  first: number;
-  difference: number;
-  readonly samples: number[];
-  failed?: string;
-}
-
 async function contestantsOf(
   heat: readonly Case[],
   engines: readonly EngineProcess[],
@@ -120,76 +103,39 @@ async function contestantsOf(
     for (const engine of engines) {
       const variants = plan.variants ? await engine.ask('variants', { case: name }) : [];
       const all = [{ case: name }, ...variants.map((variant) => ({ case: name, variant }))];
-      found.push(...all.map((which) => ({ engine, which, first: 0, difference: 0, samples: [] })));
+      found.push(
+        ...all.map((which) => ({
+          ...which,
+          engine: engine.name,
+          prepare: () => engine.ask('prepare', which),
+          run: (times: number) => engine.ask('run', { ...which, times }),
+        })),
+      );
     }
   }
   return found;
 }
 
-/** Measures the cases of one heat on all engines, taking turns. */
+/** Measures the cases of one heat on all engines. */
 async function measureHeat(
   heat: readonly Case[],
   engines: readonly EngineProcess[],
   plan: Plan,
   progress: (share: number) => void,
 ): Promise<Measurement[]> {
-  const all = await contestantsOf(heat, engines, plan);
-  /** Does something with each contestant that has not failed; one that fails is out. */
-  const each = async (order: readonly Contestant[], body: (c: Contestant) => Promise<void>) => {
-    for (const contestant of order) {
-      if (contestant.failed !== undefined) continue;
-      await body(contestant).catch((error: Error) => {
-        contestant.failed = error.message;
-      });
-    }
-  };
-  /** One sample of each in turn. */
-  const round = async (times: number, seed: number, keep: (c: Contestant, ms: number) => void) => {
-    // In another order each time, so that nobody always comes after the same neighbour.
-    await each(shuffled(all, seed), async (c) => keep(c, await c.engine.ask('run', { ...c.which, times })));
-  };
-
-  const expected = new Map<string, readonly number[]>();
-  await each(all, async (c) => {
-    const { first, check } = await c.engine.ask('prepare', c.which);
-    c.first = first;
-    const known = expected.get(c.which.case) ?? check;
-    expected.set(c.which.case, known);
-    c.difference = difference(known, check);
-    if (c.difference > TOLERANCE) {
-      throw new Error(`its result is wrong: off by ${c.difference.toExponential(1)} of the largest value`);
-    }
+  const kernels = heat.flatMap(({ name, problem }) => ('network' in problem ? [] : [{ name, problem }]));
+  const measured = await takeTurns(await contestantsOf(heat, engines, plan), {
+    rounds: plan.rounds,
+    seconds: plan.secondsPerCase * heat.length,
+    repeated: kernels.length === heat.length,
+    expected: new Map(kernels.map(({ name, problem }) => [name, expectedOf(problem)])),
+    progress,
   });
-  const single = new Map<Contestant, number>();
-  const warmUp = () => round(1, 0, (c, ms) => single.set(c, ms));
-  await warmUp();
-  if (total(single.values()) < 1000 * LONG_WARM_UP_SECONDS) await warmUp();
-  const times = [...single.values()];
-  const repeats = heat.some(({ problem }) => 'network' in problem) ? 1 : repeatsOf(Math.min(...times));
-  const roundSeconds = (total(times) * repeats) / 1000;
-  const affordable = Math.floor((plan.secondsPerCase * heat.length) / roundSeconds);
-  const rounds = Math.max(LEAST_ROUNDS, Math.min(plan.rounds, affordable));
-  for (let r = 0; r < rounds; r++) {
-    await round(repeats, r, (c, ms) => c.samples.push(ms / repeats));
-    progress((r + 1) / rounds);
-  }
   for (const engine of engines) {
     for (const { name } of heat) if (engine.isAlive()) await engine.ask('dispose', { case: name });
   }
-  return all.map(({ engine, which, first, samples, difference, failed }) => ({
-    ...which,
-    engine: engine.name,
-    outcome: failed === undefined ? { first, samples, repeats, difference } : { failed },
-  }));
+  return measured;
 }
-
-const total = (numbers: Iterable<number>): number => [...numbers].reduce((sum, n) => sum + n, 0);
-
-const repeatsOf = (fastest: number): number =>
-  Math.max(1, Math.min(MOST_REPEATS, Math.ceil(SAMPLE_MS / fastest)));
-
-/** Relative difference between two engines' results above which one of them is wrong. */
-const TOLERANCE = 2e-3;
 
 /** Limelight's command line from the start of its process; the samples are the second explanation. */
 async function measureCold({ name, problem }: Case, plan: Plan): Promise<Measurement> {

@@ -20,7 +20,7 @@ export type Outcome =
       readonly samples: readonly number[];
       /** Runs queued in one sample before the last one's result is read back. */
       readonly repeats: number;
-      /** Largest difference of its result from the first engine's, relative to the largest value. */
+      /** Largest difference from what its result should be (of networks: from the first engine's), relative to the largest value. */
       readonly difference: number;
     }
   | { readonly failed: string };

@@ -1,17 +1,11 @@
 // The process of one engine: answers the requests of protocol.ts until the measuring process goes away.
 
 import { suites } from './cases.ts';
+import { comparableLogits, sampleOf } from './compare.ts';
 import type { Engine, Prepared } from './engines/engine.ts';
 import { engines } from './engines/index.ts';
 import type { Problem } from './problems.ts';
-import {
-  comparableLogits,
-  type Reply,
-  type Request,
-  type RequestName,
-  type Requests,
-  sampleOf,
-} from './protocol.ts';
+import type { Reply, Request, RequestName, Requests } from './protocol.ts';
 
 let engine: Engine;
 /** Prepared cases, by case and variant. */

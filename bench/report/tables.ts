@@ -70,7 +70,7 @@ export function measurementTable(results: Results): Table {
     note:
       'A run allocates its result, and the result is read back whole (the last one of a sample, where runs are ' +
       'repeated). First: from host data to the first result, compilation included. FLOPs are those of the direct ' +
-      'algorithm, bytes those of each tensor moved once. Differences are from the result of the first engine, relative ' +
+      'algorithm, bytes those of each tensor moved once. Differences are from float64, of networks from the first engine, relative ' +
       'to its largest value.',
   };
 }

@@ -1,10 +1,10 @@
 // What engines are made of that needs no engine: variants of kernels against each other, pads, another library's layers.
 
 import test from 'tape';
+import { difference } from '../../bench/compare.ts';
 import { flat, interpret, poolPadding } from '../../bench/engines/interpret.ts';
 import { limelightOn } from '../../bench/engines/limelight.node.ts';
 import type { Problem } from '../../bench/problems.ts';
-import { difference } from '../../bench/protocol.ts';
 import { add, relu } from '../../models/layers.ts';
 import { device } from '../device.ts';
 
