@@ -22,7 +22,7 @@ type Shape = readonly [number, number, number, number];
 const conv = (
   [batch, inChannels, ...size]: Shape,
   outChannels: number,
-  kernel: 1 | 3,
+  kernel: 1 | 3 | 5,
   groups = 1,
 ): Problem => ({
   op: 'conv2d',
@@ -46,6 +46,17 @@ export const kernelCases: readonly Case[] = [
   { name: 'GAP [1,512,7,7]', problem: { op: 'globalAvgPool', shape: [1, 512, 7, 7] }, bar: 3 },
   { name: 'softmax [32,1000]', problem: { op: 'softmax', shape: [32, 1000] }, bar: 1.4 },
   { name: 'relu 1M', problem: { op: 'relu', shape: [1 << 20] }, bar: 1.4 },
+];
+
+/** Layers of published networks. */
+export const layerCases: readonly Case[] = [
+  { name: 'SqueezeNet fire9, 3x3 [1,64,13,13] to 256', problem: conv([1, 64, 13, 13], 256, 3) },
+  { name: 'MobileNetV2 expansion, 1x1 [1,24,56,56] to 144', problem: conv([1, 24, 56, 56], 144, 1) },
+  { name: 'EfficientNet-B0, depthwise 5x5 [1,240,28,28]', problem: conv([1, 240, 28, 28], 240, 5, 240) },
+  { name: 'ResNet-50 layer3, 1x1 [1,1024,14,14] to 256', problem: conv([1, 1024, 14, 14], 256, 1) },
+  { name: 'ResNet-50 head, [1,2048] by [2048,1000]', problem: { op: 'matmul', m: 1, n: 1000, k: 2048 } },
+  { name: 'ViT-Ti MLP, [197,192] by [192,768]', problem: { op: 'matmul', m: 197, n: 768, k: 192 } },
+  { name: 'ViT-Ti attention, softmax [591,197]', problem: { op: 'softmax', shape: [591, 197] } },
 ];
 
 /** Three shapes on which Limelight is to be faster than the processor's own WebAssembly, twice. */
@@ -152,7 +163,7 @@ const camCases: readonly Case[] = explained.flatMap((e): Case[] => {
 
 /** What each command measures. */
 export const suites: Readonly<Record<string, readonly Case[]>> = {
-  kernels: kernelCases,
+  kernels: [...kernelCases, ...layerCases],
   cam: camCases,
   peers: [...kernelCases, ...networkCases, coldCase],
 };

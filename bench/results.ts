@@ -25,18 +25,19 @@ export type Outcome =
     }
   | { readonly failed: string };
 
+/** What numbers depend on beside the code. A browser does not tell the processor and its load. */
 export interface Environment {
   readonly date: string;
-  readonly commit: string;
+  readonly commit?: string;
   /** What Limelight ran on. */
   readonly adapter: string;
-  readonly cpu: string;
+  readonly cpu?: string;
   readonly cores: number;
   readonly platform: string;
   /** Of each engine: its version, and what it ran on. */
   readonly engines: Readonly<Record<string, { readonly version: string; readonly adapter: string }>>;
   /** Load average at the start; above about half the cores the times mean little, the ratios still something. */
-  readonly load: number;
+  readonly load?: number;
   /** Rounds of each case at most, and seconds that they might take. */
   readonly rounds: number;
   readonly seconds: number;

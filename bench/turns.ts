@@ -13,7 +13,7 @@ export interface Contestant extends Omit<Measurement, 'outcome'> {
   readonly run: (times: number) => Promise<number>;
 }
 
-export interface Turns {
+interface Turns {
   readonly rounds: number;
   /** Seconds that all rounds may take; slow cases get fewer rounds, two at least. */
   readonly seconds: number;
@@ -31,8 +31,9 @@ const MOST_REPEATS = 1024;
 /** A second round of warming up is left out where the first took longer than this: all is compiled by then. */
 const LONG_WARM_UP_SECONDS = 5;
 const LEAST_ROUNDS = 2;
-/** Relative differences from which a result is wrong: from the float64 reference, and between two engines' networks. */
-export const [WRONG, WRONG_BETWEEN] = [1e-4, 2e-3];
+/** Relative difference from the float64 reference from which a result is wrong, and between two engines' networks. */
+export const WRONG = 1e-4;
+const WRONG_BETWEEN = 2e-3;
 
 interface State {
   first: number;
@@ -67,9 +68,9 @@ export async function takeTurns(all: readonly Contestant[], turns: Turns): Promi
   await each(all, async (c, state) => {
     const { first, check } = await c.prepare();
     state.first = first;
-    const known = expected.get(c.case) ?? check;
-    expected.set(c.case, known);
-    state.difference = difference(known, check);
+    const right = expected.get(c.case) ?? check;
+    expected.set(c.case, right);
+    state.difference = difference(right, check);
     if (state.difference > (turns.expected.has(c.case) ? WRONG : WRONG_BETWEEN))
       throw new Error(
         `its result is wrong: off by ${state.difference.toExponential(1)} of the largest value`,

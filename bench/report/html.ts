@@ -34,11 +34,8 @@ const figure = ({ title, caption, svg }: Plot) =>
   `<h2>${visibleMarkup(title)}</h2>\n<figure role="img" aria-label="${visibleMarkup(caption)}">${svg}` +
   `<figcaption>${visibleMarkup(caption)}</figcaption></figure>`;
 
-/** `plots` is a sentence where they could not be drawn. */
-export function html(results: Results, tables: readonly Table[], plots: readonly Plot[] | string): string {
+export function html(results: Results, tables: readonly Table[], plots: readonly Plot[]): string {
   const title = `Limelight bench: ${results.suite} on ${results.environment.adapter}`;
-  const drawn =
-    typeof plots === 'string' ? `<p class="note">${visibleMarkup(plots)}</p>` : plots.map(figure).join('\n');
   const [environment, ...rest] = tables;
   return `<!doctype html>
 <html lang="en">
@@ -48,7 +45,7 @@ export function html(results: Results, tables: readonly Table[], plots: readonly
 <style>${style}</style>
 <h1>${visibleMarkup(title)}</h1>
 ${environment ? tableHtml(environment) : ''}
-${drawn}
+${plots.map(figure).join('\n')}
 ${rest.map(tableHtml).join('\n')}
 </html>
 `;

@@ -3,6 +3,7 @@
 import { webgpuPeers } from '../bars.ts';
 import { labelOf, type Results } from '../results.ts';
 import { intensity, roof } from '../roofline.ts';
+import { sharesOf } from '../shares.ts';
 import { median } from '../statistics.ts';
 
 /** A Vega-Lite specification, as plain data. */
@@ -17,7 +18,14 @@ export interface PlotSpec {
 /** What all plots share. */
 const base = {
   $schema: 'https://vega.github.io/schema/vega-lite/v6.json',
-  config: { font: 'system-ui, sans-serif', legend: { labelLimit: 260 }, axisY: { labelLimit: 260 } },
+  config: {
+    font: 'system-ui, sans-serif',
+    legend: { labelLimit: 280 },
+    axisY: { labelLimit: 280 },
+    axisX: { labelLimit: 280 },
+    line: { color: '#444' },
+    rule: { color: '#444' },
+  },
 };
 
 interface Dot {
@@ -65,7 +73,7 @@ export function rooflinePlot(results: Results): PlotSpec | undefined {
       width: 640,
       height: 400,
       layer: [
-        { data: { values: line }, mark: { type: 'line', color: '#444' }, encoding: { x, y } },
+        { data: { values: line }, mark: 'line', encoding: { x, y } },
         {
           data: { values: points },
           mark: { type: 'point', filled: true, size: 70, opacity: 0.8, tooltip: true },
@@ -120,8 +128,54 @@ export function speedPlot(results: Results): PlotSpec | undefined {
             color: { field: 'engine', type: 'nominal', sort: null, title: null },
           },
         },
-        { mark: { type: 'rule', color: '#444' }, encoding: { x: { datum: 1 } } },
+        { mark: 'rule', encoding: { x: { datum: 1 } } },
       ],
+    },
+  };
+}
+
+/** Variants over cases, a block a machine: each tile coloured by its share of the best variant there. */
+export function heatPlot(all: readonly Results[]): PlotSpec | undefined {
+  const machines = all.map(sharesOf).filter((shares) => shares.length > 0);
+  if (machines.length === 0) return undefined;
+  const y = { field: 'variant', type: 'nominal', sort: null, title: null };
+  const x = {
+    field: 'case',
+    type: 'nominal',
+    sort: null,
+    title: null,
+    axis: { labelAngle: -35, labelLimit: 280 },
+  };
+  const text = { field: 'ofBest', type: 'quantitative', format: '.0%' };
+  const light = { condition: { test: 'datum.ofBest > 0.55', value: '#000' }, value: '#fff' };
+  return {
+    title: 'Share of own best',
+    caption:
+      "Speed of each variant of a kernel as a share of the best variant's on the same adapter and case: 100 % is the " +
+      'best, "chosen" what the engine takes by itself. A variant without a tile is not for that case, or not measured.',
+    spec: {
+      ...base,
+      vconcat: machines.map((values) => ({
+        title: { text: values[0]!.machine, anchor: 'start', fontSize: 11 },
+        data: { values },
+        width: { step: 46 },
+        height: { step: 22 },
+        encoding: { x, y },
+        layer: [
+          {
+            mark: { type: 'rect', tooltip: true },
+            encoding: {
+              color: {
+                field: 'ofBest',
+                type: 'quantitative',
+                scale: { scheme: 'viridis', domain: [0, 1] },
+                legend: null, // each tile says its number
+              },
+            },
+          },
+          { mark: { type: 'text', fontSize: 10 }, encoding: { text, color: light } },
+        ],
+      })),
     },
   };
 }

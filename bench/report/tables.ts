@@ -1,9 +1,10 @@
 // Tables of a run as rows of text, for the terminal, for Markdown and for HTML alike.
 
 import { type Bar, barsOf, isMet } from '../bars.ts';
-import { labelOf, type Measurement, type Results } from '../results.ts';
-import { roofShare } from '../roofline.ts';
-import { type Summary, summarise } from '../statistics.ts';
+import { type Environment, labelOf, type Measurement, type Results } from '../results.ts';
+import { type Peaks, roofShare } from '../roofline.ts';
+import { CHOSEN, sharesOf } from '../shares.ts';
+import { median, type Summary, summarise } from '../statistics.ts';
 
 export interface Table {
   readonly title: string;
@@ -93,7 +94,22 @@ export function barTable(bars: readonly Bar[]): Table {
   };
 }
 
-function environmentTable({ environment: e, peaks }: Results): Table {
+/** The measured peaks in words. */
+export const rates = (peaks: Peaks): string =>
+  `${digits(peaks.flops / 1e9)} GFLOP/s and ${digits(peaks.bandwidth / 1e9)} GB/s`;
+
+/** What is told of the machine beside its adapter. */
+export const machineOf = ({ cpu, cores, load, platform }: Environment): string =>
+  [
+    [cpu, `${cores} cores`, load === undefined ? undefined : `load ${load}`].filter(Boolean).join(', '),
+    platform,
+  ].join('; ');
+
+/** What was measured, and when. */
+export const takenOf = ({ commit, date, engines }: Environment): string =>
+  `${commit ? `commit ${commit}` : `version ${engines.limelight?.version}`}, ${date}`;
+
+export function environmentTable({ environment: e, peaks }: Results): Table {
   const engines = Object.entries(e.engines).map(([name, { version, adapter }]) => [
     name,
     `${version} on ${adapter}`,
@@ -103,13 +119,47 @@ function environmentTable({ environment: e, peaks }: Results): Table {
     head: ['', ''],
     rows: [
       ['adapter', e.adapter],
-      ['measured peaks', `${digits(peaks.flops / 1e9)} GFLOP/s, ${digits(peaks.bandwidth / 1e9)} GB/s`],
-      ['processor', `${e.cpu}, ${e.cores} cores; load at the start ${e.load}`],
-      ['platform', e.platform],
+      ['measured peaks', rates(peaks)],
+      ['machine', machineOf(e)],
       ['rounds', `at most ${e.rounds}, in ${e.seconds} s a case`],
-      ['commit, date', `${e.commit}, ${e.date} UTC`],
+      ['measured', `${takenOf(e)} UTC`],
       ...engines,
     ],
+  };
+}
+
+/** A row for each adapter: what it can do, and what the kernels that Limelight chooses by itself reach of it. */
+export function machinesTable(all: readonly Results[]): Table {
+  const percent = (shares: readonly number[], of: (shares: readonly number[]) => number) =>
+    shares.length === 0 ? '' : `${Math.round(100 * of(shares))} %`;
+  const least = (shares: readonly number[]) => Math.min(...shares);
+  return {
+    title: 'Machines',
+    head: [
+      'adapter',
+      'peaks',
+      'of roofline, median',
+      'of own best, median',
+      'of own best, worst',
+      'machine',
+      'measured, UTC',
+    ],
+    rows: all.map((results) => {
+      const chosen = sharesOf(results).filter(({ variant }) => variant === CHOSEN);
+      const ofBest = chosen.map((share) => share.ofBest);
+      return [
+        results.environment.adapter,
+        rates(results.peaks),
+        percent(
+          chosen.map(({ ofRoofline }) => ofRoofline),
+          median,
+        ),
+        percent(ofBest, median),
+        percent(ofBest, least),
+        machineOf(results.environment),
+        takenOf(results.environment),
+      ];
+    }),
   };
 }
 

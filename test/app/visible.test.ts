@@ -100,7 +100,9 @@ test('reports hold texts as texts', (t) => {
   );
   const failed = { case: tag, engine: 'limelight', outcome: { failed: tag } } as const;
   const results = { ...resultsOf([failed]), suite: tag };
-  const benchReport = html(results as unknown as Results, tablesOf(results as unknown as Results), tag);
+  const benchReport = html(results as unknown as Results, tablesOf(results as unknown as Results), [
+    { title: tag, caption: tag, svg: '' },
+  ]);
   for (const page of [report, benchReport]) {
     t.ok(page.includes('&lt;script&gt;'), 'it is shown');
     t.notOk(/<script|<img src='x'/.test(page) || STEERS.test(page));
