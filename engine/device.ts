@@ -47,7 +47,7 @@ interface Pipeline {
 interface Commands {
   readonly gpu: GPUDevice;
   readonly memory: Memory;
-  readonly wgsl: ReadonlyMap<string, string>;
+  readonly wgsl: Map<string, string>;
   readonly pipelines: Map<string, Pipeline>;
   /** Milliseconds that making pipelines has taken. */
   compiling: number;
@@ -288,6 +288,11 @@ export function commandsOf({ commands }: Device): Commands {
 
 /** The WebGPU device, for those who record commands of their own. Throws DeviceLostError on a dry device. */
 export const gpuOf = (device: Device): GPUDevice => commandsOf(device).gpu;
+
+/** Gives a device the WGSL of a kernel that the table of kernels/ lacks, for launches that name it. */
+export function addKernel(device: Device, name: string, wgsl: string): void {
+  commandsOf(device).wgsl.set(name, wgsl);
+}
 
 /** Throws what went wrong since the last call. */
 function check(commands: Commands): void {

@@ -14,20 +14,26 @@ const UNROLL = /for \(var (\w+) = 0u; \1 < (\w+); \1\+\+\) \{ \/\/ unroll\n/;
 
 /** The WGSL of a variant: constants and expressions replaced, then marked loops written out. */
 export function specialise(wgsl: string, constants: Constants): string {
+  const filled = withConstants(wgsl, constants);
+  const values = [...filled.matchAll(CONSTANT)].map(([, name, value]) => [name!, Number(value)] as const);
+  return unroll(filled, new Map(values));
+}
+
+/** The WGSL of a variant, line for line: its loops stand as they are. */
+export function withConstants(wgsl: string, constants: Constants): string {
   const unknown = new Set(Object.keys(constants));
-  const values = new Map<string, number>();
-  const replaced = wgsl.replace(CONSTANT, (_line, name: string, value: string) => {
-    unknown.delete(name);
-    values.set(name, Number(constants[name] ?? value));
-    return `const ${name} = ${values.get(name)}u;`;
-  });
-  const expressed = replaced.replace(EXPRESSION, (_line, head, name, expression, end) => {
-    unknown.delete(name);
-    return `${head}${constants[name] ?? expression}${end}`;
-  });
+  const replaced = wgsl
+    .replace(CONSTANT, (_line, name: string, value: string) => {
+      unknown.delete(name);
+      return `const ${name} = ${constants[name] ?? value}u;`;
+    })
+    .replace(EXPRESSION, (_line, head, name, expression, end) => {
+      unknown.delete(name);
+      return `${head}${constants[name] ?? expression}${end}`;
+    });
   if (unknown.size > 0)
     throw new RangeError(`no such constant or expression in the kernel: ${[...unknown].join(', ')}`);
-  return unroll(expressed, values);
+  return replaced;
 }
 
 function unroll(wgsl: string, values: ReadonlyMap<string, number>): string {

@@ -1,17 +1,11 @@
 // What can be taken away: pictures, maps as npy, numbers as JSON.
 
 import { writeNpy } from '../../models/formats/npy.ts';
-import { button, element, make } from './dom.ts';
+import { button, element } from './dom.ts';
+import { save } from './save.ts';
 import type { Choices } from './state.ts';
 import type { Subject } from './work/subject.ts';
 import type { Answer, Predicted } from './work/tasks.ts';
-
-/** Hands a file to the visitor. */
-function save(name: string, content: BlobPart, type: string): void {
-  const url = URL.createObjectURL(new Blob([content], { type }));
-  make('a', { href: url, download: name }).click();
-  setTimeout(() => URL.revokeObjectURL(url), 60_000);
-}
 
 const nameOf = ({ method, className }: Answer) => `limelight.${method}.${className.replace(/[^\w-]+/g, '-')}`;
 

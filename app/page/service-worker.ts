@@ -29,7 +29,7 @@ const page = scope.registration.scope;
 const name = `limelight ${page} ${VERSION}`;
 
 scope.addEventListener('install', (event) => {
-  event.waitUntil(caches.open(name).then((cache) => cache.addAll([page, ...FILES])));
+  event.waitUntil(caches.open(name).then((cache) => cache.addAll([...FILES])));
 });
 
 // Only when no page of another build is open any more, so that each finds its files as long as it lives.
@@ -45,10 +45,14 @@ scope.addEventListener('activate', (event) => {
 scope.addEventListener('fetch', (event) => {
   const { request } = event;
   if (!request.url.startsWith(page)) return;
-  const kept = async (key: string | Request) => (await caches.open(name)).match(key);
+  const kept = async (key: string | Request, options?: CacheQueryOptions) =>
+    (await caches.open(name)).match(key, options);
   event.respondWith(
     request.mode === 'navigate'
-      ? fetch(request).catch(async () => (await kept(page)) ?? Response.error())
+      ? fetch(request).catch(
+          // Whatever is chosen in its address.
+          async () => (await kept(request, { ignoreSearch: true })) ?? (await kept(page)) ?? Response.error(),
+        )
       : kept(request).then((found) => found ?? fetch(request)),
   );
 });

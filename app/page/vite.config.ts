@@ -26,11 +26,15 @@ const offline: Plugin = {
   generateBundle(_, output) {
     const worker = output['service-worker.js'];
     if (worker?.type !== 'chunk') return;
-    const names = Object.keys(output)
-      .filter((name) => name.startsWith('assets/') && !NOT_KEPT.test(name))
-      .sort();
-    const page = output['index.html']?.type === 'asset' ? output['index.html'].source : '';
-    const version = createHash('sha256').update(page).update(names.join()).digest('hex').slice(0, 16);
+    const pages = Object.values(output).filter(({ fileName }) => fileName.endsWith('.html'));
+    const assets = Object.keys(output).filter((name) => name.startsWith('assets/') && !NOT_KEPT.test(name));
+    const names = [
+      ...pages.map(({ fileName }) => fileName.replace(/index\.html$/, '') || './'),
+      ...assets,
+    ].sort();
+    const hash = createHash('sha256').update(names.join());
+    for (const page of pages) if (page.type === 'asset') hash.update(page.source);
+    const version = hash.digest('hex').slice(0, 16);
     worker.code = worker.code
       .replace('FILES', JSON.stringify(names))
       .replace('VERSION', JSON.stringify(version));
@@ -48,8 +52,10 @@ export default defineConfig({
   // Modules, so that the formats that are not needed are not loaded.
   worker: { format: 'es', plugins: () => [readerApart] },
   build: {
+    // What draws plots is larger than vite expects of a page; it is loaded when there is something to draw.
+    chunkSizeWarningLimit: 1000,
     rolldownOptions: {
-      input: [here('index.html'), here('service-worker.ts')],
+      input: [here('index.html'), here('bench/index.html'), here('service-worker.ts')],
       // Beside the page, under a name that does not change: it is for all that lies there.
       output: {
         entryFileNames: ({ name }) =>

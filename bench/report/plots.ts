@@ -28,6 +28,21 @@ const base = {
   },
 };
 
+/** Shapes of dots, those that are told apart most easily first. */
+const SHAPES = [
+  ...[
+    'circle',
+    'square',
+    'triangle-up',
+    'cross',
+    'diamond',
+    'triangle-down',
+    'triangle-right',
+    'triangle-left',
+  ],
+  ...['wedge', 'arrow', 'stroke', 'triangle'],
+];
+
 interface Dot {
   readonly case: string;
   readonly engine: string;
@@ -87,7 +102,13 @@ export function rooflinePlot(results: Results): PlotSpec | undefined {
               title: 'case',
               scale: { scheme: 'tableau20' },
             },
-            shape: { field: 'engine', type: 'nominal', sort: null, title: 'engine' },
+            shape: {
+              field: 'engine',
+              type: 'nominal',
+              sort: null,
+              title: 'engine',
+              scale: { range: SHAPES },
+            },
           },
         },
       ],

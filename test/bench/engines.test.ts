@@ -1,37 +1,78 @@
-// What engines are made of that needs no engine: variants of kernels against each other, pads, another library's layers.
+// What engines are made of that needs no engine: variants of kernels against float64, written ones, pads, another library's
+// layers.
 
+import { readFileSync } from 'node:fs';
 import test from 'tape';
-import { difference } from '../../bench/compare.ts';
+import { difference, expectedOf, sampleOf } from '../../bench/compare.ts';
 import { flat, interpret, poolPadding } from '../../bench/engines/interpret.ts';
 import { limelightOn } from '../../bench/engines/limelight.node.ts';
-import type { Problem } from '../../bench/problems.ts';
+import { prepareKernel } from '../../bench/engines/limelight-kernels.ts';
+import type { KernelProblem } from '../../bench/problems.ts';
+import { awkward, planOf, type WrittenKernel } from '../../bench/written.ts';
+import { commandsOf } from '../../engine/device.ts';
 import { add, relu } from '../../models/layers.ts';
 import { device } from '../device.ts';
 
-const problems: readonly Problem[] = [
-  { op: 'matmul', m: 13, n: 20, k: 7 },
-  { op: 'matmul', m: 64, n: 64, k: 64 },
-  { op: 'conv2d', batch: 2, inChannels: 5, outChannels: 6, size: [9, 7], kernel: 3, groups: 1 },
-  { op: 'conv2d', batch: 1, inChannels: 16, outChannels: 20, size: [8, 8], kernel: 1, groups: 1 },
-  { op: 'conv2d', batch: 1, inChannels: 6, outChannels: 6, size: [7, 5], kernel: 3, groups: 6 },
-];
+const conv = { op: 'conv2d', batch: 1, inChannels: 1, outChannels: 1, size: [1, 1] } as const;
+const problems: readonly KernelProblem[] = [
+  { op: 'matmul', m: 1, n: 1, k: 1 },
+  { ...conv, kernel: 3, groups: 1 },
+  { ...conv, kernel: 1, groups: 1 },
+  { ...conv, kernel: 5, groups: 2 },
+].flatMap((problem) => awkward(problem as KernelProblem));
 
-test('every variant of a kernel computes what the engine computes', async (t) => {
+test('every variant of a kernel computes what its definition says', async (t) => {
   const engine = limelightOn(await device());
   for (const problem of problems) {
-    const compute = async (variant?: string) => {
+    for (const variant of [undefined, ...engine.variants!(problem)]) {
       const prepared = await engine.prepare(problem, variant);
-      const result = await prepared.run(3);
+      const found = sampleOf(await prepared.run(3));
       prepared.dispose();
-      return Array.from(result);
-    };
-    const expected = await compute();
-    const variants = engine.variants!(problem);
-    t.ok(variants.length > 0, `${JSON.stringify(problem)} has variants`);
-    for (const variant of variants) {
-      t.ok(difference(expected, await compute(variant)) < 1e-4, `${variant}`);
+      const off = difference(expectedOf(problem), found);
+      t.ok(off < 1e-5, `${variant ?? 'what is chosen'}, ${JSON.stringify(problem)}: off by ${off}`);
     }
   }
+});
+
+test('a kernel that is written elsewhere stands alone, or in a variant', async (t) => {
+  const opened = await device();
+  const wgslOf = (name: string) => readFileSync(new URL(`../../${name}.wgsl`, import.meta.url), 'utf8');
+  const compute = async (problem: KernelProblem, written: WrittenKernel) => {
+    const plan = planOf(opened, problem, written);
+    if (plan === undefined) return undefined;
+    const prepared = await prepareKernel(opened, problem, plan);
+    try {
+      return difference(expectedOf(problem), sampleOf(await prepared.run(1)));
+    } finally {
+      prepared.dispose();
+    }
+  };
+  for (const problem of problems) {
+    const wgsl = `${wgslOf(`bench/templates/${problem.op}`)}${wgslOf('kernels/threads')}`;
+    const off = await compute(problem, { name: 'mine', wgsl });
+    t.ok(off! < 1e-5, `what one begins with, ${JSON.stringify(problem)}`);
+  }
+  const [problem] = problems;
+  const naive = commandsOf(opened).wgsl.get('matmulNaive')!;
+  const instead = { variant: 'naive', kernel: 'matmulNaive' };
+  const product: KernelProblem = { op: 'matmul', m: 13, n: 20, k: 7 };
+  t.ok((await compute(product, { name: 'same', wgsl: naive, instead }))! < 1e-5, 'the same text');
+  const doubled = naive.replace('var total = 0.0;', 'var total = 1.0;');
+  t.ok(
+    (await compute(product, { name: 'changed', wgsl: doubled, instead }))! > 0.1,
+    'a changed one computes what it says',
+  );
+  const elsewhere = { variant: 'winograd', kernel: 'winogradInput' };
+  t.equal(
+    await compute(product, { name: 'none', wgsl: naive, instead: elsewhere }),
+    undefined,
+    'not for that problem',
+  );
+  const without = wgslOf('kernels/threads').replace('WORKGROUP', 'OTHER');
+  t.throws(
+    () => planOf(opened, problem!, { name: 'x', wgsl: without }),
+    /RangeError: the kernel has no line "const ROWS = …u;"/,
+  );
 });
 
 test('an unknown variant is refused by name', async (t) => {

@@ -2,7 +2,6 @@
 // computes and after a device is lost, keep what was chosen, and be usable by keyboard, in the dark and on a phone.
 
 import { readFileSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { ElementHandle, Page } from 'puppeteer-core';
@@ -15,7 +14,7 @@ import { encode, functional, h5File, tfjsFiles } from '../models/keras-fixtures.
 import { type ModelSpec, modelBytes } from '../models/onnx-file.ts';
 import { array } from '../reference/index.ts';
 import { type Answer, explainAll } from './explain-all.ts';
-import { said, testPage, textOf, type Use } from './page.ts';
+import { said, testPage, textOf, type Use, violations } from './page.ts';
 
 const here = (path: string) => new URL(path, import.meta.url);
 const picture = (name: string) => here(`../../models/images/${name}`);
@@ -350,18 +349,6 @@ async function sendsNothing(t: Test, page: Page, address: string): Promise<void>
     });
   t.equal(await page.evaluate(attempt), 'connect-src', 'by the page');
   t.equal(await page.workers()[0]!.evaluate(attempt), 'connect-src', 'by the worker, which has the files');
-}
-
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-
-/** What axe finds wrong, with where. */
-async function violations(page: Page): Promise<string[]> {
-  await page.evaluate(axe);
-  return page.evaluate(async () => {
-    const { axe } = globalThis as unknown as { axe: typeof import('axe-core') };
-    const { violations } = await axe.run();
-    return violations.flatMap(({ id, nodes }) => nodes.map(({ target }) => `${id}: ${target}`));
-  });
 }
 
 async function accessible(t: Test, page: Page, address: string): Promise<void> {

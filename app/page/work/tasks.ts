@@ -9,6 +9,7 @@ import {
 } from '../../../cam/index.ts';
 import { LimelightError, mul, type Shape, scope, tensor } from '../../../engine/index.ts';
 import type { Pixels } from '../../../models/index.ts';
+import { benchTasks } from './bench.ts';
 import { claimTasks } from './claims.ts';
 import { lessonTasks } from './lessons.ts';
 import type { Subject, Work } from './subject.ts';
@@ -207,6 +208,7 @@ export const tasks = {
 
   ...claimTasks,
   ...lessonTasks,
+  ...benchTasks,
 };
 
 export type Tasks = typeof tasks;
