@@ -5,7 +5,7 @@ import { LimelightError, type Shape, sizeOf } from '../../engine/index.ts';
 import { canonical } from '../canonical.ts';
 import { eachParameter, type Graph, type GraphNode, INPUT, usersOf } from '../graph.ts';
 import * as layers from '../layers.ts';
-import { letterbox, presets } from '../preprocess.ts';
+import { presets } from '../preprocess.ts';
 import { detectorHead, type Head } from './detector.ts';
 import { FormatError } from './errors.ts';
 import type { StateDict } from './host-tensor.ts';
@@ -120,6 +120,10 @@ function choose(
   );
 }
 
+const SCALES =
+  '\nIf these are the scales of a detector, export it with its boxes joined and in pixels, as one output (Ultralytics: ' +
+  "format='onnx'; YOLOv5's export.py: without --train; YOLOv7's: with --grid)";
+
 function refusal(
   named: readonly NamedOutput[],
   shapeOf: (output: NamedOutput) => Shape | undefined,
@@ -127,8 +131,9 @@ function refusal(
 ): FormatError {
   const [only, ...more] = named;
   if (more.length > 0) {
+    const areScales = named.every((output) => (shapeOf(output)?.length ?? 0) >= 4);
     return new FormatError(
-      `none of its outputs is a row of scores [1, classes], which can be explained:${listed()}`,
+      `none of its outputs is a row of scores [1, classes], which can be explained:${listed()}${areScales ? SCALES : ''}`,
     );
   }
   if (only?.node === undefined)
@@ -193,7 +198,7 @@ export function finish(translated: Translated, asked: string | undefined): Finis
       ofDetector: (output) =>
         output === INPUT
           ? undefined
-          : detectorHead(output, shapes.get(output)!, inputShape, translated.classes?.length, unique),
+          : detectorHead(output, { nodes, shapes }, inputShape, translated.classes?.length, unique),
     },
   );
   const { output, classCount, detection, gives } = head;
@@ -222,7 +227,7 @@ export function finish(translated: Translated, asked: string | undefined): Finis
     ...(detection && { detection }),
     ...((detection || isRaw) && {
       preprocessing: {
-        ...(detection && letterbox),
+        ...head.preprocessing,
         // Exporters of detectors that name the classes are Ultralytics', whose networks all see 0 to 1.
         ...(detection && translated.classes && presets.unit),
         ...(isRaw && presets.raw),

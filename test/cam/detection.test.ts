@@ -29,10 +29,25 @@ const readings = {
     const line = Float64Array.from({ length: rows! }, (_, row) => data[row * count! + box]!);
     return { box: line.slice(0, 4), scores: line.slice(4) };
   },
+  x: ({ shape: [, , width], data }: Array64, box: number) => {
+    const line = data.slice(box * width!, (box + 1) * width!);
+    // Each grid's cells row by row, the finest grid first.
+    const [stride, before] = box < 64 ? [8, 0] : box < 80 ? [16, 64] : [32, 80];
+    const cells = SIZE / stride;
+    const [column, row] = [(box - before) % cells, Math.floor((box - before) / cells)];
+    const [x, y, w, h] = line as unknown as [number, number, number, number];
+    const box4 = Float64Array.of(
+      (x + column) * stride,
+      (y + row) * stride,
+      Math.exp(w) * stride,
+      Math.exp(h) * stride,
+    );
+    return { box: box4, scores: line.slice(5).map((p) => p * line[4]!) };
+  },
 };
 /** A step of differences that stays between the kinks of the largest of windows. */
 const SMALL = 2 ** -18;
-const counts = { v5: 3 * (64 + 16 + 4), v8: 64 + 16 + 4 };
+const counts = { v5: 3 * (64 + 16 + 4), v8: 64 + 16 + 4, x: 64 + 16 + 4 };
 
 interface Case {
   readonly network: Network;
@@ -86,7 +101,7 @@ function suppressed(
   return kept;
 }
 
-for (const version of ['v5', 'v8'] as const) {
+for (const version of ['v5', 'v8', 'x'] as const) {
   test(`${version}: boxes and scores`, async (t) => {
     await withDetector(version, 5, async ({ network, trace, output }) => {
       t.deepEqual(network.classes, CLASSES, 'names from a Python dict');
@@ -185,6 +200,28 @@ test('which outputs are those of detectors', async (t) => {
   const masks = await read(yolo('v8', 1).file({ names: pythonDict(['cat', 'dog']), task: 'segment' }));
   t.equal(masks.classCount, 2, 'what follows the classes is none');
   t.equal((await read(yolo('v5', 1, 'batch').file({ imgsz: `[${SIZE}, ${SIZE}]` }))).anySize, false);
+
+  const broken = async (spec: Parameters<typeof modelBytes>[0]) => {
+    const input = { name: 'x', dims: [1, 3, SIZE, SIZE] };
+    const file = modelBytes({ inputs: [input], ...spec });
+    return read(file).then(
+      () => 'read',
+      ({ message }: Error) => message,
+    );
+  };
+  t.match(
+    await broken({ nodes: [{ op: 'NonMaxSuppression', inputs: ['x', 'x'], outputs: ['y'] }] }),
+    /not supported:\n {2}NonMaxSuppression: y\nThey choose among .* without nms=True/,
+    'a choice among boxes in the file',
+  );
+  t.match(
+    await broken({
+      nodes: ['y8', 'y16'].map((name) => ({ op: 'Relu', inputs: ['x'], outputs: [name] })),
+      outputs: ['y8', 'y16'],
+    }),
+    /y8 \[1, 3, 64, 64\]\n {2}y16 .*\nIf these are the scales of a detector, export it with its boxes joined/,
+    'a map of each scale',
+  );
 
   /** A file with an output of some shape. */
   const shaped = (...dims: number[]) =>

@@ -132,7 +132,8 @@ function writer(seed: number, given: ReadonlyMap<string, Array64>) {
       const full = shape.map((n) => (n < 0 ? x.data.length / known : n));
       return op('Reshape', [x, whole(...shape)], reshape(x, full));
     },
-    transpose: (x: Value, perm: number[]) => op('Transpose', [x], transpose(x, perm), { perm }),
+    transpose: (x: Value, perm: number[], name?: string) =>
+      op('Transpose', [x], transpose(x, perm), { perm }, name),
     softmax: (x: Value, axis: number) => op('Softmax', [x], softmax(x, axis), { axis }),
     /** A sum along axis 1 with whole weights, written as a 1 x 1 convolution as Ultralytics' DFL is. */
     expected(x: Value): Value {
@@ -221,8 +222,23 @@ function headV5(w: Writer, maps: readonly Value[]): Value {
   return w.concat(perScale, 1, 'output0');
 }
 
-export type Version = 'v5' | 'v8';
-const heads = { v5: headV5, v8: headV8 };
+/** [1, boxes, 5 + classes], as YOLOX exports it: one box a cell, in cells. */
+function headX(w: Writer, maps: readonly Value[]): Value {
+  const width = 5 + CLASSES.length;
+  const perScale = maps.map((x) => {
+    const [box, isThere, ofClasses] = [4, 1, CLASSES.length].map((n) => w.conv(x, n, 1, 1, 2)) as [
+      Value,
+      Value,
+      Value,
+    ];
+    const all = w.concat([box, w.sigmoid(isThere), w.sigmoid(ofClasses)], 1);
+    return w.reshape(all, 1, width, x.shape[2]! * x.shape[3]!);
+  });
+  return w.transpose(w.concat(perScale, 2), [0, 2, 1], 'output0');
+}
+
+export type Version = 'v5' | 'v8' | 'x';
+const heads = { v5: headV5, v8: headV8, x: headX };
 
 /** A detector of a seed: its file, and its output for a picture [1, 3, 64, 64], with some values given. */
 export function yolo(version: Version, seed: number, batch: number | string = 1) {

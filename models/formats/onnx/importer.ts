@@ -75,8 +75,17 @@ export function checkOperators(graph: GraphProto, functions: Functions = new Map
     const more = names.length > 5 ? ` and ${names.length - 5} more` : '';
     return `${operator}: ${names.slice(0, 5).join(', ')}${more}`;
   });
-  throw new FormatError(`operators that are not supported:\n  ${lines.join('\n  ')}`);
+  const advice = [...unknown.keys()].some((operator) => CHOOSES_BOXES.test(operator))
+    ? `\n${WITHOUT_CHOICE}`
+    : '';
+  throw new FormatError(`operators that are not supported:\n  ${lines.join('\n  ')}${advice}`);
 }
+
+/** Operators by which a detector chooses among its boxes. */
+const CHOOSES_BOXES = /NonMaxSuppression|NMS/;
+const WITHOUT_CHOICE =
+  "They choose among a detector's boxes, which Limelight does itself: export the network without that step (Ultralytics: " +
+  "format='onnx' without nms=True; YOLOv5's and v7's export.py: without --nms, --end2end, --include-nms), so that it gives all boxes";
 
 const nameOf = (node: NodeProto) => node.name || node.outputs.find((name) => name !== '') || node.operator;
 
