@@ -7,7 +7,7 @@ import { eachParameter, type Graph, type GraphNode, INPUT, usersOf } from '../gr
 import * as layers from '../layers.ts';
 import { presets } from '../preprocess.ts';
 import { detectorHead, type Head } from './detector.ts';
-import { FormatError } from './errors.ts';
+import { FormatError, OutputError } from './errors.ts';
 import type { StateDict } from './host-tensor.ts';
 import type { ImportedNetwork, NamedOutput, Translated } from './imported.ts';
 import { dependencies, naming, shapesFor } from './kit.ts';
@@ -115,8 +115,9 @@ function choose(
   const [head = first && heads.ofRow(first.logits), ...more] = detectors;
   if (head === undefined) throw refusal(named, shapeOf, listed);
   if (others.length + more.length === 0) return head;
-  throw new FormatError(
+  throw new OutputError(
     `it has several outputs that could be explained; choose one with --output NAME (the option output):${listed()}`,
+    named.map(({ name }) => name),
   );
 }
 
