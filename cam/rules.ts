@@ -35,25 +35,26 @@ export const substituted = (graph: Graph, rules: Substitution): Graph => ({
  *   (x - mu) / sigma       (x - mu) / stop(sigma)                  the identity rule of normalisation
  *   a b                    half the cotangent to each              the uniform rule
  */
-export const attnLrp: Substitution = ({ run, inputs, traits }) => {
-  const { each, channelwise, products, standardises } = traits;
-  if (products) return (values, context) => withRule(run(values, context), (d) => scale(d, 0.5));
-  if (standardises) {
-    return ([x], { parameters: { weight, bias } }) => {
+export const lrpRules = {
+  identity: ({ run, inputs, traits: { each, channelwise } }) =>
+    each && channelwise && inputs.length === 1
+      ? ([x], context) => mul(x!, stopGradient(quotient(run([stopGradient(x!)], context), stopGradient(x!))))
+      : undefined,
+  normalisation: ({ traits: { standardises } }) =>
+    standardises &&
+    (([x], { parameters: { weight, bias } }) => {
       const far = sub(x!, mean(x!, [-1], true));
       const variance = mean(mul(far, far), [-1], true);
       const deviation = sqrt(affine(variance, 1, standardises.epsilon));
       const standard = mul(far, stopGradient(reciprocal(deviation)));
       const scaled = weight ? mul(standard, weight) : standard;
       return bias ? add(scaled, bias) : scaled;
-    };
-  }
-  if (each && channelwise && inputs.length === 1) {
-    return ([x], context) =>
-      mul(x!, stopGradient(quotient(run([stopGradient(x!)], context), stopGradient(x!))));
-  }
-  return undefined;
-};
+    }),
+  uniform: ({ run, traits: { products } }) =>
+    products && ((values, context) => withRule(run(values, context), (d) => scale(d, 0.5))),
+} as const satisfies Readonly<Record<string, Substitution>>;
+
+export type LrpRule = keyof typeof lrpRules;
 
 /** Guided backpropagation (Springenberg 2015): what goes back through a ReLU is cut off at zero, too. */
 export const guided: Substitution = ({ run, traits: { activation } }) =>

@@ -10,9 +10,10 @@ import { grad, mul, sum, type Tensor } from '../../engine/index.ts';
 import { tokenLayer } from '../../models/target-layer.ts';
 import { channelSum } from '../map.ts';
 import type { Method } from '../method.ts';
-import { attnLrp as rules } from '../rules.ts';
+import { type LrpRule, lrpRules, type Substitution } from '../rules.ts';
 
-export const attnLrp: Method = {
+/** Gradient times value by some of the rules, from none of them to AttnLRP by all. */
+export const gradientTimesValue = (rules: readonly LrpRule[]): Method => ({
   name: 'attn-lrp',
   title: 'AttnLRP',
   paper: 'Achtibat 2024',
@@ -32,7 +33,10 @@ export const attnLrp: Method = {
     },
   },
   explain({ featureMap, score }, { target }) {
-    const g_k = grad((a: Tensor) => sum(score(target, a, rules)))(featureMap);
+    const substitute: Substitution = (node) => rules.map((rule) => lrpRules[rule](node)).find((run) => run);
+    const g_k = grad((a: Tensor) => sum(score(target, a, substitute)))(featureMap);
     return { g_k, M: channelSum(mul(featureMap, g_k)) };
   },
-};
+});
+
+export const attnLrp = gradientTimesValue(['identity', 'normalisation', 'uniform']);
