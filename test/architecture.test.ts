@@ -100,6 +100,7 @@ const portable = [
   'h5wasm',
   'jpeg-js',
   'fflate',
+  '@dagrejs/dagre',
   'katex',
   'katex/dist/katex.min.css',
   'vega',

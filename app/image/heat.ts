@@ -111,7 +111,7 @@ function blend(
 }
 
 /** Bilinear interpolation at a position in pixels, where 0 is the centre of the first. */
-function sample({ width, height, data }: HeatMap, x: number, y: number): number {
+export function sample({ width, height, data }: HeatMap, x: number, y: number): number {
   const clampedX = Math.min(Math.max(x, 0), width - 1);
   const clampedY = Math.min(Math.max(y, 0), height - 1);
   const [left, top] = [Math.floor(clampedX), Math.floor(clampedY)];

@@ -9,7 +9,15 @@ import workerUrl from './work/worker.ts?worker&url';
 /** The task was cancelled, or what it was for is no longer wanted. */
 export class CancelledError extends LimelightError {}
 /** A task failed in the worker; the message is the library's. */
-class TaskError extends LimelightError {}
+export class TaskError extends LimelightError {
+  /** Of a network's file, one of which must be chosen; none unless that is what failed. */
+  readonly outputs: readonly string[];
+
+  constructor(message: string, outputs: readonly string[] = []) {
+    super(message);
+    this.outputs = outputs;
+  }
+}
 /** There is no device; the page cannot compute. */
 export class NoDevice extends LimelightError {}
 
@@ -115,7 +123,7 @@ export function start(): Worker {
   const made = new Worker(blob, { type: 'module' });
   made.onmessage = ({ data }: MessageEvent<Reply>) => hear(data);
   made.onerror = (event) =>
-    hear({ error: { kind: 'failed', message: event.message || 'the worker did not start' } });
+    hear({ error: { kind: 'failed', message: event.message || 'the worker did not start', outputs: [] } });
   worker = made;
   return made;
 }
@@ -133,13 +141,13 @@ function hear(reply: Reply): void {
     running = undefined;
     if ('result' in reply) job?.resolve(reply.result as never);
     else {
-      const { kind, message } = reply.error;
+      const { kind, message, outputs } = reply.error;
       if (kind === 'no device') broken = new NoDevice(message);
       // With what it holds half done.
       if (kind === 'full') end();
       const advice =
         kind === 'full' ? '; here: choose a smaller picture, a smaller network or a later layer' : '';
-      job?.reject(broken ?? new TaskError(message + advice));
+      job?.reject(broken ?? new TaskError(message + advice, outputs));
     }
     next();
   }

@@ -5,9 +5,11 @@ import { catalogEntry } from '../../models/index.ts';
 import { colourMaps } from '../image/colour.ts';
 import { formatValue } from '../image/heat.ts';
 import { button, choice, element, make, percent, refill, showOptions } from './dom.ts';
+import { showDoubts } from './doubts.ts';
 import { examples } from './examples.ts';
+import { showGraph } from './graph/graph.ts';
 import { takeFiles } from './own.ts';
-import { type Choices, type Choose, defaults, methodNames, presetNames, shipped } from './state.ts';
+import { type Choices, type Choose, defaults, fuses, methodNames, presetNames, shipped } from './state.ts';
 import type { Subject } from './work/subject.ts';
 import type { Predicted } from './work/tasks.ts';
 
@@ -51,9 +53,12 @@ export function listen(current: () => Choices, choose: Choose): void {
   document.addEventListener('drop', ({ dataTransfer }) => void takeFiles(dataTransfer ?? [], choose));
   document.addEventListener('submit', (event) => event.preventDefault());
   const changes: Readonly<Record<string, (value: string, checked: boolean) => Partial<Choices>>> = {
-    network: (network) => ({ network, layer: '', classes: [] }),
+    network: (network) => ({ network, layers: [], text: '', output: '', classes: [] }),
+    text: (text) => ({ text, classes: [] }),
+    output: (output) => ({ output, layers: [], classes: [] }),
     preset: (name) => ({ preset: presetNames.find((one) => one === name) ?? '', classes: [] }),
-    layer: (layer) => ({ layer }),
+    layer: (layer) => ({ layers: [layer] }),
+    fuse: (name) => ({ fuse: fuses.find((one) => one === name) ?? '' }),
     method: (name, checked) => ({ methods: toggled(current().methods, name, checked, defaults.methods) }),
     class: () => ({ classes: checkedClasses() }),
     of: (of) => ({ of: of === 'probability' ? 'probability' : 'logit' }),
@@ -85,6 +90,11 @@ const checkedClasses = (): number[] =>
 export function showChoices(chosen: Choices, { network }: Subject): void {
   for (const one of element('examples').querySelectorAll('button'))
     one.ariaPressed = String(one.dataset.example === chosen.picture);
+  element<HTMLSelectElement>('fuse').value = chosen.fuse;
+  element('layers-say').textContent = chosen.fuse
+    ? 'Click layers to add them to the map, and again to leave them out.'
+    : 'Click a layer to explain there.';
+  showText(chosen);
   const own = chosen.network === '' ? [['', network.files![0]!.name] as const] : [];
   showOptions(
     element<HTMLSelectElement>('network'),
@@ -114,12 +124,34 @@ export function showChoices(chosen: Choices, { network }: Subject): void {
     one.checked = one.value === chosen.of;
 }
 
-/** Shows what a network predicts, and its layers. */
+/** Asks for the text that a network reads, if it does. */
+function showText({ network, text }: Choices): void {
+  const reader = network === '' ? undefined : catalogEntry(network).text;
+  element('text-choice').hidden = reader === undefined;
+  if (!reader) return;
+  element('text-is').textContent = `It reads ${reader.is}`;
+  element<HTMLInputElement>('text').value = text || reader.standard;
+}
+
+/** Asks which of several outputs is meant. */
+export function showOutputs(outputs: readonly string[], chosen: string): void {
+  element('output-choice').hidden = outputs.length < 2;
+  const asking = chosen === '' ? [['', 'the one with the classes'] as const] : [];
+  showOptions(
+    element<HTMLSelectElement>('output'),
+    [...asking, ...outputs.map((name) => [name, name] as const)],
+    chosen,
+  );
+}
+
+/** Shows what a network predicts, and its layers, of which some are explained; `take` is told of one that is clicked. */
 export function showPrediction(
-  { classes, nodes, probabilities }: Predicted,
-  layer: string,
+  predicted: Predicted,
+  layers: readonly string[],
   chosen: readonly number[],
+  take: (layer: string) => void,
 ): void {
+  const { classes, nodes, probabilities } = predicted;
   const listed = classes.filter(({ index }, place) => place < MOST_CLASSES || chosen.includes(index));
   refill(
     element('classes'),
@@ -141,29 +173,9 @@ export function showPrediction(
   showOptions(
     element<HTMLSelectElement>('layer'),
     explained.map(({ name, shape }) => [name, `${name}: ${shape.slice(1).join(' × ')}`] as const),
-    layer,
+    layers[0]!,
   );
+  showGraph(nodes, layers, take);
+  showDoubts(predicted);
   element('of').hidden = probabilities === 'none';
-  element('graph').replaceChildren(
-    ...nodes.map(({ name, kind, inputs, shape, explained: can }) => {
-      const words = [
-        make('strong', {}, name),
-        make('span', {}, `${kind}, [${shape.slice(1).join(', ')}]`),
-        make('span', { class: 'from' }, `from ${inputs.join(', ')}`),
-      ];
-      const attributes = { 'aria-pressed': String(name === layer), 'data-layer': name };
-      return make(
-        'li',
-        {},
-        can ? button(attributes, () => chooseLayer(name), ...words) : make('div', {}, ...words),
-      );
-    }),
-  );
-}
-
-/** Chooses a layer as the select does. */
-function chooseLayer(name: string): void {
-  const select = element<HTMLSelectElement>('layer');
-  select.value = name;
-  select.dispatchEvent(new Event('change', { bubbles: true }));
 }

@@ -20,6 +20,13 @@ export function make<Tag extends keyof HTMLElementTagNameMap>(
   return made;
 }
 
+/** An element of a drawing with attributes. */
+export function svg(tag: string, attributes: Readonly<Record<string, string | number>>): SVGElement {
+  const made = document.createElementNS('http://www.w3.org/2000/svg', tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, String(value));
+  return made;
+}
+
 /** A button that does something. */
 export function button(
   attributes: Attributes,

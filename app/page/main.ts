@@ -4,15 +4,17 @@ import { type Method, methodOf } from '../../cam/index.ts';
 import { messageOf } from '../../engine/platform/errors.ts';
 import { presets } from '../../models/index.ts';
 import { showActivity } from './activity.ts';
-import { ask, CancelledError, dropWaiting, listeners, NoDevice, start } from './ask.ts';
+import { ask, CancelledError, dropWaiting, listeners, NoDevice, start, TaskError } from './ask.ts';
+import { listenToCamera } from './camera.ts';
 import { showClaims } from './claims.ts';
-import { listen, showChoices, showPrediction } from './controls.ts';
+import { listen, showChoices, showOutputs, showPrediction } from './controls.ts';
 import { element, make } from './dom.ts';
 import { examples } from './examples.ts';
 import { showExport } from './export.ts';
 import { answerFigure, difference, emptyFigure, figure, pictureFigure } from './maps.ts';
 import { keepOffline } from './offline.ts';
 import { type Choices, type Choose, readAddress, writeAddress } from './state.ts';
+import { type Truth, truthOf } from './truth.ts';
 import type { NetworkChoice, PictureFile, Subject } from './work/subject.ts';
 import type { Answer, Asked, Predicted } from './work/tasks.ts';
 
@@ -38,16 +40,16 @@ function remember<T>(key: unknown, compute: () => Promise<T>): Promise<T> {
 }
 
 /** Takes a choice and shows what follows from it. Of several choices made while the device works, the last counts. */
-export function choose(change: Partial<Choices>, files: Parameters<Choose>[1] = {}): void {
+export function choose(change: Partial<Choices>, files: Parameters<Choose>[1] = {}): Promise<void> {
   choices = { ...choices, ...change };
   ownPicture = files.picture ?? ownPicture;
   ownNetwork = files.network ?? ownNetwork;
   if (files.classNames && ownNetwork) ownNetwork = { ...ownNetwork, classes: files.classNames };
   history.replaceState(null, '', `${location.pathname}${writeAddress(choices)}${location.hash}`);
-  void show();
+  return show();
 }
 
-async function subjectOf({ picture, network, preset }: Choices): Promise<Subject> {
+async function subjectOf({ picture, network, preset, text, output }: Choices): Promise<Subject> {
   const example = examples.get(picture);
   const shown = example
     ? await remember(['file', picture], async () => (await fetch(example.url)).blob())
@@ -56,8 +58,8 @@ async function subjectOf({ picture, network, preset }: Choices): Promise<Subject
     picture: shown ? { id: picture, name: example!.title, file: shown } : ownPicture!,
     network:
       network === ''
-        ? { ...ownNetwork!, ...(preset && { preprocessing: presets[preset] }) }
-        : { id: network },
+        ? { ...ownNetwork!, ...(preset && { preprocessing: presets[preset] }), ...(output && { output }) }
+        : { id: network, ...(text && { text }) },
   };
 }
 
@@ -72,6 +74,7 @@ async function show(): Promise<void> {
     if (!isNewest() || (error instanceof CancelledError && mine !== newest)) return;
     if (error instanceof NoDevice) return showFailure(error.message);
     element('maps').replaceChildren();
+    if (error instanceof TaskError && error.outputs.length > 0) showOutputs(error.outputs, choices.output);
     say(messageOf(error), !(error instanceof CancelledError));
   }
   if (isNewest()) element('result').ariaBusy = 'false';
@@ -89,48 +92,60 @@ async function showNewest(chosen: Choices, isNewest: () => boolean): Promise<voi
     ask('predict', { subject }, `Running ${subject.network.id}`),
   );
   if (!isNewest()) return;
-  const layer = predicted.nodes.some(({ name, explained }) => explained && name === chosen.layer)
-    ? chosen.layer
-    : predicted.targetLayer;
+  const named = chosen.layers.filter((layer) =>
+    predicted.nodes.some(({ name, explained }) => explained && name === layer),
+  );
+  const layers = chosen.fuse ? named : named.slice(0, 1);
   const inRange = chosen.classes.filter((index) => index < predicted.classes.length);
   const classes = inRange.length > 0 ? inRange : [predicted.classes[0]!.index];
-  showPrediction(predicted, layer, classes);
+  const shown = layers.length > 0 ? layers : [predicted.targetLayer];
+  if (chosen.network === '') showOutputs(predicted.outputs, chosen.output);
+  showPrediction(predicted, shown, classes, (layer) => {
+    const others = shown.filter((one) => one !== layer);
+    choose({ layers: chosen.fuse ? (others.length < shown.length ? others : [...shown, layer]) : [layer] });
+  });
+  const fuse = layers.length > 1 ? chosen.fuse : '';
   const rows = classes.map((classIndex) =>
-    chosen.methods.map((method): Asked => ({ subject, method, classIndex, layer, of: chosen.of })),
+    chosen.methods.map((method): Asked => ({ subject, method, classIndex, layers, fuse, of: chosen.of })),
   );
   const cells = rows.flat().map((asked) => ({
     asked,
     className: predicted.classes.find(({ index }) => index === asked.classIndex)!.name,
     method: methodOf(asked.method),
-    answer: remember(
-      ['explain', asked.method, asked.classIndex, asked.layer, asked.of, asked.subject.network],
-      () => ask('explain', asked, methodOf(asked.method).title),
+    answer: remember(['explain', { ...asked, subject: asked.subject.network }], () =>
+      ask('explain', asked, methodOf(asked.method).title),
     ).catch((error: unknown) => messageOf(error)),
   }));
+  const truth = remember(['truth', subject.network], () => truthOf(subject, predicted)).catch(
+    () => undefined,
+  );
   say(`${cells.map(({ method }) => method.title).join(', ')}: at work …`);
   element('maps').style.setProperty('--columns', String(1 + chosen.methods.length));
   const found: (Answer | string)[] = [];
   for (const { answer } of cells) {
     found.push(await answer);
     if (!isNewest()) return;
-    if (found.length < cells.length) showMaps(chosen, predicted, cells, found);
+    if (found.length < cells.length) showMaps(chosen, predicted, cells, found, undefined);
   }
-  showMaps(chosen, predicted, cells, found);
+  showMaps(chosen, predicted, cells, found, await truth);
+  if (!isNewest()) return;
   const answers = found.filter((one) => typeof one !== 'string');
   showExport(subject, predicted, answers, chosen);
-  showClaims({ subject, layer, classIndex: classes[0]! }, predicted.name);
+  showClaims({ subject, layer: shown[0]!, classIndex: classes[0]! }, predicted.name);
   const explained = cells.flatMap(({ asked }, i) => {
     const one = found[i];
     return typeof one === 'object' ? [[asked, one] as const] : [];
   });
-  element('terms').hidden = explained.length === 0;
-  if (explained.length > 0) {
+  // Of several layers there is no one formula.
+  const hasTerms = explained.length > 0 && fuse === '';
+  element('terms').hidden = !hasTerms;
+  if (hasTerms) {
     const { showTerms } = await terms;
     if (!isNewest()) return;
     void showTerms(explained, chosen, choose);
   }
   const said = found.map((one, i) => (typeof one === 'string' ? one : sentence(cells[i]!.method, one)));
-  say([`${predicted.name} at ${layer}.`, ...said].join('\n'), answers.length === 0);
+  say([`${predicted.name} at ${shown.join(' + ')}.`, ...said].join('\n'), answers.length === 0);
 }
 
 interface Cell {
@@ -147,11 +162,12 @@ function showMaps(
   predicted: Predicted,
   cells: readonly Cell[],
   found: readonly (Answer | string)[],
+  truth: Truth | undefined,
 ): void {
   const { seen, name } = predicted;
   const figures = cells.map(({ method, className }, i) => {
     const answer = found[i];
-    if (typeof answer === 'object') return answerFigure(seen, answer, chosen);
+    if (typeof answer === 'object') return answerFigure(seen, answer, chosen, truth);
     return emptyFigure(method.title, `class ${className}`, answer ?? 'at work …', answer !== undefined);
   });
   const [a, b] = found;
@@ -194,6 +210,7 @@ listeners.lost = (message) => {
 showActivity();
 keepOffline();
 listen(() => choices, choose);
+listenToCamera((picture) => choose({ picture: '' }, { picture }));
 start();
 void show();
 void import('./lessons/index.ts').then(({ showLessons }) => showLessons());

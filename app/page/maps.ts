@@ -5,7 +5,9 @@ import { type ColourMap, colour, divergingColour } from '../image/colour.ts';
 import { formatValue, type HeatMap, heatPicture } from '../image/heat.ts';
 import { make, percent } from './dom.ts';
 import { paint } from './picture.ts';
-import type { Answer, Values } from './work/tasks.ts';
+import { measured, type Truth } from './truth.ts';
+import type { Values } from './work/subject.ts';
+import type { Answer } from './work/tasks.ts';
 
 /** The long side of a picture on the page, in canvas pixels. */
 export const SIDES = { minSide: 384, maxSide: 768 } as const;
@@ -105,15 +107,21 @@ export function pictureFigure(seen: Pixels, name: string): HTMLElement {
 }
 
 /** The figure of an explanation. */
-export function answerFigure(seen: Pixels, answer: Answer, look: Look): HTMLElement {
+export function answerFigure(
+  seen: Pixels,
+  answer: Answer,
+  look: Look,
+  truth: Truth | undefined,
+): HTMLElement {
   const shown = drawn(answer.map, look.signed);
-  const { title, className, probability, logit, notes, milliseconds, map } = answer;
+  const { title, className, layer, probability, logit, notes, milliseconds, map } = answer;
   return figure(seen, shown, look, {
     title,
-    what: `class ${className}, ${map.shape.toReversed().join(' × ')}`,
+    what: `class ${className}, ${map.shape.toReversed().join(' × ')} at ${layer}`,
     lines: [
       `${probability === null ? '' : `${percent(probability)}, `}logit ${formatValue(logit)}; ${milliseconds.toFixed(0)} ms`,
       ...(shown.high === 0 ? ['There is no positive evidence for this class.'] : []),
+      ...(truth && shown.high > 0 ? measured(truth, shown.map, answer) : []),
       ...notes,
     ],
   });

@@ -50,7 +50,7 @@ export async function takeFiles(given: DataTransfer | readonly File[], choose: C
   const parts = files.filter((one) => one !== model && one !== picture);
   choose(
     {
-      ...(model && { network: '', layer: '', preset: '' }),
+      ...(model && { network: '', layers: [], preset: '', output: '' }),
       ...(picture && { picture: '' }),
       classes: [],
     },

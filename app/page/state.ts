@@ -6,13 +6,16 @@ import { type ColourMap, colourMaps } from '../image/colour.ts';
 import { examples } from './examples.ts';
 import type { NetworkChoice, PictureFile } from './work/subject.ts';
 
-/** The networks that come with their weights and take a picture alone. */
+/** The networks that come with their weights. */
 export const shipped: readonly string[] = [...catalog.values()]
-  .filter(({ weights, text }) => weights && !text)
+  .filter(({ weights }) => weights)
   .map(({ name }) => name);
 
 export type Preset = keyof typeof presets;
 export const presetNames = Object.keys(presets) as readonly Preset[];
+
+export const fuses = ['', 'mean', 'max'] as const;
+export type Fuse = (typeof fuses)[number];
 
 export interface Choices {
   /** An example's name; "" where the picture is the visitor's. */
@@ -21,11 +24,17 @@ export interface Choices {
   readonly network: string;
   /** How pixels become the input of the visitor's network; "": as its file says. */
   readonly preset: Preset | '';
+  /** What a network that reads a text is to read; "": its standard one. */
+  readonly text: string;
+  /** The output of the visitor's network that is explained; "": the one that is meant, if there is one. */
+  readonly output: string;
   readonly methods: readonly string[];
   /** By index; none: the predicted class. */
   readonly classes: readonly number[];
-  /** "": the network's. */
-  readonly layer: string;
+  /** None: the method's. The first alone counts where none are fused. */
+  readonly layers: readonly string[];
+  /** How maps of several layers become one; "": only one is shown. */
+  readonly fuse: Fuse;
   readonly of: 'logit' | 'probability';
   /** Evidence against is shown too. */
   readonly signed: boolean;
@@ -40,15 +49,18 @@ export interface Choices {
 export type Choose = (
   change: Partial<Choices>,
   files?: { picture?: PictureFile; network?: NetworkChoice; classNames?: readonly string[] },
-) => void;
+) => Promise<void>;
 
 export const defaults: Choices = {
   picture: 'scene-2',
   network: 'digit-scenes',
   preset: '',
+  text: '',
+  output: '',
   methods: ['grad-cam'],
   classes: [],
-  layer: '',
+  layers: [],
+  fuse: '',
   of: 'logit',
   signed: false,
   difference: false,
@@ -61,6 +73,8 @@ const readers: { readonly [Key in keyof Choices]: (text: string) => Choices[Key]
   picture: (text) => (examples.has(text) ? text : undefined),
   network: (text) => (shipped.includes(text) ? catalogEntry(text).name : undefined),
   preset: (text) => presetNames.find((name) => name === text),
+  text: (text) => text,
+  output: (text) => text,
   methods: (text) => list(text.split(',').filter((name) => methods.has(name))),
   classes: (text) =>
     list(
@@ -69,7 +83,8 @@ const readers: { readonly [Key in keyof Choices]: (text: string) => Choices[Key]
         .map(Number)
         .filter((index) => Number.isInteger(index) && index >= 0),
     ),
-  layer: (text) => text,
+  layers: (text) => list(text.split(',')),
+  fuse: (text) => fuses.find((one) => one === text),
   of: (text) => (text === 'probability' || text === 'logit' ? text : undefined),
   signed: (text) => text === 'true',
   difference: (text) => text === 'true',

@@ -61,7 +61,7 @@ async function followsTheLast(t: Test, page: Page, address: string): Promise<voi
 }
 
 async function comesBack(t: Test, page: Page, address: string): Promise<void> {
-  const slow = `${address}?methods=token-occlusion&layer=stage1`;
+  const slow = `${address}?methods=token-occlusion&layers=stage1`;
   await page.goto(slow);
   await page.waitForSelector('#activity.shown');
   await page.goto(`${address}?network=digit-dense`);

@@ -1,20 +1,15 @@
 // The project's page in a headless Chromium, as people use it: it must draw what the command line draws, go on while it
 // computes and after a device is lost, keep what was chosen, and be usable by keyboard, in the dark and on a phone.
 
-import { readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import type { ElementHandle, Page } from 'puppeteer-core';
+import { readFileSync } from 'node:fs';
+import type { Page } from 'puppeteer-core';
 import type { Test } from 'tape';
-import { decodeImage, decodePng, encodePng } from '../../app/image/decode.ts';
+import { decodePng } from '../../app/image/decode.ts';
 import { heatPicture } from '../../app/image/heat.ts';
 import * as limelight from '../../index.ts';
 import { device } from '../device.ts';
-import { encode, functional, h5File, tfjsFiles } from '../models/keras-fixtures.ts';
-import { type ModelSpec, modelBytes } from '../models/onnx-file.ts';
-import { array } from '../reference/index.ts';
 import { type Answer, explainAll } from './explain-all.ts';
-import { said, testPage, textOf, type Use, violations } from './page.ts';
+import { said, shown, testPage, textOf, type Use, violations } from './page.ts';
 
 const here = (path: string) => new URL(path, import.meta.url);
 const picture = (name: string) => here(`../../models/images/${name}`);
@@ -22,29 +17,21 @@ const picture = (name: string) => here(`../../models/images/${name}`);
 /** What is tried, each in a page of its own. */
 const parts: Readonly<Record<string, Use>> = {
   'it explains what is chosen, and draws as the command line does': explains,
+  'layers are chosen in a drawing, and fused; scenes tell how right maps are': drawsLayers,
+  'networks that read texts': readsTexts,
   'its lessons hold': lessonsHold,
   'what must hold on a network is verified': verifies,
-  'it takes files': takesFiles,
+  'the camera is followed': followsCamera,
   'a task is cancelled, a lost device opened again': goesOn,
   'nothing can be sent anywhere': sendsNothing,
   'it is for everybody: light, dark, phone': accessible,
   'without WebGPU it says what to do': withoutWebGpu,
 };
 
-testPage('page', parts);
+testPage('page', parts, ['--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream']);
 
 const toggle = (page: Page, name: string, value: string) =>
   page.click(`input[name="${name}"][value="${value}"]`);
-
-/** What the canvas of a figure shows; the first is the picture. */
-async function shown(page: Page, figure: number): Promise<limelight.Pixels> {
-  const url = await page.$$eval(
-    '#maps canvas',
-    (canvases, i) => (canvases[i] as HTMLCanvasElement).toDataURL(),
-    figure,
-  );
-  return decodePng(Buffer.from(url.slice(url.indexOf(',') + 1), 'base64'));
-}
 
 async function explains(t: Test, page: Page, address: string): Promise<void> {
   const file = readFileSync(picture('scene-2.png'));
@@ -131,7 +118,7 @@ async function explains(t: Test, page: Page, address: string): Promise<void> {
   );
   t.equal(
     new URL(page.url()).search,
-    '?methods=grad-cam,grad-cam%2B%2B&classes=3,7&layer=stage1&signed=true&difference=true&colours=cividis',
+    '?methods=grad-cam,grad-cam%2B%2B&classes=3,7&layers=stage1&signed=true&difference=true&colours=cividis',
     'the address says what is chosen',
   );
   await page.reload();
@@ -145,9 +132,64 @@ async function explains(t: Test, page: Page, address: string): Promise<void> {
     'CAM says why it does not apply',
   );
   t.equal((await page.$$('#maps canvas')).length, 2, 'and Grad-CAM is there all the same');
-  await page.goto(`${address}?network=digit-vit&methods=nonsense&layer=nowhere&classes=99`);
+  await page.goto(`${address}?network=digit-vit&methods=nonsense&layers=nowhere&classes=99`);
   await said(page, /digit-vit at blocks\.2\.norm1\.\nGrad-CAM of class/);
   t.pass('what an address asks for wrongly is left aside; tokens are a map too');
+}
+
+async function drawsLayers(t: Test, page: Page, address: string): Promise<void> {
+  await page.goto(address);
+  await said(page, /took/);
+  t.equal((await page.$$('#graph path')).length, 15, 'a line for each that feeds another');
+  await page.click('[data-layer="stage1"]');
+  await said(page, /^digit-scenes at stage1\.\n/);
+  t.match(await textOf(page, '#maps figure:nth-child(2)'), /32 × 32 at stage1/, 'a click explains there');
+  await page.select('#fuse', 'max');
+  await page.click('[data-layer="features"]');
+  await said(page, /^digit-scenes at stage1 \+ features\.\n/);
+  t.match(
+    await textOf(page, '#maps figure:nth-child(2)'),
+    /64 × 64 at stage1 \+ features/,
+    'two are one map',
+  );
+  t.match(page.url(), /layers=stage1,features&fuse=max/);
+  t.match(
+    await textOf(page, '#maps figure:nth-child(2)'),
+    /Pointing: peak (?:not )?on the 3\. Energy: \d\d\.\d % on it \(6\.2 % .*Counterfactual: without the 3 the logit falls by 10\.\d/,
+    'and it is measured',
+  );
+  await page.goto(`${address}?picture=mosaic-2x2`);
+  await said(page, /took/);
+  t.match(await textOf(page, '#doubts'), /^Take care: the picture is in colour/);
+
+  await page.goto(`${address}?network=digit-vit&picture=scene-1`);
+  await said(page, /took/);
+  const layers = () => page.$$eval('#graph [data-layer]', (all) => all.length);
+  const closed = await layers();
+  await page.click('.block');
+  t.ok((await layers()) > closed, 'a block is opened by a click');
+  await page.click('.frame button');
+  t.equal(await layers(), closed, 'and closed');
+}
+
+async function readsTexts(t: Test, page: Page, address: string): Promise<void> {
+  await page.goto(`${address}?network=digit-vqa&picture=scene-1`);
+  await said(page, /^digit-vqa at features\.\nGrad-CAM of class two took/);
+  t.pass('how many digits: two');
+  const ask = async (question: string) => {
+    await page.$eval('#text', (input) => {
+      (input as HTMLInputElement).value = '';
+    });
+    await page.type('#text', question);
+    await page.keyboard.press('Enter');
+  };
+  await ask('is there a five');
+  await said(page, /Grad-CAM of class yes took/);
+  t.match(page.url(), /text=is\+there\+a\+five/);
+  await ask('is there a hippopotamus');
+  t.match(await said(page, /hippopotamus/), /does not know the word "hippopotamus"/);
+  await page.goto(`${address}?network=digit-caption&picture=scene-1&text=a`);
+  t.match(await said(page, /took/), /Grad-CAM of class (two|five) took/, 'the word after "a"');
 }
 
 /** The number that a lesson shows. */
@@ -176,6 +218,28 @@ async function lessonsHold(t: Test, page: Page, address: string): Promise<void> 
   t.ok((await numberOf(page, 'tail', (text) => Number(text) !== bent)) < 1e-5, 'one of ReLU does not');
   const ratio = await numberOf(page, 'softmax');
   t.ok(ratio > 1 && ratio <= Math.E, `under the softmax no weight is more than e times another (${ratio})`);
+
+  const rule = async (name: string) => {
+    const was = await textOf(page, '#stage-transformer .big-number');
+    await page.$eval(`#stage-transformer input[value="${name}"]`, (box) => (box as HTMLElement).click());
+    await page.waitForFunction(
+      (before) => document.querySelector('#stage-transformer .big-number')!.textContent !== before,
+      {},
+      was,
+    );
+  };
+  const onDigit = async () => Number.parseFloat(await textOf(page, '#stage-transformer .big-number'));
+  await numberOf(page, 'transformer');
+  const plain = await onDigit();
+  for (const name of ['identity', 'normalisation', 'uniform']) await rule(name);
+  t.ok((await onDigit()) > plain + 25, `three rules find the digit: ${plain} %, ${await onDigit()} %`);
+
+  const moved = await numberOf(page, 'lie');
+  t.ok(moved < 0.5, `Grad-CAM lies, and the logits stay within ${moved}`);
+  const drawn = async (i: number) =>
+    page.$$eval('#stage-lie canvas', (all, n) => (all[n] as HTMLCanvasElement).toDataURL(), i);
+  t.notEqual(await drawn(0), await drawn(1));
+
   await page.evaluate(() => document.getElementById('stage-drag')!.scrollIntoView());
   const rows = async () =>
     page.$$eval('#stage-drag tbody tr', (found) => found.map((row) => row.textContent!.slice(0, 1)).join(''));
@@ -210,99 +274,9 @@ async function verifies(t: Test, page: Page, address: string): Promise<void> {
   t.pass('another class takes them away');
 }
 
-/** A JPEG with halved chroma, which decoders upsample in more than one way. */
-const jpegFile = Buffer.from(
-  (
-    JSON.parse(readFileSync(here('../app/references/pictures.json'), 'utf8')) as {
-      cases: readonly { title: string; file: string }[];
-    }
-  ).cases.find(({ title }) => title === 'JPEG 4:2:0')!.file,
-  'base64',
-);
-
-async function takesFiles(t: Test, page: Page, address: string, folder: string): Promise<void> {
-  await page.goto(address);
-  await said(page, /took/);
-  const input = (await page.$('#file')) as ElementHandle<HTMLInputElement>;
-  await input.uploadFile(fileURLToPath(picture('scene-1.png')));
-  await said(page, /Grad-CAM of class [25] took/);
-  const photo = join(folder, 'photo.jpg');
-  writeFileSync(photo, jpegFile);
-  await input.uploadFile(photo);
-  await page.waitForFunction(() => /37 × 29/.test(document.getElementById('maps')!.textContent!));
-  const decoded = await decodeImage(jpegFile, 'photo.jpg');
-  const found = await shown(page, 0);
-  const zoom = found.width / decoded.width;
-  const unlike = decoded.rgb.findIndex((value, i) => {
-    const [x, y] = [Math.floor(i / 3) % decoded.width, Math.floor(i / 3 / decoded.width)];
-    return value !== found.rgb[3 * (y * zoom * found.width + x * zoom) + (i % 3)];
-  });
-  t.equal(unlike, -1, 'the page decodes a JPEG as the command line does');
-  const tiny = join(folder, 'tiny.png');
-  writeFileSync(tiny, encodePng({ width: 2, height: 1, rgb: new Uint8Array(6) }));
-  await input.uploadFile(tiny);
-  await said(page, /^digit-scenes cannot take a picture of 2 × 1 pixels: .*; choose a larger one$/);
-  const text = join(folder, 'notes.png');
-  writeFileSync(text, 'not a picture');
-  await input.uploadFile(text);
-  await said(page, /^notes\.png: this browser cannot read it as a picture; choose a PNG or JPEG file$/);
-  await page.click('[data-example="scene-2"]');
-  await said(page, /took/);
-
-  // The means of a picture's colours, times 1, as three classes.
-  const onnx = join(folder, 'colours.onnx');
-  const weight = [1, 0, 0, 0, 1, 0, 0, 0, 1];
-  const spec: ModelSpec = {
-    inputs: [{ name: 'x', dims: [1, 3, 64, 64] }],
-    outputs: ['y'],
-    nodes: [
-      { op: 'Conv', name: 'colours', inputs: ['x', 'w'], outputs: ['c'] },
-      { op: 'GlobalAveragePool', inputs: ['c'], outputs: ['p'] },
-      { op: 'Flatten', inputs: ['p'], outputs: ['y'] },
-    ],
-    initializers: [{ name: 'w', dims: [3, 3, 1, 1], data: weight }],
-  };
-  writeFileSync(onnx, modelBytes(spec));
-  const names = join(folder, 'labels.txt');
-  writeFileSync(names, 'red\ngreen\nblue\n');
-  await input.uploadFile(onnx, names);
-  await said(page, /^colours\.onnx at .*\nGrad-CAM of class (red|green|blue) took/);
-  t.pass('an ONNX file and the names of its classes are opened');
-  const logit = async () => Number(/logit ([\d.]+)/.exec(await textOf(page, '#maps .notes'))![1]);
-  const before = await logit();
-  await page.select('#preset', 'raw');
-  await said(page, /took/);
-  t.ok(Math.abs((await logit()) / before / 255 - 1) < 0.02, 'pixels are scaled as is chosen');
-
-  // The same network as Keras and TensorFlow.js have it.
-  const config = functional(
-    [64, 64, 3],
-    [
-      { class: 'Conv2D', name: 'colours', config: { filters: 3, kernel_size: [1, 1], use_bias: false } },
-      { class: 'GlobalAveragePooling2D', name: 'gap' },
-    ],
-  );
-  const weights = { 'colours/kernel': array([1, 1, 3, 3], weight) };
-  const { root, shard } = tfjsFiles(config, weights);
-  const written: Readonly<Record<string, Uint8Array>> = {
-    'colours.h5': await h5File(config, weights),
-    'model.json': encode(root),
-    'group1-shard1of1.bin': shard,
-  };
-  for (const [name, bytes] of Object.entries(written)) writeFileSync(join(folder, name), bytes);
-  for (const [model, ...others] of [['colours.h5'], ['model.json', 'group1-shard1of1.bin']] as const) {
-    await input.uploadFile(...[model, ...others].map((name) => join(folder, name)), names);
-    await said(
-      page,
-      new RegExp(`^${model.replace('.', '\\.')} at .*\nGrad-CAM of class (red|green|blue) took`),
-    );
-    t.pass(`${model} is opened`);
-  }
-}
-
 async function goesOn(t: Test, page: Page, address: string): Promise<void> {
   // A tail for each of 32 x 32 positions.
-  await page.goto(`${address}?methods=token-occlusion&layer=stage1`);
+  await page.goto(`${address}?methods=token-occlusion&layers=stage1`);
   await page.waitForSelector('#activity.shown');
   const frames = await page.evaluate(async () => {
     let count = 0;
@@ -336,6 +310,24 @@ async function goesOn(t: Test, page: Page, address: string): Promise<void> {
     /^The device was lost and has been opened again/,
     'a lost device is opened again, and what was asked of it is answered',
   );
+}
+
+async function followsCamera(t: Test, page: Page, address: string): Promise<void> {
+  await page.goto(address);
+  await said(page, /took/);
+  await page.click('#camera');
+  await page.waitForFunction(() => /240/.test(document.getElementById('maps')!.textContent!));
+  const before = await shown(page, 0);
+  await page.waitForFunction(
+    (url) => (document.querySelector('#maps canvas') as HTMLCanvasElement).toDataURL() !== url,
+    {},
+    await page.$eval('#maps canvas', (canvas) => (canvas as HTMLCanvasElement).toDataURL()),
+  );
+  t.ok(before.width > before.height, 'one frame after another is explained');
+  // Not by the mouse, which waits for a picture of the page.
+  await page.$eval('[data-example="scene-1"]', (example) => (example as HTMLElement).click());
+  t.equal(await textOf(page, '#camera'), 'Camera', 'another picture ends it');
+  await page.waitForFunction(() => /64 × 64/.test(document.getElementById('maps')!.textContent!));
 }
 
 async function sendsNothing(t: Test, page: Page, address: string): Promise<void> {

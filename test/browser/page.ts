@@ -6,6 +6,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Browser, Page } from 'puppeteer-core';
 import test, { type Test } from 'tape';
+import { decodePng } from '../../app/image/decode.ts';
+import type { Pixels } from '../../models/index.ts';
 import { type Bundle, bundle } from './bundle.ts';
 import { findChromium, PATIENCE, withChromium } from './chromium.ts';
 import { withFolder } from './folder.ts';
@@ -111,4 +113,14 @@ export async function violations(page: Page): Promise<string[]> {
     const { violations } = await axe.run();
     return violations.flatMap(({ id, nodes }) => nodes.map(({ target }) => `${id}: ${target}`));
   });
+}
+
+/** What the canvas of a figure shows; the first is the picture. */
+export async function shown(page: Page, figure: number): Promise<Pixels> {
+  const url = await page.$$eval(
+    '#maps canvas',
+    (canvases, i) => (canvases[i] as HTMLCanvasElement).toDataURL(),
+    figure,
+  );
+  return decodePng(Buffer.from(url.slice(url.indexOf(',') + 1), 'base64'));
 }

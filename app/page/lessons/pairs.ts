@@ -1,16 +1,9 @@
 // Two rows of numbers beside each other, channel by channel, and the largest gap between them.
 
 import { formatValue } from '../../image/heat.ts';
-import { make } from '../dom.ts';
+import { make, svg } from '../dom.ts';
 
-const NAMESPACE = 'http://www.w3.org/2000/svg';
 const [WIDTH, HEIGHT] = [560, 150];
-
-function shape(tag: string, attributes: Readonly<Record<string, string | number>>): SVGElement {
-  const made = document.createElementNS(NAMESPACE, tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, String(value));
-  return made;
-}
 
 export interface Row {
   readonly name: string;
@@ -25,18 +18,18 @@ export const gap = (a: ArrayLike<number>, b: ArrayLike<number>): number =>
 export function pairs(first: Row, second: Row): HTMLElement {
   const largest = Math.max(...[...Array.from(first.values), ...Array.from(second.values)].map(Math.abs)) || 1;
   const step = WIDTH / first.values.length;
-  const chart = shape('svg', {
+  const chart = svg('svg', {
     viewBox: `0 0 ${WIDTH} ${HEIGHT}`,
     role: 'img',
     class: 'pairs',
     'aria-label': `${first.name} and ${second.name}, channel by channel`,
   });
-  chart.append(shape('line', { x1: 0, x2: WIDTH, y1: HEIGHT / 2, y2: HEIGHT / 2, class: 'axis' }));
+  chart.append(svg('line', { x1: 0, x2: WIDTH, y1: HEIGHT / 2, y2: HEIGHT / 2, class: 'axis' }));
   for (const [n, { values }] of [first, second].entries()) {
     Array.from(values).forEach((value, k) => {
       const height = (Math.abs(value) / largest) * (HEIGHT / 2 - 2);
       chart.append(
-        shape('rect', {
+        svg('rect', {
           x: (k + 0.12 + 0.38 * n) * step,
           width: 0.36 * step,
           y: value > 0 ? HEIGHT / 2 - height : HEIGHT / 2,

@@ -43,13 +43,10 @@ export async function shippedSubject(picture: string, network: string): Promise<
   };
 }
 
-export const explained = (
-  subject: Subject,
-  method: string,
-  classIndex: number,
-  layer = 'features',
-): Promise<Answer> =>
-  ask('explain', { subject, method, classIndex, layer, of: 'logit' }, `A lesson: ${method}`, 'lessons');
+export const explained = (subject: Subject, method: string, classIndex: number): Promise<Answer> => {
+  const asked = { subject, method, classIndex, layers: [], fuse: '', of: 'logit' } as const;
+  return ask('explain', asked, `A lesson: ${method}`, 'lessons');
+};
 
 /** The figure of an answer in a lesson: evidence for, in viridis. */
 export const lessonFigure = (seen: Pixels, answer: Answer, line: string, signed = false): HTMLElement =>
@@ -64,6 +61,9 @@ export const lessonFigure = (seen: Pixels, answer: Answer, line: string, signed 
     },
   );
 
+/** So that the groups of several lessons are apart. */
+let groups = 0;
+
 /** Several choices of which one is taken. */
 export function options<T extends string>(
   label: string,
@@ -71,13 +71,14 @@ export function options<T extends string>(
   chosen: T,
   take: (value: T) => void,
 ): HTMLElement {
+  const name = `choice ${groups++}`;
   const group = make(
     'div',
     { class: 'row', role: 'radiogroup', 'aria-label': label },
     make('span', { class: 'label' }, label),
   );
   for (const value of values) {
-    const input = make('input', { type: 'radio', name: label, value, checked: value === chosen });
+    const input = make('input', { type: 'radio', name, value, checked: value === chosen });
     input.addEventListener('change', () => take(value));
     group.append(make('label', { class: 'choice' }, input, value));
   }

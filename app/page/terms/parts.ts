@@ -1,6 +1,7 @@
 // What each channel adds to a map: plain arithmetic on numbers that were read back.
 
-import type { TermValues, Values } from '../work/tasks.ts';
+import type { Values } from '../work/subject.ts';
+import type { TermValues } from '../work/tasks.ts';
 
 /** The channels' parts [K, h w] of a map, and the channels from the most important on. */
 export interface Parts {
@@ -71,6 +72,19 @@ export function partsOf(featureMap: Values, terms: readonly TermValues[]): Parts
     return { channels, height, width, data, tex, weights, order };
   }
   return undefined;
+}
+
+/** How a formula says that a weight is a mean over positions. */
+const MEAN = '\\frac{1}{Z} \\sum';
+
+/** Terms whose weights are means over Z positions as if they were sums, or back; undefined where they are no means. */
+export function summed(terms: readonly TermValues[], z: number): readonly TermValues[] | undefined {
+  if (!terms.some(({ symbol, tex }) => symbol === 'w_k' && tex.includes(MEAN))) return undefined;
+  return terms.map((term) =>
+    term.symbol === 'w_k' || term.symbol === 'M'
+      ? { ...term, tex: term.tex.replace(MEAN, '\\sum'), data: term.data.map((value) => z * value) }
+      : term,
+  );
 }
 
 const sum = (values: Float32Array) => values.reduce((total, value) => total + value, 0);

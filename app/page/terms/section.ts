@@ -7,9 +7,10 @@ import { ask, CancelledError } from '../ask.ts';
 import { button, choice, element, make, percent, refill } from '../dom.ts';
 import { bar } from '../maps.ts';
 import type { Choices } from '../state.ts';
-import type { Answer, Asked, TermValues, Values } from '../work/tasks.ts';
+import type { Values } from '../work/subject.ts';
+import type { Answer, Asked, TermValues } from '../work/tasks.ts';
 import { formula, lightUp } from './formula.ts';
-import { cellParts, mapWithout, type Parts, partsOf } from './parts.ts';
+import { cellParts, mapWithout, type Parts, partsOf, summed } from './parts.ts';
 import { strip } from './strip.ts';
 import { scaleOf, thumb } from './thumb.ts';
 
@@ -22,13 +23,16 @@ interface Shown {
   readonly asked: Asked;
   readonly answer: Answer;
   readonly featureMap: Values;
-  readonly terms: readonly TermValues[];
-  readonly parts: Parts | undefined;
+  terms: readonly TermValues[];
+  parts: Parts | undefined;
+  /** The terms with the weights' means as sums, or with the sums as means again; undefined where weights are no means. */
+  others: readonly TermValues[] | undefined;
   readonly without: Set<number>;
   count: number;
   cell: number;
   /** Whether the map is cut off at zero. */
   relu: boolean;
+  isSum: boolean;
   /** The score without the channels that are out, or why there is none. */
   score: { readonly logit: number; readonly probability: number | null } | string | undefined;
 }
@@ -79,6 +83,8 @@ export async function showTerms(
       count: FIRST_CHANNELS,
       cell: peak,
       relu,
+      isSum: false,
+      others: summed(terms, featureMap.shape[2]! * featureMap.shape[3]!),
       score: undefined,
     };
     draw();
@@ -184,7 +190,8 @@ async function toggle(channel: number): Promise<void> {
   shown.score = undefined;
   draw();
   if (shown.without.size === 0) return;
-  const { subject, layer, classIndex } = shown.asked;
+  const { subject, classIndex } = shown.asked;
+  const { layer } = shown.answer;
   const channels = [...shown.without];
   const score = await ask(
     'ablate',
@@ -263,8 +270,25 @@ function mapPanel(): HTMLElement {
     'div',
     { class: 'map-panel' },
     make('div', { class: 'with-bar' }, board, bar(scale.high, scale.signed, look.colours)),
-    make('div', {}, scoreLine(answer), cut, readout),
+    make('div', {}, scoreLine(answer), make('div', { class: 'row' }, cut, ...meanOrSum()), readout),
   );
+}
+
+/** Whether weights are means over positions, as the paper has them, or sums: then they are CAM's where CAM is defined. */
+function meanOrSum(): HTMLElement[] {
+  const { others, isSum } = now!;
+  if (!others) return [];
+  return (['mean over positions', 'sum'] as const).map((name) => {
+    const picked = choice('radio', 'pooling', name, (name === 'sum') === isSum, name);
+    picked.addEventListener('change', () =>
+      redraw(() => {
+        now!.isSum = !isSum;
+        [now!.terms, now!.others] = [others, now!.terms];
+        now!.parts = partsOf(now!.featureMap, now!.terms);
+      }),
+    );
+    return picked;
+  });
 }
 
 const scoreWords = (logit: number, probability: number | null) =>

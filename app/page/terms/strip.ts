@@ -4,7 +4,8 @@
 import type { ColourMap } from '../../image/colour.ts';
 import { formatValue } from '../../image/heat.ts';
 import { button, make } from '../dom.ts';
-import type { TermValues, Values } from '../work/tasks.ts';
+import type { Values } from '../work/subject.ts';
+import type { TermValues } from '../work/tasks.ts';
 import { rendered } from './formula.ts';
 import { mapWithout, type Parts } from './parts.ts';
 import { scaleOf, thumb } from './thumb.ts';

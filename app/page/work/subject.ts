@@ -2,7 +2,7 @@
 // they are opened to is kept for the next task.
 
 import { observe, type Trace } from '../../../cam/index.ts';
-import { type Device, LimelightError } from '../../../engine/index.ts';
+import { type Device, LimelightError, type Shape } from '../../../engine/index.ts';
 import { messageOf } from '../../../engine/platform/errors.ts';
 import {
   catalogEntry,
@@ -32,6 +32,10 @@ export interface NetworkChoice {
   readonly files?: readonly File[];
   readonly preprocessing?: Partial<Preprocessing>;
   readonly classes?: readonly string[];
+  /** What a network that reads a text is to read. */
+  readonly text?: string;
+  /** The output that is explained, of files that have several. */
+  readonly output?: string;
 }
 
 export interface Subject {
@@ -81,8 +85,13 @@ const partsOf = (files: readonly File[]) => async (name: string) => {
   throw new LimelightError(`the model has a part "${name}" beside it; drop it together with the model`);
 };
 
-const networkIdOf = ({ id, preprocessing, classes }: NetworkChoice): string =>
-  JSON.stringify([id, preprocessing, classes]);
+const networkIdOf = ({ files: _, ...said }: NetworkChoice): string => JSON.stringify(said);
+
+/** A tensor, read back. */
+export interface Values {
+  readonly shape: Shape;
+  readonly data: Float32Array;
+}
 
 /** What a task works with. */
 export interface Work {
@@ -95,15 +104,10 @@ export interface Work {
 export function opener(device: Device): (subject: Subject) => Promise<Opened> {
   const network = keepLast(
     networkIdOf,
-    async ({ id, files, preprocessing, classes }: NetworkChoice) => {
-      if (!files) return open(device, catalogEntry(id).name);
-      const options = {
-        parts: partsOf(files),
-        ...(preprocessing && { preprocessing }),
-        ...(classes && { classes }),
-      };
-      return open(device, files[0]!, options);
-    },
+    async ({ id, files, ...options }: NetworkChoice) =>
+      files
+        ? open(device, files[0]!, { parts: partsOf(files), ...options })
+        : open(device, catalogEntry(id).name, options),
     disposeNetwork,
   );
   const pixels = keepLast(

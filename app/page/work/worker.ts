@@ -12,6 +12,7 @@ import {
   openDevice,
 } from '../../../engine/index.ts';
 import { messageOf } from '../../../engine/platform/errors.ts';
+import { OutputError } from '../../../models/formats/errors.ts';
 import { opener, type Work } from './subject.ts';
 import { tasks } from './tasks.ts';
 
@@ -26,7 +27,13 @@ export type Reply =
   | { readonly device: string }
   | { readonly progress: number }
   | { readonly result: unknown }
-  | { readonly error: { readonly kind: Failure; readonly message: string } };
+  | {
+      readonly error: {
+        readonly kind: Failure;
+        readonly message: string;
+        readonly outputs: readonly string[];
+      };
+    };
 
 /** Why a task has no result: after `lost` the device cannot be used any more, after `full` its memory should not be. */
 type Failure = 'no device' | 'lost' | 'full' | 'failed';
@@ -41,7 +48,12 @@ const kinds: readonly (readonly [new (message: string) => Error, Failure])[] = [
   [RangeError, 'full'],
 ];
 const kindOf = (error: unknown) => kinds.find(([kind]) => error instanceof kind)?.[1] ?? 'failed';
-const failed = (error: unknown): Reply => ({ error: { kind: kindOf(error), message: messageOf(error) } });
+/** The outputs that a file has, where that is what the page must ask for. */
+const outputsIn = (error: unknown): readonly string[] =>
+  error instanceof OutputError ? error.outputs : error instanceof Error ? outputsIn(error.cause) : [];
+const failed = (error: unknown): Reply => ({
+  error: { kind: kindOf(error), message: messageOf(error), outputs: outputsIn(error) },
+});
 
 const ready = openDevice().then((device) => {
   send({ device: `${device.name} (${device.why})` });
