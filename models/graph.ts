@@ -102,6 +102,8 @@ export interface Traits {
    * this; then it multiplies by its parameter `weight` and adds its parameter `bias`, where it has them.
    */
   readonly standardises?: { readonly epsilon: number };
+  /** Does not change as its first input grows in length. */
+  readonly scaleFree?: true;
   /** Gives its one input with its axes in this order. */
   readonly order?: readonly number[];
   /** Numbers among its parameters that are measured rather than learnt. */

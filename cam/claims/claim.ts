@@ -62,9 +62,9 @@ const because = (layer: string, node: GraphNode | undefined, is: string): string
 
 const nameOf = ({ trace, layer }: TracedLayer): string => nodeOf(trace.network.graph, layer).name;
 
-/** Why a claim on scores that are affine in the feature map does not apply; undefined where it does. */
-export const notAffine = (seen: TracedLayer): string | undefined =>
-  because(seen.layer, firstNonlinear(seen.trace.dry(), nameOf(seen)), 'is not linear');
+/** Why a claim on scores, or another value, that are affine in the feature map does not apply; undefined where it does. */
+export const notAffine = (seen: TracedLayer, to?: string): string | undefined =>
+  because(seen.layer, firstNonlinear(seen.trace.dry(), nameOf(seen), to), 'is not linear');
 
 /** The same of scores that are affine in it between kinks, as behind ReLU and max pooling. */
 export const notPiecewise = (seen: TracedLayer): string | undefined => curvedAfter(seen, nameOf(seen));

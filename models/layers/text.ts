@@ -119,7 +119,7 @@ export const similarity = (name: string, image: string, texts: string): GraphNod
     const cosines = ops.matmul(unit(y!), ops.reshape(unit(x!), [batch, width, 1]));
     return ops.mul(ops.reshape(cosines, [batch, -1]), ops.exp(scale!));
   },
-  traits: { products: true },
+  traits: { products: true, scaleFree: true },
 });
 
 /** Along the last axis divided by its length. */

@@ -124,6 +124,28 @@ test('where a claim does not apply, the first layer that breaks it is named, and
   t.ok(cosine.residual > cosine.bound, `with a bias it is off by ${cosine.residual}`);
 });
 
+/** Cosines of the mean of cells with five vectors, as CLIP's. */
+const cosines = (bias: boolean): Graph => ({
+  nodes: [
+    ...graphs.gapLinear.nodes.slice(0, -2),
+    layers.conv('cells', 'features', { in: 8, out: 6, kernel: 1, bias }),
+    layers.globalAvgPool('image', 'cells'),
+    layers.words('texts', 5, 6),
+    layers.similarity('similarity', 'image', 'texts'),
+  ],
+  output: 'similarity',
+});
+
+test('where logits are cosines themselves, Grad-CAM of them adds up to 0', async (t) => {
+  for (const seed of [1, 2]) {
+    const { exempt, holds, residual, bound } = (await verdicts(cosines(false), seed)).get('cosine')!;
+    t.equal(holds, true, `${residual} is within ${bound} ${exempt ?? ''}`);
+    const biased = (await verdicts(cosines(true), seed)).get('cosine')!;
+    t.match(biased.exempt ?? '', /"cells" is not 0 where "features" is: a bias/);
+    t.ok(biased.residual > biased.bound, `with a bias it is off by ${biased.residual}`);
+  }
+});
+
 test('what a network must have for Eigen-CAM and Score-CAM is looked at', async (t) => {
   const network = randomNetwork(await device(), graphs.gapLinear, 1);
   const picture = tensor(

@@ -88,7 +88,7 @@ export function randomTensors(graph: Graph, seed: number): Map<string, HostTenso
     graph.nodes.flatMap((node) =>
       Object.values(node.parameters).map(({ key, shape }) => {
         const size = shape.reduce((product, n) => product * n, 1);
-        const width = Math.sqrt(6 / Math.max(1, size / shape[0]!));
+        const width = Math.sqrt(6 / Math.max(1, size / (shape[0] ?? 1)));
         return [
           key,
           { shape, data: Float32Array.from({ length: size }, () => (next() * 2 - 1) * width) },
