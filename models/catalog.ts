@@ -11,6 +11,7 @@ import {
   QUESTION_LENGTH,
   questionWords,
 } from './architectures/digit-text.ts';
+import { emojiReader } from './architectures/emoji-clip.ts';
 import { fcamDigits, fcamDigitsClass } from './architectures/fcam.ts';
 import { type Architecture, architectures } from './architectures/index.ts';
 import { cifarGap, digitDense, digitScenes, digitVit } from './architectures/shipped.ts';
@@ -129,6 +130,15 @@ const shipped: readonly CatalogEntry[] = [
         words: oneHotWords(wordIndices(text, questionWords, QUESTION_LENGTH), questionWords.length),
       }),
     },
+  }),
+  entry(() => emojiReader.read(emojiReader.standard).graph, {
+    name: 'emoji-clip',
+    summary: 'how well texts fit a scene of emoji; --text gives them: "a fox", "a fox | an owl"',
+    preprocessing: { channels: 3, scale: 255, mean: [0], std: [1] },
+    ...textClasses(emojiReader.standard),
+    targetLayer: 'features',
+    weights: new URL('./shipped/emoji-clip.safetensors', import.meta.url),
+    text: emojiReader,
   }),
   entry(cifarGap, {
     name: 'cifar10-gap',

@@ -76,7 +76,7 @@ export async function evaluateCommand(asked: EvaluateArguments): Promise<void> {
     asUsage(() => metricOf(name));
   });
   if (catalog.get(asked.model)?.text)
-    throw new UsageError(`${asked.model} puts pictures into words; evaluate takes models that classify them`);
+    throw new UsageError(`${asked.model} reads a text; evaluate takes models whose classes are their own`);
   const choice = await chooseModel(asked, true);
   const { graph, targetLayer } = choice.description;
   const every = asked.layer?.join() === 'all' ? layersThatDiffer(dryRunOf(choice)) : undefined;

@@ -2,7 +2,16 @@
 // picture. After CLIP (Radford 2021, "Learning Transferable Visual Models From Natural Language Supervision").
 
 import type { Graph } from '../graph.ts';
-import { globalAvgPool, linear, maxPool, meanToken, similarity, textsTogether, words } from '../layers.ts';
+import {
+  conv,
+  globalAvgPool,
+  linear,
+  maxPool,
+  meanToken,
+  similarity,
+  textsTogether,
+  words,
+} from '../layers.ts';
 import { oneHotWords, type TextReader, textClasses, wordIndices } from '../text.ts';
 import { block } from './blocks.ts';
 
@@ -36,7 +45,10 @@ export const EMOJI_TEXT_LENGTH = 5;
 /** Numbers of an embedding. */
 const WIDTH = 64;
 
-/** A picture and texts -> the cosines between their embeddings, times a constant: [N, texts]. */
+/**
+ * A picture and texts -> the cosines between their embeddings, times a constant: [N, texts]. A picture's embedding is the mean
+ * of its cells', a text's that of its words'.
+ */
 export const emojiClip = (texts: number): Graph => ({
   nodes: [
     ...block('stem', 'input', [3, 16], 2),
@@ -45,8 +57,8 @@ export const emojiClip = (texts: number): Graph => ({
     ...block('stage2', 'stage1', [32, 48]),
     maxPool('pool2', 'stage2', { kernel: 2, stride: 2 }),
     ...block('features', 'pool2', [48, 64]),
-    globalAvgPool('gap', 'features'),
-    linear('image', 'gap', { in: 64, out: WIDTH, bias: false }),
+    conv('cells', 'features', { in: 64, out: WIDTH, kernel: 1, bias: false }),
+    globalAvgPool('image', 'cells'),
     words('words', EMOJI_TEXT_LENGTH, emojiWords.length, texts),
     meanToken('bag', 'words', 0),
     linear('text', 'bag', { in: emojiWords.length, out: WIDTH, bias: false }),

@@ -97,7 +97,7 @@ export function emojiClipRecipe(source: { readonly train: EmojiSource; readonly 
     // The words go in.
     graph: { ...graph, inputs: [INPUT, 'words'], nodes: graph.nodes.filter(({ name }) => name !== 'words') },
     frozen: new Map([['logit_scale', { shape: [], data: Float32Array.of(Math.log(1 / TEMPERATURE)) }]]),
-    epochs: 40,
+    epochs: 30,
     batch: 32,
     seed: 9,
     rate: 3e-3,

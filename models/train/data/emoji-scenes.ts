@@ -199,7 +199,8 @@ export interface EmojiText {
   readonly needs: readonly ReadonlySet<number>[];
 }
 
-const kinds: ReadonlyMap<string, ReadonlySet<number>> = new Map(
+/** The things of each kind. */
+export const kinds: ReadonlyMap<string, ReadonlySet<number>> = new Map(
   Object.entries(emojiThings).map(([kind, names]) => [
     kind,
     new Set(names.map((one) => things.indexOf(one))),
