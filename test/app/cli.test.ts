@@ -176,7 +176,7 @@ test('what can be told before any work is done is refused before the device is o
     [['compare', empty], /the file is empty/],
     [
       ['explain', scene, '--method', 'cam', '--layer', 'pool'],
-      /CAM needs logits that depend .* linearly.* "pool" "stage2" \(relu\)/,
+      /CAM needs logits that depend .* linearly.* "pool", "stage2" \(relu\)/,
     ],
     ...['explain', 'compare', 'demo'].flatMap((command) => {
       const asked = command === 'demo' ? [command] : [command, scene];
