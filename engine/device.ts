@@ -349,6 +349,21 @@ export function run(device: Device, launch: Launch, inputs: readonly Storage[], 
   commands.dispatches++;
 }
 
+/** Records a copy of `bytes` from the beginning of a storage to `start` in another; both are whole 4 bytes. */
+export function copy(device: Device, from: Storage, to: Storage, start: number, bytes: number): void {
+  const { commands } = device;
+  if (commands === undefined || bytes === 0) return;
+  check(commands);
+  checkWritten(commands, [from]);
+  forget(to);
+  const encoder = encoderOf(commands);
+  commands.pass?.end();
+  commands.pass = undefined;
+  encoder.copyBufferToBuffer(from.buffer!, from.offset, to.buffer!, to.offset + start, bytes);
+  commands.touched.add(from.buffer!).add(to.buffer!);
+  to.epoch = commands.epoch;
+}
+
 const tooLong = ({ kernel, iterations }: Launch): string =>
   `${kernel}: a thread would go through its loops ${iterations} times; some drivers stop at ${MOST_ITERATIONS} without ` +
   'an error, and so it is refused. Use smaller sizes along the axes that are summed';

@@ -2,7 +2,7 @@
 
 import * as kernels from '../../kernels/layout/layout.ts';
 import { figuresOf } from '../../kernels/profile.ts';
-import { run } from '../device.ts';
+import { copy, run } from '../device.ts';
 import { ShapeError } from '../errors.ts';
 import { inFirst, jointly } from '../facts.ts';
 import { apply, type Operation } from '../operation.ts';
@@ -144,7 +144,14 @@ const concatenation: Operation<{ axis: number }> = {
   forward: (inputs, y, { axis }) => {
     const { outer, n: total, inner } = around(y.shape, axis);
     let offset = 0;
-    const { placedAtOnce } = figuresOf(y.device.profile);
+    const { placedAtOnce, copiesWhole } = figuresOf(y.device.profile);
+    if (copiesWhole && outer === 1 && !inputs.some(({ storage }) => storage.isHalf)) {
+      for (const { storage, size } of inputs) {
+        copy(y.device, storage, y.storage, 4 * offset, 4 * size);
+        offset += size;
+      }
+      return;
+    }
     for (let i = 0; i < inputs.length; i += placedAtOnce) {
       const [a, b] = inputs.slice(i, i + placedAtOnce) as [Tensor, Tensor?];
       const sizes = [a.shape[axis]!, b?.shape[axis] ?? 0] as const;

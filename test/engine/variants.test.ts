@@ -648,6 +648,20 @@ test('concat: runs of whole vec4 and others', async (t) => {
       const tensors = parts.map((part) => upload(of, part));
       const about = `${count} parts, ${of.profile.class}`;
       await close(t, engine.concat(tensors, 1), ref.concat(parts, 1), 0, about);
+      // Whole pieces of the result, of what was just made and of what is thrown away at once.
+      const pieces = tensors.map((part) => engine.scale(engine.reshape(part, [1, part.size]), 2));
+      const flat = parts.map((part) => ref.map(ref.reshape(part, [1, part.data.length]), (v) => 2 * v));
+      const whole = engine.concat(pieces, 1);
+      for (const piece of pieces) piece.dispose();
+      const after = engine.scale(whole, 3);
+      await close(
+        t,
+        after,
+        ref.map(ref.concat(flat, 1), (v) => 3 * v),
+        1e-7,
+        `${about}, whole`,
+      );
+      whole.dispose();
       for (const made of tensors) made.dispose();
     }
   }
