@@ -126,6 +126,7 @@ export async function evaluateCommand(asked: EvaluateArguments): Promise<void> {
       methods,
       metrics: metrics.map(metricOf),
       classes,
+      ...(data.size && { size: data.size }),
     };
     await measureAll(path, header, partOf(data.items, shard), asked.resume ?? false, plan);
     if (shard.count > 1) {

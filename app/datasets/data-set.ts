@@ -45,6 +45,8 @@ export interface DataSet {
   readonly items: readonly DataSetItem[];
   /** Every label that occurs. */
   readonly labels: readonly string[];
+  /** Of every picture, where all have one and it is known before they are read. */
+  readonly size?: readonly [height: number, width: number];
   /** Said of the whole: pictures without annotations, annotations that are not used. */
   readonly notes: readonly string[];
 }

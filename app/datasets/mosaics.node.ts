@@ -28,6 +28,7 @@ export async function mosaicsOf(data: DataSet, { n, seed, cell }: MosaicOptions)
   }
   return {
     ...data,
+    size: [n * cell, n * cell],
     items: data.items.map((first, i) => ({
       name: `mosaic of ${first.name}`,
       async read() {

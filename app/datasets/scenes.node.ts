@@ -38,6 +38,7 @@ export async function openScenes({ folder, count, seed }: ScenesOptions): Promis
       },
     })),
     labels: digits.classes,
+    size: [SCENE_SIZE, SCENE_SIZE],
     notes: [],
   };
 }

@@ -21,7 +21,7 @@ import type { Network } from '../../models/network.ts';
 import { inputNumbers, PreprocessingError, visibleBox, visiblePixels } from '../../models/preprocess.ts';
 import { redrawn } from '../../models/redraw.ts';
 import { run } from '../../models/run.ts';
-import { DataSetError, type Example, type Labelled } from '../datasets/data-set.ts';
+import { type DataSet, DataSetError, type Example, type Labelled } from '../datasets/data-set.ts';
 import { ImageError } from '../image/errors.ts';
 import { type KeptMap, type Measured, type MeasuredClass, type PictureLine, toRuns } from './record.ts';
 
@@ -34,6 +34,8 @@ export interface Plan {
   readonly metrics: readonly Metric[];
   /** The network's class for each label of the data set that it has. */
   readonly classes: ReadonlyMap<string, number>;
+  /** Of every picture, where the network takes any size and the data has one. */
+  readonly size?: DataSet['size'];
   /** Called as slow methods and metrics go on, with what is at work. */
   readonly progress?: (what: string) => void;
 }
@@ -67,9 +69,9 @@ const [TOGETHER, WORK] = [16, 2 ** 30];
  * How many pictures are explained at once: what is not yet written is lost when a run is stopped, and so they are few where
  * they take long.
  */
-export function picturesTogether({ network, layers, methods }: Omit<Plan, 'classes'>): number {
+export function picturesTogether({ network, layers, methods, ...plan }: Omit<Plan, 'classes'>): number {
   const { graph, preprocessing } = network;
-  const { size, channels } = preprocessing;
+  const { channels, size = plan.size } = preprocessing;
   if (size === undefined || !methods.every((name) => methodOf(name).batches)) return 1;
   if (!takesBatches(network, [TOGETHER, channels, ...size])) return 1;
   const { multiplyAdds } = dryRun(graph, [1, channels, ...size]);

@@ -51,6 +51,7 @@ test('evaluate: pictures explained together are measured as each alone, to the l
   const together = picturesTogether(plan);
   t.equal(together, 16, 'a small network takes sixteen');
   t.equal(picturesTogether({ ...plan, network }), 1, 'pictures of any size are explained one at a time');
+  t.equal(picturesTogether({ ...plan, network, size: [8, 6] }), 16, 'unless all of them have one');
   t.equal(picturesTogether({ ...plan, methods: ['cam', 'score-cam'] }), 1, 'so are they by slow methods');
   const all = pictures(9);
   // So bright that the feature map overflows.
