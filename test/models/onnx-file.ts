@@ -111,14 +111,31 @@ function writeTensor(writer: protobuf.Writer, spec: TensorSpec): void {
 
 function writeAttribute(writer: protobuf.Writer, name: string, value: Attribute): void {
   text(writer, 1, name);
-  if (typeof value === 'string') text(writer, 4, value);
-  else if (typeof value === 'number') int(writer, 3, value);
-  else if (Array.isArray(value)) for (const n of value) int(writer, 8, n);
-  else if ('float' in value) writer.uint32((2 << 3) | 5).float(value.float);
-  else if ('reference' in value) text(writer, 21, value.reference);
-  else if ('floats' in value) for (const n of value.floats) writer.uint32((7 << 3) | 5).float(n);
-  else if ('nodes' in value) message(writer, 6, (w) => writeGraph(w, value));
-  else message(writer, 5, (w) => writeTensor(w, value as TensorSpec));
+  // AttributeProto.AttributeType, which Limelight has no use for and others insist on.
+  const type = (n: number) => int(writer, 20, n);
+  if (typeof value === 'string') {
+    text(writer, 4, value);
+    type(3);
+  } else if (typeof value === 'number') {
+    int(writer, 3, value);
+    type(2);
+  } else if (Array.isArray(value)) {
+    for (const n of value) int(writer, 8, n);
+    type(7);
+  } else if ('float' in value) {
+    writer.uint32((2 << 3) | 5).float(value.float);
+    type(1);
+  } else if ('reference' in value) text(writer, 21, value.reference);
+  else if ('floats' in value) {
+    for (const n of value.floats) writer.uint32((7 << 3) | 5).float(n);
+    type(6);
+  } else if ('nodes' in value) {
+    message(writer, 6, (w) => writeGraph(w, value));
+    type(5);
+  } else {
+    message(writer, 5, (w) => writeTensor(w, value as TensorSpec));
+    type(4);
+  }
 }
 
 function writeNode(w: protobuf.Writer, node: NodeSpec): void {
