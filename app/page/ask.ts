@@ -159,10 +159,7 @@ function lose(message: string): void {
   end();
   listeners.lost(message);
   if (job && !job.again) waiting.unshift({ ...job, again: true });
-  else
-    job?.reject(
-      new TaskError(`${message}; ${job.what} asks too much of it: choose a later layer or another method`),
-    );
+  else job?.reject(new TaskError(`${message}; ${job.what} asks too much of it: choose something smaller`));
   start();
   next();
 }

@@ -38,6 +38,9 @@ async function worksOffline(t: Test, first: Page, _: string, folder: string): Pr
   await said(page, /^digit-dense at .*\nGrad-CAM of class \d took/);
   await page.waitForSelector('.katex');
   t.pass('the page opens, with a network that it had not used');
+  await page.goto(`${address}bench/?rounds=2`);
+  await page.waitForFunction(() => document.getElementById('status')?.textContent === 'Ready.');
+  t.pass('and so does the bench');
   await page.close();
 }
 

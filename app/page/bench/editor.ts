@@ -160,6 +160,7 @@ export async function showEditor(root: HTMLElement, bench: Bench): Promise<void>
     ),
     outcome,
   );
+  view.requestMeasure(); // it was made outside of the page, where lines have no height
   await bench.busily(showCase);
 }
 
