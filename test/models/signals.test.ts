@@ -159,6 +159,38 @@ test('maps of signals are lines: CAM is the weighted sum of features, Grad-CAM i
   disposeNetwork(network);
 });
 
+test('which axis of a picture holds its channels', async (t) => {
+  const nodes = [
+    { op: 'Flatten', inputs: ['x'], outputs: ['f'] },
+    { op: 'ReduceMean', inputs: ['f'], outputs: ['y'], attributes: { axes: [1] } },
+  ];
+  for (const [dims, shape] of [
+    [
+      [1, 5, 40, 60],
+      [1, 5, 40, 60],
+    ],
+    [
+      [1, 40, 60, 5],
+      [1, 5, 40, 60],
+    ],
+    [
+      [1, 64, 64, 13],
+      [1, 13, 64, 64],
+    ],
+    [
+      [1, 6, 3, 5],
+      [1, 6, 3, 5],
+    ],
+    [
+      [1, 3, 40, 1],
+      [1, 3, 40, 1],
+    ],
+  ] as const) {
+    const read = await readOnnx(modelBytes({ nodes, inputs: [{ name: 'x', dims }] }), 'net.onnx', noParts);
+    t.deepEqual(read.inputShape, shape, `${dims}`);
+  }
+});
+
 test('volumes and videos are refused by name', async (t) => {
   const nodes = [{ op: 'GlobalAveragePool', inputs: ['x'], outputs: ['y'] }];
   const bytes = modelBytes({ nodes, inputs: [{ name: 'x', dims: [1, 3, 8, 16, 16] }] });

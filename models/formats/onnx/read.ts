@@ -196,12 +196,9 @@ function pictureSize(input: ValueProto): InputSize | undefined {
   if (sizes?.length !== 4 || sizes.some((n) => n !== undefined && n > MAX_SIDE)) return undefined;
   const [batch, second, third, fourth] = sizes;
   const isColour = (n: number | undefined) => n === 1 || n === 3;
-  // Neither like colours: then the two that are alike are the sides, or the larger ones.
-  const isLast = isColour(second)
-    ? false
-    : isColour(fourth) ||
-      (second === third && fourth !== undefined && fourth !== third) ||
-      (third !== fourth && (fourth ?? 0) > 0 && fourth! < (second ?? 0));
+  // Neither like colours: channels are last where they are far fewer than rows and columns.
+  const fewest = Math.min(second ?? 0, third ?? 0);
+  const isLast = !isColour(second) && (isColour(fourth) || 2 * (fourth ?? Number.POSITIVE_INFINITY) < fewest);
   const channels = isLast ? fourth : second;
   const isOpen = sizes.every((n) => n === undefined);
   if (!isOpen && channels === undefined) return undefined;
