@@ -144,12 +144,12 @@ export function takesBatches({ graph }: Network, [count, ...size]: Shape): boole
   }
 }
 
-/** A trace of inputs, in which some values may be known already; those are its to dispose. */
+/** A trace of inputs, for which some values may be given already; the trace disposes of those. */
 function traceOf(
   network: Network,
   inputs: Values,
   { layers: named = [network.targetLayer], keep = [] }: TraceOptions,
-  known: Values = new Map(),
+  given: Values = new Map(),
 ): Trace {
   const { graph, device, parameters } = network;
   const layers = named.map((layer) => nodeOf(graph, layer).name);
@@ -179,7 +179,7 @@ function traceOf(
   const first = firstOf(graph, layers);
   const views = layers.map(viewAt);
   const { before, after } = scope(() => {
-    const before = run(network, new Map([...inputs, ...known]), beginning(graph, layers));
+    const before = run(network, new Map([...inputs, ...given]), beginning(graph, layers));
     const leaves = first.map((layer) => [layer, leaf(before.get(layer)!)] as const);
     const values = new Map([...inputs, ...before, ...leaves]);
     const after = recording(() => run(network, values, [...ends, ...layers, ...keep]));
@@ -206,10 +206,10 @@ function traceOf(
   function vary(versions: Values, names?: readonly string[], rules?: Substitution): Outputs {
     const wanted = names?.map((name) => outputNodes.get(name)!) ?? ends;
     const around = boundary(graph, [...versions.keys()], wanted);
-    const known = new Map([...around.map((name) => [name, value(name)] as const), ...versions]);
+    const values = new Map([...around.map((name) => [name, value(name)] as const), ...versions]);
     const found = rules
-      ? evaluate(substituted(graph, rules), parameters, known, wanted)
-      : run(network, known, wanted);
+      ? evaluate(substituted(graph, rules), parameters, values, wanted)
+      : run(network, values, wanted);
     return outputsFrom(found, names);
   }
 
@@ -296,9 +296,9 @@ function traceOf(
     dry,
     shared,
     dispose() {
-      const given = new Set(inputs.values());
+      const fromOutside = new Set(inputs.values());
       const made = [...kept.values(), ...after.values(), ...[...sharing.values()].flat()];
-      for (const tensor of new Set(made)) if (!given.has(tensor)) tensor.dispose();
+      for (const tensor of new Set(made)) if (!fromOutside.has(tensor)) tensor.dispose();
     },
   };
   return trace;
@@ -318,7 +318,7 @@ function firstOf(graph: Graph, nodes: readonly string[]): string[] {
   });
 }
 
-/** What is known before a tape begins: the first of some layers, and what goes round them. */
+/** The values that must be there before a tape begins: the first of some layers, and what does not depend on them. */
 function beginning(graph: Graph, layers: readonly string[]): string[] {
   const first = firstOf(graph, layers);
   return [...first, ...boundary(graph, first, endsOf(graph))];
