@@ -122,5 +122,6 @@ export const similarity = (name: string, image: string, texts: string): GraphNod
   traits: { products: true, scaleFree: true },
 });
 
-/** Along the last axis divided by its length. */
-const unit = (x: Tensor): Tensor => ops.div(x, ops.sqrt(ops.sum(ops.mul(x, x), [x.shape.length - 1], true)));
+/** Along the last axis divided by its length; what has none stays 0, and so is its cosine with anything. */
+const unit = (x: Tensor): Tensor =>
+  ops.div(x, ops.sqrt(ops.affine(ops.sum(ops.mul(x, x), [x.shape.length - 1], true), 1, 1e-24)));
