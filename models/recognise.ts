@@ -115,6 +115,13 @@ function fittedMember(tensors: StateDict): Fitted | undefined {
   return isWhole(fit) ? fit : undefined;
 }
 
+/** Networks that look like known ones by most of their keys and are not, by keys of theirs alone. */
+const others: readonly (readonly [key: RegExp, what: string])[] = [
+  [/(^|\.)(cpb_mlp|continuous_position_bias_mlp)\./, 'Swin Transformer V2'],
+  [/(^|\.)mlp\.(w12|w3|fc1_g|fc1_x|weights_in)\./, 'a transformer with SwiGLU in its blocks'],
+  [/^(module\.)?(model\.)?model\.\d+\.(conv|cv1|m)\./, 'a YOLO detector'],
+];
+
 /**
  * The architecture of weights: the one given, the one that the file names, or the one that they fit.
  *
@@ -126,8 +133,11 @@ export function architectureOf(name: string, { tensors, metadata }: Weights, giv
     ? fitted(named, tensors)
     : (recognise(catalog.values(), tensors) ?? fittedMember(tensors));
   if (found !== undefined) return found;
+  const other = others.find(([key]) => [...tensors.keys()].some((one) => key.test(one)));
   throw new ModelError(
-    `${name}: the keys and shapes are those of no known architecture; naming one (--architecture NAME, or the ` +
-      'option architecture) tells what differs',
+    `${name}: the keys and shapes are those of no known architecture; ` +
+      (other
+        ? `they look like ${other[1]}, which is read from ONNX alone: export the network to it`
+        : 'naming one (--architecture NAME, or the option architecture) tells what differs'),
   );
 }

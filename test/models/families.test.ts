@@ -175,6 +175,14 @@ test('the keys of other publishers, and what was lost or added', (t) => {
   const odd = new Map(registers).set('pos_embed', seeded('p', [1, 18, 128], [-1, 1]));
   const ragged = new Map(registers).set('patch_embed.proj.weight', seeded('w', [128, 3, 14, 16], [-1, 1]));
   for (const tensors of [missing, strange, odd, ragged])
-    t.throws(() => told(tensors), /those of no known architecture/);
+    t.throws(() => told(tensors), /those of no known architecture; naming one/);
+  for (const [key, what] of [
+    ['layers.0.blocks.0.attn.cpb_mlp.0.weight', /Swin Transformer V2, which is read from ONNX alone/],
+    ['blocks.0.mlp.w12.weight', /a transformer with SwiGLU/],
+    ['model.0.conv.weight', /a YOLO detector/],
+  ] as const) {
+    const tensors = new Map(registers).set(key, seeded('g', [2, 2], [-1, 1]));
+    t.throws(() => told(tensors), what, key);
+  }
   t.end();
 });
