@@ -233,6 +233,23 @@ test('architecture: what a browser loads leads to no file for Node', (t) => {
   t.end();
 });
 
+/** Files whose exports are for those who use the package. */
+const isEntry = (name: string) => /(^|\/)(index(\.node)?|pictures\.node)\.ts$/.test(name);
+
+test('architecture: whatever is exported somebody imports', (t) => {
+  const words = new Map([...sources].map(([name, { text }]) => [name, new Set(text.match(/\w+/g))] as const));
+  const alone = [...sources].flatMap(([name, { text }]) =>
+    isEntry(name) || layerOf(name) === 'test'
+      ? []
+      : [...text.matchAll(/^export (?:async )?(?:const|function\*?|class) (\w+)/gm)]
+          .map(([, exported]) => exported!)
+          .filter((exported) => ![...words].some(([other, set]) => other !== name && set.has(exported)))
+          .map((exported) => `${name} exports ${exported}`),
+  );
+  t.deepEqual(alone, []);
+  t.end();
+});
+
 /**
  * Where a layer may be asked what it is called: where layers are defined, and where networks are translated word by word
  * into another library's layers to be measured beside it. (`kind` is a word of pickled files, too.)

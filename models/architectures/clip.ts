@@ -85,7 +85,7 @@ export const clips: Readonly<Record<string, ClipOptions>> = {
 };
 
 /** Tokens of the longest text, with those that begin and end it. */
-export const CLIP_LENGTH = 77;
+const CLIP_LENGTH = 77;
 
 /** Of a head of attention. */
 const HEAD_WIDTH = 64;

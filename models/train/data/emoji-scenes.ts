@@ -34,7 +34,7 @@ export interface EmojiSceneOptions {
   readonly together?: (a: number, b: number) => boolean;
 }
 
-export const emojiSceneDefaults: EmojiSceneOptions = { objects: [1, 4], side: [18, 30] };
+const emojiSceneDefaults: EmojiSceneOptions = { objects: [1, 4], side: [18, 30] };
 
 /** One pair of things in ten is kept from training, to see whether new combinations are understood. */
 export const isUnseenPair = (a: number, b: number): boolean => a !== b && (a + b) % 10 === 0;
