@@ -39,7 +39,7 @@ test('pictures are named by files, folders, patterns and lists', (t) =>
     const refused: readonly (readonly [named: string[], kind: typeof LimelightError, message: RegExp])[] = [
       [[], UsageError, /no picture is named/],
       [[at('none.png')], LimelightError, /none\.png: there is no such file/],
-      [[at('*.gif')], LimelightError, /no .png, .jpg, .jpeg or .webp file fits/],
+      [[at('*.gif')], LimelightError, /no .png, .jpg, .jpeg, .webp or .npy file fits/],
       [[at('notes.txt')], ImageError, /notes\.txt: the format of this file is not known/],
     ];
     for (const [named, kind, message] of refused) {
