@@ -25,6 +25,7 @@ import { type FeatureMapView, featureMapView } from '../models/feature-map.ts';
 import { boundary, dependents, evaluate, type Graph, INPUT, nodeOf } from '../models/graph.ts';
 import type { Network } from '../models/network.ts';
 import { run } from '../models/run.ts';
+import { targetLayers } from '../models/target-layer.ts';
 import { LayerError, NotFiniteError } from './errors.ts';
 import { numbersOfNew } from './numbers.ts';
 import { type Substitution, substituted } from './rules.ts';
@@ -170,9 +171,11 @@ function traceOf(
   function viewAt(layer: string): FeatureMapView {
     const view = featureMapView(dry().places.get(layer));
     if (typeof view !== 'string') return view;
+    const maps = targetLayers(dry());
+    const other = maps.has(network.targetLayer) ? network.targetLayer : [...maps.keys()].at(-1);
     throw new LayerError(
       `layer "${layer}" gives [${dry().shapes.get(layer)!.join(', ')}], which is no feature map: ${view}; ` +
-        `choose another, such as "${network.targetLayer}"`,
+        (other ? `choose another, such as "${other}"` : 'the network has none at this size of the picture'),
     );
   }
 

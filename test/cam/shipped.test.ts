@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import test from 'tape';
 import { decodePng } from '../../app/image/decode.ts';
 import { disposeExplanation, explain } from '../../cam/index.ts';
+import { full } from '../../engine/index.ts';
 import {
   catalogEntry,
   disposeNetwork,
@@ -86,5 +87,25 @@ test('digit-vit: Grad-CAM on tokens favours the digits', async (t) => {
   t.ok(seen >= 5, `${seen} of 8 digits are seen`);
   // Attention carries every token's content everywhere, so that maps are less sharp than a convolutional network's.
   t.ok(inside > 2 * area, `${(inside / area).toFixed(2)} times the digits' share of the picture`);
+  disposeNetwork(network);
+});
+
+test('where a small picture leaves no map at the layer, one that still holds a map is advised', async (t) => {
+  const entry = catalogEntry('digit-scenes');
+  const weights = readSafetensors(readFileSync(entry.weights!), entry.name).tensors;
+  const network = loadNetwork(await device(), entry, weights);
+  const input = full(await device(), [1, 1, 4, 4], 0.5);
+  const asked = { methods: ['grad-cam'], classes: ['7'] };
+  await explain(network, input, asked).then(
+    () => t.fail('one cell is explained'),
+    (error: Error) => {
+      t.match(error.message, /^layer "features" gives \[1, 48, 1, 1\], which is no feature map/);
+      t.match(error.message, /choose another, such as "stage1"$/);
+    },
+  );
+  const [found] = await explain(network, input, { ...asked, layer: 'stage1' });
+  t.ok(found!.map.size > 1, 'the advice can be followed');
+  disposeExplanation(found!);
+  input.dispose();
   disposeNetwork(network);
 });
