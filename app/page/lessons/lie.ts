@@ -12,7 +12,7 @@ import { attempt, options, shippedSubject, stage } from './stage.ts';
 const LOOK = { signed: false, opacity: 70, colours: 'viridis' } as const;
 
 /** The picture that a network takes, grey values of 0 to 1, as pixels. */
-function greyPicture({ shape, data }: Values) {
+export function greyPicture({ shape, data }: Values) {
   const [height, width] = shape.slice(2) as [number, number];
   const rgb = new Uint8Array(3 * data.length);
   for (const [i, value] of data.entries()) rgb.fill(Math.round(255 * value), 3 * i, 3 * i + 3);

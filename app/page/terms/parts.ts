@@ -82,7 +82,12 @@ export function summed(terms: readonly TermValues[], z: number): readonly TermVa
   if (!terms.some(({ symbol, tex }) => symbol === 'w_k' && tex.includes(MEAN))) return undefined;
   return terms.map((term) =>
     term.symbol === 'w_k' || term.symbol === 'M'
-      ? { ...term, tex: term.tex.replace(MEAN, '\\sum'), data: term.data.map((value) => z * value) }
+      ? {
+          ...term,
+          tex: term.tex.replace(MEAN, '\\sum'),
+          is: `${term.is}, times Z`,
+          data: term.data.map((value) => z * value),
+        }
       : term,
   );
 }

@@ -15,6 +15,7 @@ import { benchTasks } from './bench.ts';
 import { claimTasks } from './claims.ts';
 import { lessonTasks } from './lessons.ts';
 import type { Subject, Values, Work } from './subject.ts';
+import { trainTasks } from './train.ts';
 
 /** What a network makes of a picture. */
 export interface Predicted {
@@ -243,6 +244,7 @@ export const tasks = {
   ...claimTasks,
   ...lessonTasks,
   ...benchTasks,
+  ...trainTasks,
 };
 
 export type Tasks = typeof tasks;
