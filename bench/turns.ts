@@ -25,7 +25,7 @@ interface Turns {
   readonly progress: (share: number) => void;
 }
 
-/** A sample takes at least this long where the fastest contestant's runs may be repeated for it. */
+/** A sample takes at least this long where runs may be repeated for it. */
 const SAMPLE_MS = 20;
 const MOST_REPEATS = 1024;
 /** A second round of warming up is left out where the first took longer than this: all is compiled by then. */
@@ -39,12 +39,15 @@ interface State {
   first: number;
   difference: number;
   readonly samples: number[];
+  repeats: number;
   failed?: string;
 }
 
 /** Measures contestants side by side, in their order. */
 export async function takeTurns(all: readonly Contestant[], turns: Turns): Promise<Measurement[]> {
-  const states = new Map(all.map((c): [Contestant, State] => [c, { first: 0, difference: 0, samples: [] }]));
+  const states = new Map(
+    all.map((c): [Contestant, State] => [c, { first: 0, difference: 0, samples: [], repeats: 1 }]),
+  );
   /** Does something with each contestant that has not failed; one that fails is out. */
   const each = async (
     order: readonly Contestant[],
@@ -58,10 +61,14 @@ export async function takeTurns(all: readonly Contestant[], turns: Turns): Promi
       });
     }
   };
-  /** One sample of each in turn. */
-  const round = async (times: number, seed: number, keep: (c: Contestant, ms: number) => void) => {
+  /** One sample of each in turn, told in milliseconds a run. */
+  const round = async (
+    seed: number,
+    repeats: (c: Contestant) => number,
+    keep: (c: Contestant, ms: number) => void,
+  ): Promise<void> => {
     // In another order each time, so that nobody always comes after the same neighbour.
-    await each(shuffled(all, seed), async (c) => keep(c, await c.run(times)));
+    await each(shuffled(all, seed), async (c) => keep(c, (await c.run(repeats(c))) / repeats(c)));
   };
 
   const expected = new Map(turns.expected);
@@ -77,11 +84,25 @@ export async function takeTurns(all: readonly Contestant[], turns: Turns): Promi
       );
   });
   const single = new Map<Contestant, number>();
-  const warmUp = () => round(1, 0, (c, ms) => single.set(c, ms));
+  const warmUp = () =>
+    round(
+      0,
+      () => 1,
+      (c, ms) => single.set(c, ms),
+    );
   await warmUp();
   if (total(single.values()) < 1000 * LONG_WARM_UP_SECONDS) await warmUp();
-  const repeats = turns.repeated ? await repeatsOf(single) : 1;
-  const timed = (r: number) => round(repeats, r, (c, ms) => states.get(c)!.samples.push(ms / repeats));
+  if (turns.repeated) {
+    await each(all, async (c, state) => {
+      state.repeats = await repeatsOf(c, single.get(c)!);
+    });
+  }
+  const timed = (r: number) =>
+    round(
+      r,
+      (c) => states.get(c)!.repeats,
+      (c, ms) => states.get(c)!.samples.push(ms),
+    );
   const started = performance.now();
   await timed(0);
   const affordable = Math.floor((1000 * turns.seconds) / (performance.now() - started));
@@ -92,7 +113,7 @@ export async function takeTurns(all: readonly Contestant[], turns: Turns): Promi
   }
   return all.map((contestant) => {
     const { case: name, engine, variant } = contestant;
-    const { first, samples, difference, failed } = states.get(contestant)!;
+    const { first, samples, repeats, difference, failed } = states.get(contestant)!;
     return {
       case: name,
       ...(variant !== undefined && { variant }),
@@ -105,17 +126,16 @@ export async function takeTurns(all: readonly Contestant[], turns: Turns): Promi
 const total = (numbers: Iterable<number>): number => [...numbers].reduce((sum, n) => sum + n, 0);
 
 /**
- * Runs in a sample: as many as let the fastest take long enough, so that waiting for the device and reading the last result
- * are a small part of it. That many are tried, since the time of a single run is mostly waiting.
+ * Runs in a sample: as many as let it take long enough, so that waiting for the device and reading the last result are a small
+ * part of it, and not many more: browsers end a device that has seconds of work before it. That many are tried, since the time
+ * of a single run is mostly waiting.
  */
-async function repeatsOf(single: ReadonlyMap<Contestant, number>): Promise<number> {
-  const [first] = [...single].sort(([, a], [, b]) => a - b);
-  if (first === undefined) return 1;
-  let [repeats, elapsed] = [1, first[1]];
+async function repeatsOf({ run }: Contestant, single: number): Promise<number> {
+  let [repeats, elapsed] = [1, single];
   while (elapsed < SAMPLE_MS && repeats < MOST_REPEATS) {
     const wanted = Math.min(8, Math.max(2, SAMPLE_MS / elapsed));
     repeats = Math.min(MOST_REPEATS, Math.ceil(repeats * wanted));
-    elapsed = await first[0].run(repeats).catch(() => Number.POSITIVE_INFINITY); // said in the rounds
+    elapsed = await run(repeats);
   }
   return repeats;
 }

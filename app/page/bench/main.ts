@@ -6,7 +6,7 @@ import type { WrittenKernel } from '../../../bench/written.ts';
 import { messageOf } from '../../../engine/platform/errors.ts';
 import project from '../../../package.json' with { type: 'json' };
 import { showActivity } from '../activity.ts';
-import { ask, CancelledError, listeners, NoDevice, start } from '../ask.ts';
+import { ask, CancelledError, listeners, NoDevice, start, TaskError } from '../ask.ts';
 import { choice, element, make, showOptions } from '../dom.ts';
 import type { Adapter } from '../work/bench.ts';
 import { fastestOf, showTables, showWhole, withCase } from './results.ts';
@@ -79,7 +79,12 @@ async function measure(names: readonly string[], written: readonly WrittenKernel
   mine = true;
   for (const [i, name] of names.entries()) {
     say(`Measuring ${name}, ${i + 1} of ${names.length} …`);
-    const found = await ask('measure', { name, rounds, seconds: SECONDS, written }, name);
+    const found = await ask('measure', { name, rounds, seconds: SECONDS, written }, name).catch(
+      (error: unknown) => {
+        if (!(error instanceof TaskError)) throw error;
+        return { measurements: [{ case: name, engine: 'limelight', outcome: { failed: error.message } }] };
+      },
+    );
     results = withCase(results, name, found);
     showTables(results);
   }

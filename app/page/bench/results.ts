@@ -62,11 +62,11 @@ export async function showWhole(results: Results): Promise<void> {
 export function withCase(
   results: Results,
   name: string,
-  { work, measurements }: { work: Results['work'][string]; measurements: Results['measurements'] },
+  { work, measurements }: { work?: Results['work'][string]; measurements: Results['measurements'] },
 ): Results {
   return {
     ...results,
-    work: { ...results.work, [name]: work },
+    work: { ...results.work, ...(work && { [name]: work }) },
     measurements: [...results.measurements.filter((m) => m.case !== name), ...measurements],
   };
 }

@@ -13,6 +13,7 @@ import { type Contestant, takeTurns, WRONG } from '../../../bench/turns.ts';
 import { variantsOf } from '../../../bench/variants.ts';
 import { awkward, planOf, type WrittenKernel } from '../../../bench/written.ts';
 import { commandsOf, type Device, flush, gpuOf } from '../../../engine/device.ts';
+import { DeviceLostError } from '../../../engine/errors.ts';
 import { messageOf } from '../../../engine/platform/errors.ts';
 import type { Plan } from '../../../kernels/plan.ts';
 import { withConstants } from '../../../kernels/source.ts';
@@ -78,6 +79,12 @@ async function messagesOf(device: Device, code: string): Promise<Message[]> {
   return messages.map(({ type, lineNum, linePos, length, message }) => ({
     ...{ kind: type, line: lineNum, column: linePos, length, text: message },
   }));
+}
+
+/** A lost device is nobody's result: the page opens another and tries again. */
+function throwIfLost(device: Device): void {
+  const { failure } = commandsOf(device);
+  if (failure instanceof DeviceLostError) throw failure;
 }
 
 function contestant(
@@ -148,6 +155,7 @@ export const benchTasks = {
     try {
       const expected = new Map([[name, expectedOf(problem)]]);
       const measurements = await takeTurns(all, { rounds, seconds, repeated: true, expected, progress });
+      throwIfLost(device);
       return { work: workOfKernel(problem), measurements };
     } finally {
       for (const { dispose } of all) dispose();
@@ -207,6 +215,7 @@ export const benchTasks = {
           prepared.dispose();
         }
       } catch (error) {
+        throwIfLost(device);
         trials.push({ shape: shapeOf(one), outcome: { failed: messageOf(error) } });
       }
     }
