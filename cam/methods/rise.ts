@@ -7,31 +7,51 @@
 // subtracted, else black. Where a network gives no probabilities, f is what is explained. The paper has 4,000 masks and
 // more; here there are 1,000.
 
-import { add, matmul, mul, reshape, scale, tensor } from '../../engine/index.ts';
+import {
+  add,
+  type Device,
+  matmul,
+  mul,
+  reshape,
+  scale,
+  type Tensor,
+  tensor,
+  transpose,
+} from '../../engine/index.ts';
 import { INPUT } from '../../models/graph.ts';
-import { random } from '../../models/train/data/random.ts';
+import { type Random, random } from '../../models/train/data/random.ts';
 import { chunksInSteps, type Method } from '../method.ts';
 import { ofClass, scoreOf } from '../target.ts';
 
 const [MASKS, CELLS, SHARE] = [1000, 8, 0.5];
+/** Grid points along a side: cells may be shifted by nearly one. */
+const POINTS = CELLS + 2;
 
-/** Fills `mask` [h, w] with a random grid, upsampled bilinearly and shifted. */
-function drawMask(mask: Float32Array, [h, w]: readonly [number, number], next: () => number): void {
-  const side = CELLS + 1;
-  const grid = Float32Array.from({ length: (side + 1) ** 2 }, () => Number(next() < SHARE));
-  const [top, left] = [next(), next()];
-  for (let y = 0; y < h; y++) {
-    const v = (y * CELLS) / h + top;
-    const row = Math.floor(v);
-    for (let x = 0; x < w; x++) {
-      const u = (x * CELLS) / w + left;
-      const at = row * (side + 1) + Math.floor(u);
-      const [down, right] = [v - row, u - Math.floor(u)];
-      const upper = grid[at]! * (1 - right) + grid[at + 1]! * right;
-      const lower = grid[at + side + 1]! * (1 - right) + grid[at + side + 2]! * right;
-      mask[y * w + x] = upper * (1 - down) + lower * down;
-    }
+/** Fills `shares` [size, POINTS]: how much each pixel of a line has of the grid points on both sides of it. */
+function drawShares(shares: Float32Array, size: number, shift: number): void {
+  for (let i = 0; i < size; i++) {
+    const at = (i * CELLS) / size + shift;
+    const point = Math.floor(at);
+    shares[i * POINTS + point] = 1 - (at - point);
+    shares[i * POINTS + point + 1] = at - point;
   }
+}
+
+/** Masks [count, 1, h, w]: random grids, upsampled bilinearly, which is linear along rows and columns, and shifted. */
+function drawMasks(device: Device, count: number, [h, w]: readonly [number, number], next: Random): Tensor {
+  const [rows, columns] = [h, w].map((size) => new Float32Array(count * size * POINTS));
+  const grids = new Float32Array(count * POINTS ** 2);
+  for (let i = 0; i < count; i++) {
+    for (let at = 0; at < POINTS ** 2; at++) grids[i * POINTS ** 2 + at] = Number(next() < SHARE);
+    drawShares(rows!.subarray(i * h * POINTS), h, next());
+    drawShares(columns!.subarray(i * w * POINTS), w, next());
+  }
+  const onRows = matmul(
+    tensor(device, rows!, [count, h, POINTS]),
+    tensor(device, grids, [count, POINTS, POINTS]),
+  );
+  const across = transpose(tensor(device, columns!, [count, w, POINTS]), [0, 2, 1]);
+  return reshape(matmul(onRows, across), [count, 1, h, w]);
 }
 
 export const rise: Method = {
@@ -52,13 +72,17 @@ export const rise: Method = {
     const pixels = size[0] * size[1];
     const f = ofClass(context, network.probabilities);
     const next = random(1);
-    const parts = yield* chunksInSteps(MASKS, picture.size, context.progress, (_, count) => {
-      const drawn = new Float32Array(count * pixels);
-      for (let i = 0; i < count; i++) drawMask(drawn.subarray(i * pixels, (i + 1) * pixels), size, next);
-      const masks = tensor(picture.device, drawn, [count, 1, ...size]);
+    let sum: Tensor | undefined;
+    yield* chunksInSteps(MASKS, picture.size, context.progress, (_, count) => {
+      const masks = drawMasks(picture.device, count, size, next);
       const kept = scoreOf(f, vary(new Map([[INPUT, mul(picture, masks)]])));
-      return reshape(matmul(reshape(kept, [1, count]), reshape(masks, [count, pixels])), size);
+      const part = reshape(matmul(reshape(kept, [1, count]), reshape(masks, [count, pixels])), size);
+      const before = sum;
+      sum = before ? add(before, part) : part;
+      // A map of a large picture is large: one of each chunk would not fit.
+      before?.dispose();
+      return sum;
     });
-    return { M: scale(parts.reduce(add), 1 / (MASKS * SHARE)) };
+    return { M: scale(sum!, 1 / (MASKS * SHARE)) };
   },
 };
