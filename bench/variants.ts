@@ -33,11 +33,16 @@ export function matmulOf({ m, n, k }: Extract<KernelProblem, { op: 'matmul' }>):
   return { batch: 1, m, n, k, ...strides };
 }
 
-/** Every variant of a problem that can be chosen; none where there is only what the engine does. */
+/**
+ * Every variant of a problem that can be chosen on a device; none where there is only what the engine does. A kernel for
+ * GPUs may keep a processor busy for minutes, and so those of the device's class alone.
+ */
 export function variantsOf(problem: KernelProblem, profile: Profile): Variants {
+  const isForClass = (row: { readonly variant: string; readonly of?: Profile['class'] }) =>
+    (row.of ?? profile.class) === profile.class;
   if (problem.op === 'conv2d') {
     const convolution = convolutionOf(problem);
-    const allowed = convVariants.filter(({ allows }) => allows(convolution));
+    const allowed = convVariants.filter((row) => isForClass(row) && row.allows(convolution));
     return Object.fromEntries(
       allowed.map(({ variant, plan }) => [variant, plan(convolution, NO_EPILOGUE, profile)]),
     );
@@ -45,7 +50,7 @@ export function variantsOf(problem: KernelProblem, profile: Profile): Variants {
   if (problem.op === 'matmul') {
     const g = matmulOf(problem);
     const product = { g, epilogue: NO_EPILOGUE, profile, names: { a: 'x', b: 'w', y: 'y' } };
-    const allowed = matmulVariants.filter(({ allows }) => allows(g, NO_EPILOGUE));
+    const allowed = matmulVariants.filter((row) => isForClass(row) && row.allows(g, NO_EPILOGUE));
     return Object.fromEntries(allowed.map(({ variant, plan }) => [variant, plan(product)]));
   }
   return {};

@@ -9,7 +9,7 @@ import { sharesOf } from '../../bench/shares.ts';
 import { testPage, textOf, violations } from './page.ts';
 
 /** A case of several variants, and one that has none. */
-const VARIANTS = ['pointwise', 'patches', 'direct', 'implicit', 'rows', 'naive'];
+const VARIANTS = ['pointwise', 'patches', 'direct', 'rows', 'naive'];
 const [CASE, ALONE] = ['MobileNetV2 expansion, 1x1 [1,24,56,56] to 144', 'GAP [1,512,7,7]'];
 /** What a kernel of one's own begins with. */
 const own = ['bench/templates/conv2d', 'kernels/threads']
