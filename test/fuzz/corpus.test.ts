@@ -4,7 +4,9 @@ import test from 'tape';
 import { load } from './corpus.ts';
 import { isTyped, readers } from './readers.ts';
 
-for (const [name, { read, good, notFuzzed }] of Object.entries(readers)) {
+for (const [name, { read: readHere, readApart: read = readHere, good, notFuzzed }] of Object.entries(
+  readers,
+)) {
   if (notFuzzed !== undefined) continue;
   test(`${name}: good files are read, and what fuzzing kept ends typed`, async (t) => {
     for (const bytes of await good()) {

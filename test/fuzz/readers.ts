@@ -29,6 +29,8 @@ export interface Reader {
   readonly good: () => Promise<readonly Uint8Array[]> | readonly Uint8Array[];
   /** Puts checksums right where a file was changed, so that what they guard is reached. */
   readonly repaired?: (bytes: Uint8Array) => Uint8Array;
+  /** The same in another process, where a damaged file may leave a library useless for all that comes after it. */
+  readonly readApart?: (bytes: Uint8Array) => unknown;
   /** Why it is not fuzzed here. */
   readonly notFuzzed?: string;
 }
@@ -249,6 +251,7 @@ export const readers: Readonly<Record<string, Reader>> = {
   },
   keras: {
     read: (bytes) => network(readKerasArchive(bytes, 'a.keras', {}, readHere)),
+    readApart: (bytes) => network(readKerasArchive(bytes, 'a.keras', {}, readApart)),
     good: () =>
       small(
         Object.values(references('../models/references/keras-archive.json').files).map((file) =>
