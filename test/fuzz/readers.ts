@@ -20,7 +20,7 @@ import { classNames } from '../../models/labels.ts';
 import { preprocessingIn } from '../../models/picture-config.ts';
 import { jpeg, png } from '../app/image-fixtures.ts';
 import { encode, functional, h5File, memory, tfjsFiles, weightsOf } from '../models/keras-fixtures.ts';
-import { modelBytes } from '../models/onnx-file.ts';
+import { everyStep, ints, modelBytes, numbers } from '../models/onnx-file.ts';
 
 export interface Reader {
   /** What it throws is to be a LimelightError. */
@@ -62,7 +62,7 @@ const { root, shard } = tfjsFiles(config, weights);
 export const shards = memory({ 'group1-shard1of1.bin': shard });
 
 /** A graph-model of TensorFlow's: a convolution, ReLU, mean, matrix product, softmax. */
-const ints = (...values: number[]) => ({ list: { i: values.map(String) } });
+const listOf = (...values: number[]) => ({ list: { i: values.map(String) } });
 const DT_FLOAT = { type: 'DT_FLOAT' };
 const graphModel = {
   format: 'graph-model',
@@ -89,8 +89,8 @@ const graphModel = {
         input: ['x', 'w'],
         attr: {
           T: DT_FLOAT,
-          strides: ints(1, 1, 1, 1),
-          dilations: ints(1, 1, 1, 1),
+          strides: listOf(1, 1, 1, 1),
+          dilations: listOf(1, 1, 1, 1),
           padding: { s: btoa('SAME') },
           data_format: { s: btoa('NHWC') },
         },
@@ -121,42 +121,8 @@ const graphShard = new Uint8Array(4 * (54 + 2 + 6));
 new Float32Array(graphShard.buffer).fill(0.5);
 new Int32Array(graphShard.buffer).set([1, 2], 54);
 
-const zeros = (name: string, dims: readonly number[]) => ({
-  name,
-  dims,
-  data: Array.from({ length: dims.reduce((a, b) => a * b, 1) }, (_, i) => (i % 7) / 8),
-});
-const whole = (name: string, ...data: number[]) => ({ name, dims: [data.length], type: 7, data });
-
 const onnxFiles = () => [
-  modelBytes({
-    opset: 12,
-    nodes: [
-      { op: 'Conv', inputs: ['x', 'w', 'b'], outputs: ['c'], attributes: { pads: [1, 1, 1, 1] } },
-      { op: 'Relu', inputs: ['c'], outputs: ['r'] },
-      { op: 'Shape', inputs: ['r'], outputs: ['s'] },
-      { op: 'Slice', inputs: ['s', 'zero', 'one'], outputs: ['n'] },
-      { op: 'Concat', inputs: ['n', 'minus'], outputs: ['t'], attributes: { axis: 0 } },
-      { op: 'Pad', inputs: ['r', 'pads'], outputs: ['p'], attributes: { mode: 'reflect' } },
-      { op: 'MaxPool', inputs: ['p'], outputs: ['m'], attributes: { kernel_shape: [3, 3], strides: [2, 2] } },
-      { op: 'Resize', inputs: ['m', '', 'scales'], outputs: ['u'], attributes: { mode: 'linear' } },
-      { op: 'Split', inputs: ['u'], outputs: ['u1', 'u2'], attributes: { axis: 1, split: [1, 1] } },
-      { op: 'Mul', inputs: ['u1', 'u2'], outputs: ['q'] },
-      { op: 'Reshape', inputs: ['q', 't'], outputs: ['f'] },
-      { op: 'Gemm', inputs: ['f', 'fc'], outputs: ['z'] },
-      { op: 'Softmax', inputs: ['z'], outputs: ['y'] },
-    ],
-    initializers: [
-      zeros('w', [2, 3, 3, 3]),
-      zeros('b', [2]),
-      zeros('fc', [16, 4]),
-      whole('zero', 0),
-      whole('one', 1),
-      whole('minus', -1),
-      whole('pads', 0, 0, 1, 1, 0, 0, 0, 0),
-      { name: 'scales', dims: [4], data: [1, 1, 2, 2] },
-    ],
-  }),
+  modelBytes(everyStep),
   modelBytes({
     opset: 17,
     functions: [
@@ -180,9 +146,9 @@ const onnxFiles = () => [
       { op: 'ReduceMean', inputs: ['l'], outputs: ['y'], attributes: { axes: [2, 3], keepdims: 0 } },
     ],
     initializers: [
-      zeros('s', [3]),
-      zeros('v', [3, 4]),
-      whole('two', 2),
+      numbers('s', [3]),
+      numbers('v', [3, 4]),
+      ints('two', 2),
       { name: 'i0', dims: [], type: 7, data: [0] },
       { name: 'i4', dims: [], type: 7, data: [4] },
       { name: 'i1', dims: [], type: 7, data: [1] },

@@ -200,3 +200,46 @@ export function modelBytes(spec: ModelSpec): Uint8Array {
     });
   });
 }
+
+/** A tensor of int64. */
+export const ints = (name: string, ...data: number[]): TensorSpec => ({
+  name,
+  dims: [data.length],
+  type: 7,
+  data,
+});
+/** A tensor of small numbers: nothing depends on which. */
+export const numbers = (name: string, dims: readonly number[]): TensorSpec => {
+  const count = dims.reduce((product, n) => product * n, 1);
+  return { name, dims, data: Array.from({ length: count }, (_, i) => (i % 7) / 8) };
+};
+
+/** A network with a bit of everything that reading does. */
+export const everyStep: ModelSpec = {
+  nodes: [
+    { op: 'Conv', inputs: ['x', 'w', 'b'], outputs: ['c'], name: 'conv', attributes: { pads: [1, 1, 1, 1] } },
+    { op: 'Relu', inputs: ['c'], outputs: ['r'] },
+    { op: 'Shape', inputs: ['r'], outputs: ['s'] },
+    { op: 'Slice', inputs: ['s', 'zero', 'one'], outputs: ['n'] },
+    { op: 'Concat', inputs: ['n', 'minus'], outputs: ['t'], attributes: { axis: 0 } },
+    { op: 'Pad', inputs: ['r', 'pads'], outputs: ['p'], attributes: { mode: 'reflect' } },
+    { op: 'MaxPool', inputs: ['p'], outputs: ['m'], attributes: { kernel_shape: [3, 3], strides: [2, 2] } },
+    { op: 'Resize', inputs: ['m', '', 'scales'], outputs: ['u'], attributes: { mode: 'linear' } },
+    { op: 'Split', inputs: ['u'], outputs: ['u1', 'u2'], attributes: { axis: 1, split: [1, 1] } },
+    { op: 'Mul', inputs: ['u1', 'u2'], outputs: ['q'] },
+    { op: 'Reshape', inputs: ['q', 't'], outputs: ['f'] },
+    { op: 'Gemm', inputs: ['f', 'fc'], outputs: ['z'] },
+    { op: 'Softmax', inputs: ['z'], outputs: ['y'] },
+  ],
+  opset: 12,
+  initializers: [
+    numbers('w', [2, 3, 3, 3]),
+    numbers('b', [2]),
+    numbers('fc', [16, 4]),
+    ints('zero', 0),
+    ints('one', 1),
+    ints('minus', -1),
+    ints('pads', 0, 0, 1, 1, 0, 0, 0, 0),
+    { name: 'scales', dims: [4], data: [1, 1, 2, 2] },
+  ],
+};

@@ -10,45 +10,17 @@ import { partsIn } from '../../models/formats/folder.node.ts';
 import { readOnnx } from '../../models/formats/onnx/read.ts';
 import { seededRandom } from '../reference/index.ts';
 import { peakOf } from './mutations.ts';
-import { type ModelSpec, modelBytes, type NodeSpec, type TensorSpec } from './onnx-file.ts';
+import {
+  everyStep,
+  ints,
+  type ModelSpec,
+  modelBytes,
+  type NodeSpec,
+  numbers,
+  type TensorSpec,
+} from './onnx-file.ts';
 
 const noParts = () => Promise.reject(new FormatError('no parts here'));
-
-const ints = (name: string, ...data: number[]): TensorSpec => ({ name, dims: [data.length], type: 7, data });
-const zeros = (name: string, dims: readonly number[]): TensorSpec => {
-  const count = dims.reduce((product, n) => product * n, 1);
-  return { name, dims, data: Array.from({ length: count }, (_, i) => (i % 7) / 8) };
-};
-
-/** A network with a bit of everything that reading does. */
-const good: ModelSpec = {
-  nodes: [
-    { op: 'Conv', inputs: ['x', 'w', 'b'], outputs: ['c'], name: 'conv', attributes: { pads: [1, 1, 1, 1] } },
-    { op: 'Relu', inputs: ['c'], outputs: ['r'] },
-    { op: 'Shape', inputs: ['r'], outputs: ['s'] },
-    { op: 'Slice', inputs: ['s', 'zero', 'one'], outputs: ['n'] },
-    { op: 'Concat', inputs: ['n', 'minus'], outputs: ['t'], attributes: { axis: 0 } },
-    { op: 'Pad', inputs: ['r', 'pads'], outputs: ['p'], attributes: { mode: 'reflect' } },
-    { op: 'MaxPool', inputs: ['p'], outputs: ['m'], attributes: { kernel_shape: [3, 3], strides: [2, 2] } },
-    { op: 'Resize', inputs: ['m', '', 'scales'], outputs: ['u'], attributes: { mode: 'linear' } },
-    { op: 'Split', inputs: ['u'], outputs: ['u1', 'u2'], attributes: { axis: 1, split: [1, 1] } },
-    { op: 'Mul', inputs: ['u1', 'u2'], outputs: ['q'] },
-    { op: 'Reshape', inputs: ['q', 't'], outputs: ['f'] },
-    { op: 'Gemm', inputs: ['f', 'fc'], outputs: ['z'] },
-    { op: 'Softmax', inputs: ['z'], outputs: ['y'] },
-  ],
-  opset: 12,
-  initializers: [
-    zeros('w', [2, 3, 3, 3]),
-    zeros('b', [2]),
-    zeros('fc', [16, 4]),
-    ints('zero', 0),
-    ints('one', 1),
-    ints('minus', -1),
-    ints('pads', 0, 0, 1, 1, 0, 0, 0, 0),
-    { name: 'scales', dims: [4], data: [1, 1, 2, 2] },
-  ],
-};
 
 async function outcome(
   bytes: Uint8Array,
@@ -77,7 +49,7 @@ const around = (
   modelBytes({ nodes: [node, { op: 'Flatten', inputs: ['m'], outputs: ['y'] }], initializers, ...more });
 
 test('what is no ONNX file', async (t) => {
-  const whole = modelBytes(good);
+  const whole = modelBytes(everyStep);
   t.notOk((await outcome(whole)) instanceof Error, 'the whole file loads');
   await refuses(t, new Uint8Array(0), /not an ONNX file/, 'nothing');
   await refuses(
@@ -89,13 +61,13 @@ test('what is no ONNX file', async (t) => {
   await refuses(t, Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 13, 10, 26, 10), /net\.onnx is not/, 'a picture');
   await refuses(t, new Uint8Array(4096).fill(0xff), /net\.onnx is not/, 'ones');
   await refuses(t, modelBytes({ nodes: [] }), /not an ONNX file/, 'an empty graph');
-  await refuses(t, modelBytes({ ...good, opset: 99 }), /opset 99; 7 to 25/, 'a future opset');
+  await refuses(t, modelBytes({ ...everyStep, opset: 99 }), /opset 99; 7 to 25/, 'a future opset');
   // Groups inside groups, without an end.
   await refuses(t, new Uint8Array(100_000).fill(0x1b), /net\.onnx is not/, 'nesting');
 });
 
 test('a file cut anywhere is refused', async (t) => {
-  const whole = modelBytes(good);
+  const whole = modelBytes(everyStep);
   let loaded = 0;
   let untyped = 0;
   for (let length = 0; length < whole.length; length++) {
@@ -147,14 +119,14 @@ test('graphs that make no sense', async (t) => {
     'a kernel larger than the map': [
       {
         nodes: [{ op: 'Conv', inputs: ['x', 'w'], outputs: ['y'] }],
-        initializers: [zeros('w', [1, 3, 9, 9])],
+        initializers: [numbers('w', [1, 3, 9, 9])],
       },
       /"y" \(Conv\).*kernel is larger/,
     ],
     'weights for other channels': [
       {
         nodes: [{ op: 'Conv', inputs: ['x', 'w'], outputs: ['y'] }],
-        initializers: [zeros('w', [1, 5, 1, 1])],
+        initializers: [numbers('w', [1, 5, 1, 1])],
       },
       /"y" \(Conv\)/,
     ],
@@ -197,12 +169,12 @@ test('constants and attributes that ask for the world', async (t) => {
     ],
     'Expand of a constant': [
       { op: 'Expand', inputs: ['c', 's'], outputs: ['m'] },
-      [zeros('c', [1]), ints('s', 2 ** 20, 2 ** 20)],
+      [numbers('c', [1]), ints('s', 2 ** 20, 2 ** 20)],
     ],
     Expand: [{ op: 'Expand', inputs: ['x', 's'], outputs: ['m'] }, [ints('s', huge, huge, 1, 1, 1, 1)]],
     'Tile of a constant': [
       { op: 'Tile', inputs: ['c', 's'], outputs: ['m'] },
-      [zeros('c', [1]), ints('s', huge)],
+      [numbers('c', [1]), ints('s', huge)],
     ],
     Tile: [{ op: 'Tile', inputs: ['x', 's'], outputs: ['m'] }, [ints('s', huge, huge, huge, huge)]],
     'reflecting Pad': [
@@ -266,11 +238,11 @@ test('constants and attributes that ask for the world', async (t) => {
     'an axis that is not there': [{ op: 'Softmax', inputs: ['x'], outputs: ['m'], attributes: { axis: 9 } }],
     'groups of 0': [
       { op: 'Conv', inputs: ['x', 'w'], outputs: ['m'], attributes: { group: 0 } },
-      [zeros('w', [1, 3, 1, 1])],
+      [numbers('w', [1, 3, 1, 1])],
     ],
     'strides of 0': [
       { op: 'Conv', inputs: ['x', 'w'], outputs: ['m'], attributes: { strides: [0, 0] } },
-      [zeros('w', [1, 3, 1, 1])],
+      [numbers('w', [1, 3, 1, 1])],
     ],
     'an endless kernel': [
       { op: 'MaxPool', inputs: ['x'], outputs: ['m'], attributes: { kernel_shape: [huge, huge] } },
@@ -286,7 +258,7 @@ test('constants and attributes that ask for the world', async (t) => {
     'neighbours without end': [{ op: 'LRN', inputs: ['x'], outputs: ['m'], attributes: { size: -3 } }],
     'a transposed convolution to nothing': [
       { op: 'ConvTranspose', inputs: ['x', 'w'], outputs: ['m'], attributes: { pads: [9, 9, 9, 9] } },
-      [zeros('w', [3, 1, 3, 3])],
+      [numbers('w', [3, 1, 3, 3])],
     ],
   };
   for (const [what, [node, initializers]] of Object.entries(cases)) {
@@ -317,7 +289,7 @@ test('names like those of prototypes mean nothing', async (t) => {
     { op: 'Relu', inputs: ['__proto__'], outputs: ['constructor'], name: '__proto__' },
     { op: 'Flatten', inputs: ['constructor'], outputs: ['y'], name: 'hasOwnProperty' },
   ];
-  const network = await outcome(modelBytes({ nodes, initializers: [zeros('toString', [1, 3, 1, 1])] }));
+  const network = await outcome(modelBytes({ nodes, initializers: [numbers('toString', [1, 3, 1, 1])] }));
   t.ok(network instanceof Object && 'graph' in network, `${network}`);
   t.equal(({} as Record<string, unknown>).parameters, undefined, 'no object is changed');
   const op: NodeSpec = { op: '__proto__', inputs: ['x'], outputs: ['m'] };
@@ -328,7 +300,7 @@ test('many folded constants together are bounded', async (t) => {
   const nodes = Array.from({ length: 100 }, (_, i): NodeSpec => {
     return { op: 'Expand', inputs: ['c', 's'], outputs: [`m${i}`] };
   });
-  const spec = { nodes, initializers: [zeros('c', [1]), ints('s', 2 ** 11, 2 ** 11)] };
+  const spec = { nodes, initializers: [numbers('c', [1]), ints('s', 2 ** 11, 2 ** 11)] };
   await refuses(t, modelBytes(spec), /would be folded/, 'a hundred of 16 MB');
 });
 
@@ -363,7 +335,7 @@ test('external data stays in the folder and in the file', async (t) => {
 });
 
 test('3,000 mutations of a good file: a typed error or a load', async (t) => {
-  const whole = modelBytes(good);
+  const whole = modelBytes(everyStep);
   const next = seededRandom(11);
   const below = (n: number) => Math.floor(next() * n);
   const strange = [0, 1, 0x7f, 0x80, 0xff];
