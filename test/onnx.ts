@@ -33,6 +33,8 @@ const PROMISED = new Set(
     'Shape Constant ConstantOfShape Range Cast Identity Dropout ReduceMean ReduceSum ReduceMax ReduceMin ReduceProd ' +
     'ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceSumSquare ArgMax Resize Upsample Softplus Softsign Celu ' +
     'ThresholdedRelu Reciprocal Sign Not And Or Xor DepthToSpace SpaceToDepth Einsum CastLike ' +
+    'Sum Mean IsNaN IsInf LpNormalization Sin Cos Tan Asin Acos Atan Sinh Cosh Asinh Acosh Atanh Trilu EyeLike CumSum ' +
+    'OneHot Size ' +
     'QuantizeLinear DequantizeLinear DynamicQuantizeLinear MatMulInteger ConvInteger QLinearMatMul QLinearConv'
   ).split(' '),
 );

@@ -70,6 +70,8 @@ export const notFinite = unary({
   wgsl: 'select(vec4f(1.0), vec4f(0.0), isFinite4(v))',
   ofNan: 'vec4f(1.0)',
 });
+/** 1 where x is NaN, else 0; derivative 0. */
+export const isNan = unary({ name: 'isNan', wgsl: 'vec4f(0.0)', ofNan: 'vec4f(1.0)' });
 /** 1 / x. */
 export const reciprocal = unary({
   name: 'reciprocal',

@@ -119,6 +119,12 @@ export function attributesOf(node: NodeProto, around: NodeProto['attributes'] = 
   };
 }
 
+/** The call itself with other inputs: its last node has its name. */
+export const withInputs = (call: Call, ...inputs: readonly (Value | undefined)[]): Call => {
+  const { input, optional, constant } = call.part('', ...inputs);
+  return { ...call, inputs, input, optional, constant };
+};
+
 /** A function of each element. */
 export const element = (
   call: Call,

@@ -2,12 +2,13 @@
 
 import type { Tensor } from '../../../engine/index.ts';
 import * as ops from '../../../engine/index.ts';
+import { isNan, weighted } from '../../../engine/ops/elementwise.ts';
 import type { Traits } from '../../graph.ts';
 import * as fn from '../../layers/functions.ts';
 import * as layers from '../../layers.ts';
 import { type Constant, constant, type NumberType } from '../constant.ts';
 import { FormatError } from '../errors.ts';
-import { type Builder, type Call, element, isConstant, productOf, type Value } from './call.ts';
+import { type Builder, type Call, element, isConstant, productOf, type Value, withInputs } from './call.ts';
 import { ELEMENT_TYPES } from './tensors.ts';
 
 /** A function of one number. */
@@ -63,6 +64,24 @@ const addition: Builder = (call) => {
   return isLayer ? call.layer([a, b], {}, layers.add) : sum(call);
 };
 
+/** A sum of any number of inputs, two at a time: of feature maps each is a layer. */
+const sumOfAll: Builder = (call) => {
+  const [first, ...rest] = call.inputs.map((_, i) => call.input(i));
+  if (rest.length === 0) return identity('identity')(call);
+  return rest.reduce((total, value, i) => {
+    const isLast = i === rest.length - 1;
+    return addition(isLast ? withInputs(call, total, value) : call.part(`sum${i}`, total, value)) as Value;
+  }, first!);
+};
+
+const meanOfAll: Builder = (call) =>
+  call.apply({
+    kind: 'mean',
+    operands: Object.fromEntries(call.inputs.map((_, i) => [String(i), call.input(i)] as const)),
+    device: (...tensors) => ops.scale(tensors.reduce(ops.add), 1 / tensors.length),
+    each: (...values) => values.reduce((a, b) => a + b) / values.length,
+  });
+
 /** f over any number of inputs, two at a time. */
 const variadic =
   (kind: string, device: (a: Tensor, b: Tensor) => Tensor, each: (...values: number[]) => number): Builder =>
@@ -77,9 +96,9 @@ const variadic =
 
 const not = (x: Tensor): Tensor => ops.affine(x, -1, 1);
 
-/** Where a mask of 0 and 1 says so, a, else b. */
+/** Where a mask of 0 and 1 says so, a, else b; what is not taken may be infinite or NaN. */
 const where = (mask: Tensor, a: Tensor, b: Tensor): Tensor =>
-  ops.add(ops.mul(mask, a), ops.mul(not(mask), b));
+  ops.add(weighted(a, mask), weighted(b, not(mask)));
 
 const division: Builder = (call) => {
   const operands = [call.input(0), call.input(1)];
@@ -231,6 +250,8 @@ export const elementwise: Readonly<Record<string, Builder>> = {
   Mul: binary('mul', ops.mul, (a, b) => a * b, { said: productOf }),
   Div: division,
   Pow: power,
+  Sum: sumOfAll,
+  Mean: meanOfAll,
   Min: variadic('min', ops.minimum, Math.min),
   Max: variadic('max', ops.maximum, Math.max),
   Equal: compare('equal', ops.equal, (a, b) => a === b),
@@ -256,6 +277,14 @@ export const elementwise: Readonly<Record<string, Builder>> = {
       operands: { x: call.input(0) },
       device: (x) => not(x!),
       each: (a) => Number(a === 0),
+      type: 'bool',
+    }),
+  IsNaN: (call) =>
+    call.apply({
+      kind: 'isNaN',
+      operands: { x: call.input(0) },
+      device: (x) => isNan(x!),
+      each: (a) => Number(Number.isNaN(a)),
       type: 'bool',
     }),
   And: compare('and', ops.mul, (a, b) => a !== 0 && b !== 0),

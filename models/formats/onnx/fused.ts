@@ -6,7 +6,16 @@ import * as fn from '../../layers/functions.ts';
 import * as layers from '../../layers.ts';
 import { concat, transpose } from '../constant.ts';
 import { FormatError } from '../errors.ts';
-import { type Builder, type Call, choose, element, isConstant, productOf, type Value } from './call.ts';
+import {
+  type Builder,
+  type Call,
+  choose,
+  element,
+  isConstant,
+  productOf,
+  type Value,
+  withInputs,
+} from './call.ts';
 import { identity } from './elementwise.ts';
 import { conv, gemm, layerNorm, linear, matmul } from './neural.ts';
 
@@ -78,9 +87,12 @@ const skipLayerNorm: Builder = (call) => {
   const [x, skip, gamma, beta, bias] = [0, 1, 2, 3, 4].map((i) => call.optional(i));
   const sum = add(call.part('sum'), x!, skip!);
   const whole = bias ? add(call.part('biased'), sum, bias) : sum;
-  const { input, optional } = call.part('', whole, gamma, beta);
   const epsilon = call.float('epsilon', 1e-12);
-  const norm = layerNorm({ ...call, input, optional, wants: () => false, float: () => epsilon });
+  const norm = layerNorm({
+    ...withInputs(call, whole, gamma, beta),
+    wants: () => false,
+    float: () => epsilon,
+  });
   return [[norm].flat()[0]!, undefined as never, undefined as never, whole];
 };
 

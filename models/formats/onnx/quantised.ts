@@ -10,7 +10,7 @@ import * as ops from '../../../engine/index.ts';
 import { type Constant, constant, gather, map, reshape } from '../constant.ts';
 import { FormatError } from '../errors.ts';
 import { axisOf } from '../kit.ts';
-import { type Builder, type Call, choose, isConstant, type Value } from './call.ts';
+import { type Builder, type Call, choose, isConstant, type Value, withInputs } from './call.ts';
 import { conv, matMul } from './neural.ts';
 import { ELEMENT_TYPES } from './tensors.ts';
 
@@ -181,12 +181,6 @@ const ofQuantised =
     const y = operation(call.part('float', value, weight as Value, shift as Constant | undefined)) as Value;
     return quantize(withInputs(call, y, yScale, yZero));
   };
-
-/** The call itself with other inputs: its last node has its name. */
-const withInputs = (call: Call, ...inputs: readonly (Value | undefined)[]): Call => {
-  const { input, optional, constant } = call.part('', ...inputs);
-  return { ...call, inputs, input, optional, constant };
-};
 
 export const quantised: Readonly<Record<string, Builder>> = {
   QuantizeLinear: quantize,

@@ -7,7 +7,7 @@ import type { Constant } from '../constant.ts';
 import * as host from '../constant.ts';
 import { FormatError } from '../errors.ts';
 import { axisOf } from '../kit.ts';
-import { type Builder, type Call, listOf, type Step, type Value } from './call.ts';
+import { type Builder, type Call, choose, listOf, type Step, type Value } from './call.ts';
 
 type Axes = readonly number[];
 
@@ -140,9 +140,30 @@ const argMax: Builder = (call) => {
   });
 };
 
+/** x over its norm along an axis; what has none stays 0. */
+const lpNormalization: Builder = (call) => {
+  const x = call.input(0);
+  const axis = axisOf(call.int('axis', -1), x.shape.length);
+  const norm = choose(
+    { 1: REDUCTIONS.L1!, 2: REDUCTIONS.L2! },
+    'normalisation by p =',
+    String(call.int('p', 2)),
+  );
+  return call.apply({
+    kind: 'lpNormalization',
+    operands: { x },
+    device: (t) => {
+      const length = norm.device(t!, [axis]);
+      return ops.div(t!, ops.add(length, ops.equal(length, ops.full(t!.device, [], 0))));
+    },
+    attributes: { axis },
+  });
+};
+
 export const reductions: Readonly<Record<string, Builder>> = {
   ...Object.fromEntries(
     Object.entries(REDUCTIONS).map(([name, one]) => [`Reduce${name}`, reduction(name, one)] as const),
   ),
   ArgMax: argMax,
+  LpNormalization: lpNormalization,
 };
