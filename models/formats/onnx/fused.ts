@@ -4,7 +4,7 @@ import type { Tensor } from '../../../engine/index.ts';
 import * as ops from '../../../engine/index.ts';
 import * as fn from '../../layers/functions.ts';
 import * as layers from '../../layers.ts';
-import { concat, transpose } from '../constant.ts';
+import { broadcastTo, type Constant, concat, constant, map, transpose } from '../constant.ts';
 import { FormatError } from '../errors.ts';
 import {
   type Builder,
@@ -148,15 +148,47 @@ const multiHeadAttention: Builder = (call) => {
   return attentionOf(call, bias ? add(call.part('biased'), packed, bias) : packed, call.int('num_heads', 1));
 };
 
+/** As good as minus infinity, with which drivers need not compute: e to its power is 0. */
+const MASKED = Math.fround(-1e30);
+
+/**
+ * What is added to the scores [..., T, S] of attention: the file's numbers, or by a mask of truth values 0 and MASKED; where
+ * attention is causal, MASKED to the right of the diagonal.
+ */
+function maskOf(call: Call, [rows, columns]: readonly [number, number]): Constant | undefined {
+  const given = call.constant(3);
+  const causal = call.int('is_causal', 0) !== 0;
+  if (given === undefined && !causal) return undefined;
+  const numbers = given ?? constant('float', [1, 1], [0]);
+  const added = (n: number) => (numbers.type === 'bool' ? (n === 0 ? MASKED : 0) : Math.max(n, MASKED));
+  const [r = 1, c = 1] = numbers.shape.slice(-2);
+  const shape = [...numbers.shape.slice(0, -2), rows, columns];
+  if (![1, rows].includes(r) || ![1, columns].includes(c)) {
+    throw new FormatError(
+      `its mask [${numbers.shape.join(', ')}] does not fit scores of ${rows} x ${columns}`,
+    );
+  }
+  const mask = call.fold(() => {
+    const wide = map('float', added, broadcastTo(numbers, shape));
+    return constant('float', shape, (i) =>
+      causal && i % columns > Math.floor(i / columns) % rows ? MASKED : wide.data[i]!,
+    );
+  }, numbers);
+  for (let i = 0; i < mask.data.length; i += columns) {
+    if (mask.data.subarray(i, i + columns).every((n) => n === MASKED))
+      throw new FormatError('its mask leaves nothing for a row to attend to');
+  }
+  return mask;
+}
+
 /** ONNX's own (opset 23): of queries, keys and values [N, heads, T, d], or [N, T, D] with their number of heads. */
 const onnxAttention: Builder = (call) => {
-  refuseFrom(call, 3);
+  refuseFrom(call, 4);
   const [q, k, v] = [0, 1, 2].map((i) => call.input(i)) as [Value, Value, Value];
+  const mask = maskOf(call, [q.shape.at(-2)!, k.shape.at(-2)!]);
+  const softcap = call.float('softcap', 0);
   const flat = q.shape.length === 3;
   const heads = [call.int('q_num_heads', 0), call.int('kv_num_heads', 0), call.int('kv_num_heads', 0)];
-  if (call.int('is_causal', 0) !== 0 || call.float('softcap', 0) !== 0) {
-    throw new FormatError('causal attention and softcap are not supported');
-  }
   /** Head by head, each of keys and values for as many heads of queries as share it. */
   const split = (x: Tensor, part: 0 | 1 | 2, wanted?: number): Tensor => {
     const count = heads[part]!;
@@ -170,12 +202,14 @@ const onnxAttention: Builder = (call) => {
   };
   const probabilities = call.part('probabilities').apply({
     kind: 'attentionProbabilities',
-    operands: { q, k },
-    device: (...tensors) => {
-      const a = split(tensors[0]!, 0);
-      const b = split(tensors[1]!, 1, a.shape[1]!);
+    operands: { q, k, mask },
+    device: (queries, keys, added) => {
+      const a = split(queries!, 0);
+      const b = split(keys!, 1, a.shape[1]!);
       const factor = call.float('scale', 1 / Math.sqrt(a.shape[3]!));
-      return ops.softmax(ops.scale(ops.matmul(a, b, false, true), factor), 3);
+      const scores = ops.scale(ops.matmul(a, b, false, true), factor);
+      const capped = softcap === 0 ? scores : ops.scale(ops.tanh(ops.scale(scores, 1 / softcap)), softcap);
+      return ops.softmax(added ? ops.add(capped, added) : capped, 3);
     },
     traits: { nonNegative: true, gives: 'softmax', ...productOf(q, k) },
   });

@@ -7,11 +7,23 @@
 
 import type { Tensor } from '../../../engine/index.ts';
 import * as ops from '../../../engine/index.ts';
+import * as fn from '../../layers/functions.ts';
 import { type Constant, constant, gather, map, reshape } from '../constant.ts';
 import { FormatError } from '../errors.ts';
 import { axisOf } from '../kit.ts';
-import { type Builder, type Call, choose, isConstant, type Value, withInputs } from './call.ts';
-import { conv, matMul } from './neural.ts';
+import {
+  type Builder,
+  type Call,
+  type Computed,
+  choose,
+  element,
+  isConstant,
+  type Value,
+  withInputs,
+} from './call.ts';
+import { elementwise } from './elementwise.ts';
+import { layout } from './layout.ts';
+import { conv, gemm, linear, matMul, neural } from './neural.ts';
 import { ELEMENT_TYPES } from './tensors.ts';
 
 /** Ends of the ranges of whole numbers. */
@@ -167,20 +179,159 @@ const ofQuantised =
     // Each output channel's weights have a scale: the first axis of a convolution, the last of a product.
     const value = dequantize(call.part('x', x, xScale, xZero)) as Value;
     const axis = operation === conv ? 0 : -1;
-    const part = call.part('weight', w, wScale, wZero);
-    const weight = dequantize({
-      ...part,
-      int: (name, otherwise) => (name === 'axis' ? axis : part.int(name, otherwise)),
-    });
+    const weight = scaledAlong(call.part('weight', w, wScale, wZero), axis);
     const shift =
       bias && isConstant(bias) && isConstant(xScale!) && isConstant(wScale!)
         ? call.fold(() => map('float', (b, s, t) => b! * s! * t!, bias, xScale, wScale), bias)
         : bias;
     if (shift && !isConstant(shift))
       throw new FormatError('a bias that depends on the picture is not supported');
-    const y = operation(call.part('float', value, weight as Value, shift as Constant | undefined)) as Value;
+    const y = operation(call.part('float', value, weight, shift as Constant | undefined)) as Value;
     return quantize(withInputs(call, y, yScale, yZero));
   };
+
+/** A quantised value as a float, from three inputs in a row: numbers, scale, zero point. */
+const valueAt = (call: Call, first: number): Value => {
+  const part = call.part(`x${first}`, ...[0, 1, 2].map((i) => call.optional(first + i)));
+  return dequantize(part) as Value;
+};
+
+/** A function of quantised values whose result is quantised: its inputs are the values, and then the result's scale. */
+const between =
+  (operation: Builder, values = 1): Builder =>
+  (call) => {
+    if (call.int('channels_last', 0) !== 0) throw new FormatError('channels_last is not supported');
+    const inputs = Array.from({ length: values }, (_, i) => valueAt(call, 3 * i));
+    const y = operation(call.part('float', ...inputs)) as Value;
+    return quantize(withInputs(call, y, call.optional(3 * values), call.optional(3 * values + 1)));
+  };
+
+/** Quantised values one after another along an axis; the result's scale comes first. */
+const concatenated: Builder = (call) => {
+  const inputs = Array.from({ length: Math.ceil((call.inputs.length - 2) / 3) }, (_, i) =>
+    valueAt(call, 2 + 3 * i),
+  );
+  const y = layout.Concat!(call.part('float', ...inputs)) as Value;
+  return quantize(withInputs(call, y, call.optional(0), call.optional(1)));
+};
+
+/** A value whose scale is that of its last axis' places, or another's. */
+const scaledAlong = (call: Call, axis: number): Value =>
+  dequantize({
+    ...call,
+    int: (name, otherwise) => (name === 'axis' ? axis : call.int(name, otherwise)),
+  }) as Value;
+
+/** x times weights that are quantised by columns, and a bias: a float. */
+function productOf(
+  call: Call,
+  x: Value,
+  at: Readonly<Record<'w' | 'scale' | 'zero' | 'bias', number>>,
+): Value {
+  const [w, scale, zero, bias] = [at.w, at.scale, at.zero, at.bias].map((i) => call.optional(i));
+  const weight = scaledAlong(call.part('weight', w, scale, zero), -1);
+  if (bias === undefined) return matMul(withInputs(call, x, weight)) as Value;
+  const y = matMul(call.part('product', x, weight)) as Value;
+  return elementwise.Add!(withInputs(call, y, bias)) as Value;
+}
+
+/** alpha A B + C, whose bias is of whole numbers in units of the product's; a float where the result has no scale. */
+const qGemm: Builder = (call) => {
+  const [b, bScale, bZero, c, yScale, yZero] = [3, 4, 5, 6, 7, 8].map((i) => call.optional(i));
+  const aScale = call.input(1);
+  const weight = scaledAlong(call.part('weight', b, bScale, bZero), call.int('transB', 0) !== 0 ? 0 : -1);
+  const unit = call.float('alpha', 1);
+  const bias =
+    c && [c, aScale, bScale].every((value) => value && isConstant(value))
+      ? call.fold(
+          () =>
+            map(
+              'float',
+              (n, s, t) => n! * s! * t! * unit,
+              c as Constant,
+              aScale as Constant,
+              bScale as Constant,
+            ),
+          c as Constant,
+        )
+      : c;
+  const to = (call: Call) => gemm(withInputs(call, valueAt(call, 0), weight, bias)) as Value;
+  return yScale
+    ? quantize(withInputs(call, to(call.part('float', ...call.inputs)), yScale, yZero))
+    : to(call);
+};
+
+/** Rounded as a dynamic quantisation rounds it, and a float again. */
+const dynamically = (call: Call): Value =>
+  dequantize(
+    call.part('rounded', ...[dynamicQuantize(call.part('quantised', call.input(0)))].flat()),
+  ) as Value;
+
+/** Weights [N, K] of 2 to 8 bits each, packed in blocks along K that share a scale and perhaps a zero point. */
+const blockwise: Builder = (call) => {
+  const [x, packed, scales, zeros, order, bias] = [0, 1, 2, 3, 4, 5].map((i) => call.optional(i));
+  const [K, N, bits, block] = ['K', 'N', 'bits', 'block_size'].map((name) =>
+    call.int(name, name === 'bits' ? 4 : 0),
+  );
+  if (order) throw new FormatError('weights in an order of their own (g_idx) are not supported');
+  if (![packed, scales].every((value) => value && isConstant(value)) || (zeros && !isConstant(zeros))) {
+    throw new FormatError('weights that depend on the picture are not supported');
+  }
+  choose({ 2: 2, 4: 4, 8: 8 }, 'packing by bits', String(bits));
+  const blocks = Math.ceil(K! / block!);
+  const [data, scale] = [packed as Constant, scales as Constant];
+  const perByte = 8 / bits!;
+  const bytesOfRow = (count: number) => Math.ceil((count * bits!) / 8);
+  /** The i-th of a row's numbers, the lowest bits of a byte first. */
+  const unpacked = (from: Constant, rowBytes: number, row: number, i: number) =>
+    (from.data[row * rowBytes + Math.floor(i / perByte)]! >> ((i % perByte) * bits!)) & (2 ** bits! - 1);
+  const isPacked = zeros !== undefined && zeros.type === 'int';
+  const zeroOf = (row: number, b: number) => {
+    if (zeros === undefined) return 2 ** (bits! - 1);
+    return isPacked
+      ? unpacked(zeros as Constant, bytesOfRow(blocks), row, b)
+      : (zeros as Constant).data[row * blocks + b]!;
+  };
+  if (data.data.length !== N! * blocks * bytesOfRow(block!) || scale.data.length !== N! * blocks) {
+    throw new FormatError(
+      `[${data.shape.join(', ')}] does not hold ${N} x ${K} weights of ${bits} bits in blocks of ${block}`,
+    );
+  }
+  const numbers = () =>
+    Float32Array.from({ length: N! * K! }, (_, at) => {
+      const [row, k] = [Math.floor(at / K!), at % K!];
+      const b = Math.floor(k / block!);
+      return (
+        (unpacked(data, blocks * bytesOfRow(block!), row, k) - zeroOf(row, b)) * scale.data[row * blocks + b]!
+      );
+    });
+  const weight = call.fold(() => constant('float', [N!, K!], numbers()), data, scale);
+  return linear(call, x as Computed, weight, bias as Constant | undefined);
+};
+
+const { functions: f } = fn;
+const microsoft: Readonly<Record<string, Builder>> = {
+  QuantizeLinear: quantize,
+  DequantizeLinear: dequantize,
+  QLinearAdd: between(elementwise.Add!, 2),
+  QLinearMul: between(elementwise.Mul!, 2),
+  QLinearAveragePool: between(neural.AveragePool!),
+  QLinearGlobalAveragePool: between(neural.GlobalAveragePool!),
+  QLinearSoftmax: between((call) => neural.Softmax!({ ...call, opset: call.int('opset', 13) })),
+  QLinearSigmoid: between((call) => element(call, f.sigmoid)),
+  QLinearLeakyRelu: between(elementwise.LeakyRelu!),
+  QLinearConcat: concatenated,
+  QGemm: qGemm,
+  DynamicQuantizeMatMul: (call) => productOf(call, dynamically(call), { w: 1, scale: 2, zero: 3, bias: 4 }),
+  MatMulIntegerToFloat: (call) =>
+    productOf(call, dequantize(call.part('x', call.input(0), call.input(2), call.optional(4))) as Value, {
+      w: 1,
+      scale: 3,
+      zero: 5,
+      bias: 6,
+    }),
+  MatMulNBits: blockwise,
+};
 
 export const quantised: Readonly<Record<string, Builder>> = {
   QuantizeLinear: quantize,
@@ -190,6 +341,7 @@ export const quantised: Readonly<Record<string, Builder>> = {
   ConvInteger: ofIntegers(conv),
   QLinearMatMul: ofQuantised(matMul),
   QLinearConv: ofQuantised(conv),
-  'com.microsoft.QuantizeLinear': quantize,
-  'com.microsoft.DequantizeLinear': dequantize,
+  ...Object.fromEntries(
+    Object.entries(microsoft).map(([name, builder]) => [`com.microsoft.${name}`, builder]),
+  ),
 };
