@@ -159,6 +159,36 @@ function momentsOf(x: Tensor): readonly [mean: Tensor, variance: Tensor] {
   return [reshape(centre, [channels]), sum(squares, beside(x))];
 }
 
+/**
+ * (y, r, x) -> y [N, C, ...]: what was made of x, in whatever way and without a derivative, as y = (x - mean) / deviation and
+ * r [C] = 1 / deviation of each channel, is given the derivative in x. The rule is written in y, which is near 1 whatever
+ * the size of x, so that no power of a large deviation is needed.
+ */
+const standardised: Operation<undefined> = {
+  name: 'standardise',
+  shape: ([y]) => y!.shape,
+  // dx = (d - mean(d) - y mean(d y)) / deviation
+  vjp: (d, { inputs: [, r, x], output: y }) => {
+    const inverse = apply(inverseDeviations, [r!, y, x!], undefined);
+    const share = inverse.size / Math.max(1, y.size);
+    const [offset, slope] = [sum(d, beside(d)), channelDot(d, y)].map((t) => mul(inverse, scale(t, share)));
+    const straight = scaleShift(d, inverse, full(d.device, inverse.shape, 0));
+    return [undefined, undefined, sub(straight, scaleShift(y, slope!, offset!))];
+  },
+};
+
+/** (r, y, x) -> r, likewise. */
+const inverseDeviations: Operation<undefined> = {
+  name: 'inverse deviation',
+  shape: ([r]) => r!.shape,
+  // d (1 / deviation) / dx = -y / (n deviation^2), with n elements a channel
+  vjp: (d, { inputs: [, y, x], output: r }) => {
+    const slope = scale(mul(d, mul(r, r)), -r.size / Math.max(1, y!.size));
+    const again = apply(standardised, [y!, r, x!], undefined);
+    return [undefined, undefined, scaleShift(again, slope, full(d.device, r.shape, 0))];
+  },
+};
+
 /** Batch normalisation with the batch's own statistics, which are returned (variance biased). */
 export function batchNormTraining(
   x: Tensor,
@@ -171,12 +201,15 @@ export function batchNormTraining(
     throw new ShapeError(`batchNormTraining: ${show(x.shape)} has no numbers to take a mean of`);
   const { first, rest } = shifted(x, beside(x));
   const [mean, variance] = momentsOf(rest);
-  const output = batchNorm(rest, { weight, bias, mean, variance }, epsilon);
+  const r = reciprocal(sqrt(affine(alias(variance), 1, epsilon)));
+  const y = scaleShift(alias(rest), r, scale(mul(alias(mean), r), -1));
+  const output = scaleShift(apply(standardised, [y, r, rest], undefined), weight, bias);
   return { output, mean: add(mean, reshape(first, mean.shape)), variance };
 }
 
-interface Epsilon {
+interface RowAttributes {
   readonly epsilon: number;
+  readonly result: kernels.StandardiseResult;
 }
 
 /** x [..., n] as rows of n. */
@@ -185,34 +218,16 @@ function rowsOf({ shape, size }: Tensor): readonly [rows: number, n: number] {
   return [n === 0 ? 0 : size / n, n];
 }
 
-const runRows =
-  (result: kernels.StandardiseResult): NonNullable<Operation<Epsilon>['forward']> =>
-  ([x, weight, bias], y, { epsilon }) => {
+/** What standardise.wgsl makes of rows. It has no derivative: `layerNorm` uses it where none is taken, or a rule is added. */
+const rowKernel: Operation<RowAttributes> = {
+  name: 'standardise',
+  shape: ([x], { result }) => (result === 'inverse' ? [...x!.shape.slice(0, -1), 1] : x!.shape),
+  forward: ([x, weight, bias], y, { epsilon, result }) => {
     const inputs = [x!, weight ?? x!, bias ?? x!].map((t) => t.storage);
     run(y.device, kernels.standardise(...rowsOf(x!), epsilon, result, y.device.profile), inputs, y.storage);
-  };
-
-const standardised: Operation<Epsilon> = {
-  name: 'standardise',
-  shape: ([x]) => x!.shape,
-  forward: runRows('standardised'),
-  // dx = (d - mean(d) - y mean(d y)) / deviation
-  vjp: (d, { inputs: [x], output: y, attributes }) => {
-    const across = mul(y, mean(mul(d, y), [-1], true));
-    return [mul(sub(sub(d, mean(d, [-1], true)), across), apply(inverse, [x!], attributes))];
   },
-};
-
-const inverse: Operation<Epsilon> = {
-  name: 'inverse deviation',
-  shape: ([x]) => [...x!.shape.slice(0, -1), 1],
-  forward: runRows('inverse'),
-  // With y the standardised x: d (1 / deviation) / dx = -y / (n deviation^2)
-  vjp: (d, { inputs: [x], output: r, attributes }) => {
-    const slope = scale(mul(d, mul(r, r)), -1 / x!.shape.at(-1)!);
-    return [mul(slope, apply(standardised, [x!], attributes))];
-  },
-  places: ([x], shape) => reducedPlaces(x, [shape.length - 1]),
+  places: ([x, ...further], shape, { result }) =>
+    result === 'inverse' ? reducedPlaces(x, [shape.length - 1]) : placesByElement([x, ...further], shape),
 };
 
 /** Whether one thread can go along a row; else operations do, whose sums are made in parts. */
@@ -220,17 +235,33 @@ const isShortRow = (x: Tensor): boolean =>
   isShort(kernels.standardise(...rowsOf(x), 0, 'layerNorm', x.device.profile));
 
 /** Both of long rows, as standardise.wgsl makes them. */
-function longRows(x: Tensor, epsilon: number): { output: Tensor; inverse: Tensor } {
+function longRows(x: Tensor, epsilon: number): { standardised: Tensor; inverse: Tensor } {
   const { rest } = shifted(x, [x.shape.length - 1]);
   const centred = sub(rest, mean(rest, [-1], true));
-  const unit = maximum(maxNorm(alias(centred), [-1], true), full(x.device, [], 1));
+  const unit = maximum(maxNorm(centred, [-1], true), full(x.device, [], 1));
   const small = div(centred, unit);
   const variance = add(
     mean(mul(small, small), [-1], true),
     div(full(x.device, [], epsilon), mul(unit, unit)),
   );
   const inverse = reciprocal(sqrt(variance));
-  return { output: mul(small, inverse), inverse: div(inverse, unit) };
+  return { standardised: mul(small, inverse), inverse: div(inverse, unit) };
+}
+
+/** Rows with mean 0 and variance 1, or the inverse of their deviations, [..., n] -> [..., n] or [..., 1]. */
+function standardRows(x: Tensor, epsilon: number, result: 'standardised' | 'inverse'): Tensor {
+  const isTaken = isRecorded([x]);
+  const values = isTaken ? alias(x) : x;
+  const long = isShortRow(x) ? undefined : longRows(values, epsilon);
+  const of = (name: typeof result) => long?.[name] ?? apply(rowKernel, [values], { epsilon, result: name });
+  if (!isTaken) return of(result);
+  // Rows are the channels of one image.
+  const [rows, n] = rowsOf(x);
+  const [y, r] = [reshape(of('standardised'), [1, rows, n]), reshape(of('inverse'), [rows])];
+  const planes = reshape(x, [1, rows, n]);
+  return result === 'inverse'
+    ? reshape(apply(inverseDeviations, [r, y, planes], undefined), [...x.shape.slice(0, -1), 1])
+    : reshape(apply(standardised, [y, r, planes], undefined), x.shape);
 }
 
 /** x [..., from `axis` on] as [..., n], and its result again as x. */
@@ -245,22 +276,11 @@ function alongRows(name: string, x: Tensor, axis: number, of: (rows: Tensor) => 
 
 /** (x - mean) / sqrt(variance + epsilon), both taken over all axes from `axis` on; variance biased. */
 export const standardise = (x: Tensor, axis: number, epsilon = 1e-5): Tensor =>
-  alongRows('standardise', x, axis, (rows) =>
-    isShortRow(rows) ? apply(standardised, [rows], { epsilon }) : longRows(rows, epsilon).output,
-  );
+  alongRows('standardise', x, axis, (rows) => standardRows(rows, epsilon, 'standardised'));
 
 /** 1 / sqrt(variance + epsilon), likewise; the axes are kept with size 1. */
 export const inverseDeviation = (x: Tensor, axis: number, epsilon = 1e-5): Tensor =>
-  alongRows('inverseDeviation', x, axis, (rows) =>
-    isShortRow(rows) ? apply(inverse, [rows], { epsilon }) : longRows(rows, epsilon).inverse,
-  );
-
-/** Layer normalisation in one kernel. It has no derivative: `layerNorm` uses it where none is taken. */
-const rowNorm: Operation<Epsilon> = {
-  name: 'layerNorm',
-  shape: ([x]) => x!.shape,
-  forward: runRows('layerNorm'),
-};
+  alongRows('inverseDeviation', x, axis, (rows) => standardRows(rows, epsilon, 'inverse'));
 
 /** Layer normalisation over the last axis (Ba 2016): x [..., D], weight and bias [D]. */
 export function layerNorm(x: Tensor, weight: Tensor, bias: Tensor, epsilon = 1e-5): Tensor {
@@ -274,6 +294,6 @@ export function layerNorm(x: Tensor, weight: Tensor, bias: Tensor, epsilon = 1e-
   if (weight.size === 0 && sizeOf(x.shape.slice(0, -1)) > 0)
     throw new ShapeError(`layerNorm: ${show(x.shape)} has no numbers to take a mean of`);
   const isFused = !isRecorded([x, weight, bias]) && isShortRow(x);
-  if (isFused) return apply(rowNorm, [x, weight, bias], { epsilon });
+  if (isFused) return apply(rowKernel, [x, weight, bias], { epsilon, result: 'layerNorm' });
   return add(mul(standardise(x, -1, epsilon), weight), bias);
 }

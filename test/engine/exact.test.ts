@@ -116,17 +116,8 @@ for (const norm of norms) {
     await checkNorm(
       t,
       norm,
-      // A batch norm's derivative divides by the cube of the deviation, in numbers that must not be subnormal: WGSL lets a
-      // device take those for 0. Its values are held to 1e19 below.
-      ref.map(random, (v) => Math.fround(v * (norm.name.startsWith('batch') ? 1e12 : 1e19))),
+      ref.map(random, (v) => Math.fround(v * 1e19)),
     );
-    if (!norm.name.startsWith('batch')) return;
-    const on = await device();
-    const large = ref.map(random, (v) => Math.fround(v * 1e19));
-    const values = scope(() => norm.engine(upload(on, large)));
-    const error = ref.relativeError(await values.data(), norm.reference(large).data);
-    t.ok(error < 1e-5, `${norm.name} of values of 1e19: error ${error.toExponential(1)}`);
-    values.dispose();
   });
 }
 
