@@ -378,9 +378,9 @@ function groupOf(
   storages: readonly Storage[],
 ): GPUBindGroup {
   let key = '';
-  for (const { buffer, number } of storages) {
+  for (const { buffer, number, offset, size } of storages) {
     commands.touched.add(buffer!);
-    key += `${number} `;
+    key += `${number} ${offset} ${size} `;
   }
   const found = groups.get(key);
   if (found) return found;

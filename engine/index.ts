@@ -24,6 +24,7 @@ export {
   ShapeError,
   UnknownAdapterError,
 } from './errors.ts';
+export type { Place } from './operation.ts';
 export { attentionMix, attentionProbabilities } from './ops/attention.ts';
 export { broadcastShape } from './ops/axes.ts';
 export { type ConvOptions, conv2d, convTranspose2d } from './ops/conv.ts';
@@ -63,7 +64,17 @@ export {
   tanh,
 } from './ops/elementwise.ts';
 export { type Activation, addBias, type Following } from './ops/epilogue.ts';
-export { concat, flatten, gather, narrow, pad, slice, stridedWindow, transpose } from './ops/layout.ts';
+export {
+  concat,
+  flatten,
+  gather,
+  narrow,
+  pad,
+  sideBySide,
+  slice,
+  stridedWindow,
+  transpose,
+} from './ops/layout.ts';
 export { affine, broadcastTo, reshape, scale, sumTo, withRule } from './ops/linear.ts';
 export { linear, matmul } from './ops/matmul.ts';
 export {

@@ -151,7 +151,7 @@ export function partOf(whole: Storage, offset: number, size: number): Storage {
   if (found?.size === size) return found;
   const { memory, buffer } = whole;
   const { isHalf = false } = whole;
-  const part = { memory, buffer, number: numbers++, offset, size, whole, isHalf, references: 0 };
+  const part = { memory, buffer, number: whole.number, offset, size, whole, isHalf, references: 0 };
   const made: Storage = { ...part, epoch: whole.epoch, copies: new Map(), host: undefined, parts: new Map() };
   whole.parts.set(offset, made);
   return made;

@@ -1,11 +1,12 @@
 // What an operation is, and how one is applied: shape checked, kernels launched, and recorded on the tape when a
 // derivative is being taken.
 
+import type { Device } from './device.ts';
 import { MemoryBudgetError, ShapeError } from './errors.ts';
 import { type Passing, passOn } from './facts.ts';
 import { megabytes } from './memory.ts';
 import { type Applied, createNode } from './tape.ts';
-import { alias, checkDevices, empty, rowsWithin, type Shape, show, type Tensor, unowned } from './tensor.ts';
+import { alias, checkDevices, empty, type Shape, show, type Tensor, unowned } from './tensor.ts';
 
 /** What an operation's derivative rule is given. */
 export interface VjpContext<Attributes> extends Applied<Tensor> {
@@ -24,13 +25,10 @@ export interface Operation<Attributes> extends Passing<Attributes> {
     readonly input: number;
     readonly of: (inputs: readonly Tensor[], attributes: Attributes) => number;
   };
-  /**
-   * Launches the kernels that fill `output`. Left out when the result is the first input under another shape, or, given
-   * `firstRow`, some of its rows.
-   */
+  /** Launches the kernels that fill `output`. Left out when the result is always a view, of the first input if no other. */
   readonly forward?: (inputs: readonly Tensor[], output: Tensor, attributes: Attributes) => void;
-  /** Where the result begins, if it is rows of the first input where they lie. */
-  readonly firstRow?: (attributes: Attributes) => number;
+  /** The result, if it lies in memory already. */
+  readonly view?: (inputs: readonly Tensor[], shape: Shape, attributes: Attributes) => Tensor | undefined;
   /** Cotangents of the inputs from that of the output. Left out where the derivative is zero everywhere. */
   readonly vjp?: (cotangent: Tensor, context: VjpContext<Attributes>) => readonly (Tensor | undefined)[];
 }
@@ -88,8 +86,19 @@ function checkSizes(name: string, inputs: readonly Tensor[]): void {
   );
 }
 
-/** Applies an operation, and records it if a derivative is being taken with respect to something it depends on. */
-export function apply<A>(operation: Operation<A>, inputs: readonly Tensor[], attributes: A): Tensor {
+/** A tensor of a shape in which a result is to be written; undefined for a new one. */
+export type Place = (device: Device, shape: Shape) => Tensor | undefined;
+
+/**
+ * Applies an operation, and records it if a derivative is being taken with respect to something it depends on. The result
+ * is written to `place`, where that is given.
+ */
+export function apply<A>(
+  operation: Operation<A>,
+  inputs: readonly Tensor[],
+  attributes: A,
+  place?: Place,
+): Tensor {
   checkDevices(operation.name, inputs);
   const shape = operation.shape(inputs, attributes);
   if (operation.forward !== undefined) {
@@ -99,10 +108,12 @@ export function apply<A>(operation: Operation<A>, inputs: readonly Tensor[], att
   const first = inputs[0]!;
   const { name, vjp } = operation;
   const make = (): Tensor => {
-    if (operation.firstRow !== undefined) return rowsWithin(first, operation.firstRow(attributes), shape);
+    const view = operation.view?.(inputs, shape, attributes);
+    if (view !== undefined) return view;
     if (operation.forward === undefined) return alias(first, shape);
     const below = operation.below?.(inputs, attributes);
-    const output = empty(first.device, shape, below === undefined ? 'f32' : 'u32', name);
+    const type = below === undefined ? 'f32' : 'u32';
+    const output = place?.(first.device, shape) ?? empty(first.device, shape, type, name);
     if (below !== undefined) output.storage.below = below;
     try {
       operation.forward(inputs, output, attributes);

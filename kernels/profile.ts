@@ -62,7 +62,7 @@ export const figures = {
   together: { software: NEVER, gpu: 32, values: [32, 256, NEVER] },
   /**
    * 1: inputs of a concatenation that stay in one piece, as channels of one picture do, are copied without a kernel. On
-   * llvmpipe SqueezeNet takes a tenth less time for it. A GPU would end its pass for each.
+   * llvmpipe SqueezeNet took a tenth less time for it, before convolutions wrote there themselves. A GPU would end its pass for each.
    */
   copiesWhole: { software: 1, gpu: 0, values: [0, 1] },
   /** Inputs of a concatenation in one launch. Choosing between two takes longer on software than a launch. */

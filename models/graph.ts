@@ -7,6 +7,7 @@ import {
   type Activation,
   broadcastTo,
   LimelightError,
+  type Place,
   type Shape,
   sizeOf,
   type Tensor,
@@ -28,6 +29,8 @@ export interface LayerContext {
   readonly summand?: Tensor;
   /** To be applied to the output after that; likewise. */
   readonly activation?: Activation;
+  /** Where to write the output; given only to layers that are `placed`. */
+  readonly place?: Place | undefined;
   /** Set while training: layers that behave differently then report their batch statistics. */
   readonly statistics?: Map<string, { readonly mean: Tensor; readonly variance: Tensor }>;
 }
@@ -74,6 +77,10 @@ export interface Traits {
     readonly summand?: true;
     readonly activations: readonly Activation[];
   };
+  /** Writes its output where it is told to (`LayerContext`); it has as many channels as its parameter `weight` has rows. */
+  readonly placed?: true;
+  /** Puts the channels of its inputs one behind the other. */
+  readonly joinsChannels?: true;
   /** Multiplies channel c (axis 1) by scale[c] and adds shift[c], both [channels] and made of its parameters alone. */
   readonly channelAffine?: (parameters: LayerContext['parameters']) => { scale: Tensor; shift: Tensor };
   /**

@@ -1,8 +1,8 @@
 // Running a network for its values, not for training: behind a convolution a batch norm, behind that or a linear layer a
 // residual sum and an activation, and an activation behind another sum, are fused into what they follow wherever nobody
-// asks for what lies between.
+// asks for what lies between; and channels that are only put together are written where they go.
 
-import { add, mul, reshape, scope, type Tensor, unowned } from '../engine/index.ts';
+import { add, mul, type Place, reshape, scope, sideBySide, type Tensor, unowned } from '../engine/index.ts';
 import {
   evaluate,
   type Graph,
@@ -76,7 +76,7 @@ function fuse({ graph, parameters }: Runnable, fused: Map<string, Tensor>, kept:
     for (const node of [first, norm, sum, activation]) if (node) gone.add(node.name);
     replacement.set(last.name, {
       ...first,
-      traits: {},
+      traits: first.traits.placed ? { placed: true } : {},
       name: last.name,
       inputs: summand === undefined ? first.inputs : [...first.inputs, summand],
       parameters: changed,
@@ -93,7 +93,35 @@ function fuse({ graph, parameters }: Runnable, fused: Map<string, Tensor>, kept:
     if (fusion) return [fusion];
     return gone.has(node.name) ? [] : [node];
   });
-  return { ...graph, nodes };
+  return { ...graph, nodes: joinedInPlace(nodes, kept) };
+}
+
+/** The nodes, with those whose channels are only put together with others' told where to write them. */
+function joinedInPlace(nodes: readonly GraphNode[], kept: ReadonlySet<string>): GraphNode[] {
+  const users = usersOf(nodes);
+  const made = new Map(nodes.map((node) => [node.name, node]));
+  const replacement = new Map<string, GraphNode>();
+  for (const { traits, inputs } of nodes) {
+    const parts = inputs.flatMap((name) => {
+      const part = made.get(name);
+      const isIts = part?.traits.placed && users.get(name)!.length === 1 && !kept.has(name);
+      return isIts ? [part] : [];
+    });
+    const isWhole = parts.length === inputs.length && new Set(parts).size === parts.length;
+    if (!traits.joinsChannels || !isWhole) continue;
+    const first = nodes.find((node) => parts.includes(node));
+    let places: readonly Place[];
+    for (const [i, part] of parts.entries()) {
+      replacement.set(part.name, {
+        ...part,
+        run: (values, context) => {
+          if (part === first) places = sideBySide(parts.map((one) => one.parameters.weight!.shape[0]!));
+          return part.run(values, { ...context, place: places[i] });
+        },
+      });
+    }
+  }
+  return nodes.map((node) => replacement.get(node.name) ?? node);
 }
 
 /** Weight and bias of a layer that does what a layer behind it does to each channel. */

@@ -3,7 +3,7 @@
 import type { BiasAlong, Epilogue } from '../../kernels/kernel.ts';
 import { ShapeError } from '../errors.ts';
 import type { Storage } from '../memory.ts';
-import { apply, type Operation } from '../operation.ts';
+import { apply, type Operation, type Place } from '../operation.ts';
 import { placesByElement } from '../places.ts';
 import { checkDevices, type Shape, sameShape, show, type Tensor } from '../tensor.ts';
 import { add, clamp, clampGradient } from './elementwise.ts';
@@ -22,6 +22,8 @@ export interface Following {
   readonly bias?: Tensor | undefined;
   readonly summand?: Tensor | undefined;
   readonly activation?: Activation | undefined;
+  /** Where the result is written; see `sideBySide`. */
+  readonly place?: Place | undefined;
 }
 
 /** The same as a plan wants it: what is added, by the names of its buffers. */
@@ -101,20 +103,20 @@ export function followed<A>(
     piecewise: ([a, b], { inner }) => operation.affine!([a!, b!], inner),
     multiplyAdds: (inputs, shape, { inner }) => operation.multiplyAdds!(inputs.slice(0, 2), shape, inner),
   };
-  return (a: Tensor, b: Tensor, inner: A, { bias, summand, activation }: Following): Tensor => {
+  return (a: Tensor, b: Tensor, inner: A, { bias, summand, activation, place }: Following): Tensor => {
     const others = [bias, summand].filter((other) => other !== undefined);
     checkDevices(operation.name, [a, b, ...others]);
     const shape = operation.shape([a, b], inner);
     if (bias !== undefined) checkBias(bias, shape, axis);
     if (summand === undefined || sameShape(summand.shape, shape))
-      return apply(fused, [a, b, ...others], { inner, biased: bias !== undefined, activation });
+      return apply(fused, [a, b, ...others], { inner, biased: bias !== undefined, activation }, place);
     const y = apply(operation, [a, b], inner);
     return follow(bias === undefined ? y : addBias(y, bias, axis), { summand, activation });
   };
 }
 
 /** A summand and an activation by operations of their own. */
-export function follow(y: Tensor, { summand, activation }: Omit<Following, 'bias'>): Tensor {
+export function follow(y: Tensor, { summand, activation }: Omit<Following, 'bias' | 'place'>): Tensor {
   const z = summand === undefined ? y : add(y, summand);
   return activation === undefined ? z : clamp(z, ...ranges[activation]);
 }

@@ -5,10 +5,11 @@ import { figuresOf } from '../../kernels/profile.ts';
 import { copy, run } from '../device.ts';
 import { ShapeError } from '../errors.ts';
 import { inFirst, jointly } from '../facts.ts';
-import { apply, type Operation } from '../operation.ts';
+import { allocate, partOf, type Storage } from '../memory.ts';
+import { apply, type Operation, type Place } from '../operation.ts';
 import { runParts } from '../parts.ts';
 import { concatenatedPlaces, movedPlaces } from '../places.ts';
-import { type Shape, sameShape, show, sizeOf, type Tensor } from '../tensor.ts';
+import { type Shape, sameShape, show, sizeOf, Tensor } from '../tensor.ts';
 import { around, axisOf } from './axes.ts';
 import { reshape, strided, whole } from './linear.ts';
 
@@ -125,6 +126,45 @@ export function pad(x: Tensor, before: readonly number[], after: readonly number
   return apply(strided, [x], { maps, fill: value, vjp: (d) => pad(d, negative(before), negative(after)) });
 }
 
+/** Parts that lie one behind the other in one storage, from its beginning on, as `sideBySide` has them written. */
+function joined(parts: readonly Tensor[], shape: Shape, { axis }: { axis: number }): Tensor | undefined {
+  const [{ device, storage }] = parts as [Tensor];
+  const { whole } = storage;
+  let end = 0;
+  const lie = parts.every((x) => {
+    const { offset, size } = x.storage;
+    const follows = x.storage.whole === whole && offset === end && size === 4 * x.size;
+    end += size;
+    return follows;
+  });
+  if (whole === undefined || !lie || around(shape, axis).outer !== 1) return undefined;
+  whole.epoch = Math.max(...parts.map((x) => x.storage.epoch));
+  return new Tensor(device, shape, whole);
+}
+
+/**
+ * Where to write what is to be concatenated along axis 1, so that `concat` need not move it: a place for each part, by how
+ * many channels it has. That is possible for one image, whose channels are one behind the other, where each part begins at
+ * whole 256 bytes, as WebGPU binds buffers; all other parts are written as usual.
+ */
+export function sideBySide(channels: readonly number[]): readonly Place[] {
+  const total = channels.reduce((sum, n) => sum + n, 0);
+  let made: { readonly whole: Storage; readonly plane: number } | undefined;
+  let before = 0;
+  return channels.map((count) => {
+    const start = before;
+    before += count;
+    return (device, shape) => {
+      const plane = sizeOf(shape.slice(2));
+      if (shape[0] !== 1 || shape[1] !== count || channels.some((n) => (n * plane) % 64 !== 0))
+        return undefined;
+      made ??= { whole: allocate(device.memory, 4 * total * plane, 'concat'), plane };
+      if (made.plane !== plane) return undefined;
+      return new Tensor(device, shape, partOf(made.whole, 4 * start * plane, 4 * count * plane));
+    };
+  });
+}
+
 const concatenation: Operation<{ axis: number }> = {
   name: 'concat',
   shape: (inputs, { axis }) => {
@@ -141,6 +181,7 @@ const concatenation: Operation<{ axis: number }> = {
     const total = inputs.reduce((n, x) => n + x.shape[axis]!, 0);
     return first.shape.map((n, i) => (i === axis ? total : n));
   },
+  view: joined,
   forward: (inputs, y, { axis }) => {
     const { outer, n: total, inner } = around(y.shape, axis);
     let offset = 0;

@@ -7,7 +7,7 @@ import { bytesIn, megabytes } from '../memory.ts';
 import { apply, type Operation } from '../operation.ts';
 import { productPlaces } from '../places.ts';
 import { runPlan } from '../plan.ts';
-import { type Shape, sameShape, show, sizeOf, type Tensor } from '../tensor.ts';
+import { rowsWithin, type Shape, sameShape, show, sizeOf, type Tensor } from '../tensor.ts';
 import { broadcastShape } from './axes.ts';
 import {
   addBias,
@@ -101,7 +101,7 @@ const multiplied = followed(product, 1, runProduct);
 const someRows: Operation<{ readonly first: number; readonly count: number }> = {
   name: 'rows of a weight',
   shape: ([weight], { count }) => [count, weight!.shape[1]!],
-  firstRow: ({ first }) => first,
+  view: ([weight], shape, { first }) => rowsWithin(weight!, first, shape),
   vjp: (d, { inputs: [weight], attributes: { first, count } }) => {
     const { shape, storage, device } = weight!;
     const { binding } = device.profile.limits;

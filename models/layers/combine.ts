@@ -16,4 +16,11 @@ export const mul = (name: string, a: string, b: string) =>
 
 /** Along channels, or another axis. */
 export const concat = (name: string, inputs: readonly string[], axis = 1) =>
-  plain(name, 'concat', inputs, (...parts) => ops.concat(parts, axis), { axis });
+  plain(
+    name,
+    'concat',
+    inputs,
+    (...parts) => ops.concat(parts, axis),
+    { axis },
+    { ...(axis === 1 && { joinsChannels: true }) },
+  );

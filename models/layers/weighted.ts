@@ -33,9 +33,10 @@ export function conv(name: string, input: string, spec: ConvSpec): GraphNode {
       ...(bias && { bias: parameter(name, 'bias', [spec.out]) }),
     },
     attributes: { kernel, ...options, padding: shown },
-    run: ([x], { parameters: { weight, bias }, summand, activation }) =>
-      ops.conv2d(x!, weight!, { ...options, padding: of(x!) }, { bias, summand, activation }),
+    run: ([x], { parameters: { weight, bias }, summand, activation, place }) =>
+      ops.conv2d(x!, weight!, { ...options, padding: of(x!) }, { bias, summand, activation, place }),
     traits: {
+      placed: true,
       absorbs: { channelAffine: true, summand: true, activations: ['relu', 'relu6'] },
       weighted: {
         ...(pointwise && { pointwise }),

@@ -5,7 +5,7 @@ import { broadcastTo, mul, scope, type Tensor, tensor } from '../../engine/index
 import { vit } from '../../models/architectures/vit.ts';
 import { shapesOf } from '../../models/dry-run.ts';
 import { boundary, evaluate, type Graph, INPUT } from '../../models/graph.ts';
-import { adaptiveAvgPool, add, batchNorm, conv, linear, relu, relu6 } from '../../models/layers.ts';
+import { adaptiveAvgPool, add, batchNorm, concat, conv, linear, relu, relu6 } from '../../models/layers.ts';
 import { disposeNetwork, loadNetwork, type NetworkDescription } from '../../models/network.ts';
 import { run } from '../../models/run.ts';
 import { graphs, randomNetwork, randomTensors } from '../cam/networks.ts';
@@ -221,6 +221,52 @@ test('a run folds sums and ReLUs into linear layers, and gives the same values',
   }
   for (const value of plain.values()) value.dispose();
   x.dispose();
+  disposeNetwork(network);
+});
+
+test('a run writes channels that are only put together where they go', async (t) => {
+  const on = await device();
+  const branch = (name: string, input: string, channels: readonly [number, number], kernel: 1 | 3) => [
+    conv(`${name}.conv`, input, { in: channels[0], out: channels[1], kernel, padding: (kernel - 1) / 2 }),
+    relu(name, `${name}.conv`),
+  ];
+  const graph: Graph = {
+    nodes: [
+      ...branch('b', 'input', [3, 5], 3), // not in the order in which they are joined
+      ...branch('a', 'input', [3, 6], 1),
+      concat('joined', ['a', 'b']),
+      ...branch('c', 'joined', [11, 4], 1),
+      ...branch('d', 'joined', [11, 4], 3),
+      conv('e', 'd', { in: 4, out: 4, kernel: 1 }), // d is read twice
+      concat('again', ['c', 'd']),
+      add('sum', 'c', 'e'),
+      concat('all', ['again', 'sum', 'joined']), // no convolution's
+      ...branch('f', 'all', [23, 2], 1),
+      concat('twice', ['f', 'f']),
+      concat('out', ['twice'], 2),
+    ],
+    output: 'out',
+  };
+  const network = loadNetwork(on, { ...randomNetwork(on, graphs.gapLinear), graph }, randomTensors(graph, 1));
+  const names = graph.nodes.map((node) => node.name);
+  for (const batch of [1, 2]) {
+    const shape = [batch, 3, 8, 8];
+    const x = tensor(on, randomArray(shape, seededRandom(batch)).data, shape);
+    const known = new Map([[INPUT, x]]);
+    const plain = scope(() => evaluate(graph, network.parameters, known, names));
+    for (const wanted of [...names.map((name) => [name]), ['a', 'out'], ['joined', 'out'], names]) {
+      const found = scope(() => run(network, known, wanted));
+      for (const name of wanted) {
+        const [one, other] = await Promise.all([found.get(name)!.data(), plain.get(name)!.data()]);
+        t.ok(relativeError(one, other) < 1e-6, `${batch}, ${wanted.join(' ')}: ${name}`);
+      }
+      const joined = found.get('joined');
+      const inPlace = batch === 1 && wanted.every((name) => !['a', 'b'].includes(name));
+      if (joined) t.equal(joined.storage.parts.size, inPlace ? 2 : 0, `${batch}, ${wanted.join(' ')}: moved`);
+      for (const value of found.values()) value.dispose();
+    }
+    for (const value of [x, ...plain.values()]) value.dispose();
+  }
   disposeNetwork(network);
 });
 

@@ -216,6 +216,7 @@ const concat: Builder = (call) => {
     device: (...tensors) => ops.concat(alike(tensors, axis), axis),
     fold: (...values) => host.concat(values, axis),
     attributes: { axis },
+    ...(axis === 1 && { traits: { joinsChannels: true } }),
   });
 };
 
