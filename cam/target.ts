@@ -146,8 +146,8 @@ export function box(
 
 /** The sum of a class's scores over a region, 1 inside [h, w], of a segmentation map [N, classes, h, w]. */
 export const region =
-  (name: string, index: number, mask: Tensor): Target =>
-  (outputs) =>
+  (name: string, index: number, mask: Tensor) =>
+  (outputs: Outputs): Tensor =>
     reshape(sum(mul(narrow(outputOf(outputs, name), 1, index, 1), mask), [1, 2, 3]), [-1]);
 
 /** The cosine between an output [N, D] and an embedding [D]. */

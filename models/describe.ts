@@ -6,7 +6,7 @@ import { FormatError } from './formats/errors.ts';
 import type { ImportedNetwork } from './formats/imported.ts';
 import type { NetworkDescription } from './network.ts';
 import { presets } from './preprocess.ts';
-import { defaultTargetLayer } from './target-layer.ts';
+import { coarsestLayer, defaultTargetLayer } from './target-layer.ts';
 
 /**
  * The description of an imported network. Where the file does not say, inputs are pixel values / 255, classes are
@@ -24,6 +24,7 @@ export function describeImported(name: string, imported: ImportedNetwork): Netwo
     probabilities,
     preprocessing,
     detection,
+    segmentation,
     remark,
   } = imported;
   const [, channels, height, width] = inputShape as [number, number, number, number];
@@ -46,6 +47,8 @@ export function describeImported(name: string, imported: ImportedNetwork): Netwo
     classes: imported.classes ?? numbered(classCount),
     probabilities,
     ...(detection && { detection }),
-    targetLayer: defaultTargetLayer(dry) ?? graph.output,
+    ...(segmentation && { segmentation }),
+    targetLayer:
+      (segmentation ? coarsestLayer(dry, segmentation.scores) : defaultTargetLayer(dry)) ?? graph.output,
   };
 }

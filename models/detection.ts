@@ -1,4 +1,9 @@
-// What a network that finds objects gives.
+// What a network gives that finds objects, or says of each place what is there.
+
+/** The name of a segmentation's output: [N, classes, h, w], the logits at each place. */
+export interface Segmentation {
+  readonly scores: string;
+}
 
 /** Names of a detector's outputs: of every box that it proposes, where it lies and what is in it. */
 export interface Detection {

@@ -4,7 +4,7 @@
 import { bytes } from '#platform';
 import { type Device, LimelightError, type Shape, scope, tensor } from '../engine/index.ts';
 import { weightTensor } from '../engine/tensor.ts';
-import type { Detection } from './detection.ts';
+import type { Detection, Segmentation } from './detection.ts';
 import { FormatError } from './formats/errors.ts';
 import type { StateDict } from './formats/host-tensor.ts';
 import { assertFinite, readSafetensors } from './formats/safetensors.ts';
@@ -27,6 +27,11 @@ export interface NetworkDescription {
   readonly targetLayer: string;
   /** Where a network that finds objects gives its boxes; a class's logit then is the score of its best box. */
   readonly detection?: Detection;
+  /**
+   * Where a network that scores classes at each place gives those; a class's logit then is the sum of its scores over the
+   * places where it is the most probable one.
+   */
+  readonly segmentation?: Segmentation;
   /** Decoders that are shipped for it, by their names. */
   readonly decoders?: Readonly<Record<string, Decoder>>;
 }

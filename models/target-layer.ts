@@ -60,6 +60,25 @@ export function defaultTargetLayer(dry: DryRun): string | undefined {
 }
 
 /**
+ * The layer of a network that scores classes at each place [N, classes, h, w]: the last feature map on its coarsest grid,
+ * where it has seen most of the picture (as Vinogradova 2020), but for the scores themselves. Undefined where there is none.
+ */
+export function coarsestLayer(dry: DryRun, scores: string): string | undefined {
+  const { graph } = dry;
+  const maps = targetLayers(dry);
+  const byName = new Map(graph.nodes.map((node) => [node.name, node]));
+  const ofScores = new Set<string>();
+  for (let at = byName.get(scores); at !== undefined; at = byName.get(at.inputs[0]!)) {
+    ofScores.add(at.name);
+    if (at.traits.weighted || at.inputs.length > 1) break;
+  }
+  const cells = ({ name }: GraphNode) => maps.get(name)!.grid[0] * maps.get(name)!.grid[1];
+  const candidates = layersThatDiffer(dry).filter(({ name }) => !ofScores.has(name));
+  const least = candidates.reduce((n, node) => Math.min(n, cells(node)), Number.POSITIVE_INFINITY);
+  return candidates.findLast((node) => cells(node) === least)?.name;
+}
+
+/**
  * The nodes that give how much each token of the picture takes of every other, in the graph's order: [N, heads, T, T], or,
  * where a file has the heads beside the batch, [N heads, T, T].
  */

@@ -1,6 +1,7 @@
 // limelight inspect: the nodes of a network with what they cost, and which methods apply to it.
 
 import { camRefusal, defaultMethodsOf } from '../../cam/index.ts';
+import type { Shape } from '../../engine/index.ts';
 import { visible } from '../../engine/visible.ts';
 import { type DryRun, dryRun } from '../../models/dry-run.ts';
 import { type GraphNode, parameterCount } from '../../models/graph.ts';
@@ -39,7 +40,8 @@ export function counted(n: number): string {
 
 export async function inspectCommand(model: string, asked: InspectArguments): Promise<void> {
   const choice = await chooseModel({ ...asked, model }, false);
-  const { graph, preprocessing, name, summary, targetLayer, detection, classes } = choice.description;
+  const { graph, preprocessing, name, summary, targetLayer, detection, segmentation, classes } =
+    choice.description;
   const inputShape = [1, preprocessing.channels, ...choice.exampleSize];
   const dry = dryRun(graph, inputShape);
   const { shapes, multiplyAdds: costs } = dry;
@@ -78,6 +80,7 @@ export async function inspectCommand(model: string, asked: InspectArguments): Pr
       `${preparation(preprocessing)}`,
     `${counted(parameters)} parameters, ${counted(products)} multiply-adds, ${graph.nodes.length} nodes`,
     ...(detection ? [detectorLine(shapes.get(detection.boxes)![1]!, classes.length)] : []),
+    ...(segmentation ? [segmentationLine(shapes.get(segmentation.scores)!)] : []),
     table(
       [
         'node',
@@ -95,6 +98,10 @@ export async function inspectCommand(model: string, asked: InspectArguments): Pr
   ];
   print(`${lines.join('\n')}\n`);
 }
+
+const segmentationLine = ([, classes, ...size]: Shape): string =>
+  `scores of ${classes} class${classes === 1 ? '' : 'es'} at each of ${size.join(' x ')} places: a class's score is their sum where ` +
+  'it is the most probable one; explain --target region:LEFT,TOP,RIGHT,BOTTOM explains those of a part of the picture';
 
 const detectorLine = (boxes: number, classes: number): string =>
   `a detector: ${boxes} boxes proposed, ${classes} classes; predict lists what it finds, explain --target box:N explains it`;

@@ -167,8 +167,16 @@ async function fromWeights(
 function fromGraph(name: string, imported: ImportedNetwork): Found {
   const [, , height, width] = imported.inputShape as [number, number, number, number];
   if (imported.remark) note(`${name}: ${imported.remark}`);
+  const description = describeImported(name, imported);
+  if (description.segmentation) {
+    const { classes, preprocessing } = description;
+    note(
+      `${name}: it scores ${classes.length === 1 ? 'one class' : `${classes.length} classes`} at each place of the ` +
+        `${preprocessing.signal ? 'signal' : 'picture'}; explained is the sum of a class's scores where it is the most probable one`,
+    );
+  }
   return {
-    description: describeImported(name, imported),
+    description,
     exampleSize: [height, width],
     tensors: async () => imported.tensors,
     fixedSize: !imported.anySize,

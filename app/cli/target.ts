@@ -1,7 +1,7 @@
 // What `--target` means: what of a class is explained.
 
 import { type Target, targets } from '../../cam/index.ts';
-import { LimelightError } from '../../engine/index.ts';
+import { LimelightError, type Tensor, tensor } from '../../engine/index.ts';
 import type { Box } from '../../models/detection.ts';
 import { nearest } from '../../models/near.ts';
 import { classIndex, type NetworkDescription } from '../../models/network.ts';
@@ -48,7 +48,38 @@ const ofNamed: Readonly<
       throw new UsageError(`box:${number}: give the number of a box that a detector finds, such as box:0`);
     return { box: (boxes) => boxAt(boxes, Number(number)), of: (_, box) => targets.box(network, box!) };
   },
+  region(text, { name, segmentation }) {
+    if (!segmentation)
+      throw new UsageError(`region:${text}: ${name} scores no classes at each place of the picture`);
+    const edges = edgesOf(text);
+    const { scores } = segmentation;
+    return {
+      of: (index) => (outputs) =>
+        targets.region(scores, index, placesInside(outputs[scores]!, edges))(outputs),
+    };
+  },
 };
+
+/** Edges of a part of the picture, as shares of its width and height. */
+function edgesOf(text: string): [left: number, top: number, right: number, bottom: number] {
+  const edges = text.split(',').map((share) => (share.trim() === '' ? Number.NaN : Number(share)));
+  const [left, top, right, bottom] = edges as [number, number, number, number];
+  const fits = edges.length === 4 && edges.every((n) => n >= 0 && n <= 1) && left < right && top < bottom;
+  if (fits) return [left, top, right, bottom];
+  throw new UsageError(
+    `region:${text}: give left, top, right and bottom as shares of the picture, such as region:0,0.5,0.5,1`,
+  );
+}
+
+/** 1 at the places of scores [N, classes, h, w] whose centres lie inside the edges. */
+function placesInside({ device, shape }: Tensor, [left, top, right, bottom]: ReturnType<typeof edgesOf>) {
+  const [h, w] = shape.slice(2) as [number, number];
+  const mask = Float32Array.from({ length: h * w }, (_, i) => {
+    const [x, y] = [((i % w) + 0.5) / w, (Math.floor(i / w) + 0.5) / h];
+    return Number(x >= left && x < right && y >= top && y < bottom);
+  });
+  return tensor(device, mask, [h, w]);
+}
 
 function boxAt<B extends Box>(boxes: readonly B[], number: number): B {
   const box = boxes[number];
@@ -62,7 +93,9 @@ export const targetForms = [
   'not:CLASS',
   'difference:A-B',
   'finer:A-B',
+  'value:OUTPUT',
   'box:N',
+  'region:LEFT,TOP,RIGHT,BOTTOM',
 ].join(', ');
 
 /** A target by its text; bad usage where there is none, or the network has no such class or no probabilities. */

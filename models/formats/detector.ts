@@ -3,7 +3,7 @@
 
 import type { Shape } from '../../engine/index.ts';
 import * as ops from '../../engine/index.ts';
-import type { Detection } from '../detection.ts';
+import type { Detection, Segmentation } from '../detection.ts';
 import type { GraphNode } from '../graph.ts';
 import * as layers from '../layers.ts';
 import { letterbox, type Preprocessing, presets } from '../preprocess.ts';
@@ -83,6 +83,7 @@ export interface Head {
   /** What their network makes of them. */
   readonly gives?: 'softmax' | 'sigmoid' | 'none' | undefined;
   readonly detection?: Detection;
+  readonly segmentation?: Segmentation;
   /** What is known of the input's pixels by the kind of detector. */
   readonly preprocessing?: Partial<Preprocessing>;
 }

@@ -3,6 +3,7 @@
 
 import { LimelightError, type Shape, sizeOf } from '../../engine/index.ts';
 import { canonical } from '../canonical.ts';
+import { dryRun } from '../dry-run.ts';
 import { eachParameter, type Graph, type GraphNode, INPUT, usersOf } from '../graph.ts';
 import * as layers from '../layers.ts';
 import { presets } from '../preprocess.ts';
@@ -11,6 +12,7 @@ import { FormatError, OutputError } from './errors.ts';
 import type { StateDict } from './host-tensor.ts';
 import type { ImportedNetwork, NamedOutput, Translated } from './imported.ts';
 import { dependencies, naming, shapesFor } from './kit.ts';
+import { segmentationHead } from './segmentation.ts';
 
 /** A network but for what its reader knows of sizes. */
 export type Finished = Omit<ImportedNetwork, 'anySize' | 'remark'>;
@@ -72,6 +74,7 @@ function choose(
   heads: {
     readonly ofRow: (logits: Logits) => Head;
     readonly ofDetector: (output: string) => Head | undefined;
+    readonly ofPlaces: (output: string) => Head | undefined;
   },
 ): Head {
   const { nodes, shapes } = graph;
@@ -112,7 +115,9 @@ function choose(
       ),
   );
   const detectors = first ? [] : named.flatMap(({ node }) => (node && heads.ofDetector(node)) || []);
-  const [head = first && heads.ofRow(first.logits), ...more] = detectors;
+  const isAlone = first === undefined && detectors.length === 0 && named.length === 1 && !named[0]!.isWhole;
+  const places = isAlone ? named.flatMap(({ node }) => (node && heads.ofPlaces(node)) || []) : [];
+  const [head = first && heads.ofRow(first.logits), ...more] = [...detectors, ...places];
   if (head === undefined) throw refusal(named, shapeOf, listed);
   if (others.length + more.length === 0) return head;
   throw new OutputError(
@@ -134,7 +139,8 @@ function refusal(
   if (more.length > 0) {
     const areScales = named.every((output) => (shapeOf(output)?.length ?? 0) >= 4);
     return new FormatError(
-      `none of its outputs is a row of scores [1, classes], which can be explained:${listed()}${areScales ? SCALES : ''}`,
+      `none of its outputs is a row of scores [1, classes], which can be explained:${listed()}` +
+        `${areScales ? SCALES : ''}\nIf one of them scores classes at each place of the picture, choose it with --output NAME`,
     );
   }
   if (only?.node === undefined)
@@ -144,7 +150,7 @@ function refusal(
   if (only.node === INPUT) return new FormatError(`its output "${only.name}" is its input`);
   return new FormatError(
     `its output "${only.name}" is ${show(shapeOf(only))} for one picture${only.isWhole ? ', of whole numbers' : ''}; ` +
-      '[1, classes] is what can be explained, or the boxes of a YOLO detector that was exported without its own choice ' +
+      '[1, classes] is what can be explained, scores of classes at each place of the picture, or the boxes of a YOLO detector that was exported without its own choice ' +
       'among them (NMS): [1, boxes, 5 + classes] or [1, 4 + classes, boxes]',
   );
 }
@@ -200,13 +206,22 @@ export function finish(translated: Translated, asked: string | undefined): Finis
         output === INPUT
           ? undefined
           : detectorHead(output, { nodes, shapes }, inputShape, translated.classes?.length, unique),
+      ofPlaces: (output) => {
+        const graph = { nodes, output, ...(others.length > 0 && { inputs: [picture, ...others] }) };
+        const { places } = dryRun(
+          graph,
+          inputShape,
+          new Map(others.map((name) => [name, inputs.get(name)!])),
+        );
+        return segmentationHead(output, { nodes, places }, unique);
+      },
     },
   );
-  const { output, classCount, detection, gives } = head;
+  const { output, classCount, detection, segmentation, gives } = head;
   const all = [...nodes, ...head.nodes];
   const named = [
     ...resolved.map(({ name, node }) => [name, node] as const),
-    ...Object.values(detection ?? {}).map((name) => [name, name] as const),
+    ...Object.values({ ...detection, ...segmentation }).map((name) => [name, name] as const),
   ];
   const graph: Graph = {
     nodes: all,
@@ -226,6 +241,7 @@ export function finish(translated: Translated, asked: string | undefined): Finis
     probabilities: gives ?? (classCount === 1 ? 'none' : 'softmax'),
     ...(translated.classes?.length === classCount && { classes: translated.classes }),
     ...(detection && { detection }),
+    ...(segmentation && { segmentation }),
     ...((detection || isRaw) && {
       preprocessing: {
         ...head.preprocessing,

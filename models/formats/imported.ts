@@ -2,7 +2,7 @@
 
 import type { Shape } from '../../engine/index.ts';
 import { messageOf } from '../../engine/platform/errors.ts';
-import type { Detection } from '../detection.ts';
+import type { Detection, Segmentation } from '../detection.ts';
 import type { Graph, GraphNode } from '../graph.ts';
 import type { Preprocessing } from '../preprocess.ts';
 import { FormatError } from './errors.ts';
@@ -29,6 +29,8 @@ export interface ImportedNetwork {
   readonly classes?: readonly string[];
   /** Set of detectors. */
   readonly detection?: Detection;
+  /** Set of networks that score classes at each place. */
+  readonly segmentation?: Segmentation;
   /** What people should know of how the file was understood. */
   readonly remark?: string;
 }
