@@ -1,7 +1,7 @@
 // `limelight/engine`: devices, tensors, derivatives of any order, and the operations. What is named here is for users; the
 // layers above take the rest from the files that hold it.
 
-export { grad, stopGradient, type Vjp, valueAndGrad, vjp } from './autograd.ts';
+export { derivatives, grad, stopGradient, type Vjp, valueAndGrad, vjp } from './autograd.ts';
 export {
   closeDevice,
   type Device,

@@ -14,8 +14,7 @@
 //
 // True derivatives. In general Y''/Y = g^2 + S'' and Y'''/Y = g^3 + 3 g S'' + S'''. The diagonal is taken by one
 // direction an element: phi_n(t) = S(A + t e_n), all n of a chunk at once as rows of a batch, differentiated three
-// times in t. Rows do not interact, so the gradient of the sum of phi is the vector of phi'. (The gradient of the sum
-// of a gradient would be row sums of the Hessian, not its diagonal.)
+// times in t. (The gradient of the sum of a gradient would be row sums of the Hessian, not its diagonal.)
 //
 // t is counted in units of 1 / max |g|. alpha is the same in every unit, since Y'' takes the unit twice, Y''' thrice and
 // A, divided by it, makes up for the third; but g^2 and g^3 of small gradients would be lost in f32.
@@ -26,9 +25,9 @@ import {
   affine,
   broadcastTo,
   concat,
+  derivatives,
   div,
   full,
-  grad,
   greater,
   max,
   mul,
@@ -129,11 +128,8 @@ export function* diagonal(
     );
     const copies = broadcastTo(featureMap, directions.shape);
     const along = mul(directions, unit);
-    const phi = (t: Tensor) => sum(score(target, add(copies, mul(along, reshape(t, [-1, 1, 1, 1])))));
-    const d1 = grad(phi);
-    const d2 = grad((t) => sum(d1(t)));
-    const d3 = grad((t) => sum(d2(t)));
-    return [d1, d2, d3].map((d) => d(full(featureMap.device, [count], 0)));
+    const phi = (t: Tensor) => score(target, add(copies, mul(along, reshape(t, [-1, 1, 1, 1]))));
+    return derivatives(phi, full(featureMap.device, [count], 0), 3).slice(1);
   });
   return [0, 1, 2].map((order) =>
     concat(

@@ -7,6 +7,7 @@ import {
   closeDevice,
   type Device,
   DisposedError,
+  derivatives,
   exp,
   full,
   grad,
@@ -251,6 +252,7 @@ test('memory: gradients of every order leave nothing behind', async (t) => {
     ['grad', () => grad(f)(x).dispose()],
     ['grad of grad', () => grad((y) => sum(grad(cube)(y)))(x).dispose()],
     ['third order', () => grad((z) => sum(grad((y) => sum(grad(cube)(y)))(z)))(x).dispose()],
+    ['three orders at once', () => derivatives((y) => mul(y, exp(y)), x, 3)],
     [
       'valueAndGrad of two',
       () => {
@@ -299,8 +301,9 @@ test('memory: grad outside every scope keeps its result only', async (t) => {
   const one = on.memory.liveBytes - before;
   const g = grad(f)(x);
   t.equal(on.memory.liveBytes, before + 2 * one);
-  x.dispose();
-  g.dispose();
+  const orders = derivatives((y) => mul(y, exp(y)), x, 3);
+  t.equal(on.memory.liveBytes, before + 6 * one);
+  for (const made of [x, g, ...orders]) made.dispose();
   t.equal(on.memory.liveBytes, before);
 });
 

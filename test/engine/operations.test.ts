@@ -1113,6 +1113,38 @@ test('operations: stopGradient', async (t) => {
   t.deepEqual(await gradient(on, (x) => mul(x, engine.stopGradient(x)), [3, -2]), [3, -2]);
 });
 
+test('operations: derivatives of several orders, of each row', async (t) => {
+  const on = await device();
+  const at = [-1, 0.5, 2];
+  const x = tensor(on, at, [3]);
+  const f = (s: Tensor) => mul(engine.exp(engine.scale(s, 0.5)), mul(s, s)); // e^(t/2) t^2
+  const found = scope(() => engine.derivatives(f, x, 3));
+  const factors = [
+    [0, 0, 1],
+    [0, 2, 1 / 2],
+    [2, 2, 1 / 4],
+    [3, 1.5, 1 / 8],
+  ] as const;
+  for (const [order, [a, b, c]] of factors.entries()) {
+    const wanted = ref.array(
+      [3],
+      at.map((s) => Math.exp(s / 2) * (a + b * s + c * s * s)),
+    );
+    await close(t, found[order]!, wanted, 1e-6, `order ${order}`);
+  }
+  const constant = scope(() => engine.derivatives(() => engine.full(on, [3], 2), x, 2));
+  t.deepEqual(await Promise.all(constant.map((d) => d.data().then((v) => [...v]))), [
+    [2, 2, 2],
+    [0, 0, 0],
+    [0, 0, 0],
+  ]);
+  t.throws(
+    () => scope(() => engine.derivatives((s) => sum(s), x, 1)),
+    (error) => error instanceof engine.ShapeError && /returned \[\] for numbers \[3\]/.test(error.message),
+  );
+  for (const made of [x, ...found, ...constant]) made.dispose();
+});
+
 test('operations: a mask without a range gives zeros', async (t) => {
   const on = await device();
   const y = scope(() => {
