@@ -127,6 +127,7 @@ async function outputsOf(
     }
     return graph.outputs.map(({ name }) => {
       const value = imported.values.get(name)!;
+      if (value instanceof Error) throw value;
       return isConstant(value) ? value : values.get(value.node)!;
     });
   });

@@ -7,7 +7,7 @@ import { dryRun } from '../dry-run.ts';
 import { eachParameter, type Graph, type GraphNode, INPUT, usersOf } from '../graph.ts';
 import * as layers from '../layers.ts';
 import { presets } from '../preprocess.ts';
-import { detectorHead, type Head } from './detector.ts';
+import { detectorHeads, type Head } from './detector.ts';
 import { FormatError, OutputError } from './errors.ts';
 import type { StateDict } from './host-tensor.ts';
 import type { ImportedNetwork, NamedOutput, Translated } from './imported.ts';
@@ -15,7 +15,7 @@ import { dependencies, naming, shapesFor } from './kit.ts';
 import { segmentationHead } from './segmentation.ts';
 
 /** A network but for what its reader knows of sizes. */
-export type Finished = Omit<ImportedNetwork, 'anySize' | 'remark'>;
+export type Finished = Omit<ImportedNetwork, 'anySize'>;
 
 /** Where scores come from: the node before their softmax or sigmoid, or the output itself. */
 interface Logits {
@@ -73,7 +73,7 @@ function choose(
   graph: { nodes: readonly GraphNode[]; shapes: ReadonlyMap<string, Shape> },
   heads: {
     readonly ofRow: (logits: Logits) => Head;
-    readonly ofDetector: (output: string) => Head | undefined;
+    readonly ofDetectors: (outputs: readonly NamedOutput[]) => readonly Head[];
     readonly ofPlaces: (output: string) => Head | undefined;
   },
 ): Head {
@@ -114,11 +114,12 @@ function choose(
         other.logits.node === logits.node ? k > i : before[k]!.has(logits.node) || before[k]!.has(node),
       ),
   );
-  const detectors = first ? [] : named.flatMap(({ node }) => (node && heads.ofDetector(node)) || []);
+  const detectors = first ? [] : heads.ofDetectors(named);
   const isAlone = first === undefined && detectors.length === 0 && named.length === 1 && !named[0]!.isWhole;
   const places = isAlone ? named.flatMap(({ node }) => (node && heads.ofPlaces(node)) || []) : [];
   const [head = first && heads.ofRow(first.logits), ...more] = [...detectors, ...places];
-  if (head === undefined) throw refusal(named, shapeOf, listed);
+  if (head === undefined)
+    throw named.find(({ chosen }) => chosen)?.chosen?.reason ?? refusal(named, shapeOf, listed);
   if (others.length + more.length === 0) return head;
   throw new OutputError(
     `it has several outputs that could be explained; choose one with --output NAME (the option output):${listed()}`,
@@ -127,8 +128,9 @@ function choose(
 }
 
 const SCALES =
-  '\nIf these are the scales of a detector, export it with its boxes joined and in pixels, as one output (Ultralytics: ' +
-  "format='onnx'; YOLOv5's export.py: without --train; YOLOv7's: with --grid)";
+  "\nIf these are the scales of a detector: YOLOv8's and v11's are read as they are, from a file that names the classes. Of " +
+  'others the file lacks the sizes of the anchors; export it with its boxes joined and in pixels, as one output ' +
+  "(Ultralytics: format='onnx'; YOLOv5's export.py: without --train; YOLOv7's: with --grid)";
 
 function refusal(
   named: readonly NamedOutput[],
@@ -150,8 +152,8 @@ function refusal(
   if (only.node === INPUT) return new FormatError(`its output "${only.name}" is its input`);
   return new FormatError(
     `its output "${only.name}" is ${show(shapeOf(only))} for one picture${only.isWhole ? ', of whole numbers' : ''}; ` +
-      '[1, classes] is what can be explained, scores of classes at each place of the picture, or the boxes of a YOLO detector that was exported without its own choice ' +
-      'among them (NMS): [1, boxes, 5 + classes] or [1, 4 + classes, boxes]',
+      '[1, classes] is what can be explained, scores of classes at each place of the picture, or the boxes of a YOLO ' +
+      'detector, all of them and in pixels: [1, boxes, 5 + classes] or [1, 4 + classes, boxes]',
   );
 }
 
@@ -177,7 +179,9 @@ export function finish(translated: Translated, asked: string | undefined): Finis
   const { inputs, outputs } = translated;
   const [picture, ...others] = [...inputs.keys()] as [string, ...string[]];
   const two = new Map([...inputs].map(([name, shape]) => [name, [2, ...shape.slice(1)]]));
-  const given = outputs.flatMap(({ node }) => (node === undefined || inputs.has(node) ? [] : [node]));
+  const given = outputs
+    .flatMap(({ node, chosen }) => chosen?.among ?? node ?? [])
+    .filter((node) => !inputs.has(node));
   const alive = dependencies(translated.nodes, given);
   shapesForTwo(alive, two);
   const { nodes, tensors, aliases } = canonical({
@@ -187,10 +191,13 @@ export function finish(translated: Translated, asked: string | undefined): Finis
     outputs: given,
   });
   const resolve = (name: string) => aliases.get(name) ?? name;
-  const resolved = outputs.map((output) => ({
-    ...output,
-    node: output.node === undefined ? undefined : resolve(output.node),
-  }));
+  const resolved = outputs.map(
+    ({ chosen, ...output }): NamedOutput => ({
+      ...output,
+      node: output.node === undefined ? undefined : resolve(output.node),
+      ...(chosen && { chosen: { ...chosen, among: chosen.among.map(resolve) } }),
+    }),
+  );
   const shapes = shapesFor(nodes, two);
   const inputShape = inputs.get(picture)!;
   const unique = naming();
@@ -202,10 +209,8 @@ export function finish(translated: Translated, asked: string | undefined): Finis
     { nodes, shapes },
     {
       ofRow: ({ node, gives }) => rowHead(rowBefore(node, nodes, shapes), gives, shapes, unique),
-      ofDetector: (output) =>
-        output === INPUT
-          ? undefined
-          : detectorHead(output, { nodes, shapes }, inputShape, translated.classes?.length, unique),
+      ofDetectors: (named) =>
+        detectorHeads(named, { nodes, shapes }, inputShape, translated.classes?.length, unique),
       ofPlaces: (output) => {
         const graph = { nodes, output, ...(others.length > 0 && { inputs: [picture, ...others] }) };
         const { places } = dryRun(
@@ -218,16 +223,16 @@ export function finish(translated: Translated, asked: string | undefined): Finis
     },
   );
   const { output, classCount, detection, segmentation, gives } = head;
-  const all = [...nodes, ...head.nodes];
   const named = [
-    ...resolved.map(({ name, node }) => [name, node] as const),
+    ...resolved.flatMap(({ name, node }) => (node === undefined ? [] : [[name, node] as const])),
     ...Object.values({ ...detection, ...segmentation }).map((name) => [name, name] as const),
   ];
+  const all = dependencies([...nodes, ...head.nodes], [output, ...named.map(([, node]) => node)]);
   const graph: Graph = {
     nodes: all,
     ...(others.length > 0 && { inputs: [picture, ...others] }),
     output,
-    outputs: new Map(named.flatMap(([name, node]) => (node === undefined ? [] : [[name, node]]))),
+    outputs: new Map(named),
     ...(aliases.size > 0 && { aliases }),
   };
   const keys = new Set(all.flatMap(({ parameters }) => Object.values(parameters).map(({ key }) => key)));
@@ -241,7 +246,9 @@ export function finish(translated: Translated, asked: string | undefined): Finis
     probabilities: gives ?? (classCount === 1 ? 'none' : 'softmax'),
     ...(translated.classes?.length === classCount && { classes: translated.classes }),
     ...(detection && { detection }),
+    ...(detection && { detection }),
     ...(segmentation && { segmentation }),
+    ...(head.remark !== undefined && { remark: head.remark }),
     ...((detection || isRaw) && {
       preprocessing: {
         ...head.preprocessing,

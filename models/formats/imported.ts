@@ -62,6 +62,8 @@ export interface NamedOutput {
   readonly node: string | undefined;
   /** Whether it gives whole numbers, such as a label. */
   readonly isWhole?: boolean;
+  /** Of an output that is a choice, or made of one: the nodes of the values that are chosen among, and why it is not read. */
+  readonly chosen?: { readonly among: readonly string[]; readonly reason: FormatError };
 }
 
 /** A file of which only what is wanted is read; browsers' `File` and `Blob` are such. */

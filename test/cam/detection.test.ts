@@ -45,9 +45,26 @@ const readings = {
     return { box: box4, scores: line.slice(5).map((p) => p * line[4]!) };
   },
 };
+type Reading = (output: Array64, box: number) => { box: Float64Array; scores: Float64Array };
+
+/** v8's lines of corners. */
+const corners: Reading = (output, box) => {
+  const { box: [l, t, r, b], scores } = readings.v8(output, box); // biome-ignore format: one box
+  return { box: Float64Array.of((l! + r!) / 2, (t! + b!) / 2, r! - l!, b! - t!), scores };
+};
+const readingOf: Readonly<Record<Version, Reading>> = {
+  ...readings,
+  'v7 --end2end': readings.v5,
+  'v7 --end2end for TensorRT': readings.v5,
+  'v8 nms=True': corners,
+  v10: corners,
+  'v8 scales': readings.v8,
+  'x biases apart': readings.x,
+  'x decoded': readings.v5,
+};
 /** A step of differences that stays between the kinks of the largest of windows. */
 const SMALL = 2 ** -18;
-const counts = { v5: 3 * (64 + 16 + 4), v8: 64 + 16 + 4, x: 64 + 16 + 4 };
+const countOf = (version: Version) => (/^v[57]/.test(version) ? 3 : 1) * (64 + 16 + 4);
 
 interface Case {
   readonly network: Network;
@@ -101,15 +118,18 @@ function suppressed(
   return kept;
 }
 
-for (const version of ['v5', 'v8', 'x'] as const) {
+for (const version of Object.keys(readingOf) as Version[]) {
+  const reading = readingOf[version];
+  const count = countOf(version);
   test(`${version}: boxes and scores`, async (t) => {
     await withDetector(version, 5, async ({ network, trace, output }) => {
       t.deepEqual(network.classes, CLASSES, 'names from a Python dict');
       t.equal(network.preprocessing.resize, 'pad');
-      const expected = Array.from({ length: counts[version] }, (_, i) => readings[version](output(), i));
+      const lines = output();
+      const expected = Array.from({ length: count }, (_, i) => reading(lines, i));
       const { boxes, scores } = network.detection!;
       const given = await trace.outputs[boxes]!.data();
-      t.deepEqual(trace.outputs[boxes]!.shape, [1, counts[version], 4]);
+      t.deepEqual(trace.outputs[boxes]!.shape, [1, count, 4]);
       t.ok(
         relativeError(
           given,
@@ -147,6 +167,8 @@ for (const version of ['v5', 'v8', 'x'] as const) {
     });
   });
 
+  // What is chosen among lines, or decoded in the file, is differentiated as lines are.
+  if (!['v5', 'v8', 'v8 scales', 'x'].includes(version)) continue;
   test(`${version}: the gradient of one box's score`, async (t) => {
     await withDetector(version, 6, async ({ network, trace, output }) => {
       const found = await boxesOf(trace, { score: 0.1 });
@@ -157,7 +179,7 @@ for (const version of ['v5', 'v8', 'x'] as const) {
           const at: Array64 = { shape: a.shape, data: Float64Array.from(await a.data()) };
           const v = randomArray(a.shape, random);
           const score = (x: Array64) =>
-            readings[version](output(new Map([[layer, x]])), box.proposal).scores[box.classIndex]!;
+            reading(output(new Map([[layer, x]])), box.proposal).scores[box.classIndex]!;
           const expected = directionalDerivative(score, at, v, 1, SMALL);
           const gradient = await trace.at(layer).gradient(targets.box(network, box)).data();
           const slope = v.data.reduce((sum, x, i) => sum + x * gradient[i]!, 0);
@@ -211,17 +233,34 @@ test('which outputs are those of detectors', async (t) => {
   };
   t.match(
     await broken({ nodes: [{ op: 'NonMaxSuppression', inputs: ['x', 'x'], outputs: ['y'] }] }),
-    /not supported:\n {2}NonMaxSuppression: y\nThey choose among .* without nms=True/,
-    'a choice among boxes in the file',
+    /node "y" \(NonMaxSuppression\): what it chooses depends on the picture.* no boxes as YOLO's .* without nms=True/,
+    'a choice without boxes in front of it',
   );
   t.match(
-    await broken({
-      nodes: ['y8', 'y16'].map((name) => ({ op: 'Relu', inputs: ['x'], outputs: [name] })),
-      outputs: ['y8', 'y16'],
-    }),
-    /y8 \[1, 3, 64, 64\]\n {2}y16 .*\nIf these are the scales of a detector, export it with its boxes joined/,
-    'a map of each scale',
+    await broken({ nodes: [{ op: 'NonZero', inputs: ['x'], outputs: ['y'] }] }),
+    /node "y" \(NonZero\): what it chooses depends on the picture, and nothing behind such a choice can be explained$/,
   );
+  const maps = ['y8', 'y16'].map((name) => ({ op: 'Relu', inputs: ['x'], outputs: [name] }));
+  const scales =
+    /\[1, \d+, \d+, \d+\]\nIf these are the scales of a detector: .* export it with its boxes joined/;
+  t.match(await broken({ nodes: maps, outputs: ['y8', 'y16'] }), scales, 'maps of one size');
+
+  const refused = async (version: Version, metadata: Record<string, string>, outputs?: string[]) =>
+    read(yolo(version, 1).file(metadata, outputs)).then(
+      () => 'read',
+      ({ message }: Error) => message,
+    );
+  t.match(await refused('v8 scales', {}), scales, 'scales of an unknown number of classes');
+  const joined = /output "joined" is \[1, 19, 84\] .* all of them and in pixels/;
+  t.match(await refused('v8', {}, ['joined']), joined, 'boxes that are not decoded');
+  t.match(await refused('v8', { names: pythonDict(CLASSES) }, ['joined']), joined);
+  const { remark } = await read(yolo('v8 nms=True', 1, 'batch').file());
+  t.equal(remark, 'the choice that it makes among its boxes is left out; all of "output0" are chosen among');
+  t.match(
+    (await read(yolo('v8 scales', 1).file())).remark!,
+    /its 3 outputs are taken as the scales of a YOLO/,
+  );
+  t.equal((await read(yolo('v10', 1).file({}))).classCount, 3, 'lines in front of a choice, without names');
 
   /** A file with an output of some shape. */
   const shaped = (...dims: number[]) =>
@@ -235,7 +274,7 @@ test('which outputs are those of detectors', async (t) => {
       ],
     });
   for (const [shape, shown] of [
-    [[1, 300, 6], /\[1, 300, 6\] for one picture; .* YOLO detector that was exported without its own choice/],
+    [[1, 300, 6], /\[1, 300, 6\] for one picture; .* YOLO detector, all of them and in pixels: /],
     [[1, 64, 9], /\[1, 64, 9\]/],
     [[1, 84, 5], /\[1, 84, 5\]/],
     [[1, 4, 84], /\[1, 4, 84\]/],

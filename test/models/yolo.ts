@@ -1,4 +1,4 @@
-// Detectors of the YOLO family, small and random, as Ultralytics exports them: written as ONNX files, and computed in
+// Detectors of the YOLO family, small and random, as their exporters write them: written as ONNX files, and computed in
 // float64 by the references of the tests.
 
 import {
@@ -62,19 +62,20 @@ function writer(seed: number, given: ReadonlyMap<string, Array64>) {
     (operator: 'Add' | 'Sub' | 'Mul' | 'Div' | 'Pow') => (a: Value, b: Value, name?: string) =>
       op(operator, [a, b], binary[operator.toLowerCase() as 'add'](a, b), {}, name);
   const mul = arithmetic('Mul');
-  const conv = (x: Value, out: number, kernel: number, stride = 1, spread = 3) => {
+  /** A convolution; its bias may be an operator of its own behind it. */
+  const conv = (x: Value, out: number, kernel: number, stride = 1, spread = 3, isApart = false) => {
     const fan = x.shape[1]! * kernel * kernel;
     const bound = spread / Math.sqrt(fan);
     const w = randomArray([out, x.shape[1]!, kernel, kernel], random, { low: -bound, high: bound });
     const b = randomArray([out], random, { low: -0.2, high: 0.2 });
     const p = (kernel - 1) / 2;
     const options = { stride: [stride, stride], padding: [p, p, p, p] } as const;
-    const [weight, bias] = [constant(w), constant(b)];
-    return op('Conv', [x, weight, bias], conv2d(x, w, options, b), {
-      strides: options.stride,
-      pads: options.padding,
-      kernel_shape: [kernel, kernel],
-    });
+    const attributes = { strides: options.stride, pads: options.padding, kernel_shape: [kernel, kernel] };
+    if (isApart) {
+      const y = op('Conv', [x, constant(w)], conv2d(x, w, options), attributes);
+      return arithmetic('Add')(y, constant(reshape(b, [1, out, 1, 1])));
+    }
+    return op('Conv', [x, constant(w), constant(b)], conv2d(x, w, options, b), attributes);
   };
   return {
     nodes,
@@ -83,6 +84,19 @@ function writer(seed: number, given: ReadonlyMap<string, Array64>) {
     mul,
     sigmoid,
     conv,
+    /** A node that is written and not computed: what comes behind what the tests look at. */
+    behind(
+      operator: string,
+      inputs: readonly string[],
+      attributes: NodeSpec['attributes'] = {},
+      domain = '',
+    ) {
+      const name = `/b${count++}/${operator}_output_0`;
+      nodes.push({ op: operator, inputs, outputs: [name], attributes, domain });
+      return name;
+    },
+    whole,
+    exp: (x: Value) => op('Exp', [x], map(x, Math.exp)),
     add: arithmetic('Add'),
     sub: arithmetic('Sub'),
     div: arithmetic('Div'),
@@ -169,20 +183,25 @@ const centres = (cells: number): number[][] => [
   Array.from({ length: cells * cells }, (_, i) => Math.floor(i / cells) + 0.5),
 ];
 
-/** [1, 4 + classes, boxes], as v8 and v11: distances to the sides as means over 4 bins. */
-function headV8(w: Writer, maps: readonly Value[]): Value {
-  const bins = 4;
-  const perScale = maps.map((x) => {
-    const both = w.concat([w.conv(x, 4 * bins, 1), w.conv(w.block(x, 8, 3), CLASSES.length, 1, 1, 5)], 1);
-    return w.reshape(both, 1, 4 * bins + CLASSES.length, -1);
-  });
-  const all = w.concat(perScale, 2);
-  const [box, ofClasses] = w.split(all, 1, [4 * bins, CLASSES.length]) as [Value, Value];
+const BINS = 4;
+
+/** The outputs of v8's scales, [1, 4 * bins + classes, cells, cells]. */
+const scalesV8 = (w: Writer, maps: readonly Value[]): Value[] =>
+  maps.map((x) => w.concat([w.conv(x, 4 * BINS, 1), w.conv(w.block(x, 8, 3), CLASSES.length, 1, 1, 5)], 1));
+
+/** [1, 4 + classes, boxes], as v8 and v11: distances to the sides as means over bins. */
+function linesV8(w: Writer, scales: readonly Value[], asCorners = false): Value {
+  const all = w.concat(
+    scales.map((both) => w.reshape(both, 1, 4 * BINS + CLASSES.length, -1)),
+    2,
+    'joined',
+  );
+  const [box, ofClasses] = w.split(all, 1, [4 * BINS, CLASSES.length]) as [Value, Value];
   const count = all.shape[2]!;
-  const likely = w.softmax(w.transpose(w.reshape(box, 1, 4, bins, count), [0, 2, 1, 3]), 1);
+  const likely = w.softmax(w.transpose(w.reshape(box, 1, 4, BINS, count), [0, 2, 1, 3]), 1);
   const sides = w.reshape(w.expected(likely), 1, 4, count);
   const [before, after] = w.split(sides, 1, [2, 2]) as [Value, Value];
-  const grids = maps.map((x) => centres(x.shape[2]!));
+  const grids = scales.map((x) => centres(x.shape[2]!));
   const anchors = w.constant(
     array(
       [1, 2, count],
@@ -191,9 +210,67 @@ function headV8(w: Writer, maps: readonly Value[]): Value {
   );
   const [low, high] = [w.sub(anchors, before), w.add(anchors, after)];
   const centre = w.div(w.add(low, high), w.constant(array([], [2])));
-  const strides = maps.flatMap((x, i) => Array(x.shape[2]! ** 2).fill(STRIDES[i]!));
-  const boxes = w.mul(w.concat([centre, w.sub(high, low)], 1), w.constant(array([1, count], strides)));
+  const strides = scales.flatMap((x, i) => Array(x.shape[2]! ** 2).fill(STRIDES[i]!));
+  const numbers = asCorners ? [low, high] : [centre, w.sub(high, low)];
+  const boxes = w.mul(w.concat(numbers, 1), w.constant(array([1, count], strides)));
   return w.concat([boxes, w.sigmoid(ofClasses)], 1, 'output0');
+}
+
+/** What a head writes: the file's outputs, and the lines of its boxes. */
+interface Written {
+  readonly outputs: readonly string[];
+  readonly lines: Value;
+}
+
+const plain = (lines: Value): Written => ({ outputs: [lines.name], lines });
+
+/** The choice behind v8's lines as Ultralytics' `nms=True` writes it; boxes are corners there. */
+function chosenV8(w: Writer, lines: Value): Written {
+  const turned = w.behind('Transpose', [lines.name], { perm: [0, 2, 1] });
+  const part = (from: number, to: number) =>
+    w.behind('Slice', [turned, ...[from, to, 2].map((n) => w.whole(n).name)]);
+  const [box, ofClasses] = [part(0, 4), part(4, 4 + CLASSES.length)];
+  const score = w.behind('ReduceMax', [ofClasses], { axes: [2], keepdims: 0 });
+  const label = w.behind('ArgMax', [ofClasses], { axis: 2, keepdims: 0 });
+  const isSure = w.behind('Greater', [score, w.constant(array([], [0.25])).name]);
+  const sure = w.behind('Transpose', [w.behind('NonZero', [isSure])], { perm: [1, 0] });
+  const [boxes, scores, labels] = [box, score, label].map((name) => w.behind('GatherND', [name, sure]));
+  const raised = w.behind('Unsqueeze', [w.behind('Cast', [labels!], { to: 1 }), w.whole(1).name]);
+  const apart = w.behind('Unsqueeze', [w.behind('Add', [boxes!, raised]), w.whole(0).name]);
+  const kept = w.behind('NonMaxSuppression', [
+    apart,
+    w.behind('Unsqueeze', [scores!, w.whole(0, 1).name]),
+    w.whole(300).name,
+  ]);
+  return { outputs: [w.behind('Gather', [boxes!, w.behind('Gather', [kept, w.whole(2).name])])], lines };
+}
+
+/** The best boxes behind lines, as v10 and networks like it take them, without suppression. */
+function bestV10(w: Writer, lines: Value): Written {
+  const turned = w.behind('Transpose', [lines.name], { perm: [0, 2, 1] });
+  const score = w.behind('ReduceMax', [turned], { axes: [2], keepdims: 0 });
+  const best = w.behind('Unsqueeze', [w.behind('TopK', [score, w.whole(20).name]), w.whole(2).name]);
+  return { outputs: [w.behind('GatherElements', [turned, best], { axis: 1 })], lines };
+}
+
+/** The choice behind v5's and v7's lines, as v7's `--end2end` writes it, for ONNX Runtime or for TensorRT. */
+function chosenV7(w: Writer, lines: Value, isForTensorRt = false): Written {
+  const part = (from: number, to: number) =>
+    w.behind('Slice', [lines.name, ...[from, to, 2].map((n) => w.whole(n).name)]);
+  const score = w.behind('Mul', [part(5, 5 + CLASSES.length), part(4, 5)]);
+  if (isForTensorRt) {
+    const attributes = { box_coding: 1, max_output_boxes: 100 };
+    return {
+      outputs: [w.behind('EfficientNMS_TRT', [part(0, 4), score], attributes, 'TRT')],
+      lines,
+    };
+  }
+  const corners = [1, 0, 1, 0, 0, 1, 0, 1, -0.5, 0, 0.5, 0, 0, -0.5, 0, 0.5];
+  const boxes = w.behind('MatMul', [part(0, 4), w.constant(array([4, 4], corners)).name]);
+  const label = w.behind('Cast', [w.behind('ArgMax', [score], { axis: 2 })], { to: 1 });
+  const apart = w.behind('Add', [boxes, w.behind('Mul', [label, w.constant(array([], [640])).name])]);
+  const best = w.behind('Transpose', [w.behind('ReduceMax', [score], { axes: [2] })], { perm: [0, 2, 1] });
+  return { outputs: [w.behind('NonMaxSuppression', [apart, best, w.whole(100).name])], lines };
 }
 
 const ANCHORS = [
@@ -222,11 +299,11 @@ function headV5(w: Writer, maps: readonly Value[]): Value {
   return w.concat(perScale, 1, 'output0');
 }
 
-/** [1, boxes, 5 + classes], as YOLOX exports it: one box a cell, in cells. */
-function headX(w: Writer, maps: readonly Value[]): Value {
+/** [1, boxes, 5 + classes], as YOLOX exports it: one box a cell, in cells. Biases may be operators of their own. */
+function headX(w: Writer, maps: readonly Value[], isApart = false): Value {
   const width = 5 + CLASSES.length;
   const perScale = maps.map((x) => {
-    const [box, isThere, ofClasses] = [4, 1, CLASSES.length].map((n) => w.conv(x, n, 1, 1, 2)) as [
+    const [box, isThere, ofClasses] = [4, 1, CLASSES.length].map((n) => w.conv(x, n, 1, 1, 2, isApart)) as [
       Value,
       Value,
       Value,
@@ -234,31 +311,61 @@ function headX(w: Writer, maps: readonly Value[]): Value {
     const all = w.concat([box, w.sigmoid(isThere), w.sigmoid(ofClasses)], 1);
     return w.reshape(all, 1, width, x.shape[2]! * x.shape[3]!);
   });
-  return w.transpose(w.concat(perScale, 2), [0, 2, 1], 'output0');
+  return w.transpose(w.concat(perScale, 2), [0, 2, 1], 'cells');
 }
 
-export type Version = 'v5' | 'v8' | 'x';
-const heads = { v5: headV5, v8: headV8, x: headX };
+/** The same with its boxes decoded in the file, as YOLOX's `--decode_in_inference` writes it. */
+function decodedX(w: Writer, maps: readonly Value[]): Value {
+  const lines = headX(w, maps, true);
+  const [at, size, rest] = w.split(lines, 2, [2, 2, 1 + CLASSES.length]) as [Value, Value, Value];
+  const grids = maps.map((x) => centres(x.shape[2]!) as [number[], number[]]);
+  const corners = grids.flatMap(([columns, rows]) => columns.flatMap((x, i) => [x - 0.5, rows[i]! - 0.5]));
+  const strides = maps.flatMap((x, i) => Array(x.shape[2]! ** 2).fill(STRIDES[i]!));
+  const stride = w.constant(array([1, strides.length, 1], strides));
+  const from = w.add(at, w.constant(array([1, strides.length, 2], corners)));
+  return w.concat([w.mul(from, stride), w.mul(w.exp(size), stride), rest], 2, 'output0');
+}
 
-/** A detector of a seed: its file, and its output for a picture [1, 3, 64, 64], with some values given. */
+const heads = {
+  v5: (w, maps) => plain(headV5(w, maps)),
+  'v7 --end2end': (w, maps) => chosenV7(w, headV5(w, maps)),
+  'v7 --end2end for TensorRT': (w, maps) => chosenV7(w, headV5(w, maps), true),
+  v8: (w, maps) => plain(linesV8(w, scalesV8(w, maps))),
+  'v8 nms=True': (w, maps) => chosenV8(w, linesV8(w, scalesV8(w, maps), true)),
+  v10: (w, maps) => bestV10(w, linesV8(w, scalesV8(w, maps), true)),
+  'v8 scales': (w, maps) => {
+    const scales = scalesV8(w, maps);
+    return { outputs: scales.map(({ name }) => name).reverse(), lines: linesV8(w, scales) };
+  },
+  x: (w, maps) => plain(headX(w, maps)),
+  'x biases apart': (w, maps) => plain(headX(w, maps, true)),
+  'x decoded': (w, maps) => plain(decodedX(w, maps)),
+} as const satisfies Record<string, (w: Writer, maps: readonly Value[]) => Written>;
+
+export type Version = keyof typeof heads;
+
+/** A detector of a seed: its file, and its lines for a picture [1, 3, 64, 64], with some values given. */
 export function yolo(version: Version, seed: number, batch: number | string = 1) {
   const written = (picture: Array64, given: ReadonlyMap<string, Array64> = new Map()) => {
     const w = writer(seed, given);
-    return { output: heads[version](w, features(w, { ...picture, name: 'images' })), w };
+    return { ...heads[version](w, features(w, { ...picture, name: 'images' })), w };
   };
-  const { nodes, initializers } = written(filled([1, 3, SIZE, SIZE], 0)).w;
+  const { outputs, w } = written(filled([1, 3, SIZE, SIZE], 0));
   return {
-    file: (metadata: Readonly<Record<string, string>> = { names: pythonDict(CLASSES), task: 'detect' }) =>
+    file: (
+      metadata: Readonly<Record<string, string>> = { names: pythonDict(CLASSES), task: 'detect' },
+      named = outputs,
+    ) =>
       modelBytes({
         opset: 17,
-        nodes,
-        initializers,
+        nodes: w.nodes,
+        initializers: w.initializers,
         inputs: [{ name: 'images', dims: [batch, 3, SIZE, SIZE] }],
-        outputs: ['output0'],
+        outputs: named,
         metadata,
       }),
     output: (picture: Array64, given?: ReadonlyMap<string, Array64>): Array64 =>
-      written(picture, given).output,
+      written(picture, given).lines,
   };
 }
 

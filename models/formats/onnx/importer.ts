@@ -23,9 +23,28 @@ import { type Parts, readTensor } from './tensors.ts';
 export interface Imported {
   readonly nodes: readonly GraphNode[];
   readonly tensors: StateDict;
-  /** The value behind each of the file's names. */
-  readonly values: ReadonlyMap<string, Value>;
+  /** The value behind each of the file's names, or why there is none. */
+  readonly values: ReadonlyMap<string, Held>;
+  /** The nodes of all values that a choice is made among. */
+  readonly among: ReadonlySet<string>;
 }
+
+/** A value; or, of what a choice gives that depends on the picture and of all that is made of it, why it is none. */
+type Held = Value | FormatError;
+
+/** Operators that choose among what is in the picture: how much they give, or of what, is not known beforehand. */
+const CHOOSES = /NonMaxSuppression|NMS|^NonZero$|^TopK$/;
+const CHOOSES_BOXES = /NonMaxSuppression|NMS/;
+const WITHOUT_CHOICE =
+  ". Limelight chooses among a detector's boxes itself, but no boxes as YOLO's stand in front of this node: export the " +
+  "network without it, so that it gives all boxes (Ultralytics: format='onnx' without nms=True; YOLOv5's and v7's " +
+  'export.py: without --nms, --end2end, --include-nms)';
+
+const choice = (node: NodeProto): FormatError =>
+  new FormatError(
+    `node "${nameOf(node)}" (${node.operator}): what it chooses depends on the picture, and nothing behind such a choice can ` +
+      `be explained${CHOOSES_BOXES.test(node.operator) ? WITHOUT_CHOICE : ''}`,
+  );
 
 /** Versions of the operator sets that nodes are written in, by domain; "" is ONNX's own. */
 export type Opsets = ReadonlyMap<string, number>;
@@ -68,24 +87,22 @@ export function checkOperators(graph: GraphProto, functions: Functions = new Map
       `it has ${nodes.length} nodes of up to ${longest} inputs; ${LIMITS.nodes} of ${LIMITS.inputs} are read`,
     );
   }
-  const named = nodes.map((node) => [operatorOf(node), nameOf(node)] as const);
+  // What is made of a choice is not read.
+  const chosen = new Set<string>();
+  const read = nodes.filter((node) => {
+    const isChosen = CHOOSES.test(operatorOf(node)) || node.inputs.some((name) => chosen.has(name));
+    if (isChosen) for (const name of node.outputs) if (name !== '') chosen.add(name);
+    return !isChosen;
+  });
+  const named = read.map((node) => [operatorOf(node), nameOf(node)] as const);
   const unknown = grouped(named.filter(([operator]) => !functions.has(operator) && !operators.has(operator)));
   if (unknown.size === 0) return;
   const lines = [...unknown].map(([operator, names]) => {
     const more = names.length > 5 ? ` and ${names.length - 5} more` : '';
     return `${operator}: ${names.slice(0, 5).join(', ')}${more}`;
   });
-  const advice = [...unknown.keys()].some((operator) => CHOOSES_BOXES.test(operator))
-    ? `\n${WITHOUT_CHOICE}`
-    : '';
-  throw new FormatError(`operators that are not supported:\n  ${lines.join('\n  ')}${advice}`);
+  throw new FormatError(`operators that are not supported:\n  ${lines.join('\n  ')}`);
 }
-
-/** Operators by which a detector chooses among its boxes. */
-const CHOOSES_BOXES = /NonMaxSuppression|NMS/;
-const WITHOUT_CHOICE =
-  "They choose among a detector's boxes, which Limelight does itself: export the network without that step (Ultralytics: " +
-  "format='onnx' without nms=True; YOLOv5's and v7's export.py: without --nms, --end2end, --include-nms), so that it gives all boxes";
 
 const nameOf = (node: NodeProto) => node.name || node.outputs.find((name) => name !== '') || node.operator;
 
@@ -120,6 +137,7 @@ interface Walk {
   readonly parts: Parts;
   readonly made: ReturnType<typeof nodeMaker>;
   readonly budget: ReturnType<typeof budget>;
+  readonly among: Set<string>;
   /** Nodes that may still be walked. */
   left: number;
 }
@@ -127,7 +145,7 @@ interface Walk {
 /** What names mean inside a graph: a branch sees the graph around it, a function's body its inputs alone. */
 interface Scope {
   readonly walk: Walk;
-  readonly values: Map<string, Value>;
+  readonly values: Map<string, Held>;
   readonly initializers: ReadonlyMap<string, TensorProto>;
   readonly opsets: Opsets;
   readonly around?: Scope;
@@ -153,15 +171,23 @@ export function importNodes(
   const { opsets, functions = new Map(), batch, given, parts, allowance } = setting;
   const made = nodeMaker(batch, given.values());
   const whole: Scope = {
-    walk: { functions, batch, parts, made, budget: budget(allowance), left: LIMITS.nodes },
-    values: new Map(given),
+    walk: {
+      functions,
+      batch,
+      parts,
+      made,
+      budget: budget(allowance),
+      among: new Set(),
+      left: LIMITS.nodes,
+    },
+    values: new Map<string, Held>(given),
     initializers: initializersOf(graph),
     opsets,
     prefix: '',
     depth: 0,
   };
   for (const node of graph.nodes) enter(whole, node);
-  return { nodes: made.nodes, tensors: made.tensors, values: whole.values };
+  return { nodes: made.nodes, tensors: made.tensors, values: whole.values, among: whole.walk.among };
 }
 
 const initializersOf = ({ initializers }: GraphProto) =>
@@ -171,7 +197,7 @@ const isTaken = (scope: Scope | undefined, name: string): boolean =>
   scope !== undefined &&
   (scope.values.has(name) || scope.initializers.has(name) || isTaken(scope.around, name));
 
-function lookUp(scope: Scope, name: string): Value {
+function lookUp(scope: Scope, name: string): Held {
   const found = scope.values.get(name);
   if (found) return found;
   const proto = scope.initializers.get(name);
@@ -201,12 +227,22 @@ function enter(scope: Scope, node: NodeProto): void {
   });
 }
 
-function build(scope: Scope, node: NodeProto): readonly (Value | undefined)[] {
-  const body = scope.walk.functions.get(operatorOf(node));
-  if (body) return inlined(scope, node, body);
-  const wanted = scope.prefix + nameOf(node);
-  const inputs = node.inputs.map((name) => (name === '' ? undefined : lookUp(scope, name)));
-  return [operators.get(operatorOf(node))!(callOf(scope, node, wanted, inputs))].flat();
+function build(scope: Scope, node: NodeProto): readonly (Held | undefined)[] {
+  const operator = operatorOf(node);
+  const given = node.inputs.map((name) => (name === '' ? undefined : lookUp(scope, name)));
+  const inputs = given.filter((one): one is Value | undefined => !(one instanceof FormatError));
+  const computed = inputs.flatMap((one) => (one && !isConstant(one) ? [one.node] : []));
+  const lacking = given.find((one) => one instanceof FormatError);
+  const reason = lacking ?? (CHOOSES.test(operator) && computed.length > 0 ? choice(node) : undefined);
+  if (reason) {
+    for (const name of computed) scope.walk.among.add(name);
+    return node.outputs.map(() => reason);
+  }
+  const body = scope.walk.functions.get(operator);
+  if (body) return inlined(scope, node, body, inputs);
+  const builder = operators.get(operator);
+  if (builder === undefined) throw new FormatError('the operator is not supported');
+  return [builder(callOf(scope, node, scope.prefix + nameOf(node), inputs))].flat();
 }
 
 /** The outputs of a graph inside a node. */
@@ -217,11 +253,20 @@ function inside(scope: Scope, inner: GraphProto): readonly Value[] {
   }
   const within = { ...scope, values: new Map(), initializers, around: scope };
   for (const node of inner.nodes) enter(within, node);
-  return inner.outputs.map(({ name }) => lookUp(within, name));
+  return inner.outputs.map(({ name }) => {
+    const found = lookUp(within, name);
+    if (found instanceof FormatError) throw found;
+    return found;
+  });
 }
 
 /** A function's body in place of its call. */
-function inlined(scope: Scope, node: NodeProto, body: FunctionProto): readonly (Value | undefined)[] {
+function inlined(
+  scope: Scope,
+  node: NodeProto,
+  body: FunctionProto,
+  inputs: readonly (Value | undefined)[],
+): readonly (Held | undefined)[] {
   if (scope.depth >= LIMITS.functions) throw new FormatError('functions call each other without end');
   const within: Scope = {
     walk: scope.walk,
@@ -233,8 +278,8 @@ function inlined(scope: Scope, node: NodeProto, body: FunctionProto): readonly (
     depth: scope.depth + 1,
   };
   body.inputs.forEach((name, i) => {
-    const from = node.inputs[i] ?? '';
-    if (from !== '') within.values.set(name, lookUp(scope, from));
+    const value = inputs[i];
+    if (value) within.values.set(name, value);
   });
   for (const one of body.nodes) enter(within, one);
   return body.outputs.map((name) => within.values.get(name));

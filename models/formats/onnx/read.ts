@@ -239,12 +239,14 @@ function translate(file: File, channels: number, [height, width]: readonly [numb
       const { node, shape } = named.get(name)!;
       return [node, [1, ...shape.slice(1)]];
     });
+    const among = [...imported.among];
     return {
       nodes: [...turn, ...imported.nodes],
       tensors: imported.tensors,
       inputs: new Map([[INPUT, [1, channels, height, width]], ...shapes]),
       outputs: graph.outputs.map(({ name }) => {
         const found = imported.values.get(name);
+        if (found instanceof FormatError) return { name, node: undefined, chosen: { among, reason: found } };
         if (found === undefined || isConstant(found)) return { name, node: undefined };
         return { name, node: found.node, isWhole: found.type !== 'float' };
       }),
@@ -363,7 +365,11 @@ export function readGraph(
     const free = width === undefined && (height ?? 1) === 1;
     const other = [height ?? OTHER[0], OTHER[1]] as const;
     const again = () => finish(translate(file, channels, other), output);
-    const remark = picture.remark?.(channels);
-    return { ...example, anySize: free && isSameAt(example, again), ...(remark && { remark }) };
+    const remarks = [picture.remark?.(channels), example.remark].filter((one) => one !== undefined);
+    return {
+      ...example,
+      anySize: free && isSameAt(example, again),
+      ...(remarks.length > 0 && { remark: remarks.join('; ') }),
+    };
   });
 }
