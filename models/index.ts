@@ -27,6 +27,7 @@ export {
   parameterCount,
   type Traits,
 } from './graph.ts';
+export { HubError } from './hub/remote-file.ts';
 export {
   assertFits,
   classIndex,

@@ -1,5 +1,6 @@
 // The front door to networks: a name, a URL, a file or its bytes -> a network on a device.
 
+import { publishedBytes, publishedTokenizer } from '#hub';
 import { bytes as bytesAt } from '#platform';
 import type { Device } from '../engine/index.ts';
 import { type CatalogEntry, catalogEntry, ModelError, withText } from './catalog.ts';
@@ -7,6 +8,8 @@ import { describeImported } from './describe.ts';
 import { isNetwork, type Model, readModel } from './formats/any.ts';
 import { FormatError } from './formats/errors.ts';
 import type { OpenPart, ReadOptions } from './formats/imported.ts';
+import { HubError, type RemoteFile } from './hub/remote-file.ts';
+import { classNames } from './labels.ts';
 import { loadNetwork, type Network, withoutDecoders } from './network.ts';
 import type { Preprocessing } from './preprocess.ts';
 import { architectureOf } from './recognise.ts';
@@ -29,7 +32,7 @@ export interface OpenOptions extends ReadOptions {
   readonly classes?: readonly string[];
   /** What a network that reads a text is to read: the words of a caption so far, a question, texts to be told apart. */
   readonly text?: string;
-  /** How a text becomes tokens, where that is published with the weights: `fetchTokenizer` of `limelight/hub`. */
+  /** How a text becomes tokens, where that is published with the weights; under Node it is fetched when left out. */
   readonly tokenizer?: Tokenizer;
   /** The architecture of weights whose keys do not tell it, by its name in the catalog. */
   readonly architecture?: string;
@@ -39,7 +42,11 @@ export interface OpenOptions extends ReadOptions {
 
 /**
  * Opens a network: ONNX, Keras (.h5, .keras), TensorFlow.js (its model.json), weights of a known architecture (safetensors,
- * PyTorch), or a name of the catalog whose weights are shipped. The format is found by the bytes. `disposeNetwork` frees it.
+ * PyTorch), or a name of the catalog. The format is found by the bytes. `disposeNetwork` frees it.
+ *
+ * Weights of a name that are not shipped are fetched, with the names of its classes, and held to their SHA-256: under Node once,
+ * into `cacheFolder()`, as `fetchModel` of `limelight/hub` does, which can show the progress and be cancelled; in a browser
+ * at each call, into the browser's own cache. Where the names of the classes cannot be had, they are numbers.
  *
  * @example
  * const network = await open(await openDevice(), new Uint8Array(readFileSync('network.onnx')), {
@@ -47,10 +54,17 @@ export interface OpenOptions extends ReadOptions {
  * });
  *
  * @throws {FormatError} if the file is malformed, or not of a network that can be explained.
- * @throws {ModelError} if there is no network of that name, or its weights are not shipped.
+ * @throws {ModelError} if there is no network of that name, or its weights are not published.
+ * @throws {HubError} if they cannot be had, cannot be kept, or are not what they should be.
  */
 export async function open(device: Device, source: ModelSource, options: OpenOptions = {}): Promise<Network> {
   const { entry, name, read } = typeof source === 'string' ? named(source) : fileOf(source, options);
+  const { published, labels } = entry ?? {};
+  const tokenizer =
+    options.tokenizer ??
+    (options.text !== undefined && published?.tokenizer
+      ? await publishedTokenizer(published.tokenizer)
+      : undefined);
   const model = await read();
   const found = isNetwork(model)
     ? { entry: describeImported(name, model), tensors: model.tensors }
@@ -59,12 +73,12 @@ export async function open(device: Device, source: ModelSource, options: OpenOpt
         model,
         entry ?? (options.architecture ? catalogEntry(options.architecture) : undefined),
       );
-  const { entry: chosen, tensors } = withText(found.entry, found.tensors, options.text, options.tokenizer);
+  const { entry: chosen, tensors } = withText(found.entry, found.tensors, options.text, tokenizer);
   const { preprocessing, classes } = chosen;
   const description = {
     ...(entry ? chosen : withoutDecoders(chosen)),
     preprocessing: { ...preprocessing, ...options.preprocessing },
-    classes: options.classes ?? classes,
+    classes: options.classes ?? (labels && (await namesIn(labels, classes.length))) ?? classes,
   };
   if (description.classes.length !== classes.length) {
     throw new ModelError(
@@ -88,16 +102,25 @@ const noParts: OpenPart = async (part) => {
 
 function named(name: string): Found {
   const entry = catalogEntry(name);
-  const { weights } = entry;
-  if (weights)
-    return {
-      entry,
-      name,
-      read: async () => readModel(await bytesAt(weights), `${name}.safetensors`, noParts),
-    };
-  throw new ModelError(
-    `the weights of ${name} are not shipped; open their file, with { architecture: '${name}' } if its keys do not tell`,
-  );
+  const { weights, published } = entry;
+  const file = weights ? () => bytesAt(weights) : published && (() => publishedBytes(published.weights));
+  if (file === undefined) {
+    throw new ModelError(
+      `the weights of ${name} are not published where they could be fetched; open their file, with ` +
+        `{ architecture: '${name}' } if its keys do not tell`,
+    );
+  }
+  return { entry, name, read: async () => readModel(await file(), `${name}.safetensors`, noParts) };
+}
+
+/** The names of classes in a published list; undefined where it cannot be had. */
+async function namesIn(list: RemoteFile, count: number): Promise<readonly string[] | undefined> {
+  try {
+    return classNames(new TextDecoder().decode(await publishedBytes(list)), count, list.url);
+  } catch (error) {
+    if (error instanceof HubError) return undefined;
+    throw error;
+  }
 }
 
 function fileOf(source: Exclude<ModelSource, string>, options: OpenOptions): Found {

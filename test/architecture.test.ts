@@ -52,7 +52,7 @@ interface Source {
   readonly text: string;
   /** Files of the repository. */
   readonly files: readonly string[];
-  /** Everything else: packages, Node's modules, `#platform`. */
+  /** Everything else: packages, Node's modules, `#platform`, `#hub`. */
   readonly packages: readonly string[];
 }
 
@@ -95,6 +95,7 @@ const mayUseBrowser = /\.browser\.ts$|^(engine\/platform\/browser\.ts|app\/page\
 
 /** Packages that run in both. */
 const portable = [
+  '#hub',
   '#platform',
   'protobufjs/minimal.js',
   'h5wasm',

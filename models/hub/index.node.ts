@@ -15,10 +15,12 @@ export type { CacheOptions } from './cache.node.ts';
 export { HubError } from './remote-file.ts';
 
 /**
- * Where the weights of a network of the catalog are, for `open`: shipped, or fetched unless they are in the cache.
+ * Where the weights of a network of the catalog are: shipped, or fetched unless they are in the cache. `open` with the name
+ * alone does so too; this one shows progress, can be cancelled, and fetches before there is a device.
  *
  * @example
- * const network = await open(device, await fetchModel('resnet18'), { classes: await fetchImagenetClasses() });
+ * await fetchModel('resnet18', { progress: (received, total) => console.log(received, total) });
+ * const network = await open(device, 'resnet18');
  *
  * @throws {ModelError} if there is no network of that name, or its weights are not published.
  * @throws {HubError} if they cannot be had, cannot be kept, or are not what they should be.
@@ -39,10 +41,11 @@ export async function fetchImagenetClasses(options?: CacheOptions): Promise<read
 }
 
 /**
- * How texts become the tokens of a network that is published with a vocabulary, for `open`.
+ * How texts become the tokens of a network that is published with a vocabulary, for `open` of a file; `open` of its name
+ * fetches it by itself.
  *
  * @example
- * const network = await open(device, await fetchModel('clip-vit-base-patch32'), {
+ * const network = await open(device, readFileSync('my-clip.safetensors'), {
  *   architecture: 'clip-vit-base-patch32',
  *   text: 'a cat | a dog',
  *   tokenizer: await fetchTokenizer('clip-vit-base-patch32'),

@@ -1,7 +1,7 @@
 // Networks by name on the command line: weights from a hub that is a server of this process.
 
 import { createHash } from 'node:crypto';
-import { readdirSync, writeFileSync } from 'node:fs';
+import { readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -12,6 +12,7 @@ import { writeSafetensors } from '../../models/formats/safetensors.ts';
 import { fetchTokenizer } from '../../models/hub/index.node.ts';
 import { published } from '../../models/hub/published.ts';
 import { disposeNetwork, loadNetwork } from '../../models/network.ts';
+import { open } from '../../models/open.ts';
 import { device } from '../device.ts';
 import { hasStack, inFolder, limelightBeside, scene } from './limelight.ts';
 
@@ -104,6 +105,15 @@ withHub(
         t.equal(network.preprocessing.interpolation, 'bicubic');
         disposeNetwork(network);
       }
+      const classes = labels.split('\n');
+      const network = await open(await device(), name, { classes });
+      t.deepEqual(
+        [network.targetLayer, network.classes[7]],
+        ['features.12', 'class 7'],
+        'from the library too',
+      );
+      t.equal(network.preprocessing.interpolation, 'bicubic');
+      disposeNetwork(network);
       t.deepEqual(asked, ['/timm/mobilenetv3_small_100.lamb_in1k/resolve/main/model.safetensors']);
       t.deepEqual(hub.cached(), ['mobilenetv3_small_100.lamb_in1k.safetensors']);
     } finally {
@@ -161,6 +171,16 @@ withHub(
       t.deepEqual(hub.cached(), ['clip-tokenizer.json']);
       t.deepEqual([...(await fetchTokenizer(model, { folder: hub.env.LIMELIGHT_CACHE }))('b')], [7]);
       t.equal(read.length, 1, 'and once');
+      rmSync(join(hub.env.LIMELIGHT_CACHE, 'clip-tokenizer.json'));
+      await open(await device(), model, { text: 'a b' }).then(
+        () => t.fail('the hub has no weights'),
+        (error: Error) => t.match(error.message, /e6d1bd7789aa/, 'the checksum of the weights'),
+      );
+      t.match(
+        read.slice(1).join(),
+        /\/tokenizer\.json,.*\/open_clip_model\.safetensors$/,
+        'the library fetches both',
+      );
       await fetchTokenizer('resnet18').then(
         () => t.fail('resnet18 has no vocabulary'),
         (error: Error) => t.match(error.message, /resnet18 is not published with a vocabulary/),

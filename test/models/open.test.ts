@@ -36,7 +36,7 @@ test('what cannot be opened is said, with what to do', async (t) => {
     }
   };
   await refused('digit-scene', ModelError, /digit-scenes/);
-  await refused('resnet50', ModelError, /not shipped; open their file/);
+  await refused('alexnet', ModelError, /not published where they could be fetched; open their file/);
   await refused(new Uint8Array(0), FormatError, /empty/);
   await refused(new TextEncoder().encode('<html>'), FormatError, /the formats are Keras \.h5.*ONNX/);
   await refused(weights, ModelError, /has 10 classes; 2 names/, { classes: ['a', 'b'] });
