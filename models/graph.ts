@@ -111,6 +111,8 @@ export interface Traits {
   readonly standardises?: { readonly epsilon: number };
   /** Does not change as its first input grows in length. */
   readonly scaleFree?: true;
+  /** Adds positions that were learnt for so many rows and columns of patches, and are resampled for others. */
+  readonly positionsOf?: readonly [rows: number, columns: number];
   /** Gives its one input with its axes in this order. */
   readonly order?: readonly number[];
   /** Numbers among its parameters that are measured rather than learnt. */

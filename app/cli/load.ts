@@ -227,6 +227,13 @@ async function preprocessingOf(
     throw new UsageError(`${name} takes pictures of ${ofModel.size!.join(' x ')} only`);
   }
   asUsage(() => checkPreprocessing(preprocessing));
+  const hasPositions = found.description.graph.nodes.some(({ traits }) => traits.positionsOf);
+  if (hasPositions && ofModel.size && preprocessing.size?.join() !== ofModel.size.join()) {
+    const [made, asked] = [ofModel.size, preprocessing.size ?? ['any', 'any']].map((one) => one.join(' x '));
+    note(
+      `${name} learnt positions for pictures of ${made}; for ${asked} they are resampled, as timm does it`,
+    );
+  }
   const isSaid = beside || preset || mean || std || scale !== undefined;
   const isGuess = found.guessed && !isSaid && takesPictures(ofModel);
   if (!isGuess) return { preprocessing };

@@ -10,6 +10,7 @@ import { plain } from '../layers/node.ts';
 import {
   type Activation,
   add,
+  addPatchPositions,
   addPositions,
   applied,
   attentionMix,
@@ -21,11 +22,11 @@ import {
   prependToken,
   relu,
   similarity,
+  squareToTokens,
   takeToken,
   takeTokens,
   textsTogether,
   tokenEmbeddings,
-  toTokens,
 } from '../layers.ts';
 import { type TextReader, textClasses } from '../text.ts';
 import { type Centred, convNorm } from './blocks.ts';
@@ -102,12 +103,12 @@ function transformer(name: string, input: string, { width, depth }: Tower, causa
 /** Patches behind a class token, whose last state is projected. */
 function visionTransformer({ size, sees, embedding }: ClipOptions & { sees: Tower & { patch: number } }) {
   const { width, depth, patch } = sees;
-  const tokens = (size / patch) ** 2 + 1;
+  const side = size / patch;
   return [
     conv('visual.conv1', 'input', { in: 3, out: width, kernel: patch, stride: patch, bias: false }),
-    toTokens('visual.patches', 'visual.conv1'),
+    squareToTokens('visual.patches', 'visual.conv1'),
     prependToken('visual.class_embedding', 'visual.patches', width),
-    addPositions('visual.positional_embedding', 'visual.class_embedding', tokens, width),
+    addPatchPositions('visual.positional_embedding', 'visual.class_embedding', { learnt: 1, side, width }),
     layerNorm('visual.ln_pre', 'visual.positional_embedding', width, 1e-5),
     ...transformer('visual.blocks', 'visual.ln_pre', sees, false),
     takeToken('visual.token', `visual.blocks.${depth - 1}`, 0),
@@ -175,13 +176,17 @@ function resnet({
       [input, from] = [name, 4 * width];
     }
   }
-  const cells = (size / 2 ** (blocks.length + 1)) ** 2;
+  const side = size / 2 ** (blocks.length + 1);
   const heads = from / HEAD_WIDTH;
   return [
     ...nodes,
-    toTokens('visual.cells', input),
+    squareToTokens('visual.cells', input),
     plain('visual.tokens', 'prependMean', ['visual.cells'], (x) => concat([mean(x, [1], true), x], 1)),
-    addPositions('visual.attnpool.positional_embedding', 'visual.tokens', cells + 1, from),
+    addPatchPositions('visual.attnpool.positional_embedding', 'visual.tokens', {
+      learnt: 1,
+      side,
+      width: from,
+    }),
     linear('visual.attnpool.qkv', 'visual.attnpool.positional_embedding', { in: from, out: 3 * from }),
     attentionProbabilities('visual.attnpool.probabilities', 'visual.attnpool.qkv', heads),
     attentionMix('visual.attnpool.mix', 'visual.attnpool.probabilities', 'visual.attnpool.qkv', heads),

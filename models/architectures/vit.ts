@@ -7,7 +7,7 @@ import { plain } from '../layers/node.ts';
 import {
   type Activation,
   add,
-  addPositions,
+  addPatchPositions,
   attentionMix,
   attentionProbabilities,
   concat,
@@ -18,8 +18,8 @@ import {
   linear,
   meanToken,
   prependToken,
+  squareToTokens,
   takeToken,
-  toTokens,
 } from '../layers.ts';
 import { byPatterns, type OtherKeys, otherKeys } from './other-keys.ts';
 
@@ -122,10 +122,10 @@ export function vit(options: VitOptions): Graph {
     patches: ['pos_embed', ...registerTokens, ...classTokens],
   }[positioned];
   const learnt = { all: classTokens.length + registers, classes: classTokens.length, patches: 0 }[positioned];
-  const patches = (image / patch) ** 2;
+  const side = image / patch;
   const embedded = order.map((name, i) => {
     const input = order[i - 1] ?? 'patch_embed';
-    if (name === 'pos_embed') return addPositions(name, input, learnt + patches, width);
+    if (name === 'pos_embed') return addPatchPositions(name, input, { learnt, side, width });
     return prependToken(name, input, width, name === 'reg_token' ? registers : 1);
   });
   const names = Array.from({ length: depth }, (_, i) => `blocks.${i}`);
@@ -139,7 +139,7 @@ export function vit(options: VitOptions): Graph {
         kernel,
         stride: kernel,
       }),
-      toTokens('patch_embed', 'patch_embed.proj'),
+      squareToTokens('patch_embed', 'patch_embed.proj'),
       ...embedded,
       ...names.flatMap((name, i) => transformerBlock(name, names[i - 1] ?? order.at(-1)!, options)),
       ...heads(options, names.at(-1) ?? order.at(-1)!, first, classTokens.length + registers),

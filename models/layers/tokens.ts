@@ -1,12 +1,25 @@
 // Layers of vision transformers: tokens and attention.
 
 import * as ops from '../../engine/index.ts';
+import { filters, tapsOf } from '../filters.ts';
 import type { GraphNode } from '../graph.ts';
 import { plain } from './node.ts';
 
 /** A feature map as tokens, row by row: [N, D, h, w] -> [N, h w, D]. */
 export const toTokens = (name: string, input: string) =>
   plain(name, 'toTokens', [input], (x) => ops.transpose(ops.flatten(x, 2), [0, 2, 1]));
+
+/** The same of a square of patches, which `addPatchPositions` takes: [N, D, h, h] -> [N, h h, D]. */
+export const squareToTokens = (name: string, input: string): GraphNode => ({
+  ...toTokens(name, input),
+  run([x], context) {
+    const [, , rows, columns] = x!.shape;
+    if (rows === columns) return toTokens(name, input).run([x!], context);
+    throw new ops.ShapeError(
+      `a picture of ${rows} x ${columns} patches is not square, and the network has positions of a square alone`,
+    );
+  },
+});
 
 /** Puts learnt tokens, the parameter called `name`, before the others: [N, T, D] -> [N, count + T, D]. */
 export const prependToken = (name: string, input: string, width: number, count = 1): GraphNode => ({
@@ -32,6 +45,36 @@ export const addPositions = (name: string, input: string, tokens: number, width:
     return ops.add(x!, count < tokens ? ops.narrow(positions!, 1, 0, count) : positions!);
   },
   traits: {},
+});
+
+/**
+ * Adds positions that were learnt for `learnt` tokens and, behind them, `side` x `side` patches: [N, learnt + T, D]. For another
+ * square of patches theirs are resampled as timm's `resample_abs_pos_embed` does it, by the bicubic filter with antialiasing.
+ */
+export const addPatchPositions = (
+  name: string,
+  input: string,
+  { learnt, side, width }: { learnt: number; side: number; width: number },
+): GraphNode => ({
+  name,
+  kind: 'addPositions',
+  inputs: [input],
+  parameters: { positions: { key: name, shape: [1, learnt + side * side, width] } },
+  attributes: { patches: [side, side] },
+  run: ([x], { parameters: { positions } }) => {
+    const now = Math.sqrt(x!.shape[1]! - learnt);
+    if (now === side) return ops.add(x!, positions!);
+    const rows = tapsOf(side, now, filters.bicubic).flatMap(({ first, weights }) =>
+      Array.from({ length: side }, (_, i) => weights[i - first] ?? 0),
+    );
+    const along = ops.tensor(x!.device, rows, [now, side]);
+    const learntOnes = ops.narrow(positions!, 1, 0, learnt);
+    const patches = ops.reshape(ops.narrow(positions!, 1, learnt, side * side), [side, side * width]);
+    const down = ops.reshape(ops.matmul(along, patches), [now, side, width]);
+    const across = ops.matmul(ops.broadcastTo(along, [now, now, side]), down);
+    return ops.add(x!, ops.concat([learntOnes, ops.reshape(across, [1, now * now, width])], 1));
+  },
+  traits: { positionsOf: [side, side] },
 });
 
 /** One token: [N, T, D] -> [N, D]. */

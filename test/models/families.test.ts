@@ -4,13 +4,14 @@
 import { readFileSync } from 'node:fs';
 import test from 'tape';
 import { disposeExplanation, explain } from '../../cam/index.ts';
-import { scope, tensor } from '../../engine/index.ts';
+import { dryDevice, placeholder, scope, type Tensor, tensor } from '../../engine/index.ts';
 import type { HostTensor, StateDict } from '../../models/formats/host-tensor.ts';
 import { evaluate, INPUT } from '../../models/graph.ts';
+import { addPatchPositions, squareToTokens } from '../../models/layers.ts';
 import { disposeNetwork, loadNetwork } from '../../models/network.ts';
 import { architectureOf } from '../../models/recognise.ts';
 import { device } from '../device.ts';
-import { relativeError } from '../reference/index.ts';
+import { randomArray, relativeError, seededRandom } from '../reference/index.ts';
 import { rangeOf, seeded, seededImages } from './references/seeded.ts';
 
 interface Case {
@@ -184,5 +185,58 @@ test('the keys of other publishers, and what was lost or added', (t) => {
     const tensors = new Map(registers).set(key, seeded('g', [2, 2], [-1, 1]));
     t.throws(() => told(tensors), what, key);
   }
+  t.end();
+});
+
+/** Keys' cubic filter with a = -1/2, by its definition. */
+const keys = (x: number): number => {
+  const d = Math.abs(x);
+  return d < 1 ? 1.5 * d ** 3 - 2.5 * d ** 2 + 1 : d < 2 ? -0.5 * d ** 3 + 2.5 * d ** 2 - 4 * d + 2 : 0;
+};
+
+/** What each of `from` values counts for value i of `to`: the filter around its centre, as wide as values become. */
+function share(from: number, to: number, i: number): number[] {
+  const centre = ((i + 0.5) * from) / to - 0.5;
+  const all = Array.from({ length: from }, (_, j) => keys((j - centre) / Math.max(1, from / to)));
+  const total = all.reduce((sum, w) => sum + w, 0);
+  return all.map((w) => w / total);
+}
+
+test('positions are resampled for another number of patches', async (t) => {
+  const on = await device();
+  const [learnt, width] = [2, 3];
+  for (const [side, now] of [
+    [8, 6],
+    [7, 12],
+    [9, 2],
+    [4, 4],
+    [1, 3],
+  ] as const) {
+    const positions = randomArray([1, learnt + side * side, width], seededRandom(side));
+    const at = (row: number, column: number, k: number) =>
+      positions.data[(learnt + row * side + column) * width + k]!;
+    const patches = Array.from({ length: now * now * width }, (_, index) => {
+      const [k, cell] = [index % width, Math.floor(index / width)];
+      const [rows, columns] = [share(side, now, Math.floor(cell / now)), share(side, now, cell % now)];
+      return rows.reduce(
+        (sum, a, row) => sum + a * columns.reduce((part, b, column) => part + b * at(row, column, k), 0),
+        0,
+      );
+    });
+    const tokens = randomArray([2, learnt + now * now, width], seededRandom(now));
+    const expected = [...positions.data.slice(0, learnt * width), ...patches];
+    const node = addPatchPositions('pos_embed', 'input', { learnt, side, width });
+    const [x, p] = [tokens, positions].map(({ data, shape }) => tensor(on, data, shape)) as [Tensor, Tensor];
+    const y = scope(() => node.run([x], { parameters: { positions: p } }));
+    const sum = tokens.data.map((v, i) => v + expected[i % expected.length]!);
+    t.ok(relativeError(await y.data(), sum) < 1e-6, `${side} x ${side} to ${now} x ${now}`);
+    for (const made of [x, p, y]) made.dispose();
+  }
+});
+
+test('a picture that is not square has no positions', (t) => {
+  const run = () =>
+    scope(() => squareToTokens('t', 'x').run([placeholder(dryDevice(), [1, 3, 2, 8])], { parameters: {} }));
+  t.throws(run, /a picture of 2 x 8 patches is not square/);
   t.end();
 });
