@@ -54,6 +54,8 @@ export const figures = {
   tileWorkgroup: { software: 8, gpu: 64, values: [8, 16, 32, 64] },
   /** Threads below which work is split among more. */
   enoughThreads: { software: 2048, gpu: 16_384, values: [512, 2048, 8192, 16_384, 65_536] },
+  /** Rows of the shortest strip of a depthwise convolution, where strips are cut to have enough threads. */
+  shortestStrip: { software: 4, gpu: 1, values: [1, 2, 4] },
   /** Rows of a tile of the direct convolution: more share the weights that are read, and take more registers. */
   directRows: { software: 8, gpu: 2, values: [2, 4, 8] },
   /** Vec4 of a tile of attention's values, likewise. */

@@ -247,9 +247,7 @@ export const rowsConstants = (window: Window): Constants => ({
   WEIGHTS: ROWS_CHANNELS * window.kernel[1],
 });
 
-/** A strip is no shorter than this, however few there are. */
-const SHORTEST_STRIP = 4;
-/** And no longer than this, however many. */
+/** A strip is no longer than this, however many there are. */
 const LONGEST_STRIP = 4096;
 
 /** (x, w, bias, summand) -> y, a channel of the result from one channel of the input. */
@@ -260,8 +258,9 @@ export function conv2dDepthwise(
 ): Launch {
   const stripsX = ceil4(g.output[1]);
   const across = g.batch * g.outChannels * stripsX;
-  const wanted = Math.ceil((g.output[0] * across) / figuresOf(profile).enoughThreads);
-  const stripRows = Math.min(Math.max(wanted, SHORTEST_STRIP), LONGEST_STRIP, g.output[0]);
+  const { enoughThreads, shortestStrip } = figuresOf(profile);
+  const wanted = Math.ceil((g.output[0] * across) / enoughThreads);
+  const stripRows = Math.min(Math.max(wanted, shortestStrip), LONGEST_STRIP, g.output[0]);
   const stripsY = Math.ceil(g.output[0] / stripRows);
   const count = across * stripsY;
   const sizes = { ...inSize(g), ...outSize(g), ...corner(g) };
