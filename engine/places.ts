@@ -334,7 +334,7 @@ export function productPlaces(
  */
 export function windowPlaces(places: MaybePlaces, shape: Shape): MaybePlaces {
   if (places === undefined) return undefined;
-  const planes = reducedPlaces(places, [1])!;
+  const planes = withoutPadding(reducedPlaces(places, [1])!);
   const varying = [2, 3].filter((axis) => planes.kept[axis] !== 1);
   const [along = 2, ...others] = varying;
   if (varying.every((axis) => shape[axis] === planes.shape[axis])) return { ...planes, shape };
@@ -354,6 +354,20 @@ export function windowPlaces(places: MaybePlaces, shape: Shape): MaybePlaces {
       return [from + index[along]! * step, from + (index[along]! + 1) * step];
     },
   );
+}
+
+/** One element of an axis of the plane along which all lie in one place, but for those of a padding, which lie nowhere. */
+function withoutPadding(planes: Places): Places {
+  return [2, 3].reduce((places, axis) => {
+    if (places.kept[axis] === 1) return places;
+    const joined = reducedPlaces(places, [axis])!;
+    const inner = sizeOf(places.kept.slice(axis + 1));
+    const together = (i: number) => Math.floor(i / (inner * places.kept[axis]!)) * inner + (i % inner);
+    const isAlike = places.spans.every(
+      (span, i) => isNowhere(span) || isSame(span, joined.spans[together(i)]!),
+    );
+    return isAlike ? { ...joined, shape: places.shape } : places;
+  }, planes);
 }
 
 /** Whether spans come one after the other, as in the picture; what is of no part of it may stand among them. */

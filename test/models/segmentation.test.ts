@@ -94,11 +94,42 @@ const areas = (at: Array64, independent: boolean, where: Array64 = at): number[]
 const of = (a: Array64) => conv2d(a, v, {}, c);
 const twice = (a: Array64) => resizeNearest(of(a), [6, 8]);
 
+/** Twice as large: output 2 i lies on input i, and what is beyond the last one is the last. */
+const asymmetric = (x: Array64): Array64 => {
+  const [n, k, h, width] = x.shape as [number, number, number, number];
+  const at = (c: number, row: number, column: number) =>
+    x.data[(c * h + Math.min(row, h - 1)) * width + Math.min(column, width - 1)]!;
+  const values = Array.from({ length: k * 4 * h * width }, (_, i) => {
+    const [column, row, c] = [
+      i % (2 * width),
+      Math.floor(i / (2 * width)) % (2 * h),
+      Math.floor(i / (4 * h * width)),
+    ];
+    const [y, z] = [row / 2, column / 2];
+    const corners = [Math.floor(y), Math.ceil(y)].flatMap((r) =>
+      [Math.floor(z), Math.ceil(z)].map((q) => at(c, r, q)),
+    );
+    return corners.reduce((sum, corner) => sum + corner / 4, 0);
+  });
+  return array([n, k, 2 * h, 2 * width], values);
+};
+
 /** By what it shows: the nodes behind the features, the scores from them, and whether classes are independent. */
 const forms: Readonly<Record<string, readonly [readonly NodeSpec[], (a: Array64) => Array64, boolean?]>> = {
   scores: [[{ ...scores, outputs: ['y'] }], of],
   'enlarged scores': [[scores, { ...larger, outputs: ['y'] }], twice],
   'a softmax over channels': [[scores, larger, softmax('l', 1)], twice],
+  'scores enlarged by lines between them, in the way of old exporters': [
+    [
+      scores,
+      {
+        ...larger,
+        outputs: ['y'],
+        attributes: { mode: 'linear', coordinate_transformation_mode: 'asymmetric' },
+      },
+    ],
+    (a) => asymmetric(of(a)),
+  ],
   'channels last': [[scores, turned('s', 't', 0, 2, 3, 1), softmax('t', 3)], of],
   'a softmax that is turned afterwards': [
     [scores, { ...softmax('s', 1), outputs: ['p'] }, turned('p', 'y', 0, 2, 3, 1)],

@@ -134,3 +134,13 @@ test('[N, h, w, K] is a feature map as well', (t) => {
   t.equal(target(swapped), 'conv', 'a turn that leaves a map is the map before it');
   t.end();
 });
+
+test('a window behind a padding of two sides, as Keras writes strides, lies on a grid', (t) => {
+  const nodes = [
+    layers.conv('stem', INPUT, { in: 3, out: 4, kernel: 3, padding: 1 }),
+    layers.plain('pad', 'pad', ['stem'], (x) => ops.pad(x, [0, 0, 0, 0], [0, 0, 1, 1])),
+    layers.conv('thinned', 'pad', { in: 4, out: 4, kernel: 3, stride: 2 }),
+  ];
+  const found = targetLayers(dryRun({ nodes, output: 'thinned' }, INPUT_SHAPE));
+  t.deepEqual(found.get('thinned')!.grid, [16, 24]);
+});

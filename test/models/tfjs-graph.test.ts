@@ -16,6 +16,7 @@ import {
   binary,
   concat,
   conv2d,
+  convTranspose2d,
   map,
   matmul,
   max,
@@ -325,14 +326,73 @@ function mixed(w: Writer, input: Value): Value {
   return w.two('AddV2', product, w.bias(4), 'add');
 }
 
-const networks = { mobile, mixed } as const;
+/** What enlarges maps, and takes values apart: transposed convolutions, parts of axes, comparisons. */
+function decoding(w: Writer, input: Value): Value {
+  const small = w.conv(input, 6, 3, { stride: 2, fused: ['BiasAdd', 'Relu'] });
+  const up = (x: Value, out: number, size: number, padding: 'SAME' | 'VALID') => {
+    const kernel = w.weight(3, 3, out, x.shape[3]!);
+    const sides = padding === 'SAME' ? same([size, size], [3, 3], 2) : ([0, 0, 0, 0] as const);
+    const options = { stride: [2, 2], padding: sides } as const;
+    const y = toLast(convTranspose2d(toFirst(x), transpose(kernel, [3, 2, 0, 1]), [size, size], options));
+    return w.op('Conv2DBackpropInput', [w.whole(1, size, size, out), kernel, x], y, {
+      strides: ints(1, 2, 2, 1),
+      padding: text(padding),
+      data_format: text('NHWC'),
+    });
+  };
+  const large = up(up(small, 8, 19, 'SAME'), 4, 39, 'VALID');
+  const [h, width] = [39, 39];
+  const half = (i: number) => slice(large, [0, 0, 0, 2 * i], [1, h, width, 2 * i + 2]);
+  const first = w.op('Split', [w.one(3), large], half(0), { num_split: { i: '2' } });
+  const second: Value = { ...half(1), name: `${first.name}:1` };
+  const apart = w.op(
+    'SquaredDifference',
+    [first, second],
+    map(binary.sub(half(0), half(1)), (v) => v * v),
+  );
+  const above = w.op(
+    'GreaterEqual',
+    [first, second],
+    map(binary.sub(half(0), half(1)), (v) => Number(v >= 0)),
+  );
+  const mask = w.op('Cast', [above], above, { DstT: { type: 'DT_FLOAT' } });
+  const kept = w.two('Mul', apart, mask, 'mul');
+  const means = w.mean(w.op('ConcatV2', [kept, large, w.one(3)], concat([kept, large], 3)), false, 1, 2);
+  const parts = w.op('SplitV', [means, w.whole(2, 4), w.one(1)], slice(means, [0, 0], [1, 2]), {
+    num_split: { i: '2' },
+  });
+  const rest: Value = { ...slice(means, [0, 2], [1, 6]), name: `${parts.name}:1` };
+  const twice = w.op('Tile', [parts, w.whole(1, 2)], concat([parts, parts], 1));
+  const chosen = w.op(
+    'GatherV2',
+    [rest, w.whole(3, 0, 1), w.one(1)],
+    array(
+      [1, 3],
+      [3, 0, 1].map((i) => rest.data[i]!),
+    ),
+  );
+  const row = reshape(rest, [4]);
+  const one = w.op(
+    'Unpack',
+    [w.op('Reshape', [rest, w.whole(1, 4, 1)], reshape(rest, [1, 4, 1]))],
+    array([1, 1], [row.data[0]!]),
+    {
+      num: { i: '4' },
+      axis: { i: '1' },
+    },
+  );
+  const third: Value = { ...array([1, 1], [row.data[2]!]), name: `${one.name}:2` };
+  return w.op('ConcatV2', [twice, chosen, one, third, w.one(1)], concat([twice, chosen, one, third], 1));
+}
+
+const networks = { mobile, mixed, decoding } as const;
 
 function built(kind: keyof typeof networks, x: Array64) {
-  const w = graphWriter(kind === 'mobile' ? 3 : 4);
+  const w = graphWriter({ mobile: 3, mixed: 4, decoding: 5 }[kind]);
   return { w, output: networks[kind](w, { ...x, name: 'input_1' }) };
 }
 
-for (const kind of ['mobile', 'mixed'] as const) {
+for (const kind of ['mobile', 'mixed', 'decoding'] as const) {
   test(`a graph-model computes what its operations say: ${kind}`, async (t) => {
     const x = picture(9);
     const { w, output } = built(kind, x);

@@ -1,5 +1,5 @@
-// ONNX's Resize and Upsample. Interpolation is linear in the picture and separate in its axes: along each one, nearest
-// neighbours are a choice of elements, everything else a product with a small matrix.
+// ONNX's Resize and Upsample. Interpolation is linear in the picture and separate in its axes: along each one, an element is
+// a choice of the elements, or a sum of a few that are chosen, each times a weight.
 
 import type { Tensor } from '../../../engine/index.ts';
 import * as ops from '../../../engine/index.ts';
@@ -56,38 +56,34 @@ const cubicFilter = (a: number): Filter => {
 
 const clampTo = (x: number, n: number) => Math.min(Math.max(x, 0), n - 1);
 
-/** The matrix [to, from] of a filter. */
-function matrixOf(
-  axis: Axis,
+/** The elements of an axis through a filter, each a sum of as many as the filter has weights. */
+function filtered(
+  x: Tensor,
+  at: number,
+  { from, to }: Axis,
   coordinate: (o: number) => number,
   filter: Filter,
   exclude: boolean,
-): Float32Array {
-  const { from, to } = axis;
-  const matrix = new Float32Array(checkedCount([to, from]));
-  for (let o = 0; o < to; o++) {
-    const x = coordinate(o);
-    const floor = Math.floor(x);
-    const weights = filter.weights(x - floor).map((weight, i) => {
-      const at = floor + filter.first + i;
-      return { at: clampTo(at, from), weight: exclude && (at < 0 || at >= from) ? 0 : weight };
+): Tensor {
+  const outputs = Array.from({ length: to }, (_, o) => {
+    const place = coordinate(o);
+    const floor = Math.floor(place);
+    const taps = filter.weights(place - floor).map((weight, i) => {
+      const index = floor + filter.first + i;
+      const isOutside = index < 0 || index >= from;
+      return { index: clampTo(index, from), weight: exclude && isOutside ? 0 : weight };
     });
-    const whole = exclude ? weights.reduce((sum, { weight }) => sum + weight, 0) : 1;
-    for (const { at, weight } of weights) matrix[o * from + at]! += weight / whole;
-  }
-  return matrix;
-}
-
-/** y = matrix x along an axis. */
-function multiplyAlong(x: Tensor, axis: number, matrix: Float32Array, to: number): Tensor {
-  const from = x.shape[axis]!;
-  const m = ops.tensor(x.device, matrix, [to, from]);
-  const [before, after] = [x.shape.slice(0, axis), x.shape.slice(axis + 1)];
-  const y =
-    after.length === 0
-      ? ops.matmul(ops.reshape(x, [-1, from]), m, false, true)
-      : ops.matmul(m, ops.reshape(x, [ops.sizeOf(before), from, ops.sizeOf(after)]));
-  return ops.reshape(y, [...before, to, ...after]);
+    const whole = exclude ? taps.reduce((sum, { weight }) => sum + weight, 0) : 1;
+    return taps.map(({ index, weight }) => ({ index, weight: weight / whole }));
+  });
+  const line = x.shape.map((_, axis) => (axis === at ? to : 1));
+  const terms = outputs[0]!.map((_, tap) => {
+    const indices = outputs.map((taps) => taps[tap]!.index);
+    const weights = Float32Array.from(outputs, (taps) => taps[tap]!.weight);
+    const chosen = ops.gather(x, ops.indexTensor(x.device, indices, [to]), at);
+    return ops.mul(chosen, ops.tensor(x.device, weights, line));
+  });
+  return terms.reduce(ops.add);
 }
 
 /** What the file says about sizes: for each axis the output size for an input size. */
@@ -152,7 +148,7 @@ const resize: Builder = (call) => {
 
   for (const [i, n] of x.shape.entries()) {
     const axis = axisFor(n, i);
-    if (axis) call.charge(filter === undefined ? axis.to : axis.to * (axis.from + 1));
+    if (axis) call.charge(axis.to * (filter?.weights(0).length ?? 1));
   }
 
   const along = (t: Tensor, at: number): Tensor => {
@@ -165,7 +161,7 @@ const resize: Builder = (call) => {
       const chosen = Array.from({ length: axis.to }, (_, o) => clampTo(nearest(place(o)), axis.from));
       return ops.gather(t, ops.indexTensor(t.device, chosen, [axis.to]), at);
     }
-    const y = multiplyAlong(t, at, matrixOf(axis, place, filter, exclude), axis.to);
+    const y = filtered(t, at, axis, place, filter, exclude);
     if (!crops) return y;
     const inside = Float32Array.from({ length: axis.to }, (_, o) =>
       Number(place(o) >= 0 && place(o) <= axis.from - 1),
@@ -178,10 +174,22 @@ const resize: Builder = (call) => {
     return ops.add(ops.mul(y, mask), ops.affine(mask, -outside, outside));
   };
 
+  /** By one operation, where it is the engine's own: bilinear over planes whose sizes are in the ratio of the scales. */
+  const overPlanes = (t: Tensor): Tensor | undefined => {
+    const [images, channels, ...plane] = t.shape.map((n, axis) => axisFor(n, axis));
+    const alignCorners = transformation === 'align_corners';
+    const isUsual = alignCorners || ['half_pixel', 'pytorch_half_pixel'].includes(transformation);
+    if (filter !== linearFilter || !isUsual || rank !== 4 || images || channels) return undefined;
+    if (plane.some((axis) => axis && (axis.to < 2 || axis.to !== axis.scale * axis.from))) return undefined;
+    const [height, width] = plane.map((axis, i) => axis?.to ?? t.shape[2 + i]!) as [number, number];
+    return ops.upsample(t, [height, width], { alignCorners });
+  };
+
   return call.apply({
     kind: 'resize',
     operands: { x },
-    device: (t) => t!.shape.reduce((y, _, axis) => along(y, axis), ops.reshape(t!, t!.shape)),
+    device: (t) =>
+      overPlanes(t!) ?? t!.shape.reduce((y, _, axis) => along(y, axis), ops.reshape(t!, t!.shape)),
     attributes: { mode, coordinates: transformation, ...(scales ? { scales } : { sizes }) },
   });
 };

@@ -105,7 +105,9 @@ function namesIn(signature: unknown, side: 'inputs' | 'outputs'): string[] | und
 /** Nodes whose values nobody takes. */
 function endsOf(nodes: ReadonlyMap<string, TfNode>): string[] {
   const taken = new Set([...nodes.values()].flatMap(({ inputs }) => inputs.map(nodeName)));
-  return [...nodes.keys()].filter((name) => !taken.has(name) && !SOURCES.has(nodes.get(name)!.op));
+  return [...nodes.values()]
+    .filter(({ name, op }) => !taken.has(name) && !SOURCES.has(op) && op !== 'NoOp')
+    .map(({ name }) => name);
 }
 
 /** The shape of an input, from the signature or the node; what is open is undefined. */

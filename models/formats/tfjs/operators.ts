@@ -84,7 +84,7 @@ const elementwise =
     if (inputs.length < 2) throw new FormatError('it takes two values');
     const { names, isFirst } = together(inputs, write);
     names.reduce((left, right, i) =>
-      write.emit(operator, [left, right], {}, i === names.length - 1 ? name : undefined),
+      write.emit(operator, [left, right], {}, ...(i === names.length - 1 ? [name] : [])),
     );
     if (isFirst) write.markFirst(name);
   };
@@ -177,6 +177,21 @@ const depthwise = convolution((kernel, [height, width, channels], write) => {
   return { name: write.emit('Reshape', [byChannel, shape]), group: channels! };
 });
 
+/** A transposed convolution, of whose result the size is given: [N, H, W, C]. */
+const transposed: Row = (node, write) => {
+  const { inputs, name } = node;
+  const { shape } = write.numbersOf(inputs, 1);
+  if (shape.length !== 4) throw new FormatError(`a kernel of ${quote(shape)}`);
+  const kernel = write.emit('Transpose', [write.last(write.value(inputs, 1))], { perm: [3, 2, 0, 1] });
+  const how = moves(node);
+  // Of SAME the size is stride times the input's unless it is said; VALID leaves no choice.
+  const isSaid = how.auto_pad === 'SAME_UPPER' && write.weightOf(write.value(inputs, 0)) !== undefined;
+  const size: Settings = isSaid ? { output_shape: write.numbersOf(inputs, 0).numbers.slice(1, 3) } : {};
+  const x = write.first(write.value(inputs, 2));
+  write.emit('ConvTranspose', [x, kernel], { ...how, ...size, kernel_shape: shape.slice(0, 2) }, name);
+  write.markFirst(name);
+};
+
 const matmul: Row = (node, write) => {
   const { attributes, inputs } = node;
   const turnedBy = (...names: string[]) => names.some((name) => flag(attributes, name));
@@ -268,6 +283,33 @@ const concat =
     if (isFirst) write.markFirst(name);
   };
 
+/** Outputs are called as their node, the second and later ones with a number behind. */
+const outputsOf = (name: string, count: number) =>
+  Array.from({ length: count }, (_, i) => (i === 0 ? name : `${name}:${i}`));
+
+/** Parts of an axis; `settings` says from which inputs the value and the axis come, and the parts' sizes if they are said. */
+const split = (
+  of: (
+    node: TfNode,
+    write: Writer,
+  ) => { value: number; axis: number; sizes?: readonly number[]; count: number },
+): Row => {
+  return (node, write) => {
+    const { value, axis, sizes, count } = of(node, write);
+    const inputs = [write.last(write.value(node.inputs, value)), ...(sizes ? [write.numbers(sizes)] : [])];
+    const settings = { axis, ...(!sizes && { num_outputs: count }) };
+    write.emit('Split', inputs, settings, ...outputsOf(node.name, count));
+  };
+};
+
+const unpack: Row = ({ name, inputs, attributes }, write) => {
+  const axis = number(attributes, 'axis', 0);
+  const x = write.last(write.value(inputs, 0));
+  outputsOf(name, number(attributes, 'num', 0)).forEach((output, i) => {
+    write.emit('Gather', [x, write.numbers(i)], { axis }, output);
+  });
+};
+
 const pack: Row = ({ name, inputs, attributes }, write) => {
   const axis = number(attributes, 'axis', 0);
   const parts = inputs.map((one) => write.emit('Unsqueeze', [write.last(one), write.numbers([axis])]));
@@ -326,7 +368,9 @@ const CASTS: Readonly<Record<string, number>> = { DT_FLOAT: 1, DT_HALF: 1, DT_IN
 
 /** Functions of each element that are called the same in ONNX. */
 const SAME_NAMES =
-  'Relu Elu Selu Sigmoid Tanh Softplus Softsign Erf Exp Log Sqrt Neg Abs Sign Reciprocal'.split(' ');
+  'Relu Elu Selu Sigmoid Tanh Softplus Softsign Erf Exp Log Sqrt Neg Abs Sign Reciprocal Floor Ceil Sin Cos'.split(
+    ' ',
+  );
 
 /** Rows alike but for their names. */
 const rowsOf = (names: readonly string[], row: (name: string) => Row) =>
@@ -341,6 +385,7 @@ export const rows: ReadonlyMap<string, Row> = new Map<string, Row>(
     FusedDepthwiseConv2dNative: depthwise,
     MatMul: matmul,
     _FusedMatMul: matmul,
+    Conv2DBackpropInput: transposed,
     BatchMatMul: matmul,
     BatchMatMulV2: matmul,
     FusedBatchNorm: batchNorm,
@@ -361,6 +406,15 @@ export const rows: ReadonlyMap<string, Row> = new Map<string, Row>(
     Minimum: elementwise('Min'),
     Pow: elementwise('Pow'),
     Prelu: elementwise('PRelu'),
+    ...rowsOf(['Equal', 'Less', 'Greater'], elementwise),
+    LessEqual: elementwise('LessOrEqual'),
+    GreaterEqual: elementwise('GreaterOrEqual'),
+    SquaredDifference: ({ name, inputs }, write) => {
+      elementwise('Sub')({ name: `${name}/difference`, op: 'Sub', inputs, attributes: {} }, write);
+      const difference = `${name}/difference`;
+      write.emit('Mul', [difference, difference], {}, name);
+      if (write.isFirst(difference)) write.markFirst(name);
+    },
     ...rowsOf(SAME_NAMES, unary),
     Relu6: inPlace((x, node, write) => activated('Relu6', x, node, write, node.name)),
     LeakyRelu: unary('LeakyRelu', ({ attributes }) => ({
@@ -404,6 +458,21 @@ export const rows: ReadonlyMap<string, Row> = new Map<string, Row>(
     Concat: concat(0),
     ConcatV2: concat(-1),
     Pack: pack,
+    Unpack: unpack,
+    Split: split(({ attributes, inputs }, write) => ({
+      value: 1,
+      axis: write.one(inputs, 0),
+      count: number(attributes, 'num_split', 1),
+    })),
+    SplitV: split(({ inputs }, write) => {
+      const sizes = write.numbersOf(inputs, 1).numbers;
+      return { value: 0, axis: write.one(inputs, 2), sizes, count: sizes.length };
+    }),
+    Tile: plain('Tile', ({ inputs }, write) => ({ inputs: [write.last(write.value(inputs, 1))] })),
+    GatherV2: plain('Gather', ({ inputs }, write) => ({
+      inputs: [write.last(write.value(inputs, 1))],
+      settings: { axis: write.one(inputs, 2) },
+    })),
     StridedSlice: stridedSlice,
     Slice: slice,
     ResizeBilinear: resize('linear'),

@@ -67,20 +67,21 @@ export function writer(weights: ReadonlyMap<string, ManifestWeight>) {
     return name;
   }
 
-  /** Adds a node; gives the name of its output. */
+  /** Adds a node; gives the name of its output, the first where it has several. */
   function emit(
     operator: string,
     inputs: readonly string[],
     settings: Settings = {},
-    output = `${inputs[0]}/${operator}_${++count}`,
+    ...outputs: readonly string[]
   ): string {
+    const [output = `${inputs[0]}/${operator}_${++count}`, ...others] = outputs;
     const attributes = Object.entries(settings).map(([name, value]): AttributeProto => {
       const named = { ...blank('Attribute'), name };
       if (typeof value === 'number') return { ...named, int: value };
       if (typeof value === 'string') return { ...named, text: value };
       return 'float' in value ? { ...named, float: value.float } : { ...named, ints: value };
     });
-    nodes.push({ inputs, outputs: [output], name: output, operator, attributes, domain: '' });
+    nodes.push({ inputs, outputs: [output, ...others], name: output, operator, attributes, domain: '' });
     return output;
   }
 
