@@ -143,4 +143,5 @@ test('a window behind a padding of two sides, as Keras writes strides, lies on a
   ];
   const found = targetLayers(dryRun({ nodes, output: 'thinned' }, INPUT_SHAPE));
   t.deepEqual(found.get('thinned')!.grid, [16, 24]);
+  t.end();
 });
