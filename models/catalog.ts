@@ -106,7 +106,7 @@ const shipped: readonly CatalogEntry[] = [
   }),
   entry(() => captioner.read(captioner.standard).graph, {
     name: 'digit-caption',
-    summary: 'the next word of a caption of a scene; --text gives the words before it',
+    summary: 'the next word of a caption of a scene',
     preprocessing: { channels: 1, size: [64, 64], scale: 255, mean: [0], std: [1] },
     classes: captionWords,
     probabilities: 'softmax',
@@ -116,7 +116,7 @@ const shipped: readonly CatalogEntry[] = [
   }),
   entry(digitVqa, {
     name: 'digit-vqa',
-    summary: 'the answer to a question about a scene; --text gives the question',
+    summary: 'the answer to a question about a scene',
     preprocessing: { channels: 1, size: [64, 64], scale: 255, mean: [0], std: [1] },
     classes: answers,
     probabilities: 'softmax',
@@ -133,7 +133,7 @@ const shipped: readonly CatalogEntry[] = [
   }),
   entry(() => emojiReader.read(emojiReader.standard).graph, {
     name: 'emoji-clip',
-    summary: 'how well texts fit a scene of emoji; --text gives them: "a fox", "a fox | an owl"',
+    summary: 'how well texts fit a scene of emoji',
     preprocessing: { channels: 3, scale: 255, mean: [0], std: [1] },
     ...textClasses(emojiReader.standard),
     targetLayer: 'features',
@@ -209,7 +209,7 @@ const pairs: readonly CatalogEntry[] = Object.entries(clips).map(([name, options
   const files = published.get(name)!;
   return entry(graph, {
     name,
-    summary: 'how well texts fit a picture, by OpenAI; --text gives them: "a cat | a dog"',
+    summary: 'how well texts fit a picture, by OpenAI',
     preprocessing: files.preprocessing,
     ...textClasses(text.standard),
     targetLayer,

@@ -22,7 +22,7 @@ export function modelsCommand(): void {
     weightsOf(entry),
     String(entry.classes.length),
     entry.targetLayer,
-    entry.summary,
+    entry.summary + (entry.text ? `; --text gives ${entry.text.is}` : ''),
   ]);
   print(
     `${table(['model', 'weights', 'classes', 'target layer', 'what'], rows)}\n` +

@@ -2,6 +2,7 @@
 // device that is lost.
 
 import { LimelightError } from '../../engine/errors.ts';
+import { released } from './press.ts';
 import type { Tasks } from './work/tasks.ts';
 import type { Reply, Request } from './work/worker.ts';
 import workerUrl from './work/worker.ts?worker&url';
@@ -68,7 +69,7 @@ export function ask<Name extends keyof Tasks>(
     waiting.push({ task, given, what, group, resolve, reject, again: false });
   });
   next();
-  return asked as ReturnType<Tasks[Name]>;
+  return asked.finally(released) as ReturnType<Tasks[Name]>;
 }
 
 /** Forgets what waits for the choices that were; what runs is finished. */

@@ -1,6 +1,8 @@
 // Pictures to begin with.
 
-export interface Example {
+import { bytes } from '#platform';
+
+interface Example {
   readonly title: string;
   readonly url: URL;
 }
@@ -23,4 +25,22 @@ export const examples: ReadonlyMap<string, Example> = new Map([
     'mosaic-4x4',
     { title: 'sixteen CIFAR pictures', url: new URL('../../models/images/mosaic-4x4.png', import.meta.url) },
   ],
+  [
+    'emoji-1',
+    {
+      title: 'a pear, a doughnut, a pizza and a fox',
+      url: new URL('../../models/images/emoji-1.png', import.meta.url),
+    },
+  ],
+  [
+    'emoji-2',
+    {
+      title: 'a cookie, a monkey, an owl and a koala',
+      url: new URL('../../models/images/emoji-2.png', import.meta.url),
+    },
+  ],
 ]);
+
+/** An example's file. Throws FileError where it does not arrive. */
+export const exampleFile = async (name: string): Promise<Blob> =>
+  new Blob([(await bytes(examples.get(name)!.url)) as BlobPart]);

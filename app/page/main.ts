@@ -9,7 +9,7 @@ import { listenToCamera } from './camera.ts';
 import { showClaims } from './claims.ts';
 import { listen, showChoices, showOutputs, showPrediction } from './controls.ts';
 import { element, make } from './dom.ts';
-import { examples } from './examples.ts';
+import { exampleFile, examples } from './examples.ts';
 import { showExport } from './export.ts';
 import { answerFigure, difference, emptyFigure, figure, pictureFigure } from './maps.ts';
 import { keepOffline } from './offline.ts';
@@ -51,9 +51,7 @@ export function choose(change: Partial<Choices>, files: Parameters<Choose>[1] = 
 
 async function subjectOf({ picture, network, preset, text, output }: Choices): Promise<Subject> {
   const example = examples.get(picture);
-  const shown = example
-    ? await remember(['file', picture], async () => (await fetch(example.url)).blob())
-    : undefined;
+  const shown = example ? await remember(['file', picture], () => exampleFile(picture)) : undefined;
   return {
     picture: shown ? { id: picture, name: example!.title, file: shown } : ownPicture!,
     network:

@@ -4,7 +4,7 @@
 import scenes from '../../../models/images/scenes.json' with { type: 'json' };
 import type { Pixels } from '../../../models/pixels.ts';
 import { random } from '../../../models/train/data/random.ts';
-import { examples } from '../examples.ts';
+import { exampleFile } from '../examples.ts';
 import { decodePicture } from '../picture.ts';
 
 /** A digit that was cut out: its grey samples, and where its corner is; undefined where it is taken away. */
@@ -29,8 +29,7 @@ const NOISE = 24;
 
 /** Reads a shipped scene, and takes its digits out. */
 export async function openScene(name: string): Promise<Scene> {
-  const file = await (await fetch(examples.get(name)!.url)).blob();
-  const background = await decodePicture(file, name);
+  const background = await decodePicture(await exampleFile(name), name);
   const next = random(1);
   const digits = scenes
     .find(({ file: found }) => found === `${name}.png`)!

@@ -4,7 +4,7 @@ import { messageOf } from '../../../engine/platform/errors.ts';
 import type { Pixels } from '../../../models/pixels.ts';
 import { ask } from '../ask.ts';
 import { element, make } from '../dom.ts';
-import { examples } from '../examples.ts';
+import { exampleFile, examples } from '../examples.ts';
 import { drawn, figure } from '../maps.ts';
 import type { Subject } from '../work/subject.ts';
 import type { Answer } from '../work/tasks.ts';
@@ -36,9 +36,9 @@ export async function attempt(place: HTMLElement, run: () => Promise<void>): Pro
 
 /** A shipped picture before a shipped network. */
 export async function shippedSubject(picture: string, network: string): Promise<Subject> {
-  const { title, url } = examples.get(picture)!;
+  const { title } = examples.get(picture)!;
   return {
-    picture: { id: picture, name: title, file: await (await fetch(url)).blob() },
+    picture: { id: picture, name: title, file: await exampleFile(picture) },
     network: { id: network },
   };
 }
