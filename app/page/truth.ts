@@ -1,32 +1,14 @@
-// What is known of the examples: where their objects are and, of scenes, what each object is worth to a score, for a scene can
-// be drawn without it. So maps are measured as soon as they are there.
+// What is known of the examples: where their objects are, and what each is worth to a score, for a scene can be drawn without
+// it. So maps are measured as soon as they are there.
 
 import { metrics } from '../../cam/index.ts';
-import mosaics from '../../models/images/mosaic.json' with { type: 'json' };
-import scenes from '../../models/images/scenes.json' with { type: 'json' };
 import type { Pixels } from '../../models/pixels.ts';
 import { formatValue, type HeatMap, sample } from '../image/heat.ts';
 import { ask } from './ask.ts';
 import { percent } from './dom.ts';
-import { drawScene, openScene } from './lessons/scene.ts';
+import { drawScene, openScene, type Thing, thingsIn } from './lessons/scene.ts';
 import type { Subject } from './work/subject.ts';
 import type { Predicted } from './work/tasks.ts';
-
-interface Thing {
-  readonly name: string;
-  readonly box: metrics.Box;
-}
-
-const things = (found: readonly { readonly class: string; readonly box: readonly number[] }[]): Thing[] =>
-  found.map(({ class: name, box }) => ({ name, box: box as unknown as metrics.Box }));
-
-/** The objects of each example. */
-const known: ReadonlyMap<string, readonly Thing[]> = new Map([
-  ...scenes.map(({ file, digits }) => [file.replace('.png', ''), things(digits)] as const),
-  ...mosaics.map(({ file, tiles }) => [file.replace('.png', ''), things(tiles)] as const),
-]);
-
-export const objectsOf = (example: string): readonly Thing[] => known.get(example) ?? [];
 
 /** A map at the size of its picture, without what is negative. */
 function atSize(
@@ -59,8 +41,8 @@ export interface Truth {
   readonly things: readonly Thing[];
   readonly width: number;
   readonly height: number;
-  /** By how much a class's logit falls without each of the things; undefined where they cannot be taken out. */
-  readonly worths: ((classIndex: number) => readonly number[]) | undefined;
+  /** By how much a class's logit falls without each of the things. */
+  readonly worths: (classIndex: number) => readonly number[];
 }
 
 /** What is true of an example before a network; undefined where nothing is known, or the network has not its classes. */
@@ -68,17 +50,15 @@ export async function truthOf(
   subject: Subject,
   { classes, seen, picture }: Predicted,
 ): Promise<Truth | undefined> {
-  const found = known.get(subject.picture.id);
+  const found = thingsIn(subject.picture.id);
   const isWhole = seen.width === picture.width && seen.height === picture.height;
-  const knows = found?.every(({ name }) => classes.some((one) => one.name === name));
-  if (!found || !isWhole || !knows) return undefined;
+  const knows = found.every(({ name }) => classes.some((one) => one.name === name));
+  if (found.length === 0 || !isWhole || !knows) return undefined;
   const { width, height } = seen;
-  if (!scenes.some(({ file }) => file === `${subject.picture.id}.png`))
-    return { things: found, width, height, worths: undefined };
   const scene = await openScene(subject.picture.id);
   const pictures = [
     scene,
-    ...scene.digits.map((digit) => ({ ...scene, digits: scene.digits.filter((one) => one !== digit) })),
+    ...scene.pieces.map((piece) => ({ ...scene, pieces: scene.pieces.filter((one) => one !== piece) })),
   ];
   const [all, ...without] = await ask(
     'logits',
@@ -109,14 +89,12 @@ export function measured(
       `Pointing: peak ${hits ? '' : 'not '}on the ${className}. Energy: ${percent(energy)} on it (${percent(area)} of the area).`,
     );
   } else lines.push(`There is no ${className} in the picture.`);
-  if (worths) {
-    const all = worths(classIndex);
-    const objects = things.map(({ box }, i) => ({ box, worth: all[i]! }));
-    const { onCause, agreement } = metrics.objectAgreement(host, objects);
-    const cause = things[all.indexOf(Math.max(...all))]!.name;
-    lines.push(
-      `Counterfactual: without the ${cause} the logit falls by ${formatValue(Math.max(...all))}; ${percent(onCause)} lies there, agreement ${agreement.toFixed(2)}.`,
-    );
-  }
+  const all = worths(classIndex);
+  const objects = things.map(({ box }, i) => ({ box, worth: all[i]! }));
+  const { onCause, agreement } = metrics.objectAgreement(host, objects);
+  const cause = things[all.indexOf(Math.max(...all))]!.name;
+  lines.push(
+    `Counterfactual: without the ${cause} the logit falls by ${formatValue(Math.max(...all))}; ${percent(onCause)} lies there, agreement ${agreement.toFixed(2)}.`,
+  );
   return lines;
 }

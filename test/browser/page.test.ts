@@ -161,6 +161,18 @@ async function drawsLayers(t: Test, page: Page, address: string): Promise<void> 
     /Pointing: peak (?:not )?on the 3\. Energy: \d\d\.\d % on it \(6\.2 % .*Counterfactual: without the 3 the logit falls by 10\.\d/,
     'and it is measured',
   );
+  // A press of the mouse under which another picture's answer arrives.
+  const layer = (await page.$('[data-layer="stage2"]'))!;
+  await layer.scrollIntoView();
+  const { x, y } = await layer.clickablePoint();
+  await page.mouse.move(x, y);
+  await page.mouse.down();
+  await page.$eval('[data-example="scene-1"]', (example) => (example as HTMLElement).click());
+  await new Promise((resolve) => setTimeout(resolve, 1000));
+  await page.mouse.up();
+  await said(page, /^digit-scenes at stage1 \+ features \+ stage2\.\n/);
+  t.pass('a click counts, whatever arrives under it');
+
   await page.goto(`${address}?picture=mosaic-2x2`);
   await said(page, /took/);
   t.match(await textOf(page, '#doubts'), /^Take care: the picture is in colour/);
@@ -259,11 +271,17 @@ async function lessonsHold(t: Test, page: Page, address: string): Promise<void> 
   await page.evaluate(() => document.getElementById('stage-drag')!.scrollIntoView());
   const rows = async () =>
     page.$$eval('#stage-drag tbody tr', (found) => found.map((row) => row.textContent!.slice(0, 1)).join(''));
-  await page.waitForSelector('#stage-drag td');
+  await page.waitForSelector('#stage-drag tr:nth-child(3) td');
   t.equal(await rows(), '307', 'three digits are worth something');
-  await page.click('[data-digit="0"]');
+  await page.click('[data-object="0"]');
   await page.waitForFunction(() => document.querySelectorAll('#stage-drag tbody tr').length === 2);
   t.equal(await rows(), '37', 'one is taken out');
+  await page.$eval('#stage-drag input[value^="a pear"]', (scene) => (scene as HTMLElement).click());
+  await page.waitForFunction(() => document.querySelector('#stage-drag td')?.textContent === 'a pear');
+  const cells = await page.$$eval('#stage-drag tr:nth-child(1) td', (all) =>
+    all.map((one) => one.textContent!),
+  );
+  t.ok(Number(cells[2]) > 0, `another scene: ${cells}`);
 }
 
 async function verifies(t: Test, page: Page, address: string): Promise<void> {

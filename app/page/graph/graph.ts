@@ -135,5 +135,6 @@ export function showGraph(
   refill(element('graph'), canvas);
   if (isSame) return;
   const first = graph.node(drawn.find(({ name }) => chosen.includes(name))?.name ?? drawn[0]!.name);
-  element('graph').scrollLeft = first.x! - element('graph').clientWidth / 2;
+  const { clientWidth, clientHeight } = element('graph');
+  element('graph').scrollTo(first.x! - clientWidth / 2, first.y! - clientHeight / 2);
 }

@@ -3,15 +3,16 @@
 import { formatValue } from '../../image/heat.ts';
 import { ask } from '../ask.ts';
 import { button, make, percent } from '../dom.ts';
+import { examples } from '../examples.ts';
 import { drawn } from '../maps.ts';
 import { paint } from '../picture.ts';
 import type { Subject } from '../work/subject.ts';
-import { type Digit, drawScene, fileOf, openScene, type Scene } from './scene.ts';
-import { attempt, explained, stage } from './stage.ts';
+import { drawScene, fileOf, knownScenes, openScene, type Piece, type Scene } from './scene.ts';
+import { attempt, explained, options, stage } from './stage.ts';
 
 const METHODS = ['grad-cam', 'grad-cam++', 'score-cam', 'score-cam-softmax'];
-/** Enlarged, so that each digit can be taken hold of. */
-const ZOOM = 6;
+/** Enlarged, so that each object can be taken hold of. */
+const SIDE = 384;
 
 let drawings = 0;
 
@@ -19,12 +20,12 @@ async function subjectOf(scene: Scene): Promise<Subject> {
   const file = await fileOf(drawScene(scene));
   return {
     picture: { id: `lesson ${drawings++}`, name: 'the scene', file },
-    network: { id: 'digit-scenes' },
+    network: { id: scene.network },
   };
 }
 
-/** The share of a map's evidence that lies in a digit's box. */
-function shareIn({ x, y, width, height }: Digit, map: ReturnType<typeof drawn>['map'], side: number): number {
+/** The share of a map's evidence that lies in an object's box. */
+function shareIn({ x, y, width, height }: Piece, map: ReturnType<typeof drawn>['map'], side: number): number {
   const [sx, sy] = [map.width / side, map.height / side];
   let [inside, all] = [0, 0];
   map.data.forEach((value, i) => {
@@ -38,22 +39,26 @@ function shareIn({ x, y, width, height }: Digit, map: ReturnType<typeof drawn>['
   return all === 0 ? 0 : inside / all;
 }
 
+/** "the 3", "the pear". */
+const theName = ({ name }: Piece) => `the ${name.replace(/^an? /, '')}`;
+
 export const drag = () =>
   stage('drag', async (place) => {
-    let scene = await openScene('scene-2');
-    const whole = scene;
-    const canvas = make('canvas', { role: 'img', 'aria-label': 'the scene; its digits can be dragged' });
+    const FIRST = 'scene-2';
+    let whole = await openScene(FIRST);
+    let scene = whole;
+    const canvas = make('canvas', { role: 'img', 'aria-label': 'the scene; its objects can be dragged' });
     const table = make('div', { class: 'claims', 'aria-live': 'polite' });
     const toggles = make('div', { class: 'row' });
 
     const paintScene = () => {
       paint(canvas, drawScene(scene));
       toggles.replaceChildren(
-        ...scene.digits.map((digit, i) =>
+        ...scene.pieces.map((piece, i) =>
           button(
-            { 'aria-pressed': String(!digit.isThere), 'data-digit': digit.name },
-            () => change(i, { isThere: !digit.isThere }),
-            digit.isThere ? `Take out the ${digit.name}` : `Put back the ${digit.name}`,
+            { 'aria-pressed': String(!piece.isThere), 'data-object': piece.name },
+            () => change(i, { isThere: !piece.isThere }),
+            piece.isThere ? `Take out ${theName(piece)}` : `Put back ${theName(piece)}`,
           ),
         ),
         button(
@@ -66,12 +71,12 @@ export const drag = () =>
         ),
       );
     };
-    const change = (i: number, to: Partial<Digit>) => {
-      scene = { ...scene, digits: scene.digits.map((digit, j) => (i === j ? { ...digit, ...to } : digit)) };
+    const change = (i: number, to: Partial<Piece>) => {
+      scene = { ...scene, pieces: scene.pieces.map((piece, j) => (i === j ? { ...piece, ...to } : piece)) };
       void attempt(place, measure);
     };
 
-    /** For each digit of the scene: its score, its score with the digit out, and what the maps claim. */
+    /** For each object of the scene: its score, its score without it, and what the maps claim. */
     async function measure(): Promise<void> {
       const measured = scene;
       paintScene();
@@ -79,25 +84,26 @@ export const drag = () =>
       const scores = (of: Subject) => ask('predict', { subject: of }, 'A lesson', 'lessons');
       const now = await scores(subject);
       const rows = [];
-      for (const [i, digit] of measured.digits.entries()) {
-        if (!digit.isThere) continue;
-        const target = Number(digit.name);
+      for (const [i, piece] of measured.pieces.entries()) {
+        if (!piece.isThere) continue;
+        const { index: target } = now.classes.find(({ name }) => name === piece.name)!;
         const logit = ({ classes }: typeof now) => classes.find(({ index }) => index === target)!.logit;
         const claims = [];
         for (const method of METHODS) {
           const answer = await explained(subject, method, target);
-          claims.push(shareIn(digit, drawn(answer.map, false).map, measured.background.width));
+          claims.push(shareIn(piece, drawn(answer.map, false).map, measured.background.width));
         }
-        const without = await subjectOf({ ...measured, digits: measured.digits.filter((_, j) => i !== j) });
+        const without = await subjectOf({ ...measured, pieces: measured.pieces.filter((_, j) => i !== j) });
         rows.push({
-          name: digit.name,
+          name: piece.name,
           logit: logit(now),
           worth: logit(now) - logit(await scores(without)),
           claims,
         });
         if (scene !== measured) return;
+        table.replaceChildren(tableOf(rows));
       }
-      table.replaceChildren(tableOf(rows));
+      if (rows.length === 0) table.replaceChildren();
     }
 
     let held: { readonly i: number; readonly dx: number; readonly dy: number } | undefined;
@@ -108,17 +114,17 @@ export const drag = () =>
     };
     canvas.addEventListener('pointerdown', (event) => {
       const [x, y] = at(event);
-      const i = scene.digits.findIndex(
-        (digit) =>
-          digit.isThere &&
-          x >= digit.x &&
-          x < digit.x + digit.width &&
-          y >= digit.y &&
-          y < digit.y + digit.height,
+      const i = scene.pieces.findIndex(
+        (piece) =>
+          piece.isThere &&
+          x >= piece.x &&
+          x < piece.x + piece.width &&
+          y >= piece.y &&
+          y < piece.y + piece.height,
       );
       if (i < 0) return;
       canvas.setPointerCapture(event.pointerId);
-      held = { i, dx: x - scene.digits[i]!.x, dy: y - scene.digits[i]!.y };
+      held = { i, dx: x - scene.pieces[i]!.x, dy: y - scene.pieces[i]!.y };
     });
     canvas.addEventListener('pointermove', (event) => {
       if (!held) return;
@@ -126,22 +132,31 @@ export const drag = () =>
       const [x, y] = at(event);
       scene = {
         ...scene,
-        digits: scene.digits.map((digit, j) =>
-          i === j ? { ...digit, x: Math.round(x - dx), y: Math.round(y - dy) } : digit,
+        pieces: scene.pieces.map((piece, j) =>
+          i === j ? { ...piece, x: Math.round(x - dx), y: Math.round(y - dy) } : piece,
         ),
       };
       paint(canvas, drawScene(scene));
     });
     canvas.addEventListener('pointerup', () => {
       if (!held) return;
-      const { x, y, width, height } = scene.digits[held.i]!;
+      const { x, y, width, height } = scene.pieces[held.i]!;
       const { width: w, height: h } = scene.background;
       change(held.i, { isThere: x + width > 2 && y + height > 2 && x < w - 2 && y < h - 2 });
       held = undefined;
     });
-    canvas.style.maxWidth = `${ZOOM * scene.background.width}px`;
+    canvas.style.maxWidth = `${SIDE}px`;
     canvas.style.touchAction = 'none';
-    place.replaceChildren(make('div', { class: 'drag' }, make('div', {}, canvas, toggles), table));
+    const titles = Object.fromEntries(knownScenes.map((name) => [examples.get(name)!.title, name]));
+    const chosen = options('Scene', Object.keys(titles), examples.get(FIRST)!.title, (title) =>
+      attempt(place, async () => {
+        whole = await openScene(titles[title]!);
+        scene = whole;
+        table.replaceChildren();
+        await measure();
+      }),
+    );
+    place.replaceChildren(chosen, make('div', { class: 'drag' }, make('div', {}, canvas, toggles), table));
     await measure();
   });
 
@@ -149,7 +164,7 @@ function tableOf(
   rows: readonly { name: string; logit: number; worth: number; claims: readonly number[] }[],
 ): HTMLElement {
   const head = [
-    'digit',
+    'object',
     'logit S',
     'worth: S − S without it',
     ...METHODS.map((method) => `in its box: ${method}`),

@@ -5,7 +5,8 @@ import { formatValue } from '../../image/heat.ts';
 import { ask } from '../ask.ts';
 import { choice, make, percent } from '../dom.ts';
 import { drawn, figure } from '../maps.ts';
-import { energyOn, objectsOf } from '../truth.ts';
+import { energyOn } from '../truth.ts';
+import { thingsIn } from './scene.ts';
 import { attempt, explained, lessonFigure, options, shippedSubject, stage } from './stage.ts';
 
 /** In the order in which they are added. */
@@ -16,7 +17,7 @@ export const transformer = () =>
     const body = make('div', {});
     const subject = await shippedSubject('scene-2', 'digit-vit');
     const { seen } = await ask('predict', { subject }, 'A lesson', 'lessons');
-    const objects = objectsOf('scene-2');
+    const objects = thingsIn('scene-2');
     const taken = new Set<LrpRule>();
     let digit = '3';
     const show = async () => {
