@@ -3,7 +3,9 @@
 
 import test from 'tape';
 import { defaults, readAddress, writeAddress } from '../../app/page/state.ts';
+import { paperOf } from '../../app/page/terms/papers.ts';
 import { cellParts, mapWithout, partsOf } from '../../app/page/terms/parts.ts';
+import { methods } from '../../cam/index.ts';
 import { seededRandom } from '../reference/index.ts';
 
 const [K, H, W] = [5, 3, 4];
@@ -76,5 +78,26 @@ test('addresses', (t) => {
   t.equal(writeAddress(defaults), '', 'and say nothing where nothing is chosen');
   const wrong = '?methods=jet,&classes=-1,x&opacity=900&colours=jet&network=none&picture=none&of=none';
   t.deepEqual(readAddress(wrong), defaults, 'what cannot be chosen is left aside');
+  t.end();
+});
+
+test('papers', (t) => {
+  // An arXiv identifier has the month that it is of, so that a slip of the pen seldom looks like one.
+  const month = /^https:\/\/arxiv\.org\/abs\/(\d\d)(?:0[1-9]|1[0-2])\.(\d{4}|\d{5})$/;
+  for (const { name, paper } of methods.values()) {
+    if (paper === 'Limelight') continue;
+    const address = paperOf(paper) ?? '';
+    const [, year, number] = month.exec(address) ?? [];
+    const isKnown = /^https:\/\/(?:doi\.org\/10\.\d{4,5}\/\S+|github\.com\/[\w-]+\/[\w-]+)$/.test(address);
+    t.ok(year || isKnown, `${name} leads to a paper: ${address}`);
+    if (!year) continue;
+    // Five digits since 2015; what appears at a conference or in print was on arXiv up to two years before.
+    t.equal(number!.length, Number(year) < 15 ? 4 : 5, `${name}: ${address}`);
+    const printed = Number(/\d{4}/.exec(paper)![0]);
+    t.ok(
+      printed - 2000 - Number(year) >= 0 && printed - 2000 - Number(year) <= 2,
+      `${name} is of ${printed}`,
+    );
+  }
   t.end();
 });

@@ -5,7 +5,7 @@ import 'katex/dist/katex.min.css';
 import { button, make } from '../dom.ts';
 import type { TermValues } from '../work/tasks.ts';
 import { showCode } from './code.ts';
-import { papers } from './papers.ts';
+import { paperOf } from './papers.ts';
 
 type Named = Pick<TermValues, 'symbol' | 'tex' | 'equation' | 'is'>;
 
@@ -41,7 +41,7 @@ export function rendered(tex: string, displayMode = false): HTMLElement {
 
 /** The definitions of a method's symbols, each with its equation, its words and its code. */
 export function formula(method: { name: string; paper: string }, terms: readonly Named[]): HTMLElement {
-  const source = papers[method.paper];
+  const source = paperOf(method.paper);
   const rows = terms.map((term) => {
     const { symbol, tex, equation, is } = term;
     const words = [

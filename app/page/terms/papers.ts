@@ -1,6 +1,6 @@
 // Where the papers are that methods name.
 
-export const papers: Readonly<Record<string, string>> = {
+const papers: Readonly<Record<string, string>> = {
   'Zhou 2016': 'https://arxiv.org/abs/1512.04150',
   'Selvaraju 2017': 'https://arxiv.org/abs/1610.02391',
   'Chattopadhay 2018': 'https://arxiv.org/abs/1710.11063',
@@ -24,3 +24,6 @@ export const papers: Readonly<Record<string, string>> = {
   'Springenberg 2015': 'https://arxiv.org/abs/1412.6806',
   'Srinivas 2019': 'https://arxiv.org/abs/1905.00780',
 };
+
+/** The address of what a method names as its paper; undefined of a method that has none. */
+export const paperOf = (paper: string): string | undefined => papers[paper.replace(/^after /, '')];
