@@ -98,6 +98,7 @@ const portable = [
   '#hub',
   '#platform',
   'protobufjs/minimal.js',
+  '@huggingface/tokenizers',
   'h5wasm',
   'jpeg-js',
   'fflate',
@@ -218,6 +219,7 @@ test('architecture: what a browser loads leads to no file for Node', (t) => {
   for (const entry of [
     'index.ts',
     'app/page/main.ts',
+    'app/page/hub/frame.ts',
     'app/page/bench/main.ts',
     'app/page/work/worker.ts',
     'engine/platform/browser.ts',

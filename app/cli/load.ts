@@ -16,7 +16,7 @@ import type { ImportedNetwork, ReadOptions } from '../../models/formats/imported
 import { readSafetensors } from '../../models/formats/safetensors.ts';
 import { imagenetLabels } from '../../models/hub/published.ts';
 import { HubError, type RemoteFile } from '../../models/hub/remote-file.ts';
-import { readTokenizer } from '../../models/hub/tokenizer.node.ts';
+import { readTokenizer } from '../../models/hub/tokenizer.ts';
 import { classNames } from '../../models/labels.ts';
 import {
   assertFits,
@@ -119,7 +119,8 @@ async function named(entry: CatalogEntry, text: string | undefined): Promise<Fou
 /** A network that has read a text, whose vocabulary is fetched where it has one. */
 async function reading(entry: CatalogEntry, tensors: StateDict, text: string | undefined) {
   const vocabulary = text === undefined ? undefined : entry.published?.tokenizer;
-  const tokenizer = vocabulary && (await readTokenizer(await fetchFile(vocabulary)));
+  const path = vocabulary && (await fetchFile(vocabulary));
+  const tokenizer = path === undefined ? undefined : await readTokenizer(await textOf(path), path);
   return asUsage(() => withText(entry, tensors, text, tokenizer));
 }
 

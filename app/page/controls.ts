@@ -95,10 +95,13 @@ export function showChoices(chosen: Choices, { network }: Subject): void {
     ? 'Click layers to add them to the map, and again to leave them out.'
     : 'Click a layer to explain there.';
   showText(chosen);
-  const own = chosen.network === '' ? [['', network.files![0]!.name] as const] : [];
+  const other =
+    chosen.network === ''
+      ? [['', network.files![0]!.name] as const]
+      : [[chosen.network, chosen.network] as const];
   showOptions(
     element<HTMLSelectElement>('network'),
-    [...shipped.map((name) => [name, name] as const), ...own],
+    [...new Map([...shipped.map((name) => [name, name] as const), ...other])],
     chosen.network,
   );
   element('own').hidden = chosen.network !== '';

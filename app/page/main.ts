@@ -11,9 +11,10 @@ import { listen, showChoices, showOutputs, showPrediction } from './controls.ts'
 import { element, make } from './dom.ts';
 import { exampleFile, examples } from './examples.ts';
 import { showExport } from './export.ts';
+import { listenToHub, offer, publishedChoice } from './hub/hub.ts';
 import { answerFigure, difference, emptyFigure, figure, pictureFigure } from './maps.ts';
 import { keepOffline } from './offline.ts';
-import { type Choices, type Choose, readAddress, writeAddress } from './state.ts';
+import { type Choices, type Choose, defaults, fetchable, readAddress, writeAddress } from './state.ts';
 import { type Truth, truthOf } from './truth.ts';
 import type { NetworkChoice, PictureFile, Subject } from './work/subject.ts';
 import type { Answer, Asked, Predicted } from './work/tasks.ts';
@@ -57,7 +58,7 @@ async function subjectOf({ picture, network, preset, text, output }: Choices): P
     network:
       network === ''
         ? { ...ownNetwork!, ...(preset && { preprocessing: presets[preset] }), ...(output && { output }) }
-        : { id: network, ...(text && { text }) },
+        : { ...((await publishedChoice(network)) ?? { id: network }), ...(text && { text }) },
   };
 }
 
@@ -146,6 +147,15 @@ async function showNewest(chosen: Choices, isNewest: () => boolean): Promise<voi
   say([`${predicted.name} at ${shown.join(' + ')}.`, ...said].join('\n'), answers.length === 0);
 }
 
+/** Shows what the address asks for, but for a network that has to be fetched: that needs the visitor's word. */
+async function begin(): Promise<void> {
+  if (fetchable.includes(choices.network) && !(await publishedChoice(choices.network))) {
+    offer(choices);
+    choices = { ...choices, network: defaults.network };
+  }
+  return show();
+}
+
 interface Cell {
   readonly method: Method;
   readonly className: string;
@@ -210,5 +220,6 @@ keepOffline();
 listen(() => choices, choose);
 listenToCamera((picture) => choose({ picture: '' }, { picture }));
 start();
-void show();
+listenToHub(choose);
+void begin();
 void import('./lessons/index.ts').then(({ showLessons }) => showLessons());

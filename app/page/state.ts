@@ -1,7 +1,7 @@
 // What is chosen. It lives in the page's address, so that it survives a reload and can be sent as a link.
 
 import { defaultMethods, methods } from '../../cam/index.ts';
-import { catalog, catalogEntry, presets } from '../../models/index.ts';
+import { catalog, presets } from '../../models/index.ts';
 import { type ColourMap, colourMaps } from '../image/colour.ts';
 import { examples } from './examples.ts';
 import type { NetworkChoice, PictureFile } from './work/subject.ts';
@@ -9,6 +9,11 @@ import type { NetworkChoice, PictureFile } from './work/subject.ts';
 /** The networks that come with their weights. */
 export const shipped: readonly string[] = [...catalog.values()]
   .filter(({ weights }) => weights)
+  .map(({ name }) => name);
+
+/** Those that are fetched by name: their checksums are known beforehand. */
+export const fetchable: readonly string[] = [...catalog.values()]
+  .filter(({ published }) => published?.weights.sha256)
   .map(({ name }) => name);
 
 export type Preset = keyof typeof presets;
@@ -20,7 +25,7 @@ export type Fuse = (typeof fuses)[number];
 export interface Choices {
   /** An example's name; "" where the picture is the visitor's. */
   readonly picture: string;
-  /** A shipped network; "" where it is the visitor's. */
+  /** A shipped network or a published one; "" where it is the visitor's. */
   readonly network: string;
   /** How pixels become the input of the visitor's network; "": as its file says. */
   readonly preset: Preset | '';
@@ -71,7 +76,7 @@ export const defaults: Choices = {
 /** How each choice is read from the address; undefined where it says nothing that can be chosen. */
 const readers: { readonly [Key in keyof Choices]: (text: string) => Choices[Key] | undefined } = {
   picture: (text) => (examples.has(text) ? text : undefined),
-  network: (text) => (shipped.includes(text) ? catalogEntry(text).name : undefined),
+  network: (text) => ([...shipped, ...fetchable].includes(text) ? text : undefined),
   preset: (text) => presetNames.find((name) => name === text),
   text: (text) => text,
   output: (text) => text,

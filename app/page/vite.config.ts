@@ -55,7 +55,12 @@ export default defineConfig({
     // What draws plots is larger than vite expects of a page; it is loaded when there is something to draw.
     chunkSizeWarningLimit: 1000,
     rolldownOptions: {
-      input: [here('index.html'), here('bench/index.html'), here('service-worker.ts')],
+      input: [
+        here('index.html'),
+        here('bench/index.html'),
+        here('hub/index.html'),
+        here('service-worker.ts'),
+      ],
       // Beside the page, under a name that does not change: it is for all that lies there.
       output: {
         entryFileNames: ({ name }) =>

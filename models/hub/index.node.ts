@@ -7,7 +7,7 @@ import { classNames } from '../labels.ts';
 import type { Tokenizer } from '../text.ts';
 import { type CacheOptions, cachedFile } from './cache.node.ts';
 import { imagenetLabels } from './published.ts';
-import { readTokenizer } from './tokenizer.node.ts';
+import { readTokenizer } from './tokenizer.ts';
 
 export { cacheFolder } from '../../engine/platform/node/folder.ts';
 export type { Tokenizer } from '../text.ts';
@@ -57,5 +57,6 @@ export async function fetchImagenetClasses(options?: CacheOptions): Promise<read
 export async function fetchTokenizer(name: string, options?: CacheOptions): Promise<Tokenizer> {
   const { published } = catalogEntry(name);
   if (published?.tokenizer === undefined) throw new ModelError(`${name} is not published with a vocabulary`);
-  return readTokenizer(await cachedFile(published.tokenizer, options));
+  const path = await cachedFile(published.tokenizer, options);
+  return readTokenizer(await readFile(path, 'utf8'), path);
 }

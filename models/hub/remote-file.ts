@@ -1,6 +1,6 @@
 // What is known of a file on a public hub before it is fetched.
 
-import { LimelightError } from '../../engine/index.ts';
+import { LimelightError } from '../../engine/errors.ts';
 
 export interface RemoteFile {
   /** Name in the cache folder. */

@@ -1,6 +1,10 @@
-// Files that are dropped on the page: pictures, networks of every format, names of classes, networks with several outputs.
+// Files that are dropped on the page: pictures, networks of every format, names of classes, networks with several outputs;
+// and published ones, which it fetches.
 
-import { readFileSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { zipSync } from 'fflate';
@@ -9,10 +13,12 @@ import type { Test } from 'tape';
 import { decodeImage, encodePng } from '../../app/image/decode.ts';
 import * as limelight from '../../index.ts';
 import type { StateDict } from '../../models/formats/host-tensor.ts';
-import { readSafetensors } from '../../models/formats/safetensors.ts';
+import { readSafetensors, writeSafetensors } from '../../models/formats/safetensors.ts';
+import { imagenetLabels, published } from '../../models/hub/published.ts';
 import { encode, functional, h5File, tfjsFiles } from '../models/keras-fixtures.ts';
 import { type ModelSpec, modelBytes } from '../models/onnx-file.ts';
 import { array } from '../reference/index.ts';
+import { PATIENCE } from './chromium.ts';
 import { said, shown, testPage, textOf } from './page.ts';
 
 const here = (path: string) => new URL(path, import.meta.url);
@@ -20,6 +26,7 @@ const here = (path: string) => new URL(path, import.meta.url);
 testPage('files that are dropped on the page', {
   'pictures and networks': takesFiles,
   'a network with several outputs': asksForOutput,
+  'a published network, fetched by its name': fetchesByName,
 });
 
 /** A JPEG with halved chroma, which decoders upsample in more than one way. */
@@ -194,4 +201,112 @@ function pytorchFile(tensors: StateDict): Uint8Array {
   });
   const pickle = Uint8Array.from([0x80, 2, 0x7d, 0x28, ...entries, 0x75, 0x2e]);
   return zipSync({ 'archive/data.pkl': pickle, ...storages }, { level: 0 });
+}
+
+/** Published weights, from a server of this process in place of those that publish them. */
+async function fetchesByName(t: Test, watched: Page, address: string, folder: string): Promise<void> {
+  const name = 'mobilenetv3_small_100';
+  const parameters = limelight
+    .catalogEntry(name)
+    .graph.nodes.flatMap((node) => Object.entries(node.parameters));
+  const weights = writeSafetensors(
+    parameters.map(([short, { key, shape }]) => {
+      const data = new Float32Array(shape.reduce((product, n) => product * n, 1));
+      return [key, { shape, data: data.map((_, i) => (short === 'variance' ? 1 : Math.sin(i) / 10)) }];
+    }),
+    { dtype: 'F32' },
+  );
+  const labels = Buffer.from(Array.from({ length: 1000 }, (_, i) => `thing ${i}`).join('\n'));
+  const files = [
+    { remote: published.get(name)!.weights, bytes: weights },
+    { remote: imagenetLabels, bytes: labels },
+  ];
+  const allowed = /connect-src ([^"]*)"/
+    .exec(readFileSync(join(folder, 'hub/index.html'), 'utf8'))![1]!
+    .split(' ');
+  const asked: string[] = [];
+  let answer: 'nothing' | 'something else' | 'the file' | 'half of it' = 'nothing';
+  const server = createServer(({ url }, response) => {
+    asked.push(url!);
+    const found = files.find(({ remote }) => new URL(remote.url).pathname === url);
+    response.setHeader('access-control-allow-origin', '*');
+    if (answer === 'nothing' || !found) response.writeHead(503).end();
+    else if (answer === 'half of it') response.write(found.bytes.subarray(0, found.bytes.length / 2));
+    else response.end(answer === 'the file' ? found.bytes : answer);
+  });
+  await new Promise<void>((done) => server.listen(0, 'localhost', done));
+  const hub = `http://localhost:${(server.address() as AddressInfo).port}`;
+  /** Changes what the page is made of. */
+  const exchange = (pairs: readonly (readonly [string, string])[]) => {
+    for (const file of readdirSync(folder, { recursive: true, encoding: 'utf8' })) {
+      if (!/\.(js|html)$/.test(file)) continue;
+      const text = readFileSync(join(folder, file), 'utf8');
+      writeFileSync(
+        join(folder, file),
+        pairs.reduce((now, [from, to]) => now.replaceAll(from, to), text),
+      );
+    }
+  };
+  for (const { remote } of files)
+    t.ok(allowed.includes(new URL(remote.url).origin), `${remote.url} is allowed`);
+  exchange(files.map(({ remote }) => [new URL(remote.url).origin, hub]));
+
+  const page = await watched.browser().newPage();
+  page.setDefaultTimeout(PATIENCE);
+  const press = (expected: RegExp) =>
+    page
+      .$eval('#fetch', (button) => (button as HTMLElement).click())
+      .then(() =>
+        page.waitForFunction(
+          (source) => new RegExp(source).test(document.getElementById('hub-says')!.textContent!),
+          {},
+          expected.source,
+        ),
+      );
+  try {
+    await page.goto(`${address}?network=${name}&methods=hires-cam`);
+    await said(page, /^digit-scenes at/);
+    t.match(
+      await textOf(page, '#hub[open] #hub-says'),
+      new RegExp(`asks for ${name}, which has to be fetched`),
+    );
+    t.equal(await textOf(page, '#fetch'), 'Fetch 10 MB');
+    t.deepEqual(asked, [], 'nothing is fetched before the visitor says so');
+    await press(/model\.safetensors: the server answered 503/);
+    answer = 'something else';
+    await press(
+      /a file with the SHA-256 [0-9a-f]{64}, where 46d2c063[0-9a-f]{56} is expected: .* is not kept/,
+    );
+    answer = 'half of it';
+    await press(/^Fetching/);
+    await page.waitForFunction(() => (document.getElementById('fetched') as HTMLProgressElement).value > 0.2);
+    t.equal(await textOf(page, '#fetch'), 'Cancel');
+    await press(/was cancelled$/);
+    t.equal(await page.$$eval('iframe', (all) => all.length), 0, 'what fetched it is gone');
+
+    // The page of the next visit expects the files of this server.
+    exchange(
+      files.map(({ remote, bytes }) => [remote.sha256!, createHash('sha256').update(bytes).digest('hex')]),
+    );
+    await page.evaluate(async () => {
+      for (const one of await navigator.serviceWorker.getRegistrations()) await one.unregister();
+      for (const key of await caches.keys()) await caches.delete(key);
+    });
+    answer = 'the file';
+    await page.goto(`${address}?network=${name}&methods=hires-cam`);
+    await said(page, /^digit-scenes at/);
+    await press(/is here\.$/);
+    t.match(await said(page, /HiResCAM of class thing \d+ took/), new RegExp(`^${name}`), 'it is explained');
+    t.match(page.url(), new RegExp(`network=${name}&methods=hires-cam`), 'as the link asked');
+    const paths = files.map(({ remote }) => new URL(remote.url).pathname);
+    t.deepEqual(asked.slice(-2), paths, 'with the names of its classes');
+    const before = asked.length;
+    await page.reload();
+    await said(page, /HiResCAM of class thing \d+ took/);
+    t.equal(asked.length, before, 'from then on it is here');
+  } finally {
+    await page.close();
+    server.closeAllConnections();
+    server.close();
+  }
 }

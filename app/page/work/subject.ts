@@ -4,11 +4,13 @@
 import { observe, type Trace } from '../../../cam/index.ts';
 import { type Device, LimelightError, type Shape } from '../../../engine/index.ts';
 import { messageOf } from '../../../engine/platform/errors.ts';
+import { readTokenizer } from '../../../models/hub/tokenizer.ts';
 import {
   catalogEntry,
   disposeNetwork,
   dryRun,
   type Network,
+  type OpenOptions,
   open,
   type Pixels,
   type Preprocessing,
@@ -25,13 +27,15 @@ export interface PictureFile {
   readonly file: Blob;
 }
 
-/** A shipped network by its name, or the files of another. Two with one id are the same. */
+/** A shipped network by its name, or the files of a published one or another. Two with one id are the same. */
 export interface NetworkChoice {
   readonly id: string;
   /** The model first, then what belongs to it: parts, names of classes. */
   readonly files?: readonly File[];
   readonly preprocessing?: Partial<Preprocessing>;
   readonly classes?: readonly string[];
+  /** Which network of the catalog the files are of; left out where they tell. */
+  readonly architecture?: string;
   /** What a network that reads a text is to read. */
   readonly text?: string;
   /** The output that is explained, of files that have several. */
@@ -85,6 +89,12 @@ const partsOf = (files: readonly File[]) => async (name: string) => {
   throw new LimelightError(`the model has a part "${name}" beside it; drop it together with the model`);
 };
 
+/** How texts become tokens, where a file says that. */
+async function vocabularyIn(files: readonly File[]): Promise<Pick<OpenOptions, 'tokenizer'>> {
+  const found = files.find(({ name }) => name.endsWith('tokenizer.json'));
+  return found ? { tokenizer: await readTokenizer(await found.text(), found.name) } : {};
+}
+
 const networkIdOf = ({ files: _, ...said }: NetworkChoice): string => JSON.stringify(said);
 
 /** A tensor, read back. */
@@ -106,7 +116,7 @@ export function opener(device: Device): (subject: Subject) => Promise<Opened> {
     networkIdOf,
     async ({ id, files, ...options }: NetworkChoice) =>
       files
-        ? open(device, files[0]!, { parts: partsOf(files), ...options })
+        ? open(device, files[0]!, { parts: partsOf(files), ...(await vocabularyIn(files)), ...options })
         : open(device, catalogEntry(id).name, options),
     disposeNetwork,
   );

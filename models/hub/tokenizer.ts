@@ -1,0 +1,16 @@
+// Tokenizers from files in the format of Hugging Face's tokenizers.
+
+import type { Tokenizer } from '../text.ts';
+import { HubError } from './remote-file.ts';
+
+/** Reads the text of a tokenizer.json, of which messages speak as `where`. Throws HubError where it is none. */
+export async function readTokenizer(text: string, where: string): Promise<Tokenizer> {
+  // Loaded when it is needed: few networks read texts.
+  const { Tokenizer: Tokens } = await import('@huggingface/tokenizers');
+  try {
+    const tokens = new Tokens(JSON.parse(text), {});
+    return (words) => tokens.encode(words).ids;
+  } catch (cause) {
+    throw new HubError(`${where} is no tokenizer: ${(cause as Error).message}`, { cause });
+  }
+}
