@@ -218,46 +218,54 @@ const inner = (a: ArrayLike<number>, b: ArrayLike<number>) => {
   return total;
 };
 
-async function checkRow(t: Test, on: Device, row: Row) {
-  const next = ref.seededRandom(row.name.length);
+/** What a row gives in float64: its result, and the derivatives of the result's sum by `weights`, each along a direction. */
+function wantedOf({ name, reference, inputs: shapes, varied = shapes.map((_, i) => i) }: Row) {
+  const next = ref.seededRandom(name.length);
   // Numbers that are not near 0 on the whole, so that a sum cut short is seen.
-  const inputs = row.inputs.map((shape) => ref.randomArray(shape, next, { low: -0.4, high: 1 }));
-  const xs = inputs.map(({ data, shape }) => tensor(on, data, shape));
-  const expected = row.reference(...inputs);
-  const y = scope(() => row.engine(...xs));
-  const error = ref.relativeError(await y.data(), expected.data);
-  t.ok(error <= FORWARD, `${row.name}: error ${error.toExponential(1)}`);
-  y.dispose();
-  const weights = ref.randomArray(expected.shape, next, { low: 0.5, high: 1.5 });
-  const varied = row.varied ?? inputs.map((_, i) => i);
-  if (varied.length === 0) return;
-  const w = tensor(on, weights.data, weights.shape);
-  const { gradients } = scope(() =>
-    engine.valueAndGrad(
-      (...free) => {
-        const rest = xs.map((x, i) => free[varied.indexOf(i)] ?? x);
-        return sum(mul(row.engine(...rest), w));
-      },
-      varied.map((i) => xs[i]!),
-    ),
-  );
-  for (const [j, i] of varied.entries()) {
+  const inputs = shapes.map((shape) => ref.randomArray(shape, next, { low: -0.4, high: 1 }));
+  const y = reference(...inputs);
+  const weights = ref.randomArray(y.shape, next, { low: 0.5, high: 1.5 });
+  const derivatives = varied.map((i) => {
     const input = inputs[i]!;
     const direction = ref.randomArray(input.shape, next, { low: 0.2, high: 1 });
     const norm = Math.sqrt(inner(direction.data, direction.data));
     const v = ref.map(direction, (value) => value / norm);
     const along = ref.directionalDerivative(
-      (x) => inner(row.reference(...inputs.map((other, k) => (k === i ? x : other))).data, weights.data),
+      (x) => inner(reference(...inputs.map((other, k) => (k === i ? x : other))).data, weights.data),
       input,
       v,
       1,
     );
+    return { i, v, along };
+  });
+  return { inputs, y, weights, derivatives };
+}
+
+async function checkRow(t: Test, on: Device, row: Row, wanted: ReturnType<typeof wantedOf>) {
+  const upload = ({ data, shape }: Array64) => tensor(on, data, shape);
+  const [xs, w] = [wanted.inputs.map(upload), upload(wanted.weights)];
+  const y = scope(() => row.engine(...xs));
+  const error = ref.relativeError(await y.data(), wanted.y.data);
+  t.ok(error <= FORWARD, `${on.kind}, ${row.name}: error ${error.toExponential(1)}`);
+  const varied = wanted.derivatives.map(({ i }) => i);
+  const gradients = scope(() =>
+    varied.length === 0
+      ? []
+      : engine.valueAndGrad(
+          (...free) => {
+            const rest = xs.map((x, i) => free[varied.indexOf(i)] ?? x);
+            return sum(mul(row.engine(...rest), w));
+          },
+          varied.map((i) => xs[i]!),
+        ).gradients,
+  );
+  for (const [j, { i, v, along }] of wanted.derivatives.entries()) {
     const g = await gradients[j]!.data();
     const scale = Math.max(Math.abs(along), 0.1 * Math.sqrt(inner(g, g)));
     const off = Math.abs(inner(g, v.data) - along) / scale;
-    t.ok(off <= FIRST, `${row.name}, derivative in ${i}: error ${off.toExponential(1)}`);
+    t.ok(off <= FIRST, `${on.kind}, ${row.name}, derivative in ${i}: error ${off.toExponential(1)}`);
   }
-  for (const x of [...xs, ...gradients, w]) x.dispose();
+  for (const x of [...xs, y, ...gradients, w]) x.dispose();
 }
 
 /** What sums of n numbers, all c, may be: sums of blocks, and of blocks of them. */
@@ -316,7 +324,7 @@ async function checkEqualNumbers(t: Test, on: Device) {
     const y = scope(run);
     const data = await y.data();
     const error = data.reduce((worst, value) => Math.max(worst, Math.abs(value - expected) / expected), 0);
-    t.ok(error <= EXACT, `${name}: error ${error.toExponential(1)}`);
+    t.ok(error <= EXACT, `${on.kind}, ${name}: error ${error.toExponential(1)}`);
     y.dispose();
   }
 }
@@ -357,16 +365,23 @@ async function checkChoices(t: Test, on: Device) {
   g.dispose();
 }
 
-for (const adapter of adapters) {
-  test(`long sums: ${adapter}`, async (t) => {
-    const on = await openDevice({ adapter }).catch((error: unknown) => {
-      if (error instanceof NoDeviceError) return undefined;
-      throw error;
-    });
-    if (on === undefined) return t.skip(`${adapter} cannot be opened here`);
-    for (const row of rows) await checkRow(t, on, row);
+test(`long sums: ${adapters.join(', ')}`, async (t) => {
+  const devices: Device[] = [];
+  for (const adapter of adapters) {
+    try {
+      devices.push(await openDevice({ adapter }));
+    } catch (error) {
+      if (!(error instanceof NoDeviceError)) throw error;
+      t.skip(`${adapter} cannot be opened here`);
+    }
+  }
+  for (const row of rows) {
+    const wanted = wantedOf(row);
+    for (const on of devices) await checkRow(t, on, row, wanted);
+  }
+  for (const on of devices) {
     await checkEqualNumbers(t, on);
     await checkChoices(t, on);
     closeDevice(on);
-  });
-}
+  }
+});
