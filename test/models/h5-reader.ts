@@ -6,7 +6,8 @@ import { type H5File, readContent } from '../../models/formats/keras/h5-content.
 
 const library = await import('h5wasm');
 const module = await library.ready;
-const fresh = module.HEAPU8.slice();
+/** What of its memory holds anything at first. */
+const fresh = module.HEAPU8.slice(0, module.HEAPU8.findLastIndex((byte) => byte !== 0) + 1);
 
 /** What the reader for users answers, and the bytes that the library's memory has grown to. */
 serve(async (message) => {

@@ -16,7 +16,7 @@ import { exchanged, mutated } from './mutations.ts';
 /** Milliseconds that reading a file may take. Good ones take some ten; the library can be led into endless circles. */
 const LIMIT = 3000;
 /** Files that one process reads: what the library leaves behind in JavaScript stays small. */
-const FILES_PER_PROCESS = 100;
+const FILES_PER_PROCESS = 750;
 /** No good file needs as much memory, in bytes. */
 const MUCH_MEMORY = 2 ** 25;
 
