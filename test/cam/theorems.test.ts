@@ -626,13 +626,18 @@ test('ten thousand explanations leave no memory behind, and an unknown method, c
   const network = randomNetwork(await device(), graphs.gapLinear);
   const x = await image(8, 8);
   const { memory } = network.device;
+  const many = concat(Array<typeof x>(16).fill(x), 0);
+  /** Explains one image by some methods, and many at once by those that take them so; gives how often. */
   const run = async (methods: string[]) => {
-    const found = await explain(network, x, { methods, classes: [0, 1] });
+    const alone = await explain(network, x, { methods, classes: [0, 1] });
+    const together = await explainBatch(network, many, { methods: batched, classes: [0, 1] });
+    const found = [...alone, ...together.flat()];
     for (const e of found) disposeExplanation(e);
     return found.length;
   };
   // Those for attention, and those with a decoder of their own, take other networks.
   const taken = [...allMethods.values()].filter(({ decoder, layerOf }) => !decoder && !layerOf);
+  const batched = taken.filter(({ batches }) => batches).map(({ name }) => name);
   await run(taken.map(({ name }) => name));
   const before = memory.liveBytes; // with the packed copies that the weights keep
   const pooled = memory.pooledBytes;
