@@ -18,8 +18,16 @@ export interface Scorer {
   readonly result: () => Record<string, number>;
 }
 
+/** A layer's value on the way to the output, and the output as a function of it. */
+export interface Explained {
+  readonly value: Tensor;
+  readonly logitsOf: (value: Tensor) => Tensor;
+}
+
 export interface Recipe {
   readonly graph: Graph;
+  /** The layer whose evidence the loss judges; the output itself when left out. */
+  readonly explained?: string;
   /** Parameters that stay as they are. */
   readonly frozen?: StateDict;
   /** Those of the shipped weights, some of which came to them in several runs, as their cards say. */
@@ -31,8 +39,13 @@ export interface Recipe {
   readonly update: Update;
   readonly trainCount: number;
   readonly testCount: number;
-  /** A number, of the graph's output, the targets on the device and the epoch from 0. */
-  readonly loss: (output: Tensor, targets: Readonly<Record<string, Tensor>>, epoch: number) => Tensor;
+  /** A number, of the graph's output, the targets on the device, the epoch from 0, and the layer that is explained. */
+  readonly loss: (
+    output: Tensor,
+    targets: Readonly<Record<string, Tensor>>,
+    epoch: number,
+    explained: Explained,
+  ) => Tensor;
   readonly trainBatch: (indices: Uint32Array, next: Random) => Batch | Promise<Batch>;
   readonly testBatch: (start: number, count: number) => Batch | Promise<Batch>;
   readonly scorer: () => Scorer;

@@ -13,6 +13,7 @@ import type { LabelledImages } from './data/labelled-images.ts';
 import { readMnist } from './data/mnist.node.ts';
 import { type Random, random } from './data/random.ts';
 import { makeScene, SCENE_SIZE, type SceneOptions, sceneBatch } from './data/scenes.ts';
+import { decoyRecipe } from './decoys.ts';
 import { emojiClipRecipe } from './emoji-clip.ts';
 import { fcamBatch, fcamLoss, foregroundScorer } from './fcam.ts';
 import { adam, sgd } from './optimiser.ts';
@@ -228,6 +229,10 @@ export const recipes: Readonly<Record<string, (data: string, device: Device) => 
   'fcam-digits-crf-0': fcam(fcamDigits, 5, [1, 1], () => 0),
   'fcam-digits-crf-1': fcam(fcamDigits, 5, [1, 1], () => 1),
   'fcam-digits-crf-20': fcam(fcamDigits, 5, [1, 1], () => 20),
+  // With a shortcut planted in the pictures, and with a penalty on a map's evidence outside the box.
+  'digit-decoys': async (data) => decoyRecipe(await readMnist(data), topOne),
+  'digit-decoys-grad-cam': async (data) => decoyRecipe(await readMnist(data), topOne, 'grad-cam'),
+  'digit-decoys-hires-cam': async (data) => decoyRecipe(await readMnist(data), topOne, 'hires-cam'),
   async 'digit-caption'(data, device) {
     return captionRecipe(await open(device, 'digit-scenes'), await readMnist(data));
   },

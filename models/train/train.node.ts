@@ -115,8 +115,13 @@ function step(batch: Batch, rate: number): Tensor {
         all.set(key, values[i]!);
       });
       const { output } = recipe.graph;
-      const found = evaluate(recipe.graph, all, inputs, [output], statistics).get(output)!;
-      return recipe.loss(found, targets, epoch);
+      const { explained = output } = recipe;
+      const found = evaluate(recipe.graph, all, inputs, [output, explained], statistics);
+      return recipe.loss(found.get(output)!, targets, epoch, {
+        value: found.get(explained)!,
+        logitsOf: (value) =>
+          evaluate(recipe.graph, all, new Map([[explained, value]]), [output]).get(output)!,
+      });
     };
     // Not valueAndGrad: its scope would end the statistics with the forward pass.
     const { value, pullback } = vjp(
