@@ -212,6 +212,7 @@ export function finish(translated: Translated, asked: string | undefined): Finis
       ofDetectors: (named) =>
         detectorHeads(named, { nodes, shapes }, inputShape, translated.classes?.length, unique),
       ofPlaces: (output) => {
+        if (output === INPUT || shapes.get(output)![0] !== 2) return undefined;
         const graph = { nodes, output, ...(others.length > 0 && { inputs: [picture, ...others] }) };
         const { places } = dryRun(
           graph,

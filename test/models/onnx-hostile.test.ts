@@ -111,7 +111,10 @@ test('graphs that make no sense', async (t) => {
     'an integer input': [{ nodes: [flat], inputs: [{ name: 'x', dims: [1, 3, 4, 4], type: 7 }] }, /int64/],
     'an input of words': [{ nodes: [flat], inputs: [{ name: 'x', dims: [1, 128] }] }, /a picture is float/],
     'a huge input': [{ nodes: [flat], inputs: [{ name: 'x', dims: [1, 3, 1e12, 4] }] }, /a picture is float/],
-    'an output of maps': [{ nodes: [relu('x', 'y')] }, /\[1, classes\]/],
+    'an output on no grid': [
+      { nodes: [{ op: 'Reshape', inputs: ['x', 's'], outputs: ['y'] }], initializers: [ints('s', 1, 6, 8)] },
+      /\[1, classes\]/,
+    ],
     'one row for a batch': [
       { nodes: [{ op: 'Reshape', inputs: ['x', 's'], outputs: ['y'] }], initializers: [ints('s', 3, -1)] },
       /y/,
