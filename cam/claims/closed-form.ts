@@ -25,19 +25,17 @@ export const closedForm: Claim = {
     const elements = large.filter((_, i) => i % Math.ceil(large.length / ELEMENTS) === 0);
     if (elements.length === 0) return 0;
     const context = { target: logit(classIndex), classIndex, progress };
-    const unit = 1 / magnitude(g_k!);
+    const most = magnitude(g_k!);
     const derivatives = await scopeInSteps(
-      diagonal(seen, context, elements, tensor(seen.featureMap.device, [unit], [1])),
+      diagonal(seen, context, elements, tensor(seen.featureMap.device, [most], [])),
     );
-    const [s1, s2, s3] = await Promise.all(derivatives.map((d) => d.data()));
+    const [Y2, Y3] = await Promise.all(derivatives.map((d) => d.data()));
     for (const d of derivatives) d.dispose();
     const A = channelsOf(await seen.featureMap.data(), seen);
     const channelOf = (element: number) => A[Math.floor((element * A.length) / g_k!.length)]!;
-    const denominators = elements.map((element, i) => {
-      const [g, second, third] = [s1![i]!, s2![i]!, s3![i]!];
-      const Y2 = g ** 2 + second;
-      return 2 + ((total(channelOf(element)) / unit) * (g ** 3 + 3 * g * second + third)) / Y2;
-    });
+    const denominators = elements.map(
+      (element, i) => 2 + (total(channelOf(element)) * Math.max(1, most) * Y3![i]!) / Y2![i]!,
+    );
     const sizes = elements.map((element) => 2 + g_k![element]! * total(channelOf(element).map(Math.abs)));
     return gap(
       denominators,

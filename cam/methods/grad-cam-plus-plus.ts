@@ -16,8 +16,10 @@
 // direction an element: phi_n(t) = S(A + t e_n), all n of a chunk at once as rows of a batch, differentiated three
 // times in t. (The gradient of the sum of a gradient would be row sums of the Hessian, not its diagonal.)
 //
-// t is counted in units of 1 / max |g|. alpha is the same in every unit, since Y'' takes the unit twice, Y''' thrice and
-// A, divided by it, makes up for the third; but g^2 and g^3 of small gradients would be lost in f32.
+// t is counted in units of 1 / c, c = max(1, max |g|), and S in units of q = min(1, max |g|). With phi so counted
+//   Y''/Y = q c^2 (q phi'^2 + phi'')   and   Y'''/Y = q c^3 (q^2 phi'^3 + 3 q phi' phi'' + phi''')
+// and alpha needs no more of the units than c: squares and cubes of gradients from 1e-30 to 1e30 are neither lost nor
+// beyond f32. Where S is curved, Y'' of small gradients is S'', and alpha what S'' and S''' make of it.
 
 import {
   abs,
@@ -30,18 +32,20 @@ import {
   full,
   greater,
   max,
+  maximum,
   mul,
   planeDot,
   reciprocal,
   relu,
   reshape,
   type Steps,
+  scale,
   step,
   sum,
   type Tensor,
 } from '../../engine/index.ts';
 import { nodeOf } from '../../models/graph.ts';
-import { weightedSum } from '../map.ts';
+import { quotient, weightedSum } from '../map.ts';
 import { chunksInSteps, type Method, type MethodContext } from '../method.ts';
 import { notPooled } from '../pooled.ts';
 import { oneHotRows, type TracedLayer } from '../trace.ts';
@@ -112,13 +116,18 @@ export const gradCamPlusPlus: Method = {
   },
 };
 
-/** S', S'' and S''' [N] along each of some elements of the feature map, for t in a unit [1]. */
+/**
+ * Y''/Y and Y'''/Y [N] along each of some elements of the feature map, in units of q c^2 and q c^3 (see above); `largest`
+ * is max |g| [].
+ */
 export function* diagonal(
   { featureMap, score }: TracedLayer,
   { target, progress }: MethodContext,
   elements: readonly number[],
-  unit: Tensor,
-): Steps<Tensor[]> {
+  largest: Tensor,
+): Steps<[Y2: Tensor, Y3: Tensor]> {
+  const c = atLeast1(largest);
+  const q = div(largest, c);
   const parts = yield* chunksInSteps(elements.length, featureMap.size, progress, (start, count) => {
     const directions = concat(
       elements
@@ -127,17 +136,27 @@ export function* diagonal(
       0,
     );
     const copies = broadcastTo(featureMap, directions.shape);
-    const along = mul(directions, unit);
-    const phi = (t: Tensor) => score(target, add(copies, mul(along, reshape(t, [-1, 1, 1, 1]))));
-    return derivatives(phi, full(featureMap.device, [count], 0), 3).slice(1);
+    const along = div(directions, c);
+    const phi = (t: Tensor) => quotient(score(target, add(copies, mul(along, reshape(t, [-1, 1, 1, 1])))), q);
+    const [, g, s2, s3] = derivatives(phi, full(featureMap.device, [count], 0), 3) as [
+      Tensor,
+      Tensor,
+      Tensor,
+      Tensor,
+    ];
+    const qg = mul(q, g);
+    return [add(mul(qg, g), s2), add(add(mul(mul(qg, qg), g), scale(mul(qg, s2), 3)), s3)];
   });
-  return [0, 1, 2].map((order) =>
+  return [0, 1].map((which) =>
     concat(
-      parts.map((part) => part[order]!),
+      parts.map((part) => part[which]!),
       0,
     ),
-  );
+  ) as [Tensor, Tensor];
 }
+
+/** c, from max |g|. */
+const atLeast1 = (largest: Tensor): Tensor => maximum(largest, full(largest.device, [], 1));
 
 export const gradCamPlusPlusTrue: Method = {
   name: 'grad-cam++-true',
@@ -149,12 +168,12 @@ export const gradCamPlusPlusTrue: Method = {
     Y2: {
       tex: "Y'' / Y = g^2 + S''",
       equation: 'Chattopadhay 2018, (12)',
-      is: 'second derivative along each element, over Y, in units of max g^2 [1, K, h, w]',
+      is: 'second derivative along each element, over Y, in units of max |g| max(1, max |g|) [1, K, h, w]',
     },
     Y3: {
       tex: "Y''' / Y = g^3 + 3 g S'' + S'''",
       equation: 'Chattopadhay 2018, (12)',
-      is: 'third derivative along each element, over Y, in units of max |g^3| [1, K, h, w]',
+      is: 'third derivative along each element, over Y, in units of max |g| max(1, max |g|)^2 [1, K, h, w]',
     },
     alpha_k: {
       tex: "\\alpha_k = \\frac{Y''}{2 Y'' + \\sum_{ab} A_k(a, b) Y'''}",
@@ -166,19 +185,17 @@ export const gradCamPlusPlusTrue: Method = {
     const { featureMap, gradient } = seen;
     const [, channels, h, w] = featureMap.shape as [number, number, number, number];
     const g_k = gradient(context.target);
-    const largest = max(abs(g_k)); // 0 of a target that does not change: any unit will do
-    const unit = reshape(reciprocal(add(largest, affine(step(largest), -1, 1))), [1]);
+    const largest = max(abs(g_k));
     const pooled = notPooled(seen) === undefined;
     const elements = Array.from({ length: pooled ? channels : channels * h * w }, (_, i) =>
       pooled ? i * h * w : i,
     );
     const shape = [1, channels, ...(pooled ? [1, 1] : [h, w])];
-    const [g, s2, s3] = (yield* diagonal(seen, context, elements, unit)).map((d) =>
+    const [Y2, Y3] = (yield* diagonal(seen, context, elements, largest)).map((d) =>
       broadcastTo(reshape(d, shape), featureMap.shape),
-    ) as [Tensor, Tensor, Tensor];
-    const Y2 = add(mul(g, g), s2);
-    const Y3 = add(add(mul(mul(g, g), g), affine(mul(g, s2), 3, 0)), s3);
-    const denominator = add(affine(Y2, 2, 0), mul(div(sum(featureMap, [2, 3], true), unit), Y3));
+    ) as [Tensor, Tensor];
+    const sums = mul(sum(featureMap, [2, 3], true), atLeast1(largest));
+    const denominator = add(scale(Y2, 2), mul(sums, Y3));
     // An element without gradient, or whose denominator vanishes, has no weight.
     const positive = relu(g_k);
     const used = mul(step(positive), step(abs(denominator)));

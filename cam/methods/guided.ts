@@ -3,13 +3,15 @@
 //
 //   G = dS/dX, where going back through a ReLU also cuts off what is below 0
 //   M = max_c |G_c|                                        guided backpropagation
-//   M = max_c |G_c| U(ReLU(sum_k w_k A_k))                 Guided Grad-CAM; U: upsampling to the input's size
+//   M = max_c |G_c| U(L / max L)                           Guided Grad-CAM; U: upsampling to the input's size,
+//                                                          L = ReLU(sum_k w_k A_k), Grad-CAM's map
 //
+// L is divided by its maximum, which the paper does not write: a product of two small gradients would be lost in f32.
 // Sharp, but mostly a picture of the picture: with weights drawn at random it hardly changes (Adebayo 2018, Sanity Checks).
 
 import { abs, grad, max, mul, relu, reshape, sum, type Tensor } from '../../engine/index.ts';
 import { INPUT } from '../../models/graph.ts';
-import { upsampleMap } from '../map.ts';
+import { normaliseMap, upsampleMap } from '../map.ts';
 import { type Method, type MethodContext, stepsOf, type Term } from '../method.ts';
 import { guided } from '../rules.ts';
 import { scoreOf } from '../target.ts';
@@ -61,8 +63,8 @@ export const guidedGradCam: Method = {
     G: guidedTerm,
     w_k: gradCam.terms.w_k!,
     M: {
-      tex: 'M = \\max_c \\lvert G_c \\rvert \\, U \\left( \\mathrm{ReLU} \\sum_k w_k A_k \\right)',
-      equation: 'Selvaraju 2017, section 3.2',
+      tex: 'M = \\max_c \\lvert G_c \\rvert \\, U \\left( \\frac{L}{\\max L} \\right), \\quad L = \\mathrm{ReLU} \\sum_k w_k A_k',
+      equation: "Selvaraju 2017, section 3.2, with Grad-CAM's map over its maximum",
       is: "guided gradients where Grad-CAM's map is [H, W]",
     },
   },
@@ -71,6 +73,6 @@ export const guidedGradCam: Method = {
     const { w_k, M } = yield* stepsOf(gradCam, seen, context);
     const G = guidedGradient(trace, context);
     const size = trace.picture.shape.slice(2) as [number, number];
-    return { G, w_k: w_k!, M: mul(strength(G), upsampleMap(relu(M), size)) };
+    return { G, w_k: w_k!, M: mul(strength(G), upsampleMap(normaliseMap(relu(M)), size)) };
   },
 };

@@ -327,12 +327,12 @@ test('Grad-CAM++: on a GELU tail the true derivatives differ, and match finite d
   t.ok(relativeError(exact, expected) < 1e-4, `error ${relativeError(exact, expected)}`);
 });
 
-/** Grad-CAM++ weights of class 2 of the smooth network, its tail in float64 and the diagonal by finite differences. */
-async function referenceWeights(network: Network, x: Tensor): Promise<Float64Array> {
+/** Grad-CAM++ weights of `factor` times logit 2 of the smooth network, in float64, the diagonal by finite differences. */
+async function referenceWeights(network: Network, x: Tensor, factor = 1): Promise<Float64Array> {
   const a32 = await observe(network, x).at().featureMap.data();
   const shape = [1, 4, 4, 3];
   const logits = await smoothTail(network);
-  const tail = (a: Array64): number => logits(a)[2]!;
+  const tail = (a: Array64): number => factor * logits(a)[2]!;
   const a: Array64 = { shape, data: Float64Array.from(a32) };
   const weights = new Float64Array(4);
   for (let i = 0; i < a.data.length; i++) {
@@ -560,30 +560,67 @@ test('Ablation-CAM of a target that is 0 says so, and gives the drops', async (t
   );
 });
 
-test('maps of tiny gradients are normalised like any other', async (t) => {
-  const on = await device();
-  const size = [8, 6] as const;
-  const upsampled = async (factor: number, method: string) => {
-    const network = randomNetwork(on, graphs.gapLinear, 2);
-    const x = await image(...size, 2);
+/** From where squares are lost in f32 to where they overflow. */
+const SCALES = [1e-30, 1e-20, 1e-6, 1e6, 1e20, 1e30];
+
+for (const tail of ['gapLinear', 'smooth'] as const) {
+  test(`maps of tiny and of huge gradients are like any other: ${tail}`, async (t) => {
+    const network = randomNetwork(await device(), graphs[tail], 2);
+    const x = await image(8, 6, 2);
+    const upsampled = async (factor: number, method: string) => {
+      const target = (index: number): Target => ({ logits: [[index, factor]] });
+      const [e] = await explain(network, x, { methods: [method], classes: [2], target, signed: true });
+      const values = await e!.upsampled.data();
+      disposeExplanation(e!);
+      return values;
+    };
+    // Of these a map depends on the size of S (below); those for attention and those with a decoder take other networks.
+    const others = [
+      'grad-cam++',
+      'grad-cam++-true',
+      'score-cam-logit',
+      'gae',
+      ...(tail === 'smooth' ? ['cam'] : []),
+    ];
+    const scaled = [...allMethods.values()].filter(
+      ({ name, decoder, layerOf }) => !decoder && !layerOf && !others.includes(name),
+    );
+    for (const { name } of scaled) {
+      const expected = await upsampled(1, name);
+      for (const factor of SCALES) {
+        const error = relativeError(await upsampled(factor, name), expected);
+        t.ok(error < 1e-4, `${name}, ${factor}: ${error.toExponential(1)}`);
+      }
+    }
+  });
+}
+
+test('Grad-CAM++ of tiny and of huge gradients, in float64', async (t) => {
+  const network = randomNetwork(await device(), graphs.smooth, 5);
+  const x = await image(4, 3, 5);
+  const { featureMap, gradient } = observe(network, x).at();
+  const [a, g] = await Promise.all([featureMap.data(), gradient(targets.logit(2)).data()]);
+  for (const factor of [...SCALES, 1e-3, 1, 1e3]) {
     const target = (index: number): Target => ({ logits: [[index, factor]] });
-    const [e] = await explain(network, x, { methods: [method], classes: [3], target, signed: true });
-    return e!.upsampled.data();
-  };
-  // A softmax of logits does depend on their scale; a product of two maps that are tiny both is 0, which is said.
-  const others = ['gae', 'score-cam-logit', 'guided-grad-cam'];
-  // Those for attention and those with a decoder take other networks.
-  const scaled = [...allMethods.values()].filter(
-    ({ name, decoder, layerOf }) => !decoder && !layerOf && !others.includes(name),
-  );
-  for (const { name } of scaled) {
-    // alpha is no function of the direction alone, but nearly 1/2 for all small gradients.
-    const expected = await upsampled(name.includes('++') ? 1e-6 : 1, name);
-    // Smaller ones, meant over a channel, are subnormal numbers, which WGSL lets a device take for 0.
-    for (const factor of [1e-20, 1e-30]) {
-      const found = await upsampled(factor, name);
-      const error = relativeError(found, expected);
-      t.ok(error < 1e-4, `${name}, ${factor}: ${error.toExponential(1)}`);
+    const methods = ['grad-cam++', 'grad-cam++-true'];
+    const [closed, exact] = await explain(network, x, { methods, classes: [2], target, signed: true });
+    const plane = (values: Float32Array, k: number) => [...values.slice(12 * k, 12 * k + 12)];
+    const closedForm = [0, 1, 2, 3].map((k) => {
+      const sumA = plane(a, k).reduce((sum, v) => sum + v, 0);
+      return plane(g, k).reduce(
+        (sum, v) => sum + Math.max(0, v * factor) / (2 + Math.max(0, v * factor) * sumA),
+        0,
+      );
+    });
+    for (const [one, expected] of [
+      [closed, closedForm],
+      [exact, await referenceWeights(network, x, factor)],
+    ] as const) {
+      const most = Math.max(...expected.map(Math.abs));
+      const over = (values: ArrayLike<number>) => Float64Array.from(values, (v) => v / most);
+      const error = relativeError(over(await numbers(one, 'weights')), over(expected));
+      t.ok(error < 1e-4, `${one!.method}, ${factor}: ${error.toExponential(1)}`);
+      disposeExplanation(one!);
     }
   }
 });
