@@ -9,8 +9,15 @@ import type { MatmulVariant } from '../kernels/matmul/variants.ts';
 import { type DeviceClass, figuresOf, type Profile } from '../kernels/profile.ts';
 import { bindings, type Field, fieldsOf, specialise, withHalves } from '../kernels/source.ts';
 import { isSoftwareAdapter } from './adapter-names.ts';
-import { DeviceLostError, KernelError, type LimelightError, MixedDevicesError } from './errors.ts';
-import { createMemory, forget, type Memory, type Storage } from './memory.ts';
+import {
+  DeviceLostError,
+  KernelError,
+  type LimelightError,
+  MemoryBudgetError,
+  MixedDevicesError,
+} from './errors.ts';
+import { createMemory, forget, type Memory, megabytes, type Storage } from './memory.ts';
+import type { Available } from './platform/interface.ts';
 import { keptTuning } from './tuning.ts';
 import { createUniforms, fill, type Uniforms, wordsOf } from './uniform.ts';
 
@@ -136,25 +143,27 @@ const WANTED_LIMITS = [
 ] as const;
 
 /**
- * Opens a device and loads the kernels. Throws NoDeviceError when there is none. What drivers print meanwhile is not shown:
- * where the error stream is a terminal or a pipe, it leads nowhere until the device is open, for processes that are started
- * meanwhile too; what JavaScript writes to it comes then.
+ * Opens a device and loads the kernels. Throws NoDeviceError when there is none, MemoryBudgetError where hardly any memory
+ * is free. What drivers print meanwhile is not shown: where the error stream is a terminal or a pipe, it leads nowhere
+ * until the device is open, for processes that are started meanwhile too; what JavaScript writes to it comes then.
  */
 export const openDevice = (options: DeviceOptions = {}): Promise<Device> =>
   options.verbose ? openLoud(options) : quietly(() => openLoud(options));
 
 async function openLoud(options: DeviceOptions): Promise<Device> {
+  freeMemory();
   const { adapter, kind, name, why: chosen } = await openAdapter(options.adapter);
   const wgsl = new Map<string, string>();
   // One after the other, for processes that may open few files.
   for (const [kernel, files] of sources) wgsl.set(kernel, (await Promise.all(files.map(textOf))).join('\n'));
   const requiredLimits = Object.fromEntries(WANTED_LIMITS.map((limit) => [limit, adapter.limits[limit]]));
+  const bounds = budgetOf(options.memoryBudget);
   const gpu = await adapter.requestDevice({ requiredLimits });
   const kept = options.tuned === false ? undefined : await keptTuning({ adapter: name, kernels: wgsl });
   const tuning = typeof kept === 'string' ? undefined : kept;
   const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
   const memory = createMemory({
-    ...budgetOf(options.memoryBudget),
+    ...bounds,
     largest: gpu.limits.maxBufferSize,
     binding: Math.min(gpu.limits.maxStorageBufferBindingSize, gpu.limits.maxBufferSize),
     create: (size) => gpu.createBuffer({ size, usage }),
@@ -229,9 +238,23 @@ const DEFAULT_BUDGET = 2 ** 31;
  */
 const [SHARE, CEILING] = [0.4, 0.6];
 
+/** Bytes that a driver and what it compiles are sure to take: where they are not free, it ends the process. */
+const LEAST_FREE = 2 ** 27;
+
+/** What is free; throws MemoryBudgetError where that is too little for a device. */
+function freeMemory(): Available | undefined {
+  const available = availableMemory();
+  if (available !== undefined && available.bytes < LEAST_FREE)
+    throw new MemoryBudgetError(
+      `openDevice: ${available.by} leaves ${megabytes(available.bytes)}, and a device takes ${megabytes(LEAST_FREE)} or ` +
+        'more besides tensors; give this process more memory',
+    );
+  return available;
+}
+
 /** What tensors may take, and why not more. */
 function budgetOf(asked: number | undefined): Pick<Memory, 'budget' | 'bound' | 'ceiling'> {
-  const available = availableMemory();
+  const available = freeMemory();
   const free = available?.bytes ?? Number.POSITIVE_INFINITY;
   const share = Math.floor(SHARE * free);
   const budget = asked ?? Math.min(share, DEFAULT_BUDGET);

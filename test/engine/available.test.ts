@@ -70,8 +70,8 @@ const cases: Readonly<
       '/proc/self/limits': `Limit  Soft  Hard  Units\n${unlimited.replace('unlimited', String(4096 * MiB))}`,
       '/proc/self/status': 'VmPeak:\t 9 kB\nVmSize:\t 1048576 kB\n',
     },
-    3072,
-    /ulimit -v/,
+    3072 - 300,
+    /ulimit -v, but for 300 MiB/,
   ],
   'no ulimit -v': [
     { ...machine, '/proc/self/limits': unlimited, '/proc/self/status': 'VmSize:\t 1048576 kB\n' },

@@ -1,8 +1,10 @@
-// In a control group, as containers have it, what does not fit is told, and never ends in a killed process.
+// In a control group, as containers have it, and under `ulimit -v`, what does not fit is told, and never ends in a killed
+// process.
 
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import test from 'tape';
 import { checkSize, DECODING_BYTES } from '../../app/image/limits.ts';
 import { encodePng } from '../../app/image/png.node.ts';
@@ -71,6 +73,41 @@ test('a container that is too small for an explanation or a picture', { skip }, 
         t.notOk(hasStack(stderr));
       }
     });
+  }),
+);
+
+const hasPrlimit = spawnSync('prlimit', ['--version']).status === 0;
+const addressSpace = fileURLToPath(new URL('address-space.ts', import.meta.url));
+
+test('ulimit -v', { skip: hasPrlimit ? false : 'needs prlimit, of util-linux' }, (t) =>
+  inFolder((folder) => {
+    const small = [scene, '--method', 'grad-cam', '--verbose'];
+    const large = [scene, '--size', '1600', '--method', 'grad-cam++-true,score-cam'];
+    const cases: readonly (readonly [ROOM: string, args: readonly string[], status: number, said: RegExp])[] =
+      [
+        ['300', small, 1, /^limelight: openDevice: ulimit -v, but for .* a device takes 128.0 MiB or more/m],
+        ['600', small, 1, /^limelight: openDevice: ulimit -v, but for .* a device takes 128.0 MiB or more/m],
+        ['1800', small, 0, /^memory: \d+ MiB for tensors \(40 % of what ulimit -v, but for/m],
+        ['1800', large, 1, /would exceed the .*--size makes the input smaller/],
+      ];
+    for (const [ROOM, args, wanted, said] of cases) {
+      const [tsx, main] = [flags.slice(0, -1), flags.slice(-1)];
+      const all = [
+        ...tsx,
+        '--import',
+        addressSpace,
+        ...main,
+        'explain',
+        ...args,
+        '--out',
+        join(folder, 'out'),
+      ];
+      const env = { ...process.env, ROOM };
+      const { status, signal, stderr } = spawnSync(process.execPath, all, { encoding: 'utf8', env });
+      t.deepEqual([status, signal], [wanted, null], `${ROOM} MB of addresses, ${args.join(' ')}`);
+      t.match(stderr, said);
+      t.notOk(hasStack(stderr));
+    }
   }),
 );
 

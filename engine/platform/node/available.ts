@@ -33,6 +33,10 @@ const groups = [
   },
 ] as const;
 
+/** Bytes that drivers and threads map without using them: they count for `ulimit -v` alone. */
+const MAPPED = 300 * 2 ** 20;
+const BY_ADDRESSES = 'ulimit -v, but for 300 MiB that drivers only map,';
+
 /**
  * The least of what the machine has free, what the limits of this process's control groups leave (containers, systemd),
  * and what `ulimit -v` leaves. Undefined where the system says nothing of it, as outside of Linux.
@@ -45,7 +49,7 @@ export function availableMemory(read: ReadText = readText): Available | undefine
   const number = (path: string, pattern: RegExp) => Number(pattern.exec(read(path) ?? '')?.[1] ?? Number.NaN);
   add(1024 * number('/proc/meminfo', /^MemAvailable: +(\d+) kB$/m), 'the free memory of this machine');
   const taken = 1024 * number('/proc/self/status', /^VmSize:\s+(\d+) kB$/m);
-  add(number('/proc/self/limits', /^Max address space +(\d+) /m) - taken, 'ulimit -v');
+  add(number('/proc/self/limits', /^Max address space +(\d+) /m) - taken - MAPPED, BY_ADDRESSES);
   const text = read('/proc/self/cgroup') ?? '';
   for (const { line, root, limit, usage, cached } of groups) {
     const path = line.exec(text)?.[1];
