@@ -138,7 +138,10 @@ export async function writeResults(path: string, header: Header, resume: boolean
     let at = end;
     const put = (value: unknown) => {
       const bytes = Buffer.from(`${JSON.stringify(value)}\n`);
-      at += writeSync(fd, bytes, 0, bytes.length, at);
+      // A disk that is nearly full takes a part of what it is given.
+      for (let done = 0; done < bytes.length; )
+        done += writeSync(fd, bytes, done, bytes.length - done, at + done);
+      at += bytes.length;
     };
     if (end === 0) put(header);
     return { done, add: put, close: () => closeSync(fd) };

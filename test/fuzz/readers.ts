@@ -120,6 +120,7 @@ const graphModel = {
 const graphShard = new Uint8Array(4 * (54 + 2 + 6));
 new Float32Array(graphShard.buffer).fill(0.5);
 new Int32Array(graphShard.buffer).set([1, 2], 54);
+export const graphShards = memory({ 'group1-shard1of1.bin': graphShard });
 
 const onnxFiles = () => [
   modelBytes(everyStep),
@@ -230,7 +231,7 @@ export const readers: Readonly<Record<string, Reader>> = {
     good: () => [encode(root)],
   },
   'tfjs-graph': {
-    read: (bytes) => network(readTfjs(bytes, 'model.json', memory({ 'group1-shard1of1.bin': graphShard }))),
+    read: (bytes) => network(readTfjs(bytes, 'model.json', graphShards)),
     good: () => [encode(graphModel)],
   },
   safetensors: {
