@@ -111,7 +111,7 @@ export async function evaluateCommand(asked: EvaluateArguments): Promise<void> {
   };
   const settings = await settingsOf(asked, choice, data, taken);
   if (asked.jobs > 1) {
-    const parts = await inJobs(asked.jobs);
+    const parts = await inJobs(asked.jobs, { print: false, advice: '; --resume goes on' });
     const paths = parts.map((part) => join(asked.out, fileOf(part)));
     return tell(paths, asked.out, pixelsFrom(data, choice.description));
   }

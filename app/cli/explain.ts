@@ -6,17 +6,18 @@ import { assertWritable } from '../image/write.node.ts';
 import { asUsage } from './errors.ts';
 import { writeNumbers, writeOverlays, writeSheet } from './files.ts';
 import { eachAfterGuesses } from './guesses.ts';
+import { inJobs } from './jobs.ts';
 import { applicableMethods, assertExplains, chooseModel, type ModelChoice } from './load.ts';
 import type { ModelArguments } from './options.ts';
-import { findPictures } from './pictures.ts';
+import { findPictures, type PictureArguments } from './pictures.ts';
 import { deviceLine, explainImage, lookUp, type Request, withNetwork } from './pipeline.ts';
 import { note, print } from './progress.ts';
 import { explanationJson, explanationTable } from './report.ts';
 
-export interface ExplainArguments extends ModelArguments {
+export interface ExplainArguments extends ModelArguments, PictureArguments {
   readonly out: string;
   readonly force?: boolean;
-  readonly list?: string;
+  readonly jobs: number;
   readonly method?: readonly string[];
   readonly class?: readonly string[];
   readonly top?: number;
@@ -47,9 +48,10 @@ const explaining =
     const choice = await chooseModel(asked, true);
     const found = lookUp(choice, asked);
     const { methods, note: left } = methodsOf(asked, choice, found.layer);
-    const pictures = await findPictures(images, asked.list);
+    const pictures = await findPictures(images, asked);
     await assertWritable(asked.out);
     if (left) note(left);
+    if (asked.jobs > 1) return void (await inJobs(asked.jobs, { print: true, advice: '' }));
     const request: Request = {
       ...found,
       methods,

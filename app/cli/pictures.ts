@@ -9,6 +9,8 @@ import { DeviceLostError, LimelightError } from '../../engine/index.ts';
 import type { HostTensor } from '../../models/formats/host-tensor.ts';
 import { readNpy } from '../../models/formats/npy.ts';
 import type { Pixels } from '../../models/pixels.ts';
+import type { Shard } from '../evaluation/record.ts';
+import { partOf } from '../evaluation/shard.ts';
 import type { Background } from '../image/alpha.ts';
 import { decodeImage, formatOf, ImageError } from '../image/decode.ts';
 import { OutputError } from '../image/errors.ts';
@@ -41,24 +43,38 @@ export const pictureAt = (path: string, stem = basename(path, extname(path))): P
   read: () => bytes(pathToFileURL(path)),
 });
 
+/** Which pictures, besides those that arguments name. */
+export interface PictureArguments {
+  /** A file with a path a line. */
+  readonly list?: string;
+  /** How many processes they are divided among; 1 unless told. */
+  readonly jobs?: number;
+  /** The part of them that this process takes; all unless told. */
+  readonly shard?: Shard;
+}
+
 /**
- * The pictures that arguments and `list`, a file with a path a line, name. Of what is named, all must be there, and one
- * at least must begin like a picture.
+ * The pictures that arguments and a list name. Of what is named, all must be there, and one at least must begin like a
+ * picture.
  *
- * @throws UsageError where nothing is named, LimelightError where something is not there or nothing is a picture.
+ * @throws UsageError where nothing is named, or what cannot be divided is to be, LimelightError where something is not
+ * there or nothing is a picture.
  */
 export async function findPictures(
   named: readonly string[],
-  list?: string,
+  { list, jobs = 1, shard = { index: 1, count: 1 } }: PictureArguments = {},
 ): Promise<() => AsyncGenerator<Picture>> {
   const listed = list === undefined ? [] : await linesOf(list);
   const paths: string[] = [];
   for (const name of [...named, ...listed]) paths.push(...(await pathsOf(name)));
   if (paths.length === 0) throw new UsageError('no picture is named; give files, folders or - for a pipe');
+  if (jobs > 1 && paths.includes(STDIN))
+    throw new UsageError('what comes through a pipe cannot be divided; leave --jobs out');
   await expectPicture(paths);
   const names = stems(paths);
+  const mine = partOf([...paths.entries()], shard);
   return async function* () {
-    for (const [i, path] of paths.entries()) {
+    for (const [i, path] of mine) {
       if (path === STDIN) yield* piped();
       else yield pictureAt(path, names[i]);
     }

@@ -3,23 +3,25 @@
 import { visibleJson } from '../../engine/visible.ts';
 import { boxTable } from './boxes.ts';
 import { eachAfterGuesses } from './guesses.ts';
+import { inJobs } from './jobs.ts';
 import { chooseModel } from './load.ts';
 import type { ModelArguments } from './options.ts';
-import { findPictures } from './pictures.ts';
+import { findPictures, type PictureArguments } from './pictures.ts';
 import { deviceLine, deviceName, findBoxes, predictImage, withNetwork } from './pipeline.ts';
 import { note, print } from './progress.ts';
 import { boxJson, predictionTable } from './report.ts';
 
-export interface PredictArguments extends ModelArguments {
+export interface PredictArguments extends ModelArguments, PictureArguments {
   readonly top: number;
-  readonly list?: string;
+  readonly jobs: number;
   readonly device?: string;
   readonly json?: boolean;
 }
 
 export async function predictCommand(images: readonly string[], asked: PredictArguments): Promise<void> {
   const choice = await chooseModel(asked, true);
-  const pictures = await findPictures(images, asked.list);
+  const pictures = await findPictures(images, asked);
+  if (asked.jobs > 1) return void (await inJobs(asked.jobs, { print: true, advice: '' }));
   await withNetwork(choice, asked.device, async (network) => {
     note(deviceLine(network.device));
     await eachAfterGuesses(network, choice, asked.background, pictures(), async (picture) => {

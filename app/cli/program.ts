@@ -51,6 +51,14 @@ const pictures = (command: Command): Command =>
       'PNG, JPEG and WebP files, folders of them, patterns such as "*.jpg", or - for a pipe',
     )
     .option('--list <file>', 'a file that names pictures, one a line')
+    .option(
+      '--jobs <n>',
+      'divide the pictures among n processes, each with a device of its own',
+      wholeNumber,
+      1,
+    )
+    // What a process tells those that it starts.
+    .addOption(new Option('--shard <k/n>').argParser(part).hideHelp())
     .option('--json', 'print JSON instead of tables, one object a line');
 
 const out = (command: Command): Command =>

@@ -19,7 +19,8 @@ const png = (side: number, grey: number): Uint8Array =>
 
 async function namesOf(named: readonly string[], list?: string): Promise<string[]> {
   const out: string[] = [];
-  for await (const { name } of (await findPictures(named, list))()) out.push(name);
+  for await (const { name } of (await findPictures(named, list === undefined ? {} : { list }))())
+    out.push(name);
   return out;
 }
 
@@ -49,6 +50,33 @@ test('pictures are named by files, folders, patterns and lists', (t) =>
     mkdirSync(at('empty'));
     t.match(String(await namesOf([at('empty')]).catch(String)), /it is a folder without/);
     t.deepEqual(await namesOf([at('notes.txt'), at('b.png')]), [at('notes.txt'), at('b.png')]);
+  }));
+
+test('jobs divide pictures', (t) =>
+  inFolder(async (folder) => {
+    for (const name of ['a.png', 'b.png', 'c.png']) writeFileSync(join(folder, name), png(28, 0));
+    writeFileSync(join(folder, 'd.png'), png(28, 0).subarray(0, 40));
+    const args = ['predict', folder, '--model', 'digit-dense', '--top', '1', '--json', '--jobs', '2'];
+    const { status, stdout, stderr } = limelight(...args);
+    t.equal(status, 1);
+    t.match(
+      stderr,
+      /2\/2: limelight: \S*d\.png: this PNG file is cut off/,
+      'what a part says has its number',
+    );
+    t.match(stderr, /part 2 of 2 was not done to its end, for the reasons above\n$/);
+    const images = stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line).image as string);
+    t.deepEqual(
+      images.sort(),
+      ['a.png', 'b.png', 'c.png'].map((name) => join(folder, name)),
+    );
+    t.match(
+      limelightFed(png(28, 0), 'predict', '-', '--jobs', '2').stderr,
+      /through a pipe cannot be divided/,
+    );
   }));
 
 /** Some bytes in parts of a size. */
