@@ -2,7 +2,7 @@
 // and published ones, which it fetches.
 
 import { createHash } from 'node:crypto';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -38,6 +38,16 @@ const jpegFile = Buffer.from(
   ).cases.find(({ title }) => title === 'JPEG 4:2:0')!.file,
   'base64',
 );
+
+/** Drops files and folders on the page, as somebody does who drags them there. */
+async function dropper(page: Page): Promise<(...files: readonly string[]) => Promise<void>> {
+  const client = await page.createCDPSession();
+  return async (...files) => {
+    const data = { items: [], files: [...files], dragOperationsMask: 1 };
+    for (const type of ['dragEnter', 'dragOver', 'drop'] as const)
+      await client.send('Input.dispatchDragEvent', { type, x: 400, y: 300, data });
+  };
+}
 
 async function takesFiles(t: Test, page: Page, address: string, folder: string): Promise<void> {
   await page.goto(address);
@@ -84,7 +94,8 @@ async function takesFiles(t: Test, page: Page, address: string, folder: string):
   writeFileSync(onnx, modelBytes(spec));
   const names = join(folder, 'labels.txt');
   writeFileSync(names, 'red\ngreen\nblue\n');
-  await input.uploadFile(onnx, names);
+  const drop = await dropper(page);
+  await drop(onnx, names);
   await said(page, /^colours\.onnx at .*\nGrad-CAM of class (red|green|blue) took/);
   t.pass('an ONNX file and the names of its classes are opened');
   const logit = async () => Number(/logit ([\d.]+)/.exec(await textOf(page, '#maps .notes'))![1]);
@@ -105,22 +116,21 @@ async function takesFiles(t: Test, page: Page, address: string, folder: string):
   const { root, shard } = tfjsFiles(config, weights);
   const written: Readonly<Record<string, Uint8Array>> = {
     'colours.h5': await h5File(config, weights),
-    'model.json': encode(root),
-    'group1-shard1of1.bin': shard,
+    'tfjs/model.json': encode(root),
+    'tfjs/group1-shard1of1.bin': shard,
   };
+  mkdirSync(join(folder, 'tfjs'));
   for (const [name, bytes] of Object.entries(written)) writeFileSync(join(folder, name), bytes);
-  for (const [model, ...others] of [['colours.h5'], ['model.json', 'group1-shard1of1.bin']] as const) {
-    await input.uploadFile(...[model, ...others].map((name) => join(folder, name)), names);
-    await said(
-      page,
-      new RegExp(`^${model.replace('.', '\\.')} at .*\nGrad-CAM of class (red|green|blue) took`),
-    );
-    t.pass(`${model} is opened`);
-  }
+  await drop(join(folder, 'colours.h5'), names);
+  await said(page, /^colours\.h5 at .*\nGrad-CAM of class (red|green|blue) took/);
+  t.pass('an .h5 file is opened');
+  await drop(join(folder, 'tfjs'), names);
+  await said(page, /^model\.json at .*\nGrad-CAM of class (red|green|blue) took/);
+  t.pass('a folder of TensorFlow.js is opened');
 
   const archive = JSON.parse(readFileSync(here('../models/references/keras-archive.json'), 'utf8'));
   writeFileSync(join(folder, 'small.keras'), Buffer.from(archive.files['Keras 3'], 'base64'));
-  await input.uploadFile(join(folder, 'small.keras'));
+  await drop(join(folder, 'small.keras'));
   await said(page, /^small\.keras at .*\nGrad-CAM of class \d took/);
   t.pass('a .keras archive is opened');
 
@@ -128,7 +138,7 @@ async function takesFiles(t: Test, page: Page, address: string, folder: string):
   writeFileSync(join(folder, 'weights.safetensors'), shipped);
   writeFileSync(join(folder, 'weights.pt'), pytorchFile(readSafetensors(shipped, 'weights').tensors));
   for (const name of ['weights.safetensors', 'weights.pt']) {
-    await input.uploadFile(join(folder, name));
+    await drop(join(folder, name));
     await said(page, /^digit-scenes at features\.\nGrad-CAM of class 3 took/);
     t.pass(`${name} is opened`);
     await page.select('#network', 'digit-dense');
