@@ -1,4 +1,4 @@
-// What a run's numbers depend on beside the code.
+// What a run's numbers depend on in addition to the code.
 
 import { execFileSync } from 'node:child_process';
 import { cpus, loadavg } from 'node:os';

@@ -13,7 +13,7 @@ const COPIED = 2 ** 26;
 const LONG_ENOUGH_MS = 30;
 const TRIALS = 7;
 
-/** Best of several trials: a peak is what the adapter can do, not what it does beside others. */
+/** Best of several trials: a peak is what the adapter can do, not what it does while others use it. */
 export async function measurePeaks(gpu: GPUDevice): Promise<Peaks> {
   const buffer = (size: number) => gpu.createBuffer({ size, usage: GPUBufferUsage.STORAGE });
   const [x, y] = [buffer(COPIED), buffer(COPIED)];

@@ -15,8 +15,10 @@ import {
   nodeOf,
   parametersOf,
 } from '../models/graph.ts';
+import { oneHotRows } from './numbers.ts';
+import { outputsOf } from './outputs.ts';
 import { scoreOf, type Target } from './target.ts';
-import { oneHotRows, outputsOf, type TracedLayer } from './trace.ts';
+import type { TracedLayer } from './trace.ts';
 
 /** The linear layers that follow a layer through layers of one input that treat each channel alone. */
 function nextLinear(graph: Graph, layer: string): GraphNode[] {

@@ -25,8 +25,9 @@ import { type Method, type MethodContext, stepsOf, type Term, type Terms } from 
 import { defaultMethods, defaultMethodsOf, methodOf } from './methods/index.ts';
 import { likenessNotes, weightsNote } from './notes.ts';
 import { numberOfEachNew } from './numbers.ts';
+import type { Prediction } from './predict.ts';
 import { logit, type Target } from './target.ts';
-import { observe, observeBatch, type Prediction, pictureOf, type Trace, takesBatches } from './trace.ts';
+import { observe, observeBatch, pictureOf, type Trace, takesBatches } from './trace.ts';
 
 /** What is explained, how, and where; everything may be left out. */
 export interface ExplainOptions {

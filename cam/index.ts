@@ -25,13 +25,8 @@ export type { Method, MethodContext, Term, Terms } from './method.ts';
 export { camLayer, camRefusal } from './methods/cam.ts';
 export { defaultMethods, defaultMethodsOf, methodOf, methods, tokenMethods } from './methods/index.ts';
 export * as metrics from './metrics/index.ts';
-export type { LogitSum, Outputs, Target } from './target.ts';
+export type { Outputs } from './outputs.ts';
+export { type Prediction, predict } from './predict.ts';
+export type { LogitSum, Target } from './target.ts';
 export * as targets from './target.ts';
-export {
-  observe,
-  type Prediction,
-  predict,
-  type Trace,
-  type TracedLayer,
-  type TraceOptions,
-} from './trace.ts';
+export { observe, type Trace, type TracedLayer, type TraceOptions } from './trace.ts';

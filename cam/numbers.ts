@@ -10,6 +10,14 @@ export const tensorOf = (device: Device, shape: Shape, of: (i: number) => number
     shape,
   );
 
+/** Rows `start` to `start + count` of an identity matrix, as a tensor of the given trailing shape. */
+export function oneHotRows(like: Tensor, start: number, count: number, shape: readonly number[]): Tensor {
+  const size = sizeOf(shape);
+  const rows = new Float32Array(count * size);
+  for (let i = 0; i < count; i++) rows[i * size + start + i] = 1;
+  return tensor(like.device, rows, [count, ...shape]);
+}
+
 /** The numbers of what `make` makes, each tensor's; the tensors, which must be new ones, are freed. */
 export async function numbersOfNew(make: () => readonly Tensor[]): Promise<Float32Array[]> {
   const made = scope(make);

@@ -8,8 +8,9 @@ import { add, concat, mul, reshape, type Steps, scale, sub, type Tensor } from '
 import { firstNonlinear } from '../models/dry-run.ts';
 import { channelSum } from './map.ts';
 import { chunksInSteps, type MethodContext } from './method.ts';
+import { oneHotRows } from './numbers.ts';
 import { isLinear } from './target.ts';
-import { oneHotRows, type TracedLayer } from './trace.ts';
+import type { TracedLayer } from './trace.ts';
 
 /** S [h, w]: for each position, of the feature map with that position alone, or without it. */
 export function* scoreByPosition(

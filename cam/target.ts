@@ -21,12 +21,7 @@ import {
 import type { Box } from '../models/detection.ts';
 import type { Network } from '../models/network.ts';
 import { TargetError } from './errors.ts';
-
-/** A network's outputs [N, ...] by the names that its file gives them; `logits` is the one whose classes are explained. */
-export interface Outputs {
-  readonly logits: Tensor;
-  readonly [name: string]: Tensor;
-}
+import type { Outputs } from './outputs.ts';
 
 /**
  * A sum of logits, each times a factor, or its sigmoid. Being data, it tells what a function would hide: on what it depends

@@ -3,11 +3,9 @@
 // the network again from any value that is varied. Every method works on a trace; so may whoever wants to look inside.
 
 import { leaf, pullback } from '../engine/autograd.ts';
-import { largest } from '../engine/extremes.ts';
 import {
   full,
   grad,
-  LimelightError,
   narrow,
   type Shape,
   ShapeError,
@@ -15,32 +13,24 @@ import {
   stopGradient,
   sum,
   Tensor,
-  tensor,
   unowned,
 } from '../engine/index.ts';
 import { recording } from '../engine/operation.ts';
-import { assertOutsideScopes, sameShape } from '../engine/tensor.ts';
+import { sameShape } from '../engine/tensor.ts';
 import { type DryRun, dryRun } from '../models/dry-run.ts';
 import { type FeatureMapView, featureMapView } from '../models/feature-map.ts';
 import { boundary, dependents, evaluate, type Graph, INPUT, nodeOf } from '../models/graph.ts';
 import type { Network } from '../models/network.ts';
 import { run } from '../models/run.ts';
 import { targetLayers } from '../models/target-layer.ts';
-import { LayerError, NotFiniteError } from './errors.ts';
-import { numbersOfNew } from './numbers.ts';
+import { cotangentsOf } from './cotangents.ts';
+import { LayerError } from './errors.ts';
+import { type Outputs, outputsOf } from './outputs.ts';
+import { inputsOf, type Prediction, predictionsOf } from './predict.ts';
 import { type Substitution, substituted } from './rules.ts';
-import { isLinear, type LogitOfEach, type LogitSum, type Outputs, scoreOf, type Target } from './target.ts';
+import { scoreOf, type Target } from './target.ts';
 
 type Values = ReadonlyMap<string, Tensor>;
-
-/** What a network makes of a class. */
-export interface Prediction {
-  readonly index: number;
-  readonly name: string;
-  readonly logit: number;
-  /** null where the network gives values, not probabilities. */
-  readonly probability: number | null;
-}
 
 /** One forward pass of a network on one picture, kept until it is disposed. */
 export interface Trace {
@@ -163,24 +153,14 @@ function traceOf(
       names.map((name) => values.get(outputNodes.get(name)!)),
     );
 
+  const first = firstOf(graph, layers);
   let found: DryRun | undefined;
   function dry(): DryRun {
     found ??= dryRun(graph, [1, ...picture.shape.slice(1)], shapesOf(inputs));
     return found;
   }
-  function viewAt(layer: string): FeatureMapView {
-    const view = featureMapView(dry().places.get(layer));
-    if (typeof view !== 'string') return view;
-    const maps = targetLayers(dry());
-    const other = maps.has(network.targetLayer) ? network.targetLayer : [...maps.keys()].at(-1);
-    throw new LayerError(
-      `layer "${layer}" gives [${dry().shapes.get(layer)!.join(', ')}], which is no feature map: ${view}; ` +
-        (other ? `choose another, such as "${other}"` : 'the network has none at this size of the picture'),
-    );
-  }
+  const views = layers.map((layer) => viewAt(layer, dry(), network));
 
-  const first = firstOf(graph, layers);
-  const views = layers.map(viewAt);
   const { before, after } = scope(() => {
     const before = run(network, new Map([...inputs, ...given]), beginning(graph, layers));
     const leaves = first.map((layer) => [layer, leaf(before.get(layer)!)] as const);
@@ -188,7 +168,6 @@ function traceOf(
     const after = recording(() => run(network, values, [...ends, ...layers, ...keep]));
     return { before, after };
   });
-  const outputs = outputsFrom(after);
   /** Every value that is there, without its derivative. */
   const kept = new Map([...inputs, ...before]);
   for (const [name, value] of after) {
@@ -198,6 +177,8 @@ function traceOf(
         unowned(() => stopGradient(value)),
       );
   }
+  const { shared, madeSoFar } = sharing();
+  const keyOf = targetKeys();
 
   function value(node: string): Tensor {
     const found = kept.get(node) ?? unowned(() => scope(() => evaluate(graph, parameters, kept, [node])));
@@ -216,20 +197,6 @@ function traceOf(
     return outputsFrom(found, names);
   }
 
-  const sharing = new Map<string, readonly Tensor[]>();
-  function shared(key: string, make: () => readonly Tensor[]): readonly Tensor[] {
-    const made = sharing.get(key) ?? unowned(() => scope(make));
-    sharing.set(key, made);
-    return made;
-  }
-  /** What tells targets apart: sums of logits that say the same are the same. */
-  const targets: Target[] = [];
-  function keyOf(target: Target): string {
-    if (typeof target !== 'function') return JSON.stringify(target);
-    if (!targets.includes(target)) targets.push(target);
-    return String(targets.indexOf(target));
-  }
-
   /** dS/dx at some values of a recorded pass, from one backward pass. */
   function backwards(target: Target, recorded: Values, nodes: readonly string[]): Tensor[] {
     const found = outputsFrom(recorded);
@@ -239,49 +206,41 @@ function traceOf(
     return pullback(pairs, at).map((d, i) => d ?? full(device, at[i]!.shape, 0));
   }
 
-  const gradientsAtLayers = (target: Target) =>
-    shared(`gradients of ${keyOf(target)}`, () =>
-      backwards(target, after, layers).map((d, i) => views[i]!.toMap(d)),
-    );
-
   const gradients = (target: Target, nodes: readonly string[]) =>
     shared(`gradients of ${keyOf(target)} at ${nodes.join(', ')}`, () => {
       const from = firstOf(graph, nodes);
       const around = boundary(graph, from, ends).map((node) => [node, value(node)] as const);
       const leaves = from.map((node) => [node, leaf(value(node))] as const);
-      return backwards(
-        target,
-        recording(() => run(network, new Map([...around, ...leaves]), [...ends, ...nodes])),
-        nodes,
-      );
+      const recorded = recording(() => run(network, new Map([...around, ...leaves]), [...ends, ...nodes]));
+      return backwards(target, recorded, nodes);
     });
+
+  /** dS/dA at a layer: one of `layers` from the recorded pass, with those of all; else of what follows the layer. */
+  function gradientAt({ layer, featureMap, score }: Omit<TracedLayer, 'gradient'>, target: Target): Tensor {
+    const index = layers.indexOf(layer);
+    if (index < 0) {
+      const make = () => [grad((maps: Tensor) => sum(score(target, maps)))(featureMap)];
+      return shared(`gradient of ${keyOf(target)} at ${layer}`, make)[0]!;
+    }
+    const make = () => backwards(target, after, layers).map((d, i) => views[i]!.toMap(d));
+    return shared(`gradients of ${keyOf(target)}`, make)[index]!;
+  }
 
   function at(named: string = layers[0]!): TracedLayer {
     const layer = nodeOf(graph, named).name;
     const output = value(layer);
-    const view = viewAt(layer);
-    const { toMap, fromMap } = view;
-    const [featureMap] = shared(`feature map of ${layer}`, () => [stopGradient(toMap(output))]);
-    const score = (target: Target, versions: Tensor, rules?: Substitution) => {
+    const view = viewAt(layer, dry(), network);
+    const [featureMap] = shared(`feature map of ${layer}`, () => [stopGradient(view.toMap(output))]);
+    const outputFor = (maps: Tensor) => view.fromMap(maps, output);
+    const score: TracedLayer['score'] = (target, maps, rules) => {
       const names = typeof target === 'function' ? undefined : ['logits'];
-      return scoreOf(target, vary(new Map([[layer, versions]]), names, rules));
+      return scoreOf(target, vary(new Map([[layer, outputFor(maps)]]), names, rules));
     };
-    const index = layers.indexOf(layer);
-    return {
-      trace,
-      layer,
-      featureMap: featureMap!,
-      view,
-      outputFor: (maps) => fromMap(maps, output),
-      score: (target, maps, rules) => score(target, fromMap(maps, output), rules),
-      gradient(target) {
-        if (index >= 0) return gradientsAtLayers(target)[index]!;
-        const make = () => [toMap(grad((x) => sum(score(target, x)))(output))];
-        return shared(`gradient of ${keyOf(target)} at ${layer}`, make)[0]!;
-      },
-    };
+    const seen = { trace, layer, featureMap: featureMap!, view, outputFor, score };
+    return { ...seen, gradient: (target) => gradientAt(seen, target) };
   }
 
+  const outputs = outputsFrom(after);
   const trace: Trace = {
     network,
     picture,
@@ -300,11 +259,46 @@ function traceOf(
     shared,
     dispose() {
       const fromOutside = new Set(inputs.values());
-      const made = [...kept.values(), ...after.values(), ...[...sharing.values()].flat()];
-      for (const tensor of new Set(made)) if (!fromOutside.has(tensor)) tensor.dispose();
+      const made = new Set([...kept.values(), ...after.values(), ...madeSoFar()]);
+      for (const tensor of made) if (!fromOutside.has(tensor)) tensor.dispose();
     },
   };
   return trace;
+}
+
+/** How a layer's output holds a feature map; where it holds none, the error says why and names a layer that does. */
+function viewAt(layer: string, dry: DryRun, { targetLayer }: Network): FeatureMapView {
+  const view = featureMapView(dry.places.get(layer));
+  if (typeof view !== 'string') return view;
+  const maps = targetLayers(dry);
+  const other = maps.has(targetLayer) ? targetLayer : [...maps.keys()].at(-1);
+  throw new LayerError(
+    `layer "${layer}" gives [${dry.shapes.get(layer)!.join(', ')}], which is no feature map: ${view}; ` +
+      (other ? `choose another, such as "${other}"` : 'the network has none at this size of the picture'),
+  );
+}
+
+/** Tensors by their keys, each made when first asked for. */
+function sharing(): { readonly shared: Trace['shared']; readonly madeSoFar: () => Tensor[] } {
+  const made = new Map<string, readonly Tensor[]>();
+  return {
+    shared(key, make) {
+      const found = made.get(key) ?? unowned(() => scope(make));
+      made.set(key, found);
+      return found;
+    },
+    madeSoFar: () => [...made.values()].flat(),
+  };
+}
+
+/** What tells targets apart: those that are data by what they say, functions by which function they are. */
+function targetKeys(): (target: Target) => string {
+  const functions: Target[] = [];
+  return (target) => {
+    if (typeof target !== 'function') return JSON.stringify(target);
+    if (!functions.includes(target)) functions.push(target);
+    return String(functions.indexOf(target));
+  };
 }
 
 /** The nodes at which a network's outputs are. */
@@ -327,92 +321,6 @@ function beginning(graph: Graph, layers: readonly string[]): string[] {
   return [...first, ...boundary(graph, first, endsOf(graph))];
 }
 
-/**
- * What a network makes of one picture [1, C, H, W]: the numbers of each class, in the order of classes. What it needs is
- * the forward pass alone; a trace has the same, and more.
- *
- * @throws {NotFiniteError} where a logit is NaN or infinite.
- */
-export async function predict(
-  network: Network,
-  input: Tensor | Readonly<Record<string, Tensor>>,
-): Promise<Prediction[]> {
-  assertOutsideScopes('predict');
-  const inputs = inputsOf(network, input);
-  const { output } = network.graph;
-  const [logits] = (await numbersOfNew(() => [...run(network, inputs, [output]).values()])) as [Float32Array];
-  const lost = logits.filter((value) => !Number.isFinite(value)).length;
-  if (lost === 0) return predictionsOf(network, logits);
-  throw new NotFiniteError(
-    `predict: ${lost} of ${logits.length} logits are NaN or infinite; check the input, its preprocessing and the weights`,
-  );
-}
-
-/** Outputs by their names, from their names and their tensors in one order. */
-export const outputsOf = (names: readonly string[], tensors: readonly (Tensor | undefined)[]): Outputs =>
-  Object.fromEntries(names.map((name, i) => [name, tensors[i]!])) as unknown as Outputs;
-
 /** Shapes of the inputs but the picture. */
 const shapesOf = (inputs: Values) =>
   new Map([...inputs].flatMap(([name, { shape }]) => (name === INPUT ? [] : [[name, shape] as const])));
-
-/** The inputs by name, checked. */
-function inputsOf({ graph, name }: Network, input: Tensor | Readonly<Record<string, Tensor>>) {
-  const given = new Map(input instanceof Tensor ? [[INPUT, input]] : Object.entries(input));
-  const wanted = graph.inputs ?? [INPUT];
-  const wrong =
-    [...given.keys()].find((key) => !wanted.includes(key)) ?? wanted.find((key) => !given.has(key));
-  if (wrong !== undefined) {
-    const what = given.has(wrong) ? 'is none of them' : 'is missing';
-    throw new LimelightError(`observe: the inputs of ${name} are ${wanted.join(', ')}; "${wrong}" ${what}`);
-  }
-  const { shape } = given.get(INPUT)!;
-  if (shape[0] === 1) return given;
-  throw new LayerError(`observe: the input holds ${shape[0]} images; observe one image at a time`);
-}
-
-/** Each class's numbers, from logits that were read. */
-function predictionsOf({ classes, probabilities }: Network, logits: Float32Array): Prediction[] {
-  const most = largest(logits);
-  const total = logits.reduce((sum, z) => sum + Math.exp(z - most), 0);
-  const probabilityOf = {
-    softmax: (z: number) => Math.exp(z - most) / total,
-    sigmoid: (z: number) => 1 / (1 + Math.exp(-z)),
-    none: () => null,
-  }[probabilities];
-  return Array.from(logits, (logit, index) => ({
-    index,
-    name: classes[index] ?? String(index),
-    logit,
-    probability: probabilityOf(logit),
-  }));
-}
-
-/** dS of each output, at the outputs; of those on which S depends. */
-function cotangentsOf(target: Target, outputs: Outputs): Readonly<Record<string, Tensor | undefined>> {
-  if (isLinear(target)) return { logits: factorsOf(target, outputs.logits) };
-  const names = typeof target === 'function' ? Object.keys(outputs) : ['logits'];
-  const leaves = names.map((name) => leaf(stopGradient(outputs[name]!)));
-  const score = recording(() => scoreOf(target, outputsOf(names, leaves)));
-  const found = pullback([[score, full(score.device, score.shape, 1)]], leaves);
-  return Object.fromEntries(names.map((name, i) => [name, found[i]]));
-}
-
-/** The factors of a sum of logits, in the shape of the logits [N, ...]. */
-function factorsOf(target: LogitSum | LogitOfEach, { device, shape, size }: Tensor): Tensor {
-  const factors = new Float32Array(size);
-  const classes = size / shape[0]!;
-  for (let row = 0; row < shape[0]!; row++) {
-    const terms = 'classes' in target ? [[target.classes[row]!, 1] as const] : target.logits;
-    for (const [index, factor] of terms) factors[row * classes + index]! += factor;
-  }
-  return tensor(device, factors, shape);
-}
-
-/** Rows `start` to `start + count` of an identity matrix, as a tensor of the given trailing shape. */
-export function oneHotRows(like: Tensor, start: number, count: number, shape: readonly number[]): Tensor {
-  const size = shape.reduce((product, n) => product * n, 1);
-  const rows = new Float32Array(count * size);
-  for (let i = 0; i < count; i++) rows[i * size + start + i] = 1;
-  return tensor(like.device, rows, [count, ...shape]);
-}

@@ -91,6 +91,11 @@ function offset(kept: Shape, index: readonly number[]): number {
 
 const spanAt = ({ kept, spans }: Places, index: readonly number[]): Span => spans[offset(kept, index)]!;
 
+/** Makes an index the next one of a shape, the last axis first. */
+function advance(index: number[], shape: Shape): void {
+  for (let axis = index.length - 1; axis >= 0 && ++index[axis]! === shape[axis]; axis--) index[axis] = 0;
+}
+
 /** Places from a function of the index, which is 0 along axes that are said not to vary. */
 function build(
   sees: boolean,
@@ -105,7 +110,7 @@ function build(
   const index = kept.map(() => 0);
   for (let i = 0; i < count; i++) {
     spans.push(span(index));
-    for (let axis = kept.length - 1; axis >= 0 && ++index[axis]! === kept[axis]; axis--) index[axis] = 0;
+    advance(index, kept);
   }
   return kept.reduce(withoutRepeats, { sees, shape, kept, spans });
 }
@@ -194,8 +199,7 @@ export function reducedPlaces(places: MaybePlaces, axes: readonly number[]): May
   for (const span of places.spans) {
     const at = offset(kept, index);
     spans[at] = join(spans[at]!, span);
-    for (let axis = index.length - 1; axis >= 0 && ++index[axis]! === places.kept[axis]; axis--)
-      index[axis] = 0;
+    advance(index, places.kept);
   }
   return { sees: places.sees, shape, kept, spans };
 }
@@ -389,7 +393,7 @@ export function together({ rows, columns }: Whereabouts): {
   const index = kept.map(() => 0);
   const spans = Array.from({ length: sizeOf(kept) }, () => {
     const both = [spanAt(rows, index), spanAt(columns, index)] as const;
-    for (let axis = kept.length - 1; axis >= 0 && ++index[axis]! === kept[axis]; axis--) index[axis] = 0;
+    advance(index, kept);
     return both;
   });
   return { kept, spans };

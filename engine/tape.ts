@@ -24,7 +24,7 @@ export interface TapeNode<Value> {
   readonly id: number;
   /** Undefined for a leaf. */
   readonly maker: Maker<Value> | undefined;
-  /** Handles of the node's own, which keep what the derivative needs alive. */
+  /** Handles that belong to the node: they keep what the derivative needs alive. */
   readonly inputs: readonly Value[];
   /** The result, without its node: a rule may want the value. */
   result: Value | undefined;

@@ -100,7 +100,7 @@ export class Tensor {
 
 const piece = ({ storage, size }: Tensor): Piece => ({ storage, bytes: bytesIn(storage, size) });
 
-/** The bytes of a tensor, the caller's own. */
+/** A copy of a tensor's bytes. */
 async function bytesOf(x: Tensor): Promise<ArrayBuffer> {
   const found = x.storage.host?.bytes;
   if (found) return found.slice(0);

@@ -112,7 +112,7 @@ const SAMPLE_MS = 30;
 const WORTH = 1.05;
 /** A candidate that is slower by this factor in one workload is not measured in the others. */
 const HOPELESS = 0.5;
-/** Rounds in turns in which what was found is measured again beside the class's figures. */
+/** Rounds in which what was found and the class's figures are measured again, in turns. */
 const ROUNDS = 3;
 /** Results that differ by more, relative to the largest, are wrong. */
 const TOLERANCE = 1e-4;
@@ -231,17 +231,17 @@ function openBench(device: Device) {
   /** Milliseconds of one run, measured once; infinity of what fails or is wrong. */
   const time = async (workload: Workload, profile: Profile): Promise<number> => {
     const key = keyOf(workload, profile);
-    let known = times.get(key);
-    if (known === undefined) {
-      known = Number.POSITIVE_INFINITY;
+    let time = times.get(key);
+    if (time === undefined) {
+      time = Number.POSITIVE_INFINITY;
       try {
-        if (await isRight(workload, profile)) known = await sample(workload, profile);
+        if (await isRight(workload, profile)) time = await sample(workload, profile);
       } catch (error) {
         if (!(error instanceof KernelError)) throw error;
       }
-      times.set(key, known);
+      times.set(key, time);
     }
-    return known;
+    return time;
   };
   return {
     isSame: (workload: Workload, before: Profile, after: Profile) =>

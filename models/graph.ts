@@ -21,7 +21,7 @@ export interface Parameter {
   readonly shape: readonly number[];
 }
 
-/** What a layer is given besides its inputs. */
+/** What a layer is given in addition to its inputs. */
 export interface LayerContext {
   /** Parameters by their short name (weight, bias, ...). */
   readonly parameters: Readonly<Record<string, Tensor>>;

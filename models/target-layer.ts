@@ -80,7 +80,7 @@ export function coarsestLayer(dry: DryRun, scores: string): string | undefined {
 
 /**
  * The nodes that give how much each token of the picture takes of every other, in the graph's order: [N, heads, T, T], or,
- * where a file has the heads beside the batch, [N heads, T, T].
+ * where a file has batch and heads in one axis, [N heads, T, T].
  */
 export function attentions({ graph, shapes, places }: DryRun): string[] {
   const path = nodesBetween(graph, new Set(graph.inputs ?? [INPUT]), [graph.output]);

@@ -27,9 +27,9 @@ import {
 } from '../../models/network.ts';
 import { checkPreprocessing, type Preprocessing, presets, takesPictures } from '../../models/preprocess.ts';
 import { architectureOf, fitted } from '../../models/recognise.ts';
-import { labelsBeside, preprocessingBeside, textOf } from './beside.ts';
 import { asUsage, UsageError } from './errors.ts';
 import { looksLikeFile, readModelFile } from './model-file.ts';
+import { folderLabels, folderPreprocessing, textOf } from './model-folder.ts';
 import type { ModelArguments } from './options.ts';
 import { fetchFile, note } from './progress.ts';
 
@@ -185,7 +185,7 @@ function fromGraph(name: string, imported: ImportedNetwork): Found {
   };
 }
 
-/** What a model or a file beside it says of its preprocessing, changed by the preset and by the single options. */
+/** What a model or a file in its folder says of its preprocessing, changed by the preset and by the single options. */
 async function preprocessingOf(
   found: Found,
   asked: ModelArguments,
@@ -193,14 +193,14 @@ async function preprocessingOf(
   const { name, preprocessing: ofModel } = found.description;
   const { preset, size, crop, resize, interpolation, mean, std, scale, channels } = asked;
   const order = channels === 'bgr' ? ({ order: 'bgr' } as const) : {};
-  // A network that scales pixels itself knows better than what lies beside it.
+  // A network that scales pixels itself knows better than other files in its folder.
   const isOpen = found.folder !== undefined && found.guessed !== false && !preset;
-  const beside = isOpen
-    ? await preprocessingBeside(found.folder, ofModel, found.fixedSize ?? false)
+  const inFolder = isOpen
+    ? await folderPreprocessing(found.folder, ofModel, found.fixedSize ?? false)
     : undefined;
   const before: Preprocessing = {
     ...ofModel,
-    ...beside,
+    ...inFolder,
     ...(preset && presetFor(found, preset)),
     ...(size && { size, resize: undefined }),
     ...(crop && { size: [crop[1], crop[1]], resize: crop[0] }),
@@ -235,7 +235,7 @@ async function preprocessingOf(
       `${name} learnt positions for pictures of ${made}; for ${asked} they are resampled, as timm does it`,
     );
   }
-  const isSaid = beside || preset || mean || std || scale !== undefined;
+  const isSaid = inFolder || preset || mean || std || scale !== undefined;
   const isGuess = found.guessed && !isSaid && takesPictures(ofModel);
   if (!isGuess) return { preprocessing };
   note(
@@ -271,8 +271,8 @@ async function classesOf(found: Found, asked: string | undefined, run: boolean):
   if (asked !== undefined) return fromFile(await fetchFile(imagenetLabels));
   if (!run) return classes;
   if (found.folder !== undefined && isNumbered(classes)) {
-    const beside = await labelsBeside(found.folder, classes.length);
-    if (beside) return beside;
+    const names = await folderLabels(found.folder, classes.length);
+    if (names) return names;
   }
   if (found.labels === undefined) return classes;
   try {

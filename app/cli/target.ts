@@ -17,46 +17,67 @@ export interface TargetChoice {
   readonly of: (index: number, box?: Box) => Target;
 }
 
-/** Targets of whichever classes are explained. */
+/** Targets of whichever class is explained. */
 const ofClass: Readonly<Record<string, (index: number, network: NetworkDescription) => Target>> = {
   logit: (index) => targets.logit(index),
   'log-probability': (index, { probabilities }) => targets.logProbability(index, probabilities),
   probability: (index, { probabilities }) => targets.probability(index, probabilities),
 };
 
-/** Targets that name their classes. */
-const ofNamed: Readonly<
-  Record<string, (names: string, network: NetworkDescription) => Omit<TargetChoice, 'text'>>
-> = {
-  value(output, { name, graph: { outputs = new Map() } }) {
-    if (outputs.has(output)) return { of: () => targets.value(output) };
-    throw new UsageError(
-      `${name} has no output "${output}"; ${nearest(output, [...outputs.keys()], 'outputs')}`,
-    );
+/** A target that names what it is of: how that is written, and what is made of it. */
+interface NamedTarget {
+  readonly form: string;
+  readonly read: (name: string, network: NetworkDescription) => Omit<TargetChoice, 'text'>;
+}
+
+const ofNamed: Readonly<Record<string, NamedTarget>> = {
+  not: {
+    form: 'CLASS',
+    read: (name, network) => ({ named: classIndex(network, name), of: targets.not }),
   },
-  not: (name, network) => ({ named: classIndex(network, name), of: targets.not }),
-  difference(names, network) {
-    const [first, second] = twoClasses(names, network);
-    return { named: first, of: (index) => targets.difference(index, second) };
+  difference: {
+    form: 'A-B',
+    read(names, network) {
+      const [first, second] = twoClasses(names, network);
+      return { named: first, of: (index) => targets.difference(index, second) };
+    },
   },
-  finer(names, network) {
-    const [first, second] = twoClasses(names, network);
-    return { named: first, of: (index) => targets.finer(index, [second]) };
+  finer: {
+    form: 'A-B',
+    read(names, network) {
+      const [first, second] = twoClasses(names, network);
+      return { named: first, of: (index) => targets.finer(index, [second]) };
+    },
   },
-  box(number, network) {
-    if (!network.detection || !/^\d+$/.test(number))
-      throw new UsageError(`box:${number}: give the number of a box that a detector finds, such as box:0`);
-    return { box: (boxes) => boxAt(boxes, Number(number)), of: (_, box) => targets.box(network, box!) };
+  value: {
+    form: 'OUTPUT',
+    read(output, { name, graph: { outputs = new Map() } }) {
+      if (outputs.has(output)) return { of: () => targets.value(output) };
+      throw new UsageError(
+        `${name} has no output "${output}"; ${nearest(output, [...outputs.keys()], 'outputs')}`,
+      );
+    },
   },
-  region(text, { name, segmentation }) {
-    if (!segmentation)
-      throw new UsageError(`region:${text}: ${name} scores no classes at each place of the picture`);
-    const edges = edgesOf(text);
-    const { scores } = segmentation;
-    return {
-      of: (index) => (outputs) =>
-        targets.region(scores, index, placesInside(outputs[scores]!, edges))(outputs),
-    };
+  box: {
+    form: 'N',
+    read(number, network) {
+      if (!network.detection || !/^\d+$/.test(number))
+        throw new UsageError(`box:${number}: give the number of a box that a detector finds, such as box:0`);
+      return { box: (boxes) => boxAt(boxes, Number(number)), of: (_, box) => targets.box(network, box!) };
+    },
+  },
+  region: {
+    form: 'LEFT,TOP,RIGHT,BOTTOM',
+    read(text, { name, segmentation }) {
+      if (!segmentation)
+        throw new UsageError(`region:${text}: ${name} scores no classes at each place of the picture`);
+      const edges = edgesOf(text);
+      const { scores } = segmentation;
+      return {
+        of: (index) => (outputs) =>
+          targets.region(scores, index, placesInside(outputs[scores]!, edges))(outputs),
+      };
+    },
   },
 };
 
@@ -88,14 +109,10 @@ function boxAt<B extends Box>(boxes: readonly B[], number: number): B {
   throw new LimelightError(`there is no box ${number}: the network finds ${found} here`);
 }
 
+/** How targets are written, for those who ask. */
 export const targetForms = [
   ...Object.keys(ofClass),
-  'not:CLASS',
-  'difference:A-B',
-  'finer:A-B',
-  'value:OUTPUT',
-  'box:N',
-  'region:LEFT,TOP,RIGHT,BOTTOM',
+  ...Object.entries(ofNamed).map(([name, { form }]) => `${name}:${form}`),
 ].join(', ');
 
 /** A target by its text; bad usage where there is none, or the network has no such class or no probabilities. */
@@ -106,8 +123,8 @@ export function readTarget(text: string, network: NetworkDescription): TargetCho
     return { text, of: (index) => simple(index, network) };
   }
   const [form, ...names] = text.split(':') as [string, ...string[]];
-  const read = ofNamed[form];
-  if (read && names.length > 0) return { text, ...asUsage(() => read(names.join(':'), network)) };
+  const target = ofNamed[form];
+  if (target && names.length > 0) return { text, ...asUsage(() => target.read(names.join(':'), network)) };
   throw new UsageError(`there is no target "${text}"; the targets are ${targetForms}`);
 }
 

@@ -7,7 +7,7 @@ export interface Engine {
   /** The adapter, or the processor, that it runs on. */
   readonly adapter: string;
   readonly version: string;
-  /** Names of the ways in which it can compute a problem, beside the one that its users call. */
+  /** Names of further ways in which it can compute a problem, after the one that its users call. */
   readonly variants?: (problem: Problem) => readonly string[];
   /** Puts a problem's inputs where the engine keeps them. Throws `Unsupported` for what it cannot compute. */
   readonly prepare: (problem: Problem, variant?: string) => Promise<Prepared>;

@@ -1,4 +1,4 @@
-// Limelight's kernels, in Node and in browsers: what its users call, and any plan beside it.
+// Limelight's kernels, in Node and in browsers: what its users call, and any plan to compare with it.
 
 import * as ops from '../../engine/index.ts';
 import { type Device, scope, type Tensor } from '../../engine/index.ts';

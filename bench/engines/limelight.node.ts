@@ -1,4 +1,4 @@
-// Limelight itself: what its users call, and each variant of a kernel beside it.
+// Limelight itself: what its users call, and each variant of a kernel to compare with it.
 
 import { disposeExplanation, type ExplainOptions, explain, observe, targets } from '../../cam/index.ts';
 import { gpuOf } from '../../engine/device.ts';

@@ -1,4 +1,4 @@
-// The report: one HTML file that needs nothing beside itself.
+// The report: one HTML file that needs no other.
 
 import { visibleMarkup } from '../../engine/visible.ts';
 import type { Results } from '../results.ts';

@@ -98,7 +98,7 @@ export function barTable(bars: readonly Bar[]): Table {
 export const rates = (peaks: Peaks): string =>
   `${digits(peaks.flops / 1e9)} GFLOP/s and ${digits(peaks.bandwidth / 1e9)} GB/s`;
 
-/** What is told of the machine beside its adapter. */
+/** What is told of the machine in addition to its adapter. */
 export const machineOf = ({ cpu, cores, load, platform }: Environment): string =>
   [
     [cpu, `${cores} cores`, load === undefined ? undefined : `load ${load}`].filter(Boolean).join(', '),

@@ -47,8 +47,8 @@ export const roundingReason =
 export function rounding({ trace, layer }: TracedLayer, from: string = layer): number {
   const { graph, shapes, multiplyAdds } = trace.dry();
   const size = (name: string) => Math.max(1, sizeOf(shapes.get(name)!));
-  const known = new Set([from, ...(graph.inputs ?? [INPUT])]);
-  const errors = nodesBetween(graph, known, [graph.output]).map(({ name, inputs }) =>
+  const given = new Set([from, ...(graph.inputs ?? [INPUT])]);
+  const errors = nodesBetween(graph, given, [graph.output]).map(({ name, inputs }) =>
     Math.sqrt(
       Math.max(1, multiplyAdds.get(name)! / size(name), ...inputs.map((input) => size(input) / size(name))),
     ),

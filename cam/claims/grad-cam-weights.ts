@@ -4,9 +4,9 @@
 import { broadcastTo, full } from '../../engine/index.ts';
 import { inChunks } from '../method.ts';
 import { gradCam } from '../methods/grad-cam.ts';
-import { numbersOfNew } from '../numbers.ts';
+import { numbersOfNew, oneHotRows } from '../numbers.ts';
 import { logit } from '../target.ts';
-import { oneHotRows, type TracedLayer } from '../trace.ts';
+import type { TracedLayer } from '../trace.ts';
 import { type Claim, gap, magnitude, notAffine, numbersOf } from './claim.ts';
 
 /** What the logit gains from a channel of ones, S(1_k) - S(0), for each channel, and S(0). */

@@ -12,7 +12,8 @@ import { add, gather, indexTensor, matmul, mean, mul, relu, reshape, sub } from 
 import { attentions, tokenLayer } from '../../models/target-layer.ts';
 import { LayerError } from '../errors.ts';
 import type { Method } from '../method.ts';
-import { oneHotRows, type TracedLayer } from '../trace.ts';
+import { oneHotRows } from '../numbers.ts';
+import type { TracedLayer } from '../trace.ts';
 
 /** The nodes of attention among all tokens, [.., T, T] each, and how the tokens hold the picture. */
 function attentionOf({ trace }: TracedLayer): { nodes: string[]; view: TracedLayer['view'] } {

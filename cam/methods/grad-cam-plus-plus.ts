@@ -47,8 +47,9 @@ import {
 import { nodeOf } from '../../models/graph.ts';
 import { quotient, weightedSum } from '../map.ts';
 import { chunksInSteps, type Method, type MethodContext } from '../method.ts';
+import { oneHotRows } from '../numbers.ts';
 import { notPooled } from '../pooled.ts';
-import { oneHotRows, type TracedLayer } from '../trace.ts';
+import type { TracedLayer } from '../trace.ts';
 import { gradientTerm, weightedMap } from './grad-cam.ts';
 
 /** A denominator below this share of its numerator is as good as 0: alpha, 1/2 for small gradients, is then over 50. */

@@ -40,8 +40,9 @@ import { INPUT } from '../../models/graph.ts';
 import { weightedSum } from '../map.ts';
 import { inChunks, type Method, type MethodContext, type Term } from '../method.ts';
 import { tensorOf } from '../numbers.ts';
-import { type Outputs, ofClass, scoreOf, type Target } from '../target.ts';
-import { outputsOf, type Trace, type TracedLayer } from '../trace.ts';
+import { type Outputs, outputsOf } from '../outputs.ts';
+import { ofClass, scoreOf, type Target } from '../target.ts';
+import type { Trace, TracedLayer } from '../trace.ts';
 import { weightedMap } from './grad-cam.ts';
 
 /** How many of so many channels score-cam-fast takes. */

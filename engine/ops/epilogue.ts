@@ -45,11 +45,11 @@ export const described = ({ addends, clamp }: StoredEpilogue, along: BiasAlong):
 export function addBias(y: Tensor, bias: Tensor, axis = 1): Tensor {
   checkDevices('bias', [y, bias]);
   checkBias(bias, y.shape, axis);
-  return add(y, reshape(bias, besides(bias, y, axis)));
+  return add(y, reshape(bias, broadcastable(bias, y, axis)));
 }
 
 /** The shape in which a bias is broadcast to `y`. */
-const besides = (bias: Tensor, y: Tensor, axis: number): Shape => [
+const broadcastable = (bias: Tensor, y: Tensor, axis: number): Shape => [
   bias.size,
   ...y.shape.slice(axis + 1).map(() => 1),
 ];
@@ -91,7 +91,7 @@ export function followed<A>(
       const factors = operation.vjp!(sum, { inputs: [a!, b!], output, needs, attributes: inner });
       const added = others.map((other, i) => {
         if (!needs[2 + i]) return undefined;
-        return biased && i === 0 ? reshape(sumTo(sum, besides(other, sum, axis)), other.shape) : sum;
+        return biased && i === 0 ? reshape(sumTo(sum, broadcastable(other, sum, axis)), other.shape) : sum;
       });
       return [...factors, ...added];
     },

@@ -60,7 +60,10 @@ const ruled: Operation<{ readonly rule: CotangentRule }> = {
   affine: jointly,
 };
 
-/** The same numbers; their cotangent goes through a rule of its own, which gives its shape: no derivative of anything. */
+/**
+ * The same numbers, of which a gradient takes another way: what `rule` makes of their cotangent, in its shape, takes its place. So
+ * gradients through them are no derivatives.
+ */
 export const withRule = (x: Tensor, rule: CotangentRule): Tensor => apply(ruled, [x], { rule });
 
 /** Output axis k is a window onto input axis `axis`: coordinate (o * mul + add) / div. */

@@ -21,7 +21,7 @@ function planes({ shape }: Tensor): readonly [batch: number, channels: number, i
 }
 
 /** Every axis but the channels'. */
-const beside = (x: Tensor) => x.shape.flatMap((_, i) => (i === 1 ? [] : [i]));
+const otherAxes = (x: Tensor) => x.shape.flatMap((_, i) => (i === 1 ? [] : [i]));
 
 const channelScaling: Operation<undefined> = {
   name: 'scale and shift',
@@ -40,7 +40,7 @@ const channelScaling: Operation<undefined> = {
   vjp: (d, { inputs: [x, scale], needs }) => [
     needs[0] ? scaleShift(d, scale!, full(d.device, scale!.shape, 0)) : undefined,
     needs[1] ? channelDot(d, x!) : undefined,
-    needs[2] ? sum(d, beside(d)) : undefined,
+    needs[2] ? sum(d, otherAxes(d)) : undefined,
   ],
   places: ([x, scale, shift], shape) => {
     const channels = [1, shape[1]!, ...shape.slice(2).map(() => 1)];
@@ -152,11 +152,11 @@ function momentsOf(x: Tensor): readonly [mean: Tensor, variance: Tensor] {
     const row = (i: number) => reshape(narrow(both, 0, i, 1), [channels]);
     return [row(0), row(1)];
   }
-  const centre = mean(x, beside(x), true);
+  const centre = mean(x, otherAxes(x), true);
   const deviation = sub(x, centre);
   // Divided before they are added, so that no sum of squares overflows.
   const squares = mul(deviation, scale(deviation, 1 / (batch * inner)));
-  return [reshape(centre, [channels]), sum(squares, beside(x))];
+  return [reshape(centre, [channels]), sum(squares, otherAxes(x))];
 }
 
 /**
@@ -171,7 +171,9 @@ const standardised: Operation<undefined> = {
   vjp: (d, { inputs: [, r, x], output: y }) => {
     const inverse = apply(inverseDeviations, [r!, y, x!], undefined);
     const share = inverse.size / Math.max(1, y.size);
-    const [offset, slope] = [sum(d, beside(d)), channelDot(d, y)].map((t) => mul(inverse, scale(t, share)));
+    const [offset, slope] = [sum(d, otherAxes(d)), channelDot(d, y)].map((t) =>
+      mul(inverse, scale(t, share)),
+    );
     const straight = scaleShift(d, inverse, full(d.device, inverse.shape, 0));
     return [undefined, undefined, sub(straight, scaleShift(y, slope!, offset!))];
   },
@@ -199,7 +201,7 @@ export function batchNormTraining(
   checkDevices('batchNormTraining', [x, weight, bias]);
   if (x.size === 0)
     throw new ShapeError(`batchNormTraining: ${show(x.shape)} has no numbers to take a mean of`);
-  const { first, rest } = shifted(x, beside(x));
+  const { first, rest } = shifted(x, otherAxes(x));
   const [mean, variance] = momentsOf(rest);
   const r = reciprocal(sqrt(affine(alias(variance), 1, epsilon)));
   const y = scaleShift(alias(rest), r, scale(mul(alias(mean), r), -1));

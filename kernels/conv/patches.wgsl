@@ -1,5 +1,5 @@
 // The input pixels under each tap of a convolution's kernel: x [N, C, H, W] -> y [N, C * KH * KW, vectors] of vec4 over
-// output pixels, which are counted over rows and columns; zeros where a tap falls beside x and beyond the last pixel.
+// output pixels, which are counted over rows and columns; zeros where a tap falls outside x and after the last pixel.
 // The convolution is then a matrix product of the weights with y. No dilation, no groups.
 // Threads: one four output pixels, a channel and a row of the kernel; per tap it reads four elements, writes one vec4.
 struct Params {

@@ -1,7 +1,7 @@
 // Decoders of F-CAM (Belharbi, Sarraf, Pedersoli, Ben Ayed, McCaffrey, Granger: F-CAM, WACV 2022) for `digit-scenes`: what
 // the network knows at a low resolution in, a score of background and one of foreground for each pixel out.
 //
-// As a U-Net: what is coarse is doubled in size and put beside what is finer, two convolutions, and so on. There is no
+// As a U-Net: what is coarse is doubled in size and joined with what is finer, two convolutions, and so on. There is no
 // skip at the picture's size, as the paper has it. Enlarging is bilinear, where the official code repeats pixels.
 
 import { div, full, max, maximum, min, sub, type Tensor, upsample } from '../../engine/index.ts';

@@ -241,7 +241,7 @@ const NUMBER = '_CONSTANT_VALUE';
 const SECOND = ['y', 'x2', 'bias'];
 
 /**
- * The arguments of a call. Beside references, operations take numbers: in Keras 2 by name behind the first argument,
+ * The arguments of a call. In addition to references, operations take numbers: in Keras 2 by name behind the first argument,
  * ["layer", 0, 0, {y: 3}], in Keras 3 among the arguments.
  */
 function argumentsIn(call: unknown): InboundCall {

@@ -220,7 +220,7 @@ const concat: Builder = (call) => {
   });
 };
 
-/** A constant beside a batch (a class token) is repeated over it. */
+/** Tensors to be joined, one without the batch (a constant, such as a class token) repeated over it. */
 function alike(tensors: readonly Tensor[], axis: number): readonly Tensor[] {
   if (axis === 0) return tensors;
   const batch = Math.max(...tensors.map((t) => t.shape[0]!));

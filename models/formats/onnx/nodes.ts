@@ -154,7 +154,7 @@ function shapeForTwice(shape: () => Shape): Shape {
   }
 }
 
-/** An axis that an operation leaves as it is holds beside the batch what it held before. */
+/** By how much the batch's axis is longer than the batch: as in the operand whose axis it is, if an operation leaves it so. */
 function inheritedBefore(operands: readonly Value[], result: Pick<Computed, 'shape' | 'twice'>): number {
   const axis = batchAxisOf(result);
   const from = operands.find(

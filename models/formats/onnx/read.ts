@@ -113,7 +113,7 @@ function inputsOf(graph: GraphProto): { picture: InputSize; others: readonly Val
     throw new FormatError(
       `its input "${open[0]!.name}" is ${showType(open[0]!)}; ${
         isVolume
-          ? 'volumes and videos, with three axes besides channels, are not read'
+          ? 'volumes and videos, with three axes after the channels, are not read'
           : 'a picture is float [N, C, H, W], or its numbers in a row, and a signal float [N, C, L]'
       }`,
     );

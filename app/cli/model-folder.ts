@@ -1,4 +1,4 @@
-// What lies beside a model and says more of it: class names, and how pictures become inputs.
+// What other files in a model's folder say of it: class names, and how pictures become inputs.
 
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -20,7 +20,7 @@ const present = (folder: string, names: readonly string[]): string[] =>
   names.map((name) => join(folder, name)).filter((path) => existsSync(path));
 
 /** The names of `count` classes from a file in a model's folder, with a note that says from which. */
-export async function labelsBeside(folder: string, count: number): Promise<readonly string[] | undefined> {
+export async function folderLabels(folder: string, count: number): Promise<readonly string[] | undefined> {
   for (const path of present(folder, LABEL_FILES)) {
     const text = await textOf(path);
     if (labelsIn(text) === undefined) continue;
@@ -37,10 +37,10 @@ export async function labelsBeside(folder: string, count: number): Promise<reado
 }
 
 /**
- * What a file in a model's folder says of its preprocessing, with a note; nothing where it contradicts `own`, what is
- * known of the network already.
+ * What a file in a model's folder says of its preprocessing, with a note; nothing where it contradicts what the network
+ * says of itself, its size where that is fixed among it.
  */
-export async function preprocessingBeside(
+export async function folderPreprocessing(
   folder: string,
   ofNetwork: Preprocessing,
   fixedSize: boolean,
