@@ -1,7 +1,7 @@
 // What maps of `emoji-clip` show, on scenes that it was not trained on: the figures of its card.
 //   LIMELIGHT_DATA=<folder> npm run bench:emoji [-- scenes]
 
-import { disposeExplanation, explain, metrics, observe } from '../cam/index.ts';
+import { disposeExplanation, explain, metrics, observe, type Target, targets } from '../cam/index.ts';
 import { openDevice, type Tensor, tensor } from '../engine/index.ts';
 import { disposeNetwork, type Network, open } from '../models/index.ts';
 import { readCifar10 } from '../models/train/data/cifar10.node.ts';
@@ -43,8 +43,9 @@ async function maps(
   input: Tensor,
   classes: readonly number[],
   methods: readonly string[] = ['grad-cam'],
+  target?: (classIndex: number) => Target,
 ) {
-  const found = await explain(network, input, { methods, classes });
+  const found = await explain(network, input, { methods, classes, target });
   const [, , height, width] = input.shape as [number, number, number, number];
   const read = await Promise.all(
     found.map(async ({ method, classIndex, upsampled, map }) => ({
@@ -61,19 +62,25 @@ const percent = (values: readonly number[]) =>
 const median = (values: readonly number[]) => [...values].sort((a, b) => a - b)[values.length >> 1]!;
 
 /** Share of objects on which their map's peak lies, by method; and an absent thing's largest value to those present. */
-async function pointing(network: Network, scenes: readonly EmojiScene[], methods: readonly string[]) {
+async function pointing(
+  network: Network,
+  scenes: readonly EmojiScene[],
+  methods: readonly string[],
+  target: (classIndex: number) => Target = targets.logit,
+) {
   const hits = new Map(methods.map((method) => [method, [] as number[]]));
   const [present, absent, ratios]: number[][] = [[], [], []];
   for (const scene of scenes) {
     const input = pictureOf(scene);
     const there = scene.objects.map(({ thing }) => thing);
-    for (const { method, classIndex, map, most } of await maps(network, input, there, methods)) {
+    for (const { method, classIndex, map, most } of await maps(network, input, there, methods, target)) {
       const { box } = scene.objects.find(({ thing }) => thing === classIndex)!;
       hits.get(method)!.push(metrics.pointing(map, metrics.maskOf([box], SCENE_SIZE, SCENE_SIZE)));
       if (method === methods[0]) present!.push(most);
     }
     const others = things.map((_, i) => i).filter((i) => !there.includes(i));
-    const [missing] = await maps(network, input, [others[below(others.length, next)]!]);
+    const absentOne = others[below(others.length, next)]!;
+    const [missing] = await maps(network, input, [absentOne], methods.slice(0, 1), target);
     absent!.push(missing!.most);
     ratios!.push(missing!.most / median(present!.slice(-there.length)));
     input.dispose();
@@ -181,4 +188,10 @@ report('grid of 2 x 2', await grid(network));
 report('pairs never seen together', await pairs(isUnseenPair));
 report('pairs that were', await pairs((a, b) => !isUnseenPair(a, b)));
 report('kinds', await ofKinds());
+report(
+  'four objects, their probabilities',
+  await pointing(network, drawn({ objects: [4, 4] }), METHODS.slice(0, 1), (classIndex) =>
+    targets.probability(classIndex),
+  ),
+);
 process.exit(0);
