@@ -1,6 +1,6 @@
 // The shipped networks on the shipped pictures: every digit and every tile of the mosaics is found where it is.
 
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import test from 'tape';
 import { decodePng } from '../../app/image/decode.ts';
 import { disposeExplanation, explain } from '../../cam/index.ts';
@@ -15,6 +15,19 @@ import {
 import { device } from '../device.ts';
 
 const images = new URL('../../models/images/', import.meta.url);
+
+test('all shipped weights take less than 5 MB, and each has a card that gives its size', (t) => {
+  const folder = new URL('../../models/shipped/', import.meta.url);
+  let total = 0;
+  for (const file of readdirSync(folder).filter((name) => name.endsWith('.safetensors'))) {
+    const { size } = statSync(new URL(file, folder));
+    const card = readFileSync(new URL(file.replace('.safetensors', '.md'), folder), 'utf8');
+    t.match(card, new RegExp(`f16 safetensors, ${Math.round(size / 1000)} kB`), file);
+    total += size;
+  }
+  t.ok(total < 5e6, `${total} bytes`);
+  t.end();
+});
 
 /** What is in a picture: its class, and its box [x0, y0, x1, y1]. */
 interface Found {
