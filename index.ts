@@ -27,6 +27,7 @@ export {
   observe,
   type Prediction,
   predict,
+  recurrentMethods,
   sameAs,
   type Target,
   type Term,

@@ -23,7 +23,14 @@ export { normaliseMap, upsampleMap, weightedSum } from './map.ts';
 export { type LargestChange, largestChange, type MapFunctionOptions, mapFunction } from './map-function.ts';
 export type { Method, MethodContext, Term, Terms } from './method.ts';
 export { camLayer, camRefusal } from './methods/cam.ts';
-export { defaultMethods, defaultMethodsOf, methodOf, methods, tokenMethods } from './methods/index.ts';
+export {
+  defaultMethods,
+  defaultMethodsOf,
+  methodOf,
+  methods,
+  recurrentMethods,
+  tokenMethods,
+} from './methods/index.ts';
 export * as metrics from './metrics/index.ts';
 export type { Outputs } from './outputs.ts';
 export { type Prediction, predict } from './predict.ts';

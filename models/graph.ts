@@ -109,6 +109,8 @@ export interface Traits {
    * this; then it multiplies by its parameter `weight` and adds its parameter `bias`, where it has them.
    */
   readonly standardises?: { readonly epsilon: number };
+  /** Reads its first input step after step, through gates. */
+  readonly recurrent?: true;
   /** Does not change as its first input grows in length. */
   readonly scaleFree?: true;
   /** Adds positions that were learnt for so many rows and columns of patches, and are resampled for others. */

@@ -172,3 +172,7 @@ function gateways(graph: Graph, node: string): string[] {
   for (let at: string | undefined = node; at !== undefined; at = before.get(at)?.gateway) found.unshift(at);
   return found;
 }
+
+/** Whether a network reads something step after step, such as words. */
+export const isRecurrent = ({ graph }: DryRun): boolean =>
+  graph.nodes.some(({ traits }) => traits.recurrent === true);

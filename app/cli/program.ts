@@ -2,7 +2,7 @@
 
 import { createRequire } from 'node:module';
 import { Argument, Command, Option } from 'commander';
-import { claims, defaultMethods, methods, metrics, tokenMethods } from '../../cam/index.ts';
+import { claims, defaultMethods, methods, metrics, recurrentMethods, tokenMethods } from '../../cam/index.ts';
 import { colourMaps } from '../image/colour.ts';
 import { completionCommand, shells } from './completion.ts';
 import { compareCommand, explainCommand } from './explain.ts';
@@ -71,7 +71,7 @@ const explaining = (command: Command): Command =>
   out(pictures(command))
     .option(
       '--method <methods>',
-      `${[...methods.keys()].join(', ')}; separated by commas (default: those that apply of ${defaultMethods.join(', ')}; of a transformer ${tokenMethods.join(', ')})`,
+      `${[...methods.keys()].join(', ')}; separated by commas (default: those that apply of ${defaultMethods.join(', ')}; of a transformer ${tokenMethods.join(', ')}; of one that reads words through gates ${recurrentMethods.join(', ')})`,
       names,
     )
     .option(

@@ -6,7 +6,8 @@
 // Z = h w. Behind global average pooling Z w_k is CAM's weight, so the maps agree up to Z.
 
 import { mean, reshape } from '../../engine/index.ts';
-import { tokenLayer } from '../../models/target-layer.ts';
+import type { DryRun } from '../../models/dry-run.ts';
+import { isRecurrent, tokenLayer } from '../../models/target-layer.ts';
 import { weightedSum } from '../map.ts';
 import type { Method } from '../method.ts';
 
@@ -28,6 +29,16 @@ const AMONG_TOKENS =
   'on a transformer Grad-CAM averages the gradient over tokens and loses where it came from: on digit-vit half of its ' +
   'peaks miss the object; attn-lrp, gae and hires-cam miss fewer';
 
+const BEHIND_GATES =
+  'the network reads words through gates, and the gradient at one picture says little of what opened them: on digit-caption ' +
+  'a third of the peaks of Grad-CAM miss the digit of the word, and one in twenty of layer-integrated-gradients';
+
+/** What is known of averages of the gradient in networks such as this. */
+function known(dry: DryRun): string | undefined {
+  if (isRecurrent(dry)) return BEHIND_GATES;
+  return tokenLayer(dry) === undefined ? undefined : AMONG_TOKENS;
+}
+
 export const gradCam: Method = {
   name: 'grad-cam',
   title: 'Grad-CAM',
@@ -40,7 +51,7 @@ export const gradCam: Method = {
       tex: 'w_k = \\frac{1}{Z} \\sum_{xy} g_k(x, y)',
       equation: 'Selvaraju 2017, (1)',
       is: 'mean gradient of channel k [K]',
-      note: (_, trace) => (tokenLayer(trace.dry()) === undefined ? undefined : AMONG_TOKENS),
+      note: (_, trace) => known(trace.dry()),
     },
     M: weightedMap('Selvaraju 2017, (2)'),
   },

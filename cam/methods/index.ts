@@ -1,7 +1,7 @@
 // The table of methods, and which are taken where none is named.
 
 import type { DryRun } from '../../models/dry-run.ts';
-import { tokenLayer } from '../../models/target-layer.ts';
+import { isRecurrent, tokenLayer } from '../../models/target-layer.ts';
 import { MethodError } from '../errors.ts';
 import type { Method } from '../method.ts';
 import { variations } from '../variations.ts';
@@ -77,9 +77,14 @@ export const defaultMethods: readonly string[] = [
 /** Those that are shown of a transformer: they put their peaks where the object is, and cost a gradient each. */
 export const tokenMethods: readonly string[] = ['attn-lrp', 'gae', 'hires-cam'];
 
+/** Those that are shown of a network that reads words through gates, where the gradient at one picture says little. */
+export const recurrentMethods: readonly string[] = ['layer-integrated-gradients', 'ablation-cam', 'grad-cam'];
+
 /** The methods that are shown when none is named. */
-export const defaultMethodsOf = (dry: DryRun): readonly string[] =>
-  tokenLayer(dry) === undefined ? defaultMethods : tokenMethods;
+export function defaultMethodsOf(dry: DryRun): readonly string[] {
+  if (isRecurrent(dry)) return recurrentMethods;
+  return tokenLayer(dry) === undefined ? defaultMethods : tokenMethods;
+}
 
 /** A method by name, perhaps behind that of a variation (`smooth-`, `augmented-`); throws with the names that there are. */
 export function methodOf(name: string): Method {

@@ -59,7 +59,7 @@ export function gru(
       }
       return ops.concat(states, 1);
     },
-    traits: {},
+    traits: { recurrent: true },
   };
 }
 

@@ -29,6 +29,20 @@ async function reading<T>(
   }
 }
 
+test('networks that read words are explained by what is right of them, and Grad-CAM says what it is known for', async (t) => {
+  for (const name of ['digit-caption', 'digit-vqa'])
+    await reading(name, undefined, async (network, input) => {
+      const found = await explain(network, input);
+      t.deepEqual(
+        found.map(({ method }) => method),
+        ['layer-integrated-gradients', 'ablation-cam', 'grad-cam'],
+        name,
+      );
+      t.match(found[2]!.notes.join(), /reads words through gates/);
+      found.forEach(disposeExplanation);
+    });
+});
+
 const likeliest = async (trace: Trace): Promise<string> =>
   (await trace.predictions()).reduce((a, b) => (b.logit > a.logit ? b : a)).name;
 
