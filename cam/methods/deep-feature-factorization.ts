@@ -19,6 +19,7 @@ import {
   relu,
   reshape,
   type Shape,
+  type Steps,
   scope,
   sqrt,
   sub,
@@ -28,16 +29,18 @@ import {
 } from '../../engine/index.ts';
 import { random } from '../../models/train/data/random.ts';
 import { quotient } from '../map.ts';
-import type { Method } from '../method.ts';
+import type { Method, MethodContext } from '../method.ts';
 import { tensorOf } from '../numbers.ts';
 import { gradientTerm } from './grad-cam.ts';
 
 const [CONCEPTS, ROUNDS] = [5, 200];
+/** Rounds between which it waits for the device: then progress is told, and it can be ended. */
+const STEP = 25;
 /** Keeps a division by what has become 0 finite; a share of the largest element of X. */
 const LEAST = 1e-9;
 
 /** H [h w, n] and W [n, K] of X [h w, K]. */
-function factors(x: Tensor): [Tensor, Tensor] {
+function* factors(x: Tensor, progress: MethodContext['progress']): Steps<[Tensor, Tensor]> {
   const [rows, columns] = x.shape as [number, number];
   const next = random(1);
   const positive = (shape: Shape) => tensorOf(x.device, shape, () => 0.1 + next());
@@ -51,6 +54,9 @@ function factors(x: Tensor): [Tensor, Tensor] {
       return [h, w];
     });
     for (const one of before) one.dispose();
+    if ((round + 1) % STEP !== 0) continue;
+    yield [W];
+    progress?.((round + 1) / ROUNDS);
   }
   return [H, W];
 }
@@ -87,13 +93,13 @@ export const deepFeatureFactorization: Method = {
       is: 'where the concept is that contributes most [h, w]',
     },
   },
-  *explain({ featureMap, gradient }, { target }) {
+  *explain({ featureMap, gradient }, { target, progress }) {
     const [, channels, h, w] = featureMap.shape as [number, number, number, number];
     const g_k = gradient(target);
     const columns = relu(reshape(featureMap, [channels, h * w]));
     const most = max(columns);
     const x = transpose(quotient(columns, most), [1, 0]); // X, over its largest element
-    const [H, scaledW] = factors(x);
+    const [H, scaledW] = yield* factors(x, progress);
     const W = mul(scaledW, most);
     const c_j = sum(mul(H, matmul(reshape(g_k, [channels, h * w]), W, true, true)), [0]);
     const left = sub(x, matmul(H, scaledW));

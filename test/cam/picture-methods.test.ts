@@ -189,6 +189,21 @@ test('Deep Feature Factorization finds parts that lie apart, and takes that of t
   }
 });
 
+test('Deep Feature Factorization tells how far it is, and can be ended on the way', async (t) => {
+  const on = await device();
+  const x = tensor(on, numbers(48, 1), [1, 3, 4, 4]);
+  const shares: number[] = [];
+  const ending = new AbortController();
+  const progress = (_: string, share: number) => {
+    shares.push(share);
+    if (shares.length === 2) ending.abort(new Error('enough'));
+  };
+  const options = { methods: ['deep-feature-factorization'], progress, signal: ending.signal };
+  const error = await explain(randomNetwork(on, itself(3), 1), x, options).catch((error: unknown) => error);
+  t.equal(error, ending.signal.reason);
+  t.deepEqual(shares, [1 / 8, 2 / 8]);
+});
+
 test('a method over versions of the picture: the mean of its maps', async (t) => {
   const on = await device();
   const network = randomNetwork(on, itself(3), 3);
