@@ -1,6 +1,6 @@
 // The front door to networks: a name, a URL, a file or its bytes -> a network on a device.
 
-import { publishedBytes, publishedTokenizer } from '#hub';
+import { publishedBytes } from '#hub';
 import { bytes as bytesAt } from '#platform';
 import type { Device } from '../engine/index.ts';
 import { type CatalogEntry, catalogEntry, ModelError, withText } from './catalog.ts';
@@ -9,6 +9,7 @@ import { isNetwork, type Model, readModel } from './formats/any.ts';
 import { FormatError } from './formats/errors.ts';
 import type { OpenPart, ReadOptions } from './formats/imported.ts';
 import { HubError, type RemoteFile } from './hub/remote-file.ts';
+import { readTokenizer } from './hub/tokenizer.ts';
 import { classNames } from './labels.ts';
 import { loadNetwork, type Network, withoutDecoders } from './network.ts';
 import type { Preprocessing } from './preprocess.ts';
@@ -32,7 +33,7 @@ export interface OpenOptions extends ReadOptions {
   readonly classes?: readonly string[];
   /** What a network that reads a text is to read: the words of a caption so far, a question, texts to be told apart. */
   readonly text?: string;
-  /** How a text becomes tokens, where that is published with the weights; under Node it is fetched when left out. */
+  /** How a text becomes tokens, where that is published with the weights; of a name it is fetched when left out. */
   readonly tokenizer?: Tokenizer;
   /** The architecture of weights whose keys do not tell it, by its name in the catalog. */
   readonly architecture?: string;
@@ -63,7 +64,7 @@ export async function open(device: Device, source: ModelSource, options: OpenOpt
   const tokenizer =
     options.tokenizer ??
     (options.text !== undefined && published?.tokenizer
-      ? await publishedTokenizer(published.tokenizer)
+      ? await readTokenizer(textOf(await publishedBytes(published.tokenizer)), published.tokenizer.name)
       : undefined);
   const model = await read();
   const found = isNetwork(model)
@@ -94,6 +95,8 @@ interface Found {
   readonly read: () => Promise<Model>;
 }
 
+const textOf = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
+
 const noParts: OpenPart = async (part) => {
   throw new FormatError(
     `the model has a part "${part}" beside it; give \`parts\`, which opens it by that name`,
@@ -116,7 +119,7 @@ function named(name: string): Found {
 /** The names of classes in a published list; undefined where it cannot be had. */
 async function namesIn(list: RemoteFile, count: number): Promise<readonly string[] | undefined> {
   try {
-    return classNames(new TextDecoder().decode(await publishedBytes(list)), count, list.url);
+    return classNames(textOf(await publishedBytes(list)), count, list.url);
   } catch (error) {
     if (error instanceof HubError) return undefined;
     throw error;

@@ -2,7 +2,6 @@
 
 import { bytes } from '#platform';
 import { LimelightError } from '../../engine/index.ts';
-import type { Tokenizer } from '../text.ts';
 import { HubError, type RemoteFile } from './remote-file.ts';
 
 const hex = (bytes: ArrayBuffer): string =>
@@ -17,5 +16,3 @@ export async function publishedBytes({ name, url, sha256 }: RemoteFile): Promise
   if (sha256 === undefined || sum === sha256) return found;
   throw new HubError(`${name} from ${url} has the SHA-256 ${sum}, where ${sha256} is expected`);
 }
-
-export const publishedTokenizer = async (_: RemoteFile): Promise<Tokenizer | undefined> => undefined;

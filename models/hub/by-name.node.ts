@@ -2,17 +2,9 @@
 // `#hub`.
 
 import { readFile } from 'node:fs/promises';
-import type { Tokenizer } from '../text.ts';
 import { cachedFile } from './cache.node.ts';
 import type { RemoteFile } from './remote-file.ts';
-import { readTokenizer } from './tokenizer.ts';
 
 /** A published file's bytes, fetched unless they are there. Throws HubError where they cannot be had or are wrong. */
 export const publishedBytes = async (remote: RemoteFile): Promise<Uint8Array> =>
   readFile(await cachedFile(remote));
-
-/** A published tokenizer. Throws HubError as `publishedBytes` does; undefined where none can be read. */
-export async function publishedTokenizer(remote: RemoteFile): Promise<Tokenizer | undefined> {
-  const path = await cachedFile(remote);
-  return readTokenizer(await readFile(path, 'utf8'), path);
-}
