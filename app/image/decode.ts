@@ -34,8 +34,10 @@ export function formatOf(bytes: Uint8Array, name: string): Format {
   if (bytes.length === 0) throw new ImageError(`${name}: the file is empty; expected a picture`);
   const format = signatureOf(bytes);
   if (isDecoded(format)) return format;
-  const found = format ? `this looks like a ${format} file` : 'the format of this file is not known';
-  throw new ImageError(`${name}: ${found}; ${FORMATS} are read, convert it to one of them`);
+  const found = format ? `it looks like ${format}` : 'the format of this file is not known';
+  throw new ImageError(
+    `${name}: ${found}; ${FORMATS} are read. Convert it to one of them, as by ImageMagick: magick ${name}[0] picture.png`,
+  );
 }
 
 /**
