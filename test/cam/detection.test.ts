@@ -8,7 +8,7 @@ import { disposeNetwork, type Network } from '../../models/network.ts';
 import { open } from '../../models/open.ts';
 import { device } from '../device.ts';
 import { modelBytes } from '../models/onnx-file.ts';
-import { CLASSES, pythonDict, SIZE, type Version, yolo } from '../models/yolo.ts';
+import { CLASSES, pythonDict, SIZE, type Version, versions, yolo } from '../models/yolo.ts';
 import {
   type Array64,
   directionalDerivative,
@@ -118,7 +118,7 @@ function suppressed(
   return kept;
 }
 
-for (const version of Object.keys(readingOf) as Version[]) {
+for (const version of versions) {
   const reading = readingOf[version];
   const count = countOf(version);
   test(`${version}: boxes and scores`, async (t) => {

@@ -10,6 +10,9 @@ import test, { type Test } from 'tape';
 import { cacheFolder } from '../../engine/platform/node/folder.ts';
 import { type CacheOptions, cachedFile, mirrored } from '../../models/hub/cache.node.ts';
 import { HubError, type RemoteFile } from '../../models/hub/remote-file.ts';
+import { readTokenizer } from '../../models/hub/tokenizer.ts';
+import { seededRandom } from '../reference/index.ts';
+import { exchanged, mutated } from './mutations.ts';
 
 const content = Buffer.from(Array.from({ length: 50_000 }, (_, i) => (i * i + (i >> 7)) % 251));
 const other = Buffer.from(content.map((byte) => byte ^ 1));
@@ -443,4 +446,71 @@ test('a mirror of the hub', (t) => {
   );
   t.throws(() => mirrored(url, { HF_ENDPOINT: 'file:///etc' }), /HF_ENDPOINT is "file:\/\/\/etc"/);
   t.end();
+});
+
+/** Small vocabularies of both kinds, as Hugging Face's tokenizers write them. */
+const vocabularies = [
+  {
+    added_tokens: [
+      { id: 3, content: '<end>', special: true, single_word: false, lstrip: false, rstrip: false },
+    ],
+    normalizer: { type: 'Sequence', normalizers: [{ type: 'NFC' }, { type: 'Lowercase' }] },
+    pre_tokenizer: {
+      type: 'Sequence',
+      pretokenizers: [
+        { type: 'Split', pattern: { Regex: '[a-z]+|[^\\s]' }, behavior: 'Removed', invert: true },
+        { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true },
+      ],
+    },
+    post_processor: {
+      type: 'RobertaProcessing',
+      sep: ['<end>', 3],
+      cls: ['<end>', 3],
+      add_prefix_space: false,
+    },
+    decoder: { type: 'ByteLevel' },
+    model: {
+      type: 'BPE',
+      unk_token: 'a',
+      end_of_word_suffix: '</w>',
+      vocab: { a: 0, b: 1, 'a</w>': 2, '<end>': 3, 'ab</w>': 4 },
+      merges: ['a b</w>'],
+    },
+  },
+  {
+    added_tokens: [],
+    normalizer: { type: 'BertNormalizer', clean_text: true, handle_chinese_chars: true, lowercase: true },
+    pre_tokenizer: { type: 'BertPreTokenizer' },
+    post_processor: null,
+    decoder: { type: 'WordPiece', prefix: '##' },
+    model: {
+      type: 'WordPiece',
+      unk_token: '[UNK]',
+      continuing_subword_prefix: '##',
+      max_input_chars_per_word: 100,
+      vocab: { '[UNK]': 1, cat: 2, '##s': 3, a: 4 },
+    },
+  },
+];
+
+test('200 mutations of vocabularies: a typed error or tokens', async (t) => {
+  const next = seededRandom(5);
+  const found = { read: 0, refused: 0 };
+  const untyped: unknown[] = [];
+  for (let round = 0; round < 200; round++) {
+    const good = vocabularies[round % 2];
+    const changed = next() < 0.7;
+    const bytes = new TextEncoder().encode(JSON.stringify(changed ? exchanged(good, next) : good));
+    const json = new TextDecoder().decode(changed ? bytes : mutated(bytes, next));
+    try {
+      const tokens = (await readTokenizer(json, 'tokenizer.json'))('a cat, cats & ABba');
+      if (Array.isArray(tokens)) found.read++;
+      else untyped.push(tokens);
+    } catch (error) {
+      if (error instanceof HubError) found.refused++;
+      else untyped.push(error);
+    }
+  }
+  t.deepEqual(untyped, [], 'every error is typed');
+  t.ok(found.read > 20 && found.refused > 20, `${found.read} read, ${found.refused} refused`);
 });

@@ -18,7 +18,7 @@ import {
   softmax,
   transpose,
 } from '../reference/index.ts';
-import { modelBytes, type NodeSpec, type TensorSpec } from './onnx-file.ts';
+import { type ModelSpec, modelBytes, type NodeSpec, type TensorSpec } from './onnx-file.ts';
 
 export const CLASSES = ['cat', "potter's dog", 'zebra'];
 export const SIZE = 64;
@@ -343,6 +343,7 @@ const heads = {
 } as const satisfies Record<string, (w: Writer, maps: readonly Value[]) => Written>;
 
 export type Version = keyof typeof heads;
+export const versions = Object.keys(heads) as Version[];
 
 /** A detector of a seed: its file, and its lines for a picture [1, 3, 64, 64], with some values given. */
 export function yolo(version: Version, seed: number, batch: number | string = 1) {
@@ -351,19 +352,20 @@ export function yolo(version: Version, seed: number, batch: number | string = 1)
     return { ...heads[version](w, features(w, { ...picture, name: 'images' })), w };
   };
   const { outputs, w } = written(filled([1, 3, SIZE, SIZE], 0));
+  const spec = (
+    metadata: Readonly<Record<string, string>> = { names: pythonDict(CLASSES), task: 'detect' },
+    named = outputs,
+  ): ModelSpec => ({
+    opset: 17,
+    nodes: w.nodes,
+    initializers: w.initializers,
+    inputs: [{ name: 'images', dims: [batch, 3, SIZE, SIZE] }],
+    outputs: named,
+    metadata,
+  });
   return {
-    file: (
-      metadata: Readonly<Record<string, string>> = { names: pythonDict(CLASSES), task: 'detect' },
-      named = outputs,
-    ) =>
-      modelBytes({
-        opset: 17,
-        nodes: w.nodes,
-        initializers: w.initializers,
-        inputs: [{ name: 'images', dims: [batch, 3, SIZE, SIZE] }],
-        outputs: named,
-        metadata,
-      }),
+    spec,
+    file: (...how: Parameters<typeof spec>) => modelBytes(spec(...how)),
     output: (picture: Array64, given?: ReadonlyMap<string, Array64>): Array64 =>
       written(picture, given).lines,
   };
