@@ -25,7 +25,9 @@ const LARGEST = 2 ** 22;
 export function checkedCount(shape: readonly number[], given = 0): number {
   const count = elementCount(shape);
   if (count === undefined || count > Math.max(LARGEST, given)) {
-    throw new FormatError(`a constant of shape [${shape.join(', ')}] is more than is folded`);
+    throw new FormatError(
+      `its result [${shape.join(', ')}], which does not depend on the picture, is larger than any network's; the file is damaged`,
+    );
   }
   return count;
 }
@@ -185,7 +187,7 @@ export function concat(parts: readonly Constant[], axis: number): Constant {
   );
   if (!fits) {
     throw new FormatError(
-      `${parts.map((x) => `[${x.shape.join(', ')}]`).join(', ')} differ along other axes than ${axis}`,
+      `${parts.map((x) => `[${x.shape.join(', ')}]`).join(', ')} cannot be joined along axis ${axis}: their other axes differ`,
     );
   }
   const total = parts.reduce((sum, x) => sum + x.shape[axis]!, 0);
@@ -228,7 +230,7 @@ export function checkedIndices(indices: Constant, n: number): number[] {
   return Array.from(indices.data, (value) => {
     const index = value < 0 ? value + n : value;
     if (Number.isInteger(index) && index >= 0 && index < n) return index;
-    throw new FormatError(`index ${value} is outside an axis of ${n}`);
+    throw new FormatError(`its index ${value} is outside an axis of ${n} elements`);
   });
 }
 

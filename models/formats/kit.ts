@@ -50,7 +50,7 @@ export function samePadding({ kernel, stride, dilation }: Window, largerFirst = 
 export function axisOf(axis: number, rank: number): number {
   const found = axis < 0 ? axis + rank : axis;
   if (Number.isInteger(axis) && found >= 0 && found < rank) return found;
-  throw new FormatError(`axis ${axis} of ${rank} axes`);
+  throw new FormatError(`its axis ${axis} is none of a value of ${rank} axes`);
 }
 
 /** Makes names unique by counting on: name, name_2, name_3, … */

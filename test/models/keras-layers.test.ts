@@ -684,7 +684,7 @@ test('calls with numbers that are not understood', async (t) => {
     await refused(call3('f', 'ReLU', value3('in'), 3)),
     /layer "f" \(ReLU\): it is called with a number/,
   );
-  t.match(await refused(call3('f', 'Divide', 1, value3('in'))), /a number divided by a value/);
+  t.match(await refused(call3('f', 'Divide', 1, value3('in'))), /it divides a number by a value/);
   t.match(
     await refused(call2('f', '__operators__.add', 'in', { y: [1, 2], name: null })),
     /its shift has 2 numbers for 3 channels/,

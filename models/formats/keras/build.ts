@@ -146,7 +146,8 @@ function maker(
   const build = (call: Call, taken: readonly Value[]): Value => {
     const { layer, className } = call;
     expectOnly(call.config, { data_format: [null, 'channels_last'] });
-    if (call.operand && !takesNumbers(className)) throw new FormatError('it is called with a number');
+    if (call.operand && !takesNumbers(className))
+      throw new FormatError('it is called with a number in place of a value of the network');
     const made = layerTable.get(className)!({
       name: layer,
       config: call.config,
@@ -158,7 +159,9 @@ function maker(
       setConstant: (key, size, value) => {
         constants += size;
         if (constants > MAX_CONSTANTS)
-          throw new FormatError(`the layers up to this one have ${constants} channels`);
+          throw new FormatError(
+            `the layers up to this one have ${constants} channels, more than any network's; the file is damaged`,
+          );
         tensors.set(key, { shape: [size], data: Float32Array.from({ length: size }, (_, i) => value(i)) });
       },
     });

@@ -135,7 +135,9 @@ export const element = (
 /** An entry of a table by a name that the file gives. */
 export function choose<T>(table: Readonly<Record<string, T>>, what: string, name: string): T {
   if (Object.hasOwn(table, name)) return table[name]!;
-  throw new FormatError(`${what} "${name}" is not supported; these are: ${Object.keys(table).join(', ')}`);
+  throw new FormatError(
+    `its ${what} "${name}" is not supported; supported are ${Object.keys(table).join(', ')}`,
+  );
 }
 
 /** Numbers as the file gives them: as a constant input or, in old files, as an attribute. */

@@ -128,7 +128,8 @@ const clip: Builder = (call) => {
     bound === undefined ? otherwise : isConstant(bound) ? (bound.data[0] ?? Number.NaN) : undefined;
   const [a, b] = [numberOf(low, Number.NEGATIVE_INFINITY), numberOf(high, Number.POSITIVE_INFINITY)];
   if (a !== undefined && b !== undefined) {
-    if (Number.isNaN(a) || Number.isNaN(b)) throw new FormatError('a bound is NaN');
+    if (Number.isNaN(a) || Number.isNaN(b))
+      throw new FormatError('a bound of its range is NaN; expected numbers');
     return element(call, fn.clip(a, b));
   }
   return call.apply({

@@ -93,7 +93,8 @@ const trilu: Builder = (call) => {
   const upper = call.int('upper', 1) !== 0;
   const k = call.constant(1)?.data[0] ?? 0;
   const [rows = 0, columns = 0] = x.shape.slice(-2);
-  if (x.shape.length < 2) throw new FormatError(`[${x.shape.join(', ')}] is no matrix`);
+  if (x.shape.length < 2)
+    throw new FormatError(`its input [${x.shape.join(', ')}] is no matrix; expected two axes or more`);
   const isKept = (i: number) => {
     const [row, column] = [Math.floor(i / columns) % rows, i % columns];
     return upper ? column - row >= k : column - row <= k;
@@ -105,7 +106,8 @@ const eyeLike: Builder = (call) => {
   const { shape, type } = call.input(0);
   const [, columns = 0] = shape;
   const k = call.int('k', 0);
-  if (shape.length !== 2) throw new FormatError(`[${shape.join(', ')}] is no matrix`);
+  if (shape.length !== 2)
+    throw new FormatError(`its shape [${shape.join(', ')}] is no matrix's; expected two axes`);
   const to = call.attribute('dtype') ? ELEMENT_TYPES.get(call.int('dtype', 1))?.type : type;
   return call.fold(() =>
     constant(to ?? type, shape, (i) => Number((i % columns) - Math.floor(i / columns) === k)),

@@ -107,7 +107,9 @@ function attentionOf(call: Call, packed: Value, heads: number): Value {
   const width = packed.shape.at(-1)! / 3 / heads;
   const scale = call.float('scale', 0) * Math.sqrt(width);
   if (isConstant(packed) || packed.shape.length !== 3 || !Number.isInteger(width)) {
-    throw new FormatError(`[${packed.shape.join(', ')}] is not packed for ${heads} heads`);
+    throw new FormatError(
+      `its input [${packed.shape.join(', ')}] does not hold queries, keys and values of ${heads} heads, as expected`,
+    );
   }
   if (scale !== 0 && Math.abs(scale - 1) > 1e-4) throw new FormatError('its scale is not supported');
   const weights = call

@@ -116,7 +116,9 @@ function budget(allowance: Allowance) {
     earned = 0;
     // NaN is less than nothing too.
     if (!(allowance.folded >= 0))
-      throw new FormatError('more numbers would be folded than any network needs');
+      throw new FormatError(
+        'what does not depend on the picture takes more arithmetic than any network needs; the file is damaged, or made to take long',
+      );
   };
   const fold = (f: () => Constant, from: readonly Constant[]): Constant => {
     charge(from.reduce((sum, { data }) => sum + data.length, 0));
@@ -307,7 +309,8 @@ function callOf(scope: Scope, node: NodeProto, wanted: string, inputs: readonly 
       const value = inputs[index];
       if (value === undefined || isConstant(value)) return value;
       throw new FormatError(
-        `its input ${index}, "${node.inputs[index]}", depends on the picture; it must be known when the file is read`,
+        `its input ${index}, "${node.inputs[index]}", depends on the picture; it must be known when the file is read. ` +
+          'Export the network for one size of picture, or simplify the file: onnxsim in.onnx out.onnx',
       );
     },
     tensor(name) {

@@ -96,7 +96,9 @@ const reshape: Builder = (call) => {
     wanted.map((n, i) => {
       if (!copied(i)) return n;
       if (from[i] === undefined)
-        throw new FormatError(`[${wanted.join(', ')}] copies an axis that is not there`);
+        throw new FormatError(
+          `its shape [${wanted.join(', ')}] has a 0, which copies an axis of the input, where the input has none`,
+        );
       return from[i];
     });
   if (isConstant(x)) return view(call, x, filled, 'reshape');
@@ -110,7 +112,8 @@ const flatten: Builder = (call) => {
   const axis = call.int('axis', 1);
   const shape = (from: Shape): Shape => {
     const at = axis < 0 ? axis + from.length : axis;
-    if (at < 0 || at > from.length) throw new FormatError(`axis ${axis} of ${from.length} axes`);
+    if (at < 0 || at > from.length)
+      throw new FormatError(`its axis ${axis} is none of an input of ${from.length} axes`);
     return [ops.sizeOf(from.slice(0, at)), ops.sizeOf(from.slice(at))];
   };
   const x = call.input(0);
@@ -124,7 +127,8 @@ const squeeze: Builder = (call) => {
   const batch = isConstant(x) ? -1 : batchAxisOf(x);
   const gone = given ?? x.shape.flatMap((n, axis) => (n === 1 && axis !== batch ? [axis] : []));
   const wrong = gone.find((axis) => x.shape[axis] !== 1);
-  if (wrong !== undefined) throw new FormatError(`axis ${wrong} of [${x.shape.join(', ')}] is not 1`);
+  if (wrong !== undefined)
+    throw new FormatError(`it removes axis ${wrong} of [${x.shape.join(', ')}], which is not of size 1`);
   return view(call, x, (from) => from.filter((_, axis) => !gone.includes(axis)), 'squeeze');
 };
 
@@ -145,7 +149,9 @@ const transpose: Builder = (call) => {
   const x = call.input(0);
   const order = call.ints('perm') ?? x.shape.map((_, axis) => x.shape.length - 1 - axis);
   if (order.length !== x.shape.length || x.shape.some((_, axis) => !order.includes(axis))) {
-    throw new FormatError(`[${order.join(', ')}] is no order of ${x.shape.length} axes`);
+    throw new FormatError(
+      `its perm [${order.join(', ')}] is no order of ${x.shape.length} axes; expected each of them once`,
+    );
   }
   return call.apply({
     kind: 'transpose',
@@ -196,7 +202,9 @@ const tile: Builder = (call) => {
   const x = call.input(0);
   const repeats = Array.from(call.constant(1)?.data ?? []);
   if (repeats.length !== x.shape.length || repeats.some((n) => !(Number.isInteger(n) && n >= 0))) {
-    throw new FormatError(`repeats [${repeats.join(', ')}] for ${x.shape.length} axes`);
+    throw new FormatError(
+      `its repeats [${repeats.join(', ')}] are not a whole number for each of ${x.shape.length} axes`,
+    );
   }
   return call.apply({
     kind: 'tile',
@@ -378,7 +386,9 @@ const pad: Builder = (call) => {
   const over = listOf(call, 3, 'axes')?.map((axis) => axisOf(axis, rank)) ?? x.shape.map((_, axis) => axis);
   const mode = call.text('mode', 'constant');
   if (pads.length !== 2 * over.length || !pads.every(Number.isInteger)) {
-    throw new FormatError(`pads [${pads.join(', ')}] for ${over.length} axes`);
+    throw new FormatError(
+      `its pads [${pads.join(', ')}] are not two whole numbers for each of ${over.length} axes`,
+    );
   }
   const side = (offset: number) =>
     x.shape.map((_, axis) => (over.includes(axis) ? pads[over.indexOf(axis) + offset]! : 0));
@@ -401,7 +411,8 @@ const pad: Builder = (call) => {
         const n = y.shape[axis]!;
         const count = n + first + after[axis]!;
         if (first === 0 && after[axis] === 0) return y;
-        if (n === 0 || count < 0) throw new FormatError(`axis ${axis} of ${n} cannot be padded so`);
+        if (n === 0 || count < 0)
+          throw new FormatError(`axis ${axis} of ${n} elements cannot become one of ${count}`);
         host.checkedCount([count]);
         const indices = Array.from({ length: count }, (_, o) => coordinate(o - first, n));
         return ops.gather(y, ops.indexTensor(y.device, indices, [count]), axis);
@@ -432,7 +443,8 @@ const constantOfShape: Builder = (call) => {
 const range: Builder = (call) => {
   const [start, limit, delta] = [0, 1, 2].map((i) => call.constant(i)?.data[0] ?? Number.NaN);
   const count = Math.max(0, Math.ceil((limit! - start!) / delta!));
-  if (!Number.isFinite(count)) throw new FormatError(`from ${start} to ${limit} by ${delta} is no range`);
+  if (!Number.isFinite(count))
+    throw new FormatError(`its numbers from ${start} to ${limit} in steps of ${delta} have no end`);
   return constant(call.input(0).type, [count], (i) => start! + i * delta!);
 };
 

@@ -34,7 +34,7 @@ const spatialRank = (x: Value): number => {
 
 const pairOf = (name: string, given: readonly number[], rank: number): Pair => {
   if (given.length !== rank || !given.every(Number.isInteger)) {
-    throw new FormatError(`${name} [${given.join(', ')}] for ${rank} spatial axes`);
+    throw new FormatError(`its ${name} [${given.join(', ')}] are not one for each of ${rank} spatial axes`);
   }
   return rank === 1 ? [1, given[0]!] : [given[0]!, given[1]!];
 };
@@ -47,7 +47,8 @@ function movesOf(call: Call, rank: number, kernelOf: readonly number[] | undefin
   const kernel = pairOf('kernel_shape', shape, rank);
   const window = { kernel, stride: list('strides', 1), dilation: list('dilations', 1) };
   const pads = call.ints('pads') ?? new Array<number>(2 * rank).fill(0);
-  if (pads.length !== 2 * rank) throw new FormatError(`pads [${pads.join(', ')}] for ${rank} spatial axes`);
+  if (pads.length !== 2 * rank)
+    throw new FormatError(`its pads [${pads.join(', ')}] are not two for each of ${rank} spatial axes`);
   // A lone axis gets a leading one, which is never padded.
   const [top, left, bottom, right] = rank === 1 ? [0, pads[0]!, 0, pads[1]!] : (pads as unknown as Sides);
   const padding = choose<Moves['padding']>(
@@ -103,7 +104,9 @@ export const conv: Builder = (call) => {
   const [x, weight, bias] = [call.input(0), call.input(1), call.optional(2)];
   const rank = spatialRank(x);
   if (weight.shape.length !== rank + 2) {
-    throw new FormatError(`weights [${weight.shape.join(', ')}] for ${rank} spatial axes`);
+    throw new FormatError(
+      `its weights [${weight.shape.join(', ')}] do not fit an input of ${rank} spatial axes; expected ${rank + 2} axes`,
+    );
   }
   const groups = call.int('group', 1);
   const [out, inOfGroup] = weight.shape as [number, number];
@@ -138,7 +141,9 @@ const convTranspose: Builder = (call) => {
   const checked: typeof geometry = (size) => {
     const found = geometry(size);
     if (found.output.every((n) => n > 0)) return found;
-    throw new FormatError(`its result would be [${found.output.join(', ')}]`);
+    throw new FormatError(
+      `its result would be [${found.output.join(', ')}]; the kernel is larger than the padded input`,
+    );
   };
   const groups = call.int('group', 1);
   const [channels, outOfGroup] = weight.shape as [number, number];
@@ -152,7 +157,10 @@ const convTranspose: Builder = (call) => {
 function places(x: Tensor, columnMajor: boolean): Tensor {
   const [, , height, width] = x.shape as [number, number, number, number];
   // Indices are float32 on the device.
-  if (x.size > 2 ** 24) throw new FormatError(`indices into ${x.size} elements are not supported`);
+  if (x.size > 2 ** 24)
+    throw new FormatError(
+      `its second output, indices into ${x.size} elements, is not supported; 2^24 elements at most`,
+    );
   const area = height * width;
   const numbers = Float32Array.from({ length: x.device.commands ? x.size : 0 }, (_, i) => {
     const at = i % area;

@@ -68,7 +68,9 @@ export function nodeMaker(batch: number, given: Iterable<Value>) {
       );
     const shape = shapeFor('shape');
     if (elementCount(shape) === undefined || shape.length > MOST_AXES) {
-      throw new FormatError(`its result would be [${shape.join(', ')}]`);
+      throw new FormatError(
+        `its result would be [${shape.join(', ')}], which no network needs; the sizes in the file do not fit one another`,
+      );
     }
     const twice = shapeForTwice(() => shapeFor('twice'));
     nodes.push(node);

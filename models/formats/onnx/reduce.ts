@@ -102,7 +102,9 @@ function reduction(name: string, { device, fold }: Reduction): Builder {
     const all = given.length === 0 && call.int('noop_with_empty_axes', 0) === 0;
     const axes = all ? shape.map((_, axis) => axis) : [...new Set(given)].sort((a, b) => a - b);
     if (['Max', 'Min'].includes(name) && axes.some((axis) => shape[axis] === 0)) {
-      throw new FormatError(`the largest or smallest of nothing: [${shape.join(', ')}]`);
+      throw new FormatError(
+        `its input [${shape.join(', ')}] is empty; there is no largest or smallest of it`,
+      );
     }
     return along(call, axes, {
       kind: `reduce${name}`,
@@ -119,7 +121,7 @@ const argMax: Builder = (call) => {
   const axis = axisOf(call.int('axis', 0), shape.length);
   const last = call.int('select_last_index', 0) !== 0;
   const n = shape[axis]!;
-  if (n === 0) throw new FormatError(`the largest of nothing: [${shape.join(', ')}]`);
+  if (n === 0) throw new FormatError(`its input [${shape.join(', ')}] is empty; there is no largest of it`);
   call.charge(n);
   return along(call, [axis], {
     kind: 'argMax',

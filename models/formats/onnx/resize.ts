@@ -126,7 +126,9 @@ const resize: Builder = (call) => {
   }
   const given = scales ?? sizes!;
   if (given.length !== axes.length || given.some((n) => !(n > 0 && Number.isFinite(n)))) {
-    throw new FormatError(`scales or sizes [${given.join(', ')}] for ${axes.length} axes`);
+    throw new FormatError(
+      `its scales or sizes [${given.join(', ')}] are not one for each of ${axes.length} axes`,
+    );
   }
   const exclude = call.int('exclude_outside', 0) !== 0;
   const crops = transformation === 'tf_crop_and_resize';
@@ -154,7 +156,10 @@ const resize: Builder = (call) => {
   const along = (t: Tensor, at: number): Tensor => {
     const axis = axisFor(t.shape[at]!, at);
     if (axis === undefined) return t;
-    if (axis.to < 1 || axis.from < 1) throw new FormatError(`axis ${at} of ${axis.from} becomes ${axis.to}`);
+    if (axis.to < 1 || axis.from < 1)
+      throw new FormatError(
+        `axis ${at} would go from ${axis.from} to ${axis.to} elements; both must be at least 1`,
+      );
     const place = (o: number) => coordinate(o, axis);
     checkedCount([axis.to]);
     if (filter === undefined) {

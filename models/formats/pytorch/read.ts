@@ -151,7 +151,9 @@ function fromZip(bytes: Uint8Array, name: string): { value: unknown; numbers: Nu
   }
   const order = files.get(`${folder}byteorder`);
   if (order && new TextDecoder().decode(order) !== 'little')
-    throw new FormatError('its numbers are big-endian');
+    throw new FormatError(
+      'its numbers are big-endian, which is not read; save it on a machine that is little-endian, as nearly all are',
+    );
   const { value } = readPickle(files.get(pickle)!, meanings);
   return { value, numbers: ({ key }) => files.get(`${folder}data/${key}`) };
 }
@@ -189,7 +191,8 @@ function fromPickles(bytes: Uint8Array): { value: unknown; numbers: Numbers } {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   for (const key of Array.isArray(keys) ? keys : []) {
     const storage = wanted.get(key);
-    if (storage === undefined) throw new FormatError('it has numbers that no tensor looks into');
+    if (storage === undefined)
+      throw new FormatError('it lists numbers that belong to no tensor; it is damaged');
     const size = storage.count * DTYPES.get(storage.dtype)!.bytes;
     if (at + 8 + size > bytes.length || Number(view.getBigInt64(at, true)) !== storage.count) {
       throw new FormatError('it is cut off before its numbers end');

@@ -72,7 +72,10 @@ function together(values: readonly string[], write: Writer): { names: string[]; 
 function spread(value: string, write: Writer): string {
   const { shape } = write.weightOf(value)!;
   if (shape.length === 0) return write.last(value);
-  if (shape.length > 4) throw new FormatError(`a weight of ${quote(shape)} beside a map`);
+  if (shape.length > 4)
+    throw new FormatError(
+      `a constant of shape ${quote(shape)} cannot meet a feature map, which has four axes`,
+    );
   const whole = [...new Array<number>(4 - shape.length).fill(1), ...shape];
   const wide = write.emit('Reshape', [write.last(value), write.numbers(whole)]);
   return write.emit('Transpose', [wide], { perm: TO_FIRST });
@@ -81,7 +84,7 @@ function spread(value: string, write: Writer): string {
 const elementwise =
   (operator: string): Row =>
   ({ name, inputs }, write) => {
-    if (inputs.length < 2) throw new FormatError('it takes two values');
+    if (inputs.length < 2) throw new FormatError(`it takes two values and is given ${inputs.length}`);
     const { names, isFirst } = together(inputs, write);
     names.reduce((left, right, i) =>
       write.emit(operator, [left, right], {}, ...(i === names.length - 1 ? [name] : [])),
@@ -120,13 +123,16 @@ function fusedWith(
     const output = i === steps.length - 1 ? node.name : `${node.name}/${step}`;
     const operand = () => {
       const value = rest.shift();
-      if (value === undefined) throw new FormatError(`the operand of ${step} is missing`);
+      if (value === undefined) throw new FormatError(`it ends with ${step}, whose operand is missing`);
       return isMap ? spread(value, write) : write.last(value);
     };
     if (step === 'BiasAdd') at = write.emit('Add', [at, operand()], {}, output);
     else if (step === 'Prelu') at = write.emit('PRelu', [at, operand()], {}, output);
     else if (ACTIVATIONS.has(step)) at = activated(step, at, node, write, output);
-    else throw new FormatError(`${step} is fused with it, which is not supported`);
+    else
+      throw new FormatError(
+        `it ends with ${step}, which is not supported there; convert the model without fusing it`,
+      );
   });
 }
 
@@ -157,7 +163,10 @@ const convolution = (
   ofMap((x, node, write) => {
     const { inputs } = node;
     const { shape } = write.numbersOf(inputs, 1);
-    if (shape.length !== 4) throw new FormatError(`a kernel of ${quote(shape)}`);
+    if (shape.length !== 4)
+      throw new FormatError(
+        `its kernel has the shape ${quote(shape)}; expected four axes: height, width, channels in and out`,
+      );
     const { name, group } = weights(write.last(write.value(inputs, 1)), shape, write);
     const settings = { ...moves(node), kernel_shape: shape.slice(0, 2), group };
     const output = isFused(node) ? `${node.name}/product` : node.name;
@@ -212,7 +221,7 @@ const matmul: Row = (node, write) => {
 const batchNorm: Row = ofMap((x, { attributes, inputs, name }, write) => {
   // Left out, it is true.
   if (attributes.is_training !== undefined && flag(attributes, 'is_training'))
-    throw new FormatError('it is set to training');
+    throw new FormatError('it is set to training; save the model for inference');
   const parameters = [1, 2, 3, 4].map((index) => write.last(write.value(inputs, index)));
   const epsilon = { float: number(attributes, 'epsilon', 1e-4) };
   write.emit('BatchNormalization', [x, ...parameters], { epsilon }, name);
@@ -222,7 +231,7 @@ const pool = (operator: string): Row =>
   ofMap((x, node, write) => {
     const size = numbers(node.attributes, 'ksize');
     if (size.length !== 4 || size[0] !== 1 || size[3] !== 1)
-      throw new FormatError(`windows of ${quote(size)}`);
+      throw new FormatError(`its windows are ${quote(size)}; expected [1, height, width, 1]`);
     const { dilations: _, ...how } = moves(node);
     write.emit(operator, [x], { ...how, kernel_shape: size.slice(1, 3) }, node.name);
   });
@@ -260,7 +269,8 @@ const pad: Row = (node, write) => {
   const { shape, numbers: sides } = write.numbersOf(node.inputs, 1);
   const x = held(node, write);
   const order = x.isFirst ? TO_FIRST : Array.from({ length: shape[0] ?? 0 }, (_, axis) => axis);
-  if (sides.length !== 2 * order.length) throw new FormatError(`paddings of ${quote(shape)}`);
+  if (sides.length !== 2 * order.length)
+    throw new FormatError(`its paddings have the shape ${quote(shape)}; expected two numbers for each axis`);
   const pads = [0, 1].flatMap((side) => order.map((axis) => sides[2 * axis + side]!));
   const mode = { CONSTANT: 'constant', REFLECT: 'reflect' }[text(node.attributes, 'mode', 'CONSTANT')];
   if (mode === undefined) throw new FormatError('its mode is not supported');
@@ -278,7 +288,8 @@ const concat =
     const { names, isFirst } = together(values, write);
     const places = [0, 2, 3, 1];
     const along = isFirst ? places[axis < 0 ? axis + 4 : axis] : axis;
-    if (along === undefined) throw new FormatError(`axis ${axis} of a map`);
+    if (along === undefined)
+      throw new FormatError(`its axis ${axis} is none of a feature map, which has four`);
     write.emit('Concat', names, { axis: along }, name);
     if (isFirst) write.markFirst(name);
   };

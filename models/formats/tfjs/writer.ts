@@ -147,7 +147,7 @@ export function writer(weights: ReadonlyMap<string, ManifestWeight>) {
     ): { shape: readonly number[]; numbers: readonly number[] } {
       const weight = weightOf(self.value(inputs, index));
       if (weight === undefined)
-        throw new FormatError(`its input ${index} must be known when the file is read`);
+        throw new FormatError(`its input ${index} depends on the picture; it must be a constant of the file`);
       return { shape: weight.shape, numbers: Array.from(weight.read()) };
     },
     /** The one number of an input that must be a weight. */

@@ -50,7 +50,10 @@ const WITH_NUMBERS: Readonly<Record<Arithmetic, WithNumbers>> = {
   sub: (n, first) => (first ? [[-1], [...n]] : [[1], n.map((one) => -one)]),
   mul: (n) => [[...n], [0]],
   div: (n, first) => {
-    if (first) throw new FormatError('a number divided by a value is not supported');
+    if (first)
+      throw new FormatError(
+        'it divides a number by a value, which is not supported; a value divided by a number is',
+      );
     return [n.map((one) => 1 / one), [0]];
   },
 };
@@ -84,7 +87,7 @@ export const scaledSum: LayerRow = (c) => {
 
 export const concatenate: LayerRow = (c) => {
   const [first] = c.inputs;
-  if (first === undefined) throw new FormatError('it joins values and is given none');
+  if (first === undefined) throw new FormatError('it joins values and is given none of them');
   const axis = axisOf(field(c.config, 'axis') ?? -1, first.shape.length);
   if (axis === 0) throw new FormatError('it joins images of a batch, which stay apart here');
   const names = c.inputs.map(({ node }) => node);
