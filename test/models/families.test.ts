@@ -133,6 +133,22 @@ const deit = [
   [/^head\./, 'classifier.'],
 ] as const;
 
+const huggingFaceSwin = [
+  [/^patch_embed\.proj\./, 'swin.embeddings.patch_embeddings.projection.'],
+  [/^patch_embed\.norm\./, 'swin.embeddings.norm.'],
+  [/^layers\.1\.downsample\./, 'layers.0.downsample.'],
+  [/^layers\./, 'swin.encoder.layers.'],
+  [/\.norm1\./, '.layernorm_before.'],
+  [/\.norm2\./, '.layernorm_after.'],
+  [/\.attn\.qkv\./, '.attention.self.query|.'],
+  [/\.attn\.relative/, '.attention.self.relative'],
+  [/\.attn\.proj\./, '.attention.output.dense.'],
+  [/\.mlp\.fc1\./, '.intermediate.dense.'],
+  [/\.mlp\.fc2\./, '.output.dense.'],
+  [/^norm\./, 'swin.layernorm.'],
+  [/^head\.fc\./, 'classifier.'],
+] as const;
+
 test('the keys of other publishers, and what was lost or added', (t) => {
   const registers = tensorsOf(cases['timm/vit, registers']!);
   const plain = new Map(
@@ -169,6 +185,11 @@ test('the keys of other publishers, and what was lost or added', (t) => {
     .set('layers.0.blocks.1.attn_mask', { shape: [1], data: new Float32Array(1) })
     .set('layers.0.blocks.0.attn.relative_position_index', { shape: [1], data: new Float32Array(1) });
   t.deepEqual(told(old), expected['timm/swin'], "the authors' Swin, which numbers merging otherwise");
+  const theirs = architectureOf('weights', { tensors: renamed(swin, huggingFaceSwin) }).tensors;
+  for (const [key, { data }] of architectureOf('weights', { tensors: swin }).tensors) {
+    const found = theirs.get(key)?.data;
+    if (!found?.every((value, i) => value === data[i])) t.fail(`transformers' Swin: ${key}`);
+  }
 
   const missing = new Map(registers);
   missing.delete('blocks.1.norm2.bias');

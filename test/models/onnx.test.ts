@@ -77,6 +77,22 @@ const gemm = (input: string): NodeSpec => ({
 });
 const weights = [random('w', [5, 3, 3, 3]), random('b', [5]), random('fc', [4, 5]), random('fcb', [4])];
 
+test('every version of the operators from 7 to 25 is read, and no other', async (t) => {
+  const flat: NodeSpec = { op: 'Flatten', inputs: ['g'], outputs: ['f'] };
+  const spec = (opset: number) => ({
+    opset,
+    nodes: [conv, relu, gap, flat, gemm('f')],
+    initializers: weights,
+  });
+  const kinds = ({ graph }: ImportedNetwork) => graph.nodes.map(({ kind }) => kind).join();
+  const first = kinds(await read(spec(7)));
+  for (let opset = 8; opset <= 25; opset++) t.equal(kinds(await read(spec(opset))), first, `opset ${opset}`);
+  await read(spec(26)).then(
+    () => t.fail('opset 26 is read'),
+    (error: Error) => t.match(error.message, /written in opset 26; 7 to 25 are read/),
+  );
+});
+
 test('names, kinds and keys are those of the file and of layers.ts', async (t) => {
   const flatten: NodeSpec = { op: 'Flatten', inputs: ['g'], outputs: ['f'] };
   const network = await read({ nodes: [conv, relu, gap, flatten, gemm('f')], initializers: weights });
