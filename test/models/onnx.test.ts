@@ -382,6 +382,54 @@ test('arithmetic on masks and shapes is folded; on the picture it is refused', a
   }
 });
 
+test('a choice that depends on the picture matters only to what is made of it', async (t) => {
+  const flat: NodeSpec = { op: 'Flatten', inputs: ['g'], outputs: ['f'] };
+  const best: NodeSpec = { op: 'TopK', inputs: ['y', 'k'], outputs: ['values', 'labels'] };
+  const behind: NodeSpec = { op: 'NeverHeardOf', inputs: ['labels', 'values'], outputs: ['names'] };
+  const spec = (outputs: readonly string[], nodes: readonly NodeSpec[] = [best, behind]) => ({
+    nodes: [conv, relu, gap, flat, gemm('f'), ...nodes],
+    initializers: [...weights, ints('k', 2)],
+    outputs,
+  });
+  const network = await read(spec(['y', 'values', 'labels', 'names']));
+  t.equal(network.graph.output, 'y', 'scores beside the best of them');
+  t.notOk(network.graph.outputs!.has('values'));
+  const message = (made: ModelSpec) =>
+    read(made).then(
+      () => 'read',
+      (error: Error) => error.message,
+    );
+  const refusal = /node "values" \(TopK\): what it chooses depends on the picture/;
+  t.match(await message(spec(['names'])), refusal, 'what is made of it names the choice');
+  const branch = { nodes: [{ op: 'Relu', inputs: ['values'], outputs: ['inner'] }], outputs: ['inner'] };
+  const fork: NodeSpec = {
+    op: 'If',
+    inputs: ['yes'],
+    outputs: ['z'],
+    attributes: { then_branch: branch, else_branch: branch },
+  };
+  const truth: TensorSpec = { name: 'yes', dims: [], type: 9, raw: Uint8Array.of(1) };
+  const forked = spec(['y'], [best, fork]);
+  t.match(
+    await message({ ...forked, initializers: [...forked.initializers, truth] }),
+    refusal,
+    'in a branch',
+  );
+  const inside = {
+    ...spec(['y', 'z'], [{ op: 'Best', domain: 'own', inputs: ['y', 'k'], outputs: ['z'] }]),
+    functions: [
+      {
+        name: 'Best',
+        domain: 'own',
+        inputs: ['a', 'b'],
+        outputs: ['c'],
+        nodes: [{ ...best, inputs: ['a', 'b'], outputs: ['c'] }],
+      },
+    ],
+  };
+  t.equal(await message(inside), 'read', 'in a function of the file');
+});
+
 test('the indices of a max pooling', async (t) => {
   const x = tensor(await device(), [1, 5, 2, 9, 3, 0, 4, 4, 8], [1, 1, 3, 3]);
   const places = tensor(x.device, [0, 1, 2, 3, 4, 5, 6, 7, 8], x.shape);
