@@ -61,6 +61,8 @@ const environment = objectOf<Environment>({
   cpu: optional(text),
   cores: number,
   platform: text,
+  features: optional(listOf(text)),
+  limits: optional(mapOf(number)),
   engines: mapOf(objectOf({ version: text, adapter: text })),
   load: optional(number),
   rounds: number,

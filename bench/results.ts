@@ -34,6 +34,9 @@ export interface Environment {
   readonly cpu?: string;
   readonly cores: number;
   readonly platform: string;
+  /** WebGPU's optional features that the adapter has, and its limits, as a page tells them. */
+  readonly features?: readonly string[];
+  readonly limits?: Readonly<Record<string, number>>;
   /** Of each engine: its version, and what it ran on. */
   readonly engines: Readonly<Record<string, { readonly version: string; readonly adapter: string }>>;
   /** Load average at the start; above about half the cores the times mean little, the ratios still something. */

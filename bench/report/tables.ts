@@ -121,6 +121,7 @@ export function environmentTable({ environment: e, peaks }: Results): Table {
       ['adapter', e.adapter],
       ['measured peaks', rates(peaks)],
       ['machine', machineOf(e)],
+      ...(e.features ? [['features', e.features.join(', ')]] : []),
       ['rounds', `at most ${e.rounds}, in ${e.seconds} s a case`],
       ['measured', `${takenOf(e)} UTC`],
       ...engines,

@@ -1,8 +1,11 @@
 // The bench in a headless Chromium, as people use it: what is measured is right and complete, results travel, and a kernel
 // that is written there is compiled, held to float64 and measured beside the others.
 
-import { readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import type { Page } from 'puppeteer-core';
+import { build } from 'rolldown';
 import test, { type Test } from 'tape';
 import { resultsIn } from '../../app/page/bench/share.ts';
 import { sharesOf } from '../../bench/shares.ts';
@@ -34,6 +37,7 @@ test('the bench may send as little as the page', (t) => {
 testPage('bench', {
   'it measures what is chosen, and the results travel': measures,
   'a kernel is written': writes,
+  'other engines lie beside the page': compares,
 });
 
 /** Waits until the bench has nothing more to do, and gives what it says. */
@@ -176,4 +180,66 @@ async function writes(t: Test, page: Page, address: string): Promise<void> {
   t.match(await textOf(page, '#constants'), /const lines have the values [A-Z_]+ = \d+/);
   await click(page, '#try');
   t.match(await said(page, /sizes\.$/), /^Right on all \d sizes/, 'unchanged it is right');
+}
+
+/** Engines of global average pooling in JavaScript: a right one, one that is off, and one that does not start. */
+const peer = `
+import { inputsOf } from ${JSON.stringify(fileURLToPath(new URL('../../bench/problems.ts', import.meta.url)))};
+const engine = (off) => ({
+  adapter: 'JavaScript',
+  version: '1.2.3',
+  prepare: async (problem) => {
+    const { data, shape } = inputsOf(problem).x;
+    const plane = shape[2] * shape[3];
+    const means = Array.from({ length: data.length / plane }, (_, i) =>
+      data.slice(i * plane, (i + 1) * plane).reduce((a, b) => a + b) / plane + off);
+    return { run: async () => new Promise((done) => setTimeout(done, 5, means)), dispose() {} };
+  },
+});
+`;
+
+async function compares(t: Test, page: Page, address: string, folder: string): Promise<void> {
+  const beside = join(folder, 'peers');
+  mkdirSync(beside);
+  const engines = {
+    right: 'engine(0)',
+    off: 'engine(0.01)',
+    broken: "Promise.reject(new Error('not today'))",
+  };
+  for (const [name, opens] of Object.entries(engines)) {
+    const input = join(folder, `${name}-entry.js`);
+    writeFileSync(input, `${peer}\nexport const open = async () => ${opens};`);
+    await build({ input, platform: 'browser', output: { file: join(beside, `${name}.js`) } });
+  }
+  writeFileSync(join(beside, 'peers.json'), JSON.stringify(Object.keys(engines)));
+
+  const alone = new URLSearchParams([
+    ['rounds', '2'],
+    ['case', ALONE],
+  ]);
+  await page.goto(`${address}bench/?${alone}`);
+  await said(page, /Ready/);
+  t.notOk(await page.$('input[name=peer]'), 'none are looked for unless the address says so');
+  await page.goto(`${address}bench/?peers&${alone}`);
+  await said(page, /Ready/);
+  await click(page, '#go');
+  await said(page, /Measured 1 of/);
+  const rows = await rowsOf(page);
+  t.deepEqual(
+    rows.map(([, engine]) => engine),
+    ['limelight', 'right', 'off', 'broken'],
+  );
+  t.deepEqual(
+    rows.map(([, , ms]) => Number(ms) > 0),
+    [true, true, false, false],
+    'what is wrong is not timed, nor what does not start',
+  );
+  t.match(rows[2]!.join(' '), /wrong: off by/, 'the one is said to be off');
+  t.match(rows[3]!.join(' '), /not today/, 'and why the other does not start');
+
+  await click(page, '#export button:last-child');
+  const { environment } = resultsIn(new URL(page.url()).hash)!;
+  t.deepEqual(environment.engines.right, { version: '1.2.3', adapter: 'JavaScript' }, 'told in the results');
+  t.ok(environment.limits!.maxBufferSize! > 0 && Array.isArray(environment.features), 'so are the limits');
+  t.deepEqual(await violations(page), [], 'axe finds nothing');
 }

@@ -62,6 +62,8 @@ async function ownResults(rounds: number): Promise<Results> {
       adapter: `${adapter.name} (browser)`,
       cores: navigator.hardwareConcurrency,
       platform: navigator.userAgent,
+      features: adapter.features,
+      limits: adapter.limits,
       engines: { limelight: { version: project.version, adapter: `${adapter.name} (browser)` } },
       rounds,
       seconds: SECONDS,
@@ -79,21 +81,51 @@ async function measure(names: readonly string[], written: readonly WrittenKernel
   mine = true;
   for (const [i, name] of names.entries()) {
     say(`Measuring ${name}, ${i + 1} of ${names.length} …`);
-    const found = await ask('measure', { name, rounds, seconds: SECONDS, written }, name).catch(
-      (error: unknown) => {
-        if (!(error instanceof TaskError)) throw error;
-        return { measurements: [{ case: name, engine: 'limelight', outcome: { failed: error.message } }] };
-      },
-    );
+    const found = await ask(
+      'measure',
+      { name, rounds, seconds: SECONDS, written, peers: chosenPeers() },
+      name,
+    ).catch((error: unknown) => {
+      if (!(error instanceof TaskError)) throw error;
+      return { measurements: [{ case: name, engine: 'limelight', outcome: { failed: error.message } }] };
+    });
     results = withCase(results, name, found);
     showTables(results);
   }
 }
 
-const chosen = () =>
-  [...document.querySelectorAll<HTMLInputElement>('#choose input[name=case]:checked')].map(
+const checked = (name: string) =>
+  [...document.querySelectorAll<HTMLInputElement>(`#choose input[name=${name}]:checked`)].map(
     ({ value }) => value,
   );
+
+/** Where the modules of peers lie, if they do: beside the page. */
+const peersAt = new URL('../peers/', location.href);
+
+/** The chosen peers' modules, by their names. */
+const chosenPeers = () =>
+  Object.fromEntries(checked('peer').map((name) => [name, new URL(`${name}.js`, peersAt).href]));
+
+/** Peers that lie beside the page are looked for when its address asks for them, as most pages have none. */
+async function showPeers(): Promise<void> {
+  if (!new URLSearchParams(location.search).has('peers')) return;
+  const found = await fetch(new URL('peers.json', peersAt))
+    .then((answer) => answer.json())
+    .catch(() => []);
+  const names: readonly string[] = Array.isArray(found) ? found : [];
+  element('peers').append(
+    ...(names.length > 0
+      ? names.map((name) => choice('checkbox', 'peer', name, true, name))
+      : [
+          make(
+            'p',
+            {},
+            `There are none: ${peersAt.pathname}peers.json names none. npm run page:peers makes them.`,
+          ),
+        ]),
+  );
+  element('peers').hidden = false;
+}
 
 function showChoices(): void {
   const said = new URLSearchParams(location.search);
@@ -151,7 +183,7 @@ showChoices();
 start();
 element('choose').addEventListener('submit', (event) => {
   event.preventDefault();
-  const names = chosen();
+  const names = checked('case');
   if (names.length === 0) return say('Choose a case to measure.', true);
   void busily(async () => {
     await measure(names);
@@ -177,6 +209,7 @@ element('open-editor').addEventListener('click', () => {
 void busily(async () => {
   const opened = resultsIn(location.hash);
   const said = opened ? showOthers(opened) : 'Ready.';
+  await showPeers();
   adapter = await ask('adapter', {}, 'Adapter');
   showAdapter(adapter);
   return said;

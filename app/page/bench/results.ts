@@ -58,14 +58,24 @@ export async function showWhole(results: Results): Promise<void> {
   if (mine === newest) element('plots').replaceChildren(...figures);
 }
 
-/** Results with those of a case in place of earlier ones. */
+/** Results with those of a case in place of earlier ones, and the engines that took part in it. */
 export function withCase(
   results: Results,
   name: string,
-  { work, measurements }: { work?: Results['work'][string]; measurements: Results['measurements'] },
+  {
+    work,
+    engines = {},
+    measurements,
+  }: {
+    work?: Results['work'][string];
+    engines?: Results['environment']['engines'];
+    measurements: Results['measurements'];
+  },
 ): Results {
+  const { environment } = results;
   return {
     ...results,
+    environment: { ...environment, engines: { ...environment.engines, ...engines } },
     work: { ...results.work, ...(work && { [name]: work }) },
     measurements: [...results.measurements.filter((m) => m.case !== name), ...measurements],
   };

@@ -3,11 +3,11 @@
 import { text } from '#platform';
 import { kernelCases, layerCases } from '../../../bench/cases.ts';
 import { difference, expectedOf, sampleOf } from '../../../bench/compare.ts';
-import type { Prepared } from '../../../bench/engines/engine.ts';
+import type { Engine, Prepared } from '../../../bench/engines/engine.ts';
 import { prepareKernel } from '../../../bench/engines/limelight-kernels.ts';
 import { measurePeaks } from '../../../bench/peaks.ts';
 import { type KernelProblem, type Work as Needed, workOfKernel } from '../../../bench/problems.ts';
-import type { Measurement } from '../../../bench/results.ts';
+import type { Environment, Measurement } from '../../../bench/results.ts';
 import type { Peaks } from '../../../bench/roofline.ts';
 import { type Contestant, takeTurns, WRONG } from '../../../bench/turns.ts';
 import { variantsOf } from '../../../bench/variants.ts';
@@ -88,21 +88,18 @@ function throwIfLost(device: Device): void {
 }
 
 function contestant(
-  device: Device,
-  name: string,
-  variant?: string,
-  by?: Plan,
+  who: Pick<Measurement, 'case' | 'engine' | 'variant'>,
+  prepare: () => Promise<Prepared>,
 ): Contestant & { readonly dispose: () => void } {
   let prepared: Prepared | undefined;
   return {
-    case: name,
-    engine: 'limelight',
-    ...(variant !== undefined && { variant }),
+    ...who,
     async prepare() {
       const started = performance.now();
-      prepared = await prepareKernel(device, problems.get(name)!, by ?? variant);
+      prepared = await prepare();
       const result = await prepared.run(1);
-      return { first: performance.now() - started, check: sampleOf(result) };
+      const first = performance.now() - started;
+      return { first, check: sampleOf(prepared.ordered?.(result) ?? result) };
     },
     async run(times) {
       const started = performance.now();
@@ -111,6 +108,26 @@ function contestant(
     },
     dispose: () => prepared?.dispose(),
   };
+}
+
+/** Peers by their addresses, each opened once. */
+const peers = new Map<string, Promise<Engine>>();
+
+/** The peer whose module lies at an address: it exports `open`, which gives an Engine. */
+function peerAt(address: string): Promise<Engine> {
+  const opened =
+    peers.get(address) ??
+    import(/* @vite-ignore */ address).then(({ open }: { open: () => Promise<Engine> }) => open());
+  peers.set(address, opened);
+  return opened;
+}
+
+/** Peers, and why those that could not be opened could not. */
+async function openPeers(addresses: Readonly<Record<string, string>>) {
+  const found: { readonly name: string; readonly peer: Engine | Error }[] = [];
+  for (const [name, address] of Object.entries(addresses))
+    found.push({ name, peer: await peerAt(address).catch((error: unknown) => new Error(messageOf(error))) });
+  return found;
 }
 
 export const benchTasks = {
@@ -126,37 +143,58 @@ export const benchTasks = {
 
   peaks: (_: Record<string, never>, { device }: Work): Promise<Peaks> => measurePeaks(gpuOf(device)),
 
-  /** Measures a case: what users call, every variant, and what was written. */
+  /** Measures a case: what users call, every variant, what was written, and peers, by the addresses of their modules. */
   async measure(
     {
       name,
       rounds,
       seconds,
       written,
+      peers: addresses,
     }: {
       readonly name: string;
       readonly rounds: number;
       readonly seconds: number;
       readonly written: readonly WrittenKernel[];
+      readonly peers: Readonly<Record<string, string>>;
     },
     { device, progress }: Work,
-  ): Promise<{ readonly work: Needed; readonly measurements: readonly Measurement[] }> {
+  ): Promise<{
+    readonly work: Needed;
+    readonly engines: Environment['engines'];
+    readonly measurements: readonly Measurement[];
+  }> {
     const problem = problems.get(name)!;
+    const by = (variant?: string, plan?: Plan) =>
+      contestant({ case: name, engine: 'limelight', ...(variant !== undefined && { variant }) }, () =>
+        prepareKernel(device, problem, plan ?? variant),
+      );
     const others = written.flatMap((kernel) => {
       const plan = planOf(device, problem, kernel);
-      return plan ? [contestant(device, name, kernel.name, plan)] : [];
+      return plan ? [by(kernel.name, plan)] : [];
     });
-    const variants = Object.keys(variantsOf(problem, device.profile));
+    const opened = await openPeers(addresses);
     const all = [
-      contestant(device, name),
-      ...variants.map((variant) => contestant(device, name, variant)),
+      by(),
+      ...Object.keys(variantsOf(problem, device.profile)).map((variant) => by(variant)),
       ...others,
+      ...opened.map(({ name: engine, peer }) =>
+        contestant({ case: name, engine }, async () => {
+          if (peer instanceof Error) throw peer;
+          return peer.prepare(problem);
+        }),
+      ),
     ];
     try {
       const expected = new Map([[name, expectedOf(problem)]]);
       const measurements = await takeTurns(all, { rounds, seconds, repeated: true, expected, progress });
       throwIfLost(device);
-      return { work: workOfKernel(problem), measurements };
+      const engines = Object.fromEntries(
+        opened.flatMap(({ name, peer }) =>
+          peer instanceof Error ? [] : [[name, { version: peer.version, adapter: peer.adapter }]],
+        ),
+      );
+      return { work: workOfKernel(problem), engines, measurements };
     } finally {
       for (const { dispose } of all) dispose();
     }
