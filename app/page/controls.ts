@@ -8,8 +8,8 @@ import { button, choice, element, make, percent, refill, showOptions } from './d
 import { showDoubts } from './doubts.ts';
 import { examples } from './examples.ts';
 import { showGraph } from './graph/graph.ts';
-import { takeFiles } from './own.ts';
 import { type Choices, type Choose, defaults, fuses, methodNames, presetNames, shipped } from './state.ts';
+import { takeFiles } from './visitor-files.ts';
 import type { Subject } from './work/subject.ts';
 import type { Predicted } from './work/tasks.ts';
 

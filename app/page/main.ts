@@ -24,28 +24,28 @@ const terms = import('./terms/section.ts');
 
 let choices: Choices = readAddress(location.search);
 /** The visitor's files, while `choices` has "" for them. */
-let ownPicture: PictureFile | undefined;
-let ownNetwork: NetworkChoice | undefined;
+let visitorPicture: PictureFile | undefined;
+let visitorNetwork: NetworkChoice | undefined;
 let newest = 0;
 
 /** What was computed, by what was asked; forgotten with the picture or the network. */
-const known = new Map<string, Promise<unknown>>();
-let knownOf = '';
+const remembered = new Map<string, Promise<unknown>>();
+let rememberedOf = '';
 
 function remember<T>(key: unknown, compute: () => Promise<T>): Promise<T> {
   const name = JSON.stringify(key);
-  const found = known.get(name) ?? compute();
-  known.set(name, found);
-  found.catch(() => known.get(name) === found && known.delete(name));
+  const found = remembered.get(name) ?? compute();
+  remembered.set(name, found);
+  found.catch(() => remembered.get(name) === found && remembered.delete(name));
   return found as Promise<T>;
 }
 
 /** Takes a choice and shows what follows from it. Of several choices made while the device works, the last counts. */
 export function choose(change: Partial<Choices>, files: Parameters<Choose>[1] = {}): Promise<void> {
   choices = { ...choices, ...change };
-  ownPicture = files.picture ?? ownPicture;
-  ownNetwork = files.network ?? ownNetwork;
-  if (files.classNames && ownNetwork) ownNetwork = { ...ownNetwork, classes: files.classNames };
+  visitorPicture = files.picture ?? visitorPicture;
+  visitorNetwork = files.network ?? visitorNetwork;
+  if (files.classNames && visitorNetwork) visitorNetwork = { ...visitorNetwork, classes: files.classNames };
   history.replaceState(null, '', `${location.pathname}${writeAddress(choices)}${location.hash}`);
   return show();
 }
@@ -54,10 +54,10 @@ async function subjectOf({ picture, network, preset, text, output }: Choices): P
   const example = examples.get(picture);
   const shown = example ? await remember(['file', picture], () => exampleFile(picture)) : undefined;
   return {
-    picture: shown ? { id: picture, name: example!.title, file: shown } : ownPicture!,
+    picture: shown ? { id: picture, name: example!.title, file: shown } : visitorPicture!,
     network:
       network === ''
-        ? { ...ownNetwork!, ...(preset && { preprocessing: presets[preset] }), ...(output && { output }) }
+        ? { ...visitorNetwork!, ...(preset && { preprocessing: presets[preset] }), ...(output && { output }) }
         : { ...((await publishedChoice(network)) ?? { id: network }), ...(text && { text }) },
   };
 }
@@ -83,8 +83,9 @@ async function showNewest(chosen: Choices, isNewest: () => boolean): Promise<voi
   const subject = await subjectOf(chosen);
   if (!isNewest()) return;
   const of = JSON.stringify([subject.picture.id, subject.network.id]);
-  if (of !== knownOf) for (const key of known.keys()) if (!key.startsWith('["file"')) known.delete(key);
-  knownOf = of;
+  if (of !== rememberedOf)
+    for (const key of remembered.keys()) if (!key.startsWith('["file"')) remembered.delete(key);
+  rememberedOf = of;
   showChoices(chosen, subject);
   say(`Running ${subject.network.id} …`);
   const predicted = await remember(['predict', subject.network], () =>

@@ -58,7 +58,7 @@ const things = (
 ): Thing[] =>
   found.map(({ class: name, box }) => ({ name: nameOf(name), box: box as unknown as Thing['box'] }));
 
-const known: ReadonlyMap<string, Known> = new Map(
+const examples: ReadonlyMap<string, Known> = new Map(
   [
     ...scenes.map(({ file, digits }) => [file, 'digit-scenes', things(digits), noise, NOISE] as const),
     ...mosaics.map(({ file, tiles }) => [file, 'cifar10-gap', things(tiles), grey, 0] as const),
@@ -72,10 +72,10 @@ const known: ReadonlyMap<string, Known> = new Map(
 );
 
 /** The examples whose objects are known. */
-export const knownScenes: readonly string[] = [...known.keys()];
+export const knownScenes: readonly string[] = [...examples.keys()];
 
 /** The objects of an example; none where they are not known. */
-export const thingsIn = (example: string): readonly Thing[] => known.get(example)?.things ?? [];
+export const thingsIn = (example: string): readonly Thing[] => examples.get(example)?.things ?? [];
 
 /** An object that was cut out. */
 export interface Piece {
@@ -101,7 +101,7 @@ export interface Scene {
 /** Reads an example whose objects are known, and takes them out. */
 export async function openScene(name: string): Promise<Scene> {
   const background = await decodePicture(await exampleFile(name), name);
-  const { network, things: found, behind, least } = known.get(name)!;
+  const { network, things: found, behind, least } = examples.get(name)!;
   const pieces = found.map(({ name: thing, box }): Piece => {
     const [x0, y0, x1, y1] = box;
     const [width, height] = [x1 - x0, y1 - y0];

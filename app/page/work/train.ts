@@ -149,8 +149,8 @@ export const trainTasks = {
     }
     const [features, logits] = scope(() => {
       const parameters = new Map(state.map(([key, [value]]) => [key, value!]));
-      const known = new Map([[INPUT, tensor(device, watched, [1, 1, SIDE, SIDE])]]);
-      const found = evaluate(graph, parameters, known, ['features', graph.output]);
+      const given = new Map([[INPUT, tensor(device, watched, [1, 1, SIDE, SIDE])]]);
+      const found = evaluate(graph, parameters, given, ['features', graph.output]);
       return [found.get('features')!, found.get(graph.output)!];
     });
     const read = async (one: Tensor): Promise<Values> => {

@@ -1,11 +1,11 @@
-// The visitor's own files: pictures and models, dropped or chosen.
+// Files that the visitor drops or chooses: pictures and models.
 
 import { labelsIn } from '../../models/labels.ts';
 import { element } from './dom.ts';
 import type { Choose } from './state.ts';
 
 const PICTURE = /\.(png|jpe?g|webp|gif|bmp|avif)$/i;
-/** A model's own file, before its parts. */
+/** Whether a file is a model itself, not a part of one. */
 const MODEL = /(\.(onnx|keras|h5|hdf5|safetensors|pth|pt|th|ckpt|bin)|model\.json)$/i;
 
 /** A file of class names, or one that has them among other things. */
