@@ -2,16 +2,7 @@
 // layers above take the rest from the files that hold it.
 
 export { derivatives, grad, stopGradient, type Vjp, valueAndGrad, vjp } from './autograd.ts';
-export {
-  closeDevice,
-  type Device,
-  type DeviceOptions,
-  dryDevice,
-  flush,
-  openDevice,
-  type Precision,
-  type Variant,
-} from './device.ts';
+export { type Device, flush, type Precision } from './device.ts';
 export {
   DeviceLostError,
   DisposedError,
@@ -24,6 +15,7 @@ export {
   ShapeError,
   UnknownAdapterError,
 } from './errors.ts';
+export { closeDevice, type DeviceOptions, dryDevice, openDevice, type Variant } from './open.ts';
 export type { Place } from './operation.ts';
 export { attentionMix, attentionProbabilities } from './ops/attention.ts';
 export { broadcastShape } from './ops/axes.ts';
