@@ -110,6 +110,8 @@ export interface Vjp {
 /**
  * Runs `f` at `xs` and keeps what its derivative needs. Call it inside a `scope`, which frees what `f` made.
  * Inputs on which the value does not depend get zeros.
+ *
+ * @throws {ScopeError} where f is asynchronous or returns no tensor.
  */
 export function vjp(f: (...xs: Tensor[]) => Tensor, xs: readonly Tensor[]): Vjp {
   assertSynchronous('grad', f);
@@ -128,7 +130,12 @@ export function vjp(f: (...xs: Tensor[]) => Tensor, xs: readonly Tensor[]): Vjp 
   };
 }
 
-/** Value and gradients of a scalar function (shape [] or one element) at `xs`. */
+/**
+ * Value and gradients of a scalar function (shape [] or one element) at `xs`; a gradient has the shape of its x.
+ *
+ * @throws {ShapeError} where f returns more than one number.
+ * @throws {ScopeError} where it is asynchronous or returns no tensor.
+ */
 export function valueAndGrad(
   f: (...xs: Tensor[]) => Tensor,
   xs: readonly Tensor[],
@@ -143,7 +150,7 @@ export function valueAndGrad(
   });
 }
 
-/** The gradient of a scalar function of one tensor, as a function; apply it again for higher orders. */
+/** The gradient of a scalar function of one tensor, as a function; apply it again for higher orders. Throws as `valueAndGrad`. */
 export function grad(f: (x: Tensor) => Tensor): (x: Tensor) => Tensor {
   return (x) => scope(() => valueAndGrad(f, [x]).gradients[0]!);
 }

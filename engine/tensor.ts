@@ -28,7 +28,9 @@ let current: Set<Tensor> | undefined;
 
 /**
  * Numbers of a shape on a device. Operations give new tensors; `data` reads one back. A tensor lives as long as the `scope`
- * in which it was made, or until `dispose`.
+ * in which it was made, or until `dispose`. Any operation throws a ShapeError where its arguments do not fit together, a
+ * MixedDevicesError for tensors of several devices, a MemoryBudgetError where its result has no room, a DisposedError for a
+ * tensor that is gone, and a DeviceLostError where the device is.
  */
 export class Tensor {
   readonly device: Device;
@@ -139,7 +141,11 @@ export function checkDevices(name: string, tensors: readonly Tensor[]): void {
   );
 }
 
-/** A tensor with the given row-major numbers. */
+/**
+ * A tensor with the given row-major numbers.
+ *
+ * @throws {ShapeError} where they do not fill the shape.
+ */
 export function tensor(device: Device, data: ArrayLike<number>, shape: Shape): Tensor {
   checkFills(data.length, shape);
   return upload(device, Float32Array.from(data), shape, 'f32');
@@ -158,7 +164,11 @@ export function weightTensor(device: Device, data: ArrayLike<number>, shape: Sha
   return upload(device, new Uint32Array(halves.buffer), shape, 'f32', true);
 }
 
-/** A tensor of indices, which are whole numbers from 0. */
+/**
+ * A tensor of row-major indices, which are whole numbers from 0.
+ *
+ * @throws {ShapeError} where they are not, or do not fill the shape.
+ */
 export function indexTensor(device: Device, data: ArrayLike<number>, shape: Shape): Tensor {
   const indices = Uint32Array.from(data);
   const wrong = indices.findIndex((index, i) => index !== data[i]);

@@ -233,7 +233,11 @@ export const catalog: ReadonlyMap<string, CatalogEntry> = new Map(
 /** No network has that name, or its weights are missing. */
 export class ModelError extends LimelightError {}
 
-/** An entry by name; throws with the names that come near. */
+/**
+ * An entry by name.
+ *
+ * @throws {ModelError} where there is none, with the names that come near.
+ */
 export function catalogEntry(name: string): CatalogEntry {
   const found = catalog.get(name);
   if (found) return found;

@@ -148,7 +148,7 @@ export function seenThrough(
 }
 
 /** The first node on the way from a layer to another at which the value depends on the layer's in another way than these. */
-function firstBeside(
+function firstOtherThan(
   kinds: readonly Dependence[],
   dry: DryRun,
   layer: string,
@@ -172,8 +172,8 @@ function firstBeside(
  * undefined where it is one all the way.
  */
 export const firstNonlinear = (dry: DryRun, layer: string, to?: string): GraphNode | undefined =>
-  firstBeside([undefined, 'affine'], dry, layer, to);
+  firstOtherThan([undefined, 'affine'], dry, layer, to);
 
 /** Likewise, the first at which it is not even affine between kinks, as behind ReLU and maxima. */
 export const firstCurved = (dry: DryRun, layer: string, to?: string): GraphNode | undefined =>
-  firstBeside([undefined, 'affine', 'piecewise'], dry, layer, to);
+  firstOtherThan([undefined, 'affine', 'piecewise'], dry, layer, to);

@@ -157,7 +157,11 @@ export interface Runnable {
   readonly parameters: ReadonlyMap<string, Tensor>;
 }
 
-/** A graph's node by name; throws with the nodes that come near. */
+/**
+ * A graph's node by name.
+ *
+ * @throws {LimelightError} where there is none, with the nodes whose names come near.
+ */
 export function nodeOf(graph: Graph, name: string): GraphNode {
   const resolved = graph.aliases?.get(name) ?? name;
   const node = graph.nodes.find((candidate) => candidate.name === resolved);

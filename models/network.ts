@@ -67,7 +67,11 @@ const parameterShapes = (graph: Graph): Map<string, readonly number[]> =>
 /** Problems that a message lists; the others are counted. */
 const MOST_LISTED = 20;
 
-/** Throws a FormatError that lists the missing, extra and mis-shaped keys of a state dict. */
+/**
+ * Refuses a state dict that does not fit a graph.
+ *
+ * @throws {FormatError} that lists its missing, extra and mis-shaped keys.
+ */
 export function assertFits(
   { name, graph }: Pick<NetworkDescription, 'name' | 'graph'>,
   tensors: StateDict,
@@ -91,8 +95,9 @@ export function assertFits(
 }
 
 /**
- * Puts a state dict on the device. A FormatError where keys or shapes are not the graph's (`assertFits`), or weights are
- * NaN or infinite.
+ * Puts a state dict on the device.
+ *
+ * @throws {FormatError} where its keys or shapes are not the graph's (`assertFits`), or weights are NaN or infinite.
  */
 export function loadNetwork(device: Device, description: NetworkDescription, tensors: StateDict): Network {
   return { ...description, device, parameters: parametersOn(device, description, tensors) };
@@ -134,7 +139,11 @@ export function disposeNetwork(network: Runnable): void {
   for (const parameter of network.parameters.values()) parameter.dispose();
 }
 
-/** A class by index or by name (case does not matter; a unique part of a name will do). */
+/**
+ * The index of a class, given by index or by name (case does not matter; a unique part of a name will do).
+ *
+ * @throws {LimelightError} where there is no such class, or are several.
+ */
 export function classIndex(network: NetworkDescription, wanted: number | string): number {
   const { classes, name } = network;
   const asNumber = typeof wanted === 'number' ? wanted : /^\d+$/.test(wanted) ? Number(wanted) : undefined;

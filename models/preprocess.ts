@@ -145,8 +145,9 @@ export function inputNumbers(
 }
 
 /**
- * What the network sees of a picture, resized and cropped: what a map is drawn over. A PreprocessingError where it would
- * become too large on the way.
+ * What the network sees of a picture, resized and cropped: what a map is drawn over.
+ *
+ * @throws {PreprocessingError} where it would become too large on the way.
  */
 export function visiblePixels(
   { preprocessing }: { readonly preprocessing: Preprocessing },

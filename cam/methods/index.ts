@@ -86,7 +86,11 @@ export function defaultMethodsOf(dry: DryRun): readonly string[] {
   return tokenLayer(dry) === undefined ? defaultMethods : tokenMethods;
 }
 
-/** A method by name, perhaps behind that of a variation (`smooth-`, `augmented-`); throws with the names that there are. */
+/**
+ * A method by name, perhaps behind that of a variation (`smooth-`, `augmented-`).
+ *
+ * @throws {MethodError} where there is none, with the names that there are.
+ */
 export function methodOf(name: string): Method {
   const method = methods.get(name);
   if (method) return method;

@@ -8,7 +8,7 @@ import { type Shape, sizeOf, type Tensor, tensor } from '../tensor.ts';
 import { binary, type UnaryRow, unary } from './functions.ts';
 import { affine, scale } from './linear.ts';
 
-/** A tensor of one value. */
+/** A tensor of a shape, every number of which is `value`. */
 export function full(device: Device, shape: Shape, value: number): Tensor {
   return tensor(device, new Float32Array(sizeOf(shape)).fill(value), shape);
 }

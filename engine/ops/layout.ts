@@ -13,7 +13,7 @@ import { type Shape, sameShape, show, sizeOf, Tensor } from '../tensor.ts';
 import { around, axisOf } from './axes.ts';
 import { reshape, strided, whole } from './linear.ts';
 
-/** Everything from axis `from` on in one. */
+/** All axes from `from` on as one: [N, C, H, W] -> [N, C H W]. */
 export const flatten = (x: Tensor, from = 1): Tensor =>
   reshape(x, [...x.shape.slice(0, from), sizeOf(x.shape.slice(from))]);
 
@@ -98,7 +98,7 @@ export function slice(
   return stridedWindow(x, first, steps, counts);
 }
 
-/** One range of one axis. */
+/** `length` slices of one axis, from `start` on. */
 export function narrow(x: Tensor, axis: number, start: number, length: number): Tensor {
   const at = axisOf('narrow', x.shape, axis);
   if (start < 0 || length < 0 || start + length > x.shape[at]!) {

@@ -121,7 +121,7 @@ export interface BatchNormParameters {
   readonly variance: Tensor;
 }
 
-/** Batch normalisation with given statistics (Ioffe 2015): weight (x - mean) / sqrt(variance + epsilon) + bias. */
+/** Batch normalisation of x [N, C, ...] with given statistics (Ioffe 2015): weight (x - mean) / sqrt(variance + epsilon) + bias. */
 export function batchNorm(x: Tensor, p: BatchNormParameters, epsilon = 1e-5): Tensor {
   checkDevices('batchNorm', [x, p.weight, p.bias, p.mean, p.variance]);
   const scale = div(p.weight, sqrt(affine(p.variance, 1, epsilon)));
@@ -191,7 +191,10 @@ const inverseDeviations: Operation<undefined> = {
   },
 };
 
-/** Batch normalisation with the batch's own statistics, which are returned (variance biased). */
+/**
+ * Batch normalisation of x [N, C, ...] with the statistics of its channels, which are returned: mean and biased variance [C].
+ * Weight and bias [C].
+ */
 export function batchNormTraining(
   x: Tensor,
   weight: Tensor,
@@ -276,7 +279,7 @@ function alongRows(name: string, x: Tensor, axis: number, of: (rows: Tensor) => 
   return reshape(y, y.shape.at(-1) === 1 ? [...lead, ...tail.map(() => 1)] : x.shape);
 }
 
-/** (x - mean) / sqrt(variance + epsilon), both taken over all axes from `axis` on; variance biased. */
+/** (x - mean) / sqrt(variance + epsilon), both taken over all axes from `axis` on; variance biased. In x's shape. */
 export const standardise = (x: Tensor, axis: number, epsilon = 1e-5): Tensor =>
   alongRows('standardise', x, axis, (rows) => standardRows(rows, epsilon, 'standardised'));
 

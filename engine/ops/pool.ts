@@ -130,7 +130,7 @@ const maxPooling: Operation<Geometry> = {
 };
 
 /**
- * Largest element of each window, NaN where it has one; of equals the first takes the derivative. Padding never wins, so
+ * Largest element of each window, x [N, C, H, W] -> [N, C, OH, OW], NaN where it has one; of equals the first takes the derivative. Padding never wins, so
  * a window must have a pixel: where dilation leaves one none (frameworks give minus infinity or the lowest number for it,
  * and the derivative has nowhere to go) it is a ShapeError, as a maximum over an empty axis is.
  */
@@ -163,7 +163,7 @@ const averagePoolingAdjoint: Operation<Geometry> = {
   vjp: (d, { attributes }) => [apply(averagePooling, [d], attributes)],
 };
 
-/** Mean of each window. A window may not be dilated. */
+/** Mean of each window: x [N, C, H, W] -> [N, C, OH, OW]. A window may not be dilated. */
 export function avgPool2d(x: Tensor, options: PoolOptions): Tensor {
   if (options.dilation?.some((n) => n !== 1)) {
     throw new ShapeError(`avgPool2d: a dilation of ${show(options.dilation)}; only max pooling has one`);

@@ -46,7 +46,7 @@ function isShortAxis({ shape, device }: Tensor, axis: number): boolean {
 /** x less its largest along an axis. Of that no derivative is taken: what is made of the difference does not depend on it. */
 const belowLargest = (x: Tensor, axis: number): Tensor => sub(x, max(alias(x), [axis], true));
 
-/** exp(x) / sum(exp(x)) along an axis. */
+/** exp(x) / sum(exp(x)) along an axis, without overflow. */
 export function softmax(x: Tensor, axis: number): Tensor {
   const at = axisOf('softmax', x.shape, axis);
   if (isShortAxis(x, at)) return apply(softmaxAlong, [x], { axis: at });
@@ -75,7 +75,7 @@ export function oneHot(like: Tensor, labels: ArrayLike<number>, classes: number)
   return tensor(like.device, rows, [labels.length, classes]);
 }
 
-/** Mean over the batch of -sum(targets * log-softmax(logits)); both [N, classes], each row of targets sums to 1. */
+/** Mean over the batch, [], of -sum(targets * log-softmax(logits)); both [N, classes], each row of targets sums to 1. */
 export function crossEntropy(logits: Tensor, targets: Tensor): Tensor {
   checkDevices('crossEntropy', [logits, targets]);
   if (show(logits.shape) !== show(targets.shape) || logits.shape.length !== 2) {
@@ -88,7 +88,7 @@ export function crossEntropy(logits: Tensor, targets: Tensor): Tensor {
   return affine(sum(weighted(logSoftmax(logits, 1), targets)), -1 / logits.shape[0]!, 0);
 }
 
-/** Mean of t softplus(-x) + (1 - t) softplus(x): cross-entropy of independent yes/no labels t in 0..1. */
+/** Mean, [], of t softplus(-x) + (1 - t) softplus(x): cross-entropy of independent yes/no labels t in 0..1, of any shape. */
 export function binaryCrossEntropy(logits: Tensor, targets: Tensor): Tensor {
   checkDevices('binaryCrossEntropy', [logits, targets]);
   const yes = weighted(softplus(neg(logits)), targets);
