@@ -2,7 +2,7 @@
 
 import { createHash } from 'node:crypto';
 import { existsSync, statSync } from 'node:fs';
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, dirname, extname, join } from 'node:path';
 import type { Mask } from '../../cam/metrics/host-map.ts';
 import type { Background } from '../image/alpha.ts';
@@ -127,9 +127,14 @@ function item(folder: string, { file, objects }: Annotated, options: FilesOption
   return {
     name: file,
     async read() {
-      const bytes = await readFile(path).catch((cause: Error) => {
+      const cannot = (cause: Error) => {
         throw new DataSetError(`${path} cannot be read: ${cause.message}`, { cause });
-      });
+      };
+      const stats = await stat(path).catch(cannot);
+      // A pipe or a device may have no end.
+      if (!stats.isFile())
+        throw new DataSetError(`${path} is no file; a data set's annotations name pictures`);
+      const bytes = await readFile(path).catch(cannot);
       const masked = options.masks === undefined ? undefined : await maskFileOf(options.masks, file, path);
       const digest = createHash('sha256')
         .update(JSON.stringify([file, objects]))

@@ -1,7 +1,7 @@
 // Data sets: what is read of each layout, and what is said of files that are wrong.
 
 import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import test, { type Test } from 'tape';
 import { readCoco } from '../../app/datasets/coco.ts';
 import { readCsv } from '../../app/datasets/csv.node.ts';
@@ -305,3 +305,11 @@ test('data: boxes go where the pixels go', (t) => {
   );
   t.end();
 });
+
+test('a picture that is no file is refused before it is read', { skip: process.platform === 'win32' }, (t) =>
+  inFolder(async (folder) => {
+    fill(folder, { 'boxes.csv': `file,class\n${relative(folder, '/dev/zero')},cat\n` });
+    const { items } = await openFiles(join(folder, 'boxes.csv'));
+    await refuses(t, () => items[0]!.read(), '/dev/zero', 'no file');
+  }),
+);
