@@ -1,12 +1,14 @@
 // Several devices in one process, commands that WebGPU refuses, and weights larger than a kernel sees of one buffer.
 
 import test from 'tape';
+import { explain, explainBatch, methods } from '../../cam/index.ts';
 import { run } from '../../engine/device.ts';
 import * as engine from '../../engine/index.ts';
 import { type Device, KernelError, MemoryBudgetError, MixedDevicesError, scope } from '../../engine/index.ts';
 import { trim } from '../../engine/memory.ts';
 import { empty } from '../../engine/tensor.ts';
 import { launch } from '../../kernels/kernel.ts';
+import { graphs, randomNetwork } from '../cam/networks.ts';
 import { device } from '../device.ts';
 import * as ref from '../reference/index.ts';
 
@@ -87,6 +89,19 @@ test('devices: operations refuse tensors of several, in their own name and befor
   }
   const x = engine.full(on, [2], 1);
   t.deepEqual([...(await engine.add(x, x).data())], [2, 2], 'and the device computes on');
+  engine.closeDevice(other);
+});
+
+test('devices: a network and what it explains are on one', async (t) => {
+  const [on, other] = [await device(), await engine.openDevice()];
+  const network = randomNetwork(on, graphs.gapLinear);
+  const [x, pair] = [engine.full(other, [1, 3, 6, 8], 1), engine.full(other, [2, 3, 6, 8], 1)];
+  const live = () => [on, other].map(({ memory }) => memory.liveBytes);
+  const before = live();
+  for (const method of methods.values())
+    await rejects(t, explain(network, x, { methods: [method] }), MixedDevicesError, /on one device/);
+  await rejects(t, explainBatch(network, pair), MixedDevicesError, /on one device/);
+  t.deepEqual(live(), before, 'nothing is left behind');
   engine.closeDevice(other);
 });
 

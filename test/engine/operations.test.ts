@@ -1012,6 +1012,27 @@ for (const entry of rows) {
   });
 }
 
+test('operations: each refuses tensors of two devices, whichever of them is elsewhere', async (t) => {
+  const [on, dry] = [await device(), engine.dryDevice()];
+  let tried = 0;
+  for (const { name, engine: operation, inputs } of rows) {
+    for (const elsewhere of inputs.length > 1 ? inputs.keys() : []) {
+      const mixed = () =>
+        scope(() =>
+          operation(...inputs.map(([shape], i) => engine.full(i === elsewhere ? dry : on, shape, 1))),
+        );
+      try {
+        mixed();
+        t.fail(`${name} took input ${elsewhere} of another device`);
+      } catch (error) {
+        if (!(error instanceof engine.MixedDevicesError)) t.fail(`${name}: ${error}`);
+      }
+      tried++;
+    }
+  }
+  t.ok(tried > 200, `${tried} times refused`);
+});
+
 // ---- What the table cannot say
 
 const gradient = async (on: Device, f: (x: Tensor) => Tensor, x: readonly number[], shape = [x.length]) => {
