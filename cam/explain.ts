@@ -8,9 +8,9 @@ import {
   narrow,
   notFinite,
   relu,
-  reshape,
   scale,
   scopeInSteps,
+  stopGradient,
   sum,
   type Tensor,
   toHost,
@@ -115,7 +115,7 @@ export async function explain(
   if ('vary' in subject) return (await explainTrace(subject, (given[0] ?? {}) as ExplainOptions))[0]!;
   const [input, options = {}] = given as [Tensor, ExplainOptions?];
   const layers = layersOf(options) ?? [subject.targetLayer];
-  const keep = chosenMethods(options, defaultMethods).flatMap(
+  const keep = chosenMethods(options, () => defaultMethods).flatMap(
     ({ keeps }) =>
       keeps && layers.flatMap((layer) => keeps(subject.graph, nodeOf(subject.graph, layer).name)),
   );
@@ -127,8 +127,8 @@ export async function explain(
   }
 }
 
-const chosenMethods = ({ methods }: ExplainOptions, otherwise: readonly string[]): Method[] =>
-  (methods ?? otherwise).map((method) => (typeof method === 'string' ? methodOf(method) : method));
+const chosenMethods = ({ methods }: ExplainOptions, otherwise: () => readonly string[]): Method[] =>
+  (methods ?? otherwise()).map((method) => (typeof method === 'string' ? methodOf(method) : method));
 
 const layersOf = ({ layer }: ExplainOptions): readonly string[] | undefined =>
   typeof layer === 'string' ? [layer] : layer;
@@ -204,7 +204,7 @@ async function explainTrace(
   classesOf: BatchOptions['classesOf'] = () => options.classes,
 ): Promise<Explanation[][]> {
   const { network, picture } = trace;
-  const chosen = chosenMethods(options, defaultMethodsOf(trace.dry()));
+  const chosen = chosenMethods(options, () => defaultMethodsOf(trace.dry()));
   const named = layersOf(options) !== undefined || trace.layers.join() !== network.targetLayer;
   const layers = layersOf(options)?.map((layer) => nodeOf(network.graph, layer).name) ?? trace.layers;
   await toHost([trace.outputs.logits]);
@@ -322,7 +322,7 @@ async function explainOne(
   /** What each picture has of a tensor of all, if it is explained. */
   const split = (x: Tensor): (Tensor | undefined)[] => {
     // A handle of the explanation's: some of the tensors belong to the trace.
-    if (pictures === 1) return [reshape(x, x.shape)];
+    if (pictures === 1) return [stopGradient(x)];
     const rows = x.shape[0]! / pictures;
     return predictions.map((one, i) => one && narrow(x, 0, i * rows, rows));
   };
@@ -358,7 +358,7 @@ async function explainOne(
       probability: prediction.probability,
       map: map[i]!,
       upsampled: upsampled[i]!,
-      weights: weights && reshape(weights, weights.shape),
+      weights: weights && stopGradient(weights),
       terms: ofThis,
     };
   });
@@ -394,11 +394,12 @@ async function notesOf(
   signed: boolean,
 ): Promise<string[]> {
   const values = await Promise.all(read.map(({ tensor }) => tensor.data()));
-  const raw = values.filter((_, i) => read[i]!.symbol === 'M').flatMap((one) => [...one]);
-  const lost = raw.filter((value) => !Number.isFinite(value)).length;
+  const maps = values.filter((_, i) => read[i]!.symbol === 'M');
+  const total = (of: (map: Float32Array) => number) => maps.reduce((sum, map) => sum + of(map), 0);
+  const lost = total((map) => map.filter((value) => !Number.isFinite(value)).length);
   if (lost > 0) {
     throw new NotFiniteError(
-      `${method.name}: ${lost} of ${raw.length} numbers of the map of class ${classIndex} at ` +
+      `${method.name}: ${lost} of ${total(({ length }) => length)} numbers of the map of class ${classIndex} at ` +
         `"${layer}" are NaN or infinite, though the logits are finite: a derivative or a difference ` +
         'overflows there; choose another layer, method or target',
     );
@@ -407,7 +408,7 @@ async function notesOf(
     method.terms[symbol]?.note?.(values[i]!, trace),
     symbol === 'w_k' ? weightsNote(values[i]!) : undefined,
   ]);
-  const isBlank = raw.every((value) => value === 0 || (value < 0 && !signed));
+  const isBlank = maps.every((map) => map.every((value) => value === 0 || (value < 0 && !signed)));
   if (isBlank) said.push(signed ? NOTHING : NOTHING_POSITIVE);
   return said.filter((note) => note !== undefined);
 }

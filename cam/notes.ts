@@ -32,6 +32,8 @@ interface Shown {
 
 /** For each explanation, what is to be said of its likeness to that of another class by the same method and layer. */
 export async function likenessNotes(explanations: readonly Shown[]): Promise<string[][]> {
+  const classes = new Set(explanations.map(({ classIndex }) => classIndex));
+  if (classes.size < 2) return explanations.map(() => []);
   const maps = await Promise.all(explanations.map(async ({ map }) => normalised(await map.data())));
   return explanations.map((one, i) => {
     const alike = explanations.findIndex((other, j) => {

@@ -115,7 +115,9 @@ export function pictureOf({ network, layers, picture, value }: Trace, index: num
     const rows = x.shape[0]! / picture.shape[0]!;
     return narrow(x, 0, index * rows, rows);
   };
-  const names = beginning(graph, layers).filter((name) => name !== INPUT && ofPicture.has(name));
+  const names = beginning(graph, firstOf(graph, layers)).filter(
+    (name) => name !== INPUT && ofPicture.has(name),
+  );
   const values = new Map(names.map((name) => [name, row(value(name))]));
   return traceOf(network, new Map([[INPUT, row(picture)]]), { layers }, values);
 }
@@ -162,7 +164,7 @@ function traceOf(
   const views = layers.map((layer) => viewAt(layer, dry(), network));
 
   const { before, after } = scope(() => {
-    const before = run(network, new Map([...inputs, ...given]), beginning(graph, layers));
+    const before = run(network, new Map([...inputs, ...given]), beginning(graph, first));
     const leaves = first.map((layer) => [layer, leaf(before.get(layer)!)] as const);
     const values = new Map([...inputs, ...before, ...leaves]);
     const after = recording(() => run(network, values, [...ends, ...layers, ...keep]));
@@ -315,11 +317,11 @@ function firstOf(graph: Graph, nodes: readonly string[]): string[] {
   });
 }
 
-/** The values that must be there before a tape begins: the first of some layers, and what does not depend on them. */
-function beginning(graph: Graph, layers: readonly string[]): string[] {
-  const first = firstOf(graph, layers);
-  return [...first, ...boundary(graph, first, endsOf(graph))];
-}
+/** The values that must be there before a tape begins at some nodes: those, and what does not depend on them. */
+const beginning = (graph: Graph, first: readonly string[]): string[] => [
+  ...first,
+  ...boundary(graph, first, endsOf(graph)),
+];
 
 /** Shapes of the inputs but the picture. */
 const shapesOf = (inputs: Values) =>

@@ -39,6 +39,8 @@ interface Pipeline {
 /** What is recorded and not yet submitted, and what is kept between submits. */
 interface Commands {
   readonly gpu: GPUDevice;
+  /** The device's, which it makes anew each time that it is asked. */
+  readonly limits: GPUSupportedLimits;
   readonly memory: Memory;
   readonly wgsl: Map<string, string>;
   readonly pipelines: Map<string, Pipeline>;
@@ -105,6 +107,7 @@ export function createCommands(
 ): Commands {
   const commands: Commands = {
     gpu,
+    limits: gpu.limits,
     memory,
     wgsl,
     pipelines: new Map(),
@@ -196,20 +199,21 @@ export function run(device: Device, launch: Launch, inputs: readonly Storage[], 
   checkWritten(commands, inputs);
   forget(output);
   if (launch.threads === 0) return; // empty output: nothing to compute
-  const { gpu } = commands;
+  const { limits } = commands;
   const { kernel, params, threads } = launch;
   const size = launch.workgroup ?? figuresOf(device.profile).tileWorkgroup;
   const workgroups = workgroupsOf(threads, size);
-  if (workgroups[1] > gpu.limits.maxComputeWorkgroupsPerDimension)
+  if (workgroups[1] > limits.maxComputeWorkgroupsPerDimension)
     throw new KernelError(`${kernel}: ${threads} threads are more than can be started at once`);
   encoderOf(commands);
-  const halves = inputs.flatMap(({ isHalf }, i) => (isHalf ? [i + 1] : []));
+  const halves: number[] = [];
+  for (const [i, { isHalf }] of inputs.entries()) if (isHalf) halves.push(i + 1);
   const pipeline = pipelineOf(commands, kernel, launch.constants, size, halves);
   if (pipeline.bindings !== storages.length)
     throw new KernelError(
       `${kernel}: given ${storages.length} buffers, it has ${pipeline.bindings} bindings`,
     );
-  const alignment = gpu.limits.minUniformBufferOffsetAlignment;
+  const alignment = limits.minUniformBufferOffsetAlignment;
   const bytes = Math.ceil((pipeline.words * 4) / alignment) * alignment;
   if (commands.used + bytes > UNIFORM_BYTES || commands.dispatches >= DISPATCHES_PER_SUBMIT) submit(commands);
   fill(commands.staging, commands.used / 4, pipeline.fields, params, kernel);

@@ -1,9 +1,25 @@
 // The interpreter of plans: allocates what passes between launches, keeps what is made of weights, and frees the rest.
 
-import type { SizedLaunch } from '../kernels/kernel.ts';
+import type { Launch, SizedLaunch } from '../kernels/kernel.ts';
 import type { Plan } from '../kernels/plan.ts';
+import type { Profile } from '../kernels/profile.ts';
 import { type Device, run } from './device.ts';
 import { allocate, keep, release, retain, type Storage } from './memory.ts';
+import { remembered } from './remember.ts';
+
+/** Plans that are kept for one profile; a network of a hundred layers has as many for each size of its input. */
+const MOST_PLANS = 1024;
+const plansOf = remembered((_: Profile) => new Map<string, Plan>());
+
+/** The plan of what `of` says, made once for a profile: a network asks for the same ones each time that it runs. */
+export function planned(profile: Profile, of: readonly unknown[], make: () => Plan): Plan {
+  const plans = plansOf(profile);
+  const key = JSON.stringify(of);
+  const plan = plans.get(key) ?? make();
+  if (plans.size >= MOST_PLANS) plans.clear();
+  plans.set(key, plan);
+  return plan;
+}
 
 /** Computes a plan on the caller's `buffers`, which it names; `purpose` names the caller in errors. */
 export function runPlan(
@@ -35,10 +51,12 @@ export function runPlan(
   }
 }
 
+const nameOf = remembered((launch: Launch) => JSON.stringify(launch));
+
 /** What a launch makes of `input`, made once for as long as that lives and is not written again. */
 function keptCopy(device: Device, sized: SizedLaunch, input: Storage, purpose: string): Storage {
   const { launch, elements } = sized;
-  return keep(input, JSON.stringify(launch), () => {
+  return keep(input, nameOf(launch), () => {
     const copy = allocate(device.memory, elements * 4, purpose);
     try {
       run(device, launch, [input], copy);

@@ -269,25 +269,22 @@ export function scope<T>(body: () => T): T {
   const outer = current;
   const mine = new Set<Tensor>();
   current = mine;
-  let result: T | undefined;
+  let kept: ReadonlySet<Tensor> = new Set();
   try {
-    result = body();
-    const { promises } = contentsOf(result);
+    const result = body();
+    const { tensors, promises } = contentsOf(result);
     // Whatever becomes of them, what they worked with is gone: that is what is said.
     for (const promise of promises) promise.catch(() => undefined);
     if (promises.size > 0) throw new ScopeError(`scope: the body returned a promise; ${OUTSIDE}`);
-  } catch (error) {
-    result = undefined;
-    throw error;
+    kept = tensors;
+    return result;
   } finally {
     current = outer;
-    const { tensors } = contentsOf(result);
     for (const made of mine) {
-      if (!tensors.has(made)) made.dispose();
+      if (!kept.has(made)) made.dispose();
       else outer?.add(made);
     }
   }
-  return result;
 }
 
 /** Work that waits for the device on its way: each `yield` of tensors gives their numbers. */

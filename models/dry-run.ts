@@ -5,6 +5,7 @@
 import { counted, type Dependence, dependenceOf, mark, whereaboutsOf } from '../engine/facts.ts';
 import { dryDevice, placeholder, type Shape, scope, sizeOf } from '../engine/index.ts';
 import { gridPlaces, type Whereabouts, withAllowance } from '../engine/places.ts';
+import { remembered } from '../engine/remember.ts';
 import { evaluate, type Graph, type GraphNode, INPUT, nodesBetween } from './graph.ts';
 
 /** What a dry run finds, by the names of nodes and inputs. */
@@ -88,7 +89,7 @@ const asPicture = (shape: Shape): Given => ({
 const KEPT = 8;
 
 /** Dry runs made before, by the shapes that they were made for: every explanation of a network asks for the same. */
-const made = new WeakMap<Graph, Map<string, DryRun>>();
+const runsOf = remembered((_: Graph) => new Map<string, DryRun>());
 
 /**
  * What a graph's dry run finds for a picture of a shape, and for the shapes of further inputs by their names.
@@ -97,8 +98,7 @@ const made = new WeakMap<Graph, Map<string, DryRun>>();
  */
 export function dryRun(graph: Graph, picture: Shape, others: ReadonlyMap<string, Shape> = new Map()): DryRun {
   const key = JSON.stringify([picture, ...others]);
-  const runs = made.get(graph) ?? new Map<string, DryRun>();
-  made.set(graph, runs);
+  const runs = runsOf(graph);
   const run = runs.get(key) ?? runDry(graph, picture, others);
   runs.set(key, run);
   const [oldest] = runs.keys();

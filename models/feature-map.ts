@@ -24,6 +24,7 @@ import {
   WHOLE,
   type Whereabouts,
 } from '../engine/places.ts';
+import { remembered } from '../engine/remember.ts';
 
 /** A feature map in a layer's output. */
 export interface FeatureMapView {
@@ -112,8 +113,10 @@ function findGrid(spans: readonly (readonly [row: Span, column: Span])[]): Grid 
 }
 
 /** The feature map in a value by where its elements lie; a phrase that says why it holds none where it does not. */
-export function featureMapView(where: Whereabouts | undefined): FeatureMapView | string {
-  if (where === undefined) return 'it does not come from the picture';
+export const featureMapView = (where: Whereabouts | undefined): FeatureMapView | string =>
+  where === undefined ? 'it does not come from the picture' : findView(where);
+
+const findView = remembered((where: Whereabouts): FeatureMapView | string => {
   const { shape } = where.rows;
   const kept = shape.map((_, axis) => Math.max(where.rows.kept[axis]!, where.columns.kept[axis]!));
   if (kept.every((n) => n === 1))
@@ -130,7 +133,7 @@ export function featureMapView(where: Whereabouts | undefined): FeatureMapView |
   if (cells === undefined && shape.length === 4 && shape[2] === size[0] && shape[3] === size[1])
     return itself(shape[1]!, size);
   return gathered(grid, shape, spatial);
-}
+});
 
 /** Some positions of axis 1; where they follow one another, no list of them is uploaded. */
 function rows(x: Tensor, positions: readonly number[]): Tensor {

@@ -11,6 +11,7 @@ import {
   WHOLE,
   type Whereabouts,
 } from '../engine/places.ts';
+import { remembered } from '../engine/remember.ts';
 import { type DryRun, firstNonlinear, seenThrough } from './dry-run.ts';
 import { type FeatureMapView, featureMapView } from './feature-map.ts';
 import { type Graph, type GraphNode, INPUT, nodeOf, nodesBetween } from './graph.ts';
@@ -82,7 +83,7 @@ export function coarsestLayer(dry: DryRun, scores: string): string | undefined {
  * The nodes that give how much each token of the picture takes of every other, in the graph's order: [N, heads, T, T], or,
  * where a file has batch and heads in one axis, [N heads, T, T].
  */
-export function attentions({ graph, shapes, places }: DryRun): string[] {
+export const attentions = remembered(({ graph, shapes, places }: DryRun): readonly string[] => {
   const path = nodesBetween(graph, new Set(graph.inputs ?? [INPUT]), [graph.output]);
   const found = path.filter(({ name, traits }) => {
     if (!places.get(name)) return false;
@@ -92,7 +93,7 @@ export function attentions({ graph, shapes, places }: DryRun): string[] {
     return traits.gives === 'softmax' && hasHeads && rows === columns && rows! > 1;
   });
   return found.map(({ name }) => name);
-}
+});
 
 /**
  * The layer that gives a transformer's tokens before they first attend to one another, through which everything goes that

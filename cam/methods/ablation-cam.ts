@@ -50,8 +50,9 @@ export const ablationCam: Method = {
       ),
       0,
     );
-    const isZero = affine(step(abs(S)), -1, 1);
-    const w_k = reshape(div(sub(S, S_k), add(abs(S), isZero)), [-1]);
+    const size = abs(S);
+    const isZero = affine(step(size), -1, 1);
+    const w_k = reshape(div(sub(S, S_k), add(size, isZero)), [-1]);
     return { S, S_k, w_k, M: weightedSum(w_k, featureMap) };
   },
 };

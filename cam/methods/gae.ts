@@ -16,7 +16,7 @@ import { oneHotRows } from '../numbers.ts';
 import type { TracedLayer } from '../trace.ts';
 
 /** The nodes of attention among all tokens, [.., T, T] each, and how the tokens hold the picture. */
-function attentionOf({ trace }: TracedLayer): { nodes: string[]; view: TracedLayer['view'] } {
+function attentionOf({ trace }: TracedLayer): { nodes: readonly string[]; view: TracedLayer['view'] } {
   const dry = trace.dry();
   const nodes = attentions(dry);
   const layer = tokenLayer(dry);

@@ -7,7 +7,7 @@ import { ShapeError } from '../errors.ts';
 import { separately } from '../facts.ts';
 import { apply, type Operation } from '../operation.ts';
 import { windowPlaces } from '../places.ts';
-import { runPlan } from '../plan.ts';
+import { planned, runPlan } from '../plan.ts';
 import { show, sizeOf, type Tensor } from '../tensor.ts';
 import { described, type Following, followed, NO_ADDENDS, type StoredEpilogue } from './epilogue.ts';
 
@@ -72,7 +72,10 @@ function runConv(
   epilogue: StoredEpilogue = NO_ADDENDS,
 ): void {
   const { profile } = y.device;
-  const plan = chooseConv(convolution, profile).plan(convolution, described(epilogue, 'rows'), profile);
+  const after = described(epilogue, 'rows');
+  const plan = planned(profile, ['conv2d', convolution, after], () =>
+    chooseConv(convolution, profile).plan(convolution, after, profile),
+  );
   runPlan(y.device, plan, { x: x!.storage, w: w!.storage, y: y.storage, ...epilogue.addends }, 'conv2d');
 }
 
@@ -107,7 +110,9 @@ const weightGradient: Operation<Geometry> = {
   shape: (_, g) => weightShape(g),
   forward: ([x, dy], dw, g) => {
     const { profile } = dw.device;
-    const plan = chooseWeightGradient(g, profile).plan(g, profile);
+    const plan = planned(profile, ['weight gradient', g], () =>
+      chooseWeightGradient(g, profile).plan(g, profile),
+    );
     const buffers = { x: x!.storage, dy: dy!.storage, y: dw.storage };
     runPlan(dw.device, plan, buffers, 'conv2d weight gradient');
   },

@@ -6,7 +6,7 @@ import { jointly, separately } from '../facts.ts';
 import { bytesIn, megabytes } from '../memory.ts';
 import { apply, type Operation } from '../operation.ts';
 import { productPlaces } from '../places.ts';
-import { runPlan } from '../plan.ts';
+import { planned, runPlan } from '../plan.ts';
 import { rowsWithin, type Shape, sameShape, show, sizeOf, type Tensor } from '../tensor.ts';
 import { broadcastShape } from './axes.ts';
 import {
@@ -49,10 +49,14 @@ function runProduct(
     return { batch: batchStride, row: transposed ? 1 : width, column: transposed ? width : 1 };
   };
   const g = { batch, m, n, k, a: strides(a!, transposeA), b: strides(b!, transposeB) };
-  const plan = planMatmul(g, described(epilogue, 'columns'), profile, { a: 'a', b: 'b', y: 'y' });
+  const after = described(epilogue, 'columns');
+  const plan = planned(profile, ['matmul', g, after], () => planMatmul(g, after, profile, names));
   const buffers = { a: a!.storage, b: b!.storage, y: y.storage, ...epilogue.addends };
   runPlan(y.device, plan, buffers, 'matmul');
 }
+
+/** What the buffers of a product's plan are called. */
+const names = { a: 'a', b: 'b', y: 'y' };
 
 const product: Operation<MatmulAttributes> = {
   name: 'matmul',
