@@ -40,8 +40,12 @@ fn main(@builtin(global_invocation_id) g: vec3u) {
   let piece = batch % p.pieces;
   var ia = p.aFirst + whole * p.aWhole + piece * p.aPiece + row * p.aRow + first;
   var ib = p.bFirst + whole * p.bWhole + piece * p.bPiece + column * p.bRow + first;
-  for (var block = first; block < last; block += p.block) {
-    for (var k = block; k < min(block + p.block, last); k++) {
+  // Where no totals are kept the outer loop ends after one round for all compilers to see: one that may go on costs
+  // llvmpipe a fifteenth of the product's time.
+  var k = first;
+  loop {
+    let end = select(last, min(k + p.block, last), TOTALS > 0u);
+    for (; k < end; k++) {
       var u: array<vec4f, ROWS>;
       for (var r = 0u; r < ROWS; r++) { // unroll
         u[r] = a[ia + r * p.aRow];
@@ -61,6 +65,7 @@ fn main(@builtin(global_invocation_id) g: vec3u) {
       totals[q] += sums[q];
       sums[q] = vec4f(0.0);
     }
+    if (TOTALS == 0u || k >= last) { break; }
   }
   for (var q = 0u; q < TOTALS; q++) { // unroll
     sums[q] = totals[q];
