@@ -89,6 +89,12 @@ export const formats: readonly Format[] = [
   },
 ];
 
+/** What people have in place of a model's file, by how it begins. */
+const mistaken: readonly (readonly [begins: RegExp, what: string])[] = [
+  [/^version https:\/\/git-lfs/, 'a pointer of Git LFS, not the model itself; git lfs pull fetches that'],
+  [/^\s*<(!doctype|html)/i, 'a web page, not the model itself; download the file that the page is about'],
+];
+
 /** The format of a file by its bytes; where they are of none, by the ending of its name. */
 function formatOf(bytes: Uint8Array, fileName: string): Format | undefined {
   const byName = formats.find(({ endings }) =>
@@ -111,9 +117,13 @@ export async function readModel(
   options: ReadOptions = {},
 ): Promise<Model> {
   if (bytes.length === 0) throw new FormatError(`${fileName}: the file is empty`);
+  const beginning = new TextDecoder('latin1').decode(bytes.subarray(0, 64));
+  const [, what] = mistaken.find(([begins]) => begins.test(beginning)) ?? [];
+  if (what !== undefined) throw new FormatError(`${fileName}: it is ${what}`);
   const format = formatOf(bytes, fileName);
   if (format) return format.read(bytes, fileName, openPart, options);
   throw new FormatError(
-    `${fileName}: this is no model that is read; the formats are ${formats.map(({ name }) => name).join(', ')}`,
+    `${fileName}: this is no model that is read; the formats are ${formats.map(({ name }) => name).join(', ')}. Export it to ` +
+      'ONNX, which every framework can',
   );
 }

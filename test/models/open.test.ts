@@ -38,7 +38,18 @@ test('what cannot be opened is said, with what to do', async (t) => {
   await refused('digit-scene', ModelError, /digit-scenes/);
   await refused('alexnet', ModelError, /not published where they could be fetched; open their file/);
   await refused(new Uint8Array(0), FormatError, /empty/);
-  await refused(new TextEncoder().encode('<html>'), FormatError, /the formats are Keras \.h5.*ONNX/);
+  await refused(
+    new TextEncoder().encode('hello'),
+    FormatError,
+    /the formats are Keras \.h5.*ONNX\. Export it to ONNX/,
+  );
+  await refused(
+    new TextEncoder().encode('\n<!DOCTYPE html>'),
+    FormatError,
+    /a web page, .* download the file/,
+  );
+  const pointer = 'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n';
+  await refused(new TextEncoder().encode(pointer), FormatError, /a pointer of Git LFS.*git lfs pull/);
   await refused(weights, ModelError, /has 10 classes; 2 names/, { classes: ['a', 'b'] });
   const model = {
     modelTopology: {},

@@ -74,7 +74,9 @@ export function openModel(
   );
   const opset = opsets.get('');
   if (graph === undefined || graph.nodes.length === 0 || opset === undefined) {
-    throw new FormatError(`${name} is not an ONNX file: it has no graph, or none of ONNX's own operators`);
+    throw new FormatError(
+      `${name} is not an ONNX file, or not a complete one: it has no graph, or none of ONNX's own operators`,
+    );
   }
   if (opset > LAST_OPSET || opset < 1) {
     throw new FormatError(
