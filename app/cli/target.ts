@@ -61,8 +61,14 @@ const ofNamed: Readonly<Record<string, NamedTarget>> = {
   box: {
     form: 'N',
     read(number, network) {
-      if (!network.detection || !/^\d+$/.test(number))
-        throw new UsageError(`box:${number}: give the number of a box that a detector finds, such as box:0`);
+      if (!network.detection)
+        throw new UsageError(
+          `box:${number}: ${network.name} is no detector, it finds no boxes; name a class instead`,
+        );
+      if (!/^\d+$/.test(number))
+        throw new UsageError(
+          `box:${number}: give the number of a box that the detector finds, such as box:0`,
+        );
       return { box: (boxes) => boxAt(boxes, Number(number)), of: (_, box) => targets.box(network, box!) };
     },
   },
