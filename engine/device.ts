@@ -30,8 +30,8 @@ interface Pipeline {
   /** Storage bindings: inputs, then the output. */
   readonly bindings: number;
   readonly fields: readonly Field[];
-  /** Size of the uniform, in 32-bit words. */
-  readonly words: number;
+  /** Size of the uniform, with what keeps the next one aligned. */
+  readonly bytes: number;
   /** Bind groups by their buffers. The pool gives a repeated computation the same buffers again. */
   readonly groups: Map<string, GPUBindGroup>;
 }
@@ -213,8 +213,7 @@ export function run(device: Device, launch: Launch, inputs: readonly Storage[], 
     throw new KernelError(
       `${kernel}: given ${storages.length} buffers, it has ${pipeline.bindings} bindings`,
     );
-  const alignment = limits.minUniformBufferOffsetAlignment;
-  const bytes = Math.ceil((pipeline.words * 4) / alignment) * alignment;
+  const { bytes } = pipeline;
   if (commands.used + bytes > UNIFORM_BYTES || commands.dispatches >= DISPATCHES_PER_SUBMIT) submit(commands);
   fill(commands.staging, commands.used / 4, pipeline.fields, params, kernel);
   const encoder = encoderOf(commands);
@@ -287,7 +286,7 @@ function pipelineOf(
   workgroup: number,
   halves: readonly number[],
 ): Pipeline {
-  const { gpu, wgsl: sourceTexts, pipelines } = commands;
+  const { gpu, limits, wgsl: sourceTexts, pipelines } = commands;
   let key = `${kernel} ${workgroup}`;
   if (halves.length > 0) key += ` halves ${halves}`;
   for (const name in constants) key += ` ${name},${constants[name]}`;
@@ -316,12 +315,13 @@ function pipelineOf(
     compute: { module, entryPoint: 'main' },
   });
   const fields = fieldsOf(wgsl);
+  const alignment = limits.minUniformBufferOffsetAlignment;
   const made = {
     pipeline,
     layout,
     bindings: storages.length,
     fields,
-    words: wordsOf(fields),
+    bytes: Math.ceil((wordsOf(fields) * 4) / alignment) * alignment,
     groups: new Map(),
   };
   pipelines.set(key, made);

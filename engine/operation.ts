@@ -89,6 +89,31 @@ function checkSizes(name: string, inputs: readonly Tensor[]): void {
 /** A tensor of a shape in which a result is to be written; undefined for a new one. */
 export type Place = (device: Device, shape: Shape) => Tensor | undefined;
 
+/** An operation's result: some of its first input where that lies, or what its kernels fill. */
+function resultOf<A>(
+  operation: Operation<A>,
+  inputs: readonly Tensor[],
+  shape: Shape,
+  attributes: A,
+  place: Place | undefined,
+): Tensor {
+  const view = operation.view?.(inputs, shape, attributes);
+  if (view !== undefined) return view;
+  const [first] = inputs as readonly [Tensor];
+  if (operation.forward === undefined) return alias(first, shape);
+  const below = operation.below?.(inputs, attributes);
+  const type = below === undefined ? 'f32' : 'u32';
+  const output = place?.(first.device, shape) ?? empty(first.device, shape, type, operation.name);
+  if (below !== undefined) output.storage.below = below;
+  try {
+    operation.forward(inputs, output, attributes);
+  } catch (error) {
+    output.dispose();
+    throw error;
+  }
+  return output;
+}
+
 /**
  * Applies an operation, and records it if a derivative is being taken with respect to something it depends on. The result
  * is written to `place`, where that is given.
@@ -105,31 +130,14 @@ export function apply<A>(
     checkTypes(operation, inputs, attributes);
     checkSizes(operation.name, inputs);
   }
-  const first = inputs[0]!;
   const { name, vjp } = operation;
-  const make = (): Tensor => {
-    const view = operation.view?.(inputs, shape, attributes);
-    if (view !== undefined) return view;
-    if (operation.forward === undefined) return alias(first, shape);
-    const below = operation.below?.(inputs, attributes);
-    const type = below === undefined ? 'f32' : 'u32';
-    const output = place?.(first.device, shape) ?? empty(first.device, shape, type, name);
-    if (below !== undefined) output.storage.below = below;
-    try {
-      operation.forward(inputs, output, attributes);
-    } catch (error) {
-      output.dispose();
-      throw error;
-    }
-    return output;
-  };
-  if (first.device.commands === undefined) {
-    const output = make();
+  if (inputs[0]!.device.commands === undefined) {
+    const output = resultOf(operation, inputs, shape, attributes, place);
     passOn(operation, inputs, output, attributes);
     return output;
   }
-  if (vjp === undefined || !isRecorded(inputs)) return make();
-  const result = unowned(make);
+  if (vjp === undefined || !isRecorded(inputs)) return resultOf(operation, inputs, shape, attributes, place);
+  const result = unowned(() => resultOf(operation, inputs, shape, attributes, place));
   const kept = inputs.map((input) => unowned(() => alias(input, input.shape, input.node)));
   const node = createNode({ name, rule: (d: Tensor, applied) => vjp(d, { ...applied, attributes }) }, kept);
   node.result = result;
