@@ -26,7 +26,8 @@ import { defaultMethods, defaultMethodsOf, methodOf } from './methods/index.ts';
 import { likenessNotes, weightsNote } from './notes.ts';
 import { numberOfEachNew } from './numbers.ts';
 import type { Prediction } from './predict.ts';
-import { logit, type Target } from './target.ts';
+import type { Target } from './target.ts';
+import { logit } from './targets.ts';
 import { observe, observeBatch, pictureOf, type Trace, takesBatches } from './trace.ts';
 
 /** What is explained, how, and where; everything may be left out. */

@@ -35,5 +35,5 @@ export * as metrics from './metrics/index.ts';
 export type { Outputs } from './outputs.ts';
 export { type Prediction, predict } from './predict.ts';
 export type { LogitSum, Target } from './target.ts';
-export * as targets from './target.ts';
+export * as targets from './targets.ts';
 export { observe, type Trace, type TracedLayer, type TraceOptions } from './trace.ts';

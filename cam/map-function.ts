@@ -9,7 +9,8 @@ import { MethodError } from './errors.ts';
 import { unit } from './map.ts';
 import { isSteps, type Method } from './method.ts';
 import { tensorOf } from './numbers.ts';
-import { logit, scoreOf, type Target } from './target.ts';
+import { scoreOf, type Target } from './target.ts';
+import { logit } from './targets.ts';
 import type { Trace, TracedLayer } from './trace.ts';
 
 /** What of a trace becomes a function; everything but the class may be left out. */

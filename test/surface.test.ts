@@ -24,9 +24,18 @@ interface Export {
   readonly file: string;
 }
 
-/** Whole files that are passed on under a name; their head comments say what they are. */
-const namespaces = (file: string): string[] =>
-  [...text(file).matchAll(/^export \* as (\w+) from/gm)].map(([, name]) => name!);
+/** Whole files that are passed on under a name. */
+const namespaces = (file: string): { name: string; file: string }[] =>
+  [...text(file).matchAll(/^export \* as (\w+) from '([^']+)'/gm)].map(([, name, path]) => ({
+    name: name!,
+    file: relative(root, join(root, dirname(file), path!)),
+  }));
+
+/** What a file that is passed on whole declares itself. */
+const declared = (file: string): Export[] =>
+  [...text(file).matchAll(/^export (?:async )?(?:const|function\*?|class|interface|type) (\w+)/gm)].map(
+    ([, name]) => ({ name: name!, from: name!, file }),
+  );
 
 /** What a file passes on from others. */
 function passedOn(file: string): Export[] {
@@ -45,20 +54,25 @@ function passedOn(file: string): Export[] {
 
 /** The comment right before a declaration of a name, through files that pass it on. */
 function documentation({ from, file }: Export): string | undefined {
-  if (namespaces(file).includes(from)) return 'a namespace';
+  if (namespaces(file).some(({ name }) => name === from))
+    return 'a namespace, of which each export is asked for';
   const further = passedOn(file).find(({ name }) => name === from);
   if (further) return documentation(further);
-  const declared = new RegExp(
-    `(/\\*\\*(?:(?!\\*/)[\\s\\S])*\\*/)\\s*export (?:abstract |async )?(?:const|function|class|interface|type) ${from}\\b`,
+  const declaration = new RegExp(
+    `(/\\*\\*(?:(?!\\*/)[\\s\\S])*\\*/)\\s*export (?:abstract |async )?(?:const|function\\*?|class|interface|type) ${from}\\b`,
   );
-  return declared.exec(text(file))?.[1];
+  return declaration.exec(text(file))?.[1];
 }
 
 for (const entry of entries) {
   test(`${entry}: every export is named and documented`, (t) => {
     const whole = [...text(entry).matchAll(/^export \* from '([^']+)'/gm)].map(([, path]) => path);
     t.deepEqual(whole, [], 'nothing is exported without being named');
-    const names = passedOn(entry);
+    const spaces = [...new Set([entry, ...passedOn(entry).map(({ file }) => file)])].flatMap(namespaces);
+    const names = [entry, ...spaces.map(({ file }) => file)].flatMap((file) => [
+      ...passedOn(file),
+      ...(file === entry ? [] : declared(file)),
+    ]);
     t.ok(names.length > 0, `${names.length} exports`);
     t.deepEqual(
       names.filter((one) => documentation(one) === undefined).map(({ name, file }) => `${name} of ${file}`),

@@ -2,7 +2,7 @@
 // gradient says of the channel: sum_xy g_k A_k, behind global average pooling w_k mean A_k.
 
 import { ablationCam } from '../methods/ablation-cam.ts';
-import { logit } from '../target.ts';
+import { logit } from '../targets.ts';
 import { type Claim, channelsOf, gap, notAffine, numbersOf, sizeOfProduct, total } from './claim.ts';
 
 export const ablation: Claim = {

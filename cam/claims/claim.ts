@@ -5,7 +5,7 @@ import { firstCurved, firstNonlinear } from '../../models/dry-run.ts';
 import { type GraphNode, INPUT, nodeOf, nodesBetween } from '../../models/graph.ts';
 import { type Method, type MethodContext, stepsOf } from '../method.ts';
 import { notPooled } from '../pooled.ts';
-import { logit } from '../target.ts';
+import { logit } from '../targets.ts';
 import type { TracedLayer } from '../trace.ts';
 
 /** A claim about a network, and how it is measured. */

@@ -5,7 +5,7 @@
 import { largest } from '../../engine/extremes.ts';
 import { scopeInSteps, tensor } from '../../engine/index.ts';
 import { diagonal, gradCamPlusPlus } from '../methods/grad-cam-plus-plus.ts';
-import { logit } from '../target.ts';
+import { logit } from '../targets.ts';
 import { type Claim, channelsOf, gap, magnitude, notPiecewise, numbersOf, total } from './claim.ts';
 
 /** Elements whose derivatives are taken. */

@@ -3,7 +3,7 @@
 
 import { abs, full, mul, sum } from '../../engine/index.ts';
 import { numberOfEachNew } from '../numbers.ts';
-import { logit } from '../target.ts';
+import { logit } from '../targets.ts';
 import { type Claim, gap, notAffine } from './claim.ts';
 
 export const completeness: Claim = {

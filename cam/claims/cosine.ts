@@ -9,7 +9,7 @@ import { run } from '../../models/run.ts';
 import { normal, random } from '../../models/train/data/random.ts';
 import { gradCam } from '../methods/grad-cam.ts';
 import { numbersOfNew, tensorOf } from '../numbers.ts';
-import { similarity } from '../target.ts';
+import { similarity } from '../targets.ts';
 import type { TracedLayer } from '../trace.ts';
 import { type Claim, channelsOf, either, gap, notAffine, numbersOf, seesPositions, total } from './claim.ts';
 

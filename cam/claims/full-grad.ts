@@ -3,7 +3,7 @@
 
 import { INPUT } from '../../models/graph.ts';
 import { fullGrad } from '../methods/full-grad.ts';
-import { logit } from '../target.ts';
+import { logit } from '../targets.ts';
 import { type Claim, curvedAfter, gap, numbersOf, rounding, sizeOfProduct } from './claim.ts';
 
 export const fullGradCompleteness: Claim = {

@@ -5,7 +5,7 @@ import { broadcastTo, full } from '../../engine/index.ts';
 import { inChunks } from '../method.ts';
 import { gradCam } from '../methods/grad-cam.ts';
 import { numbersOfNew, oneHotRows } from '../numbers.ts';
-import { logit } from '../target.ts';
+import { logit } from '../targets.ts';
 import type { TracedLayer } from '../trace.ts';
 import { type Claim, gap, magnitude, notAffine, numbersOf } from './claim.ts';
 

@@ -8,7 +8,8 @@ import { add, affine, grad, mul, sum, type Tensor, tensor } from '../../engine/i
 import { INPUT } from '../../models/graph.ts';
 import { random } from '../../models/train/data/random.ts';
 import { numbersOfNew } from '../numbers.ts';
-import { logit, scoreOf } from '../target.ts';
+import { scoreOf } from '../target.ts';
+import { logit } from '../targets.ts';
 import { type Claim, magnitude, rounding, roundingReason, total } from './claim.ts';
 
 const PIECES = 16;

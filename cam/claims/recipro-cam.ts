@@ -5,7 +5,8 @@ import { full } from '../../engine/index.ts';
 import { hiresCam } from '../methods/hires-cam.ts';
 import { reciproCam } from '../methods/recipro-cam.ts';
 import { numberOfEachNew } from '../numbers.ts';
-import { logit, scoreOf } from '../target.ts';
+import { scoreOf } from '../target.ts';
+import { logit } from '../targets.ts';
 import { type Claim, gap, magnitude, notAffine, numbersOf } from './claim.ts';
 
 export const reciproCamIsCam: Claim = {

@@ -3,7 +3,7 @@
 
 import { gradCam } from '../methods/grad-cam.ts';
 import { shapleyCam } from '../methods/shapley-cam.ts';
-import { probability } from '../target.ts';
+import { probability } from '../targets.ts';
 import { type Claim, gap, magnitude, notPiecewise, numbersOf, total } from './claim.ts';
 
 export const shapleyCamIsGradCam: Claim = {

@@ -4,7 +4,7 @@
 import { full } from '../../engine/index.ts';
 import { shapley } from '../methods/shapley.ts';
 import { numberOfEachNew } from '../numbers.ts';
-import { logit } from '../target.ts';
+import { logit } from '../targets.ts';
 import { type Claim, gap, numbersOf, total } from './claim.ts';
 
 export const shapleySum: Claim = {

@@ -17,7 +17,8 @@ import { nodeOf } from '../../models/graph.ts';
 import { LayerError } from '../errors.ts';
 import { channelSum } from '../map.ts';
 import type { Method } from '../method.ts';
-import { isLinear, logit } from '../target.ts';
+import { isLinear } from '../target.ts';
+import { logit } from '../targets.ts';
 
 /** The map whose channels' means are the logits, by layers without parameters; undefined where the head is another. */
 function pooledScores({ graph, places }: DryRun): string | undefined {

@@ -21,7 +21,8 @@ import {
 import { INPUT } from '../../models/graph.ts';
 import { type Random, random } from '../../models/train/data/random.ts';
 import { chunksInSteps, type Method } from '../method.ts';
-import { ofClass, scoreOf } from '../target.ts';
+import { scoreOf } from '../target.ts';
+import { ofClass } from './score-cam.ts';
 
 const [MASKS, CELLS, SHARE] = [1000, 8, 0.5];
 /** Grid points along a side: cells may be shifted by nearly one. */

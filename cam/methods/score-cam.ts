@@ -37,13 +37,21 @@ import {
   upsample,
 } from '../../engine/index.ts';
 import { INPUT } from '../../models/graph.ts';
+import type { Network } from '../../models/network.ts';
 import { weightedSum } from '../map.ts';
 import { inChunks, type Method, type MethodContext, type Term } from '../method.ts';
 import { tensorOf } from '../numbers.ts';
 import { type Outputs, outputsOf } from '../outputs.ts';
-import { ofClass, scoreOf, type Target } from '../target.ts';
+import { scoreOf, type Target } from '../target.ts';
+import { probability } from '../targets.ts';
 import type { Trace, TracedLayer } from '../trace.ts';
 import { weightedMap } from './grad-cam.ts';
+
+/** f: the probability of a class, or what is explained where a network gives none. */
+export const ofClass = (
+  { classIndex, target }: { readonly classIndex: number; readonly target: Target },
+  kind: Network['probabilities'],
+): Target => (kind === 'none' ? target : probability(classIndex, kind));
 
 /** How many of so many channels score-cam-fast takes. */
 const fewOf = (channels: number): number => Math.min(channels, Math.max(10, Math.ceil(channels / 10)));

@@ -37,6 +37,7 @@ export interface Sums {
   resampled: Float64Array;
 }
 
+/** Sums of no picture. */
 export const emptySums = (): Sums => ({
   pictures: 0,
   total: new Float64Array(0),

@@ -9,6 +9,7 @@
 
 import { type Box, type HostMap, peaked } from './host-map.ts';
 
+/** Thresholds at which boxes are drawn around a map: the multiples of 1 / 255 of its maximum. */
 export const LEVELS = 255;
 
 /** Area of the intersection over area of the union. */

@@ -8,6 +8,12 @@
 import { assertFinite, assertSameSize, type HostMap, type Mask } from './host-map.ts';
 import { type Metric, mean, regionOf } from './metric.ts';
 
+/**
+ * The share of a map's positive values that lies on an object, and the share of the picture that the object takes; a map
+ * without positive values has 0.
+ *
+ * @throws {MetricError} where the map is not finite, or the mask of another size.
+ */
 export function energyPointing(map: HostMap, object: Mask): { energy: number; area: number } {
   assertFinite(map);
   assertSameSize(map, object);

@@ -52,6 +52,7 @@ export interface Subject {
 export const regionOf = ({ map, mask, boxes }: Pick<Subject, 'map' | 'mask' | 'boxes'>): Mask =>
   mask ?? maskOf(boxes, map.width, map.height);
 
+/** A number of a metric, as tables show it. */
 export interface Column {
   readonly title: string;
   /** Which end of the scale speaks for the map; undefined where it is a fact about the data. */
@@ -62,6 +63,7 @@ export interface Column {
   readonly value: (sums: ArrayLike<number>) => number;
 }
 
+/** What is measured of one map, as sums that maps add to, and the columns made of the sums. */
 export interface Metric {
   readonly name: string;
   /** What the data must have. */

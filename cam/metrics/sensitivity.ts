@@ -27,6 +27,10 @@ function norm(v: ArrayLike<number>): number {
   return Math.sqrt(square);
 }
 
+/**
+ * Max-sensitivity (Yeh 2019): the largest change of a map under `draws` pictures of which each number is off by up to
+ * `radius`, as a share of the map's length.
+ */
 export async function sensitivityMax(
   { map, picture, explain, seed }: Pick<Subject, 'map' | 'picture' | 'explain' | 'seed'>,
   { draws, radius }: { draws: number; radius: number } = { draws: DRAWS, radius: RADIUS },
