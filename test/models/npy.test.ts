@@ -6,6 +6,7 @@ import test from 'tape';
 import { ShapeError } from '../../engine/errors.ts';
 import { FormatError } from '../../models/formats/errors.ts';
 import { readNpy, writeNpy } from '../../models/formats/npy.ts';
+import { throwsFormatError } from './refused.ts';
 
 const assets = process.env.LIMELIGHT_ASSETS;
 
@@ -167,14 +168,5 @@ function isRefused(bytes: Uint8Array): boolean {
   } catch (error) {
     if (error instanceof FormatError) return true;
     throw error;
-  }
-}
-
-function throwsFormatError(t: test.Test, call: () => unknown, message: RegExp, what: string): void {
-  try {
-    call();
-    t.fail(`${what}: nothing was thrown`);
-  } catch (error) {
-    t.ok(error instanceof FormatError && message.test(error.message), `${what}: ${error}`);
   }
 }

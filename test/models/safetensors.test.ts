@@ -14,6 +14,8 @@ import {
   type SafetensorsOptions,
   writeSafetensors,
 } from '../../models/formats/safetensors.ts';
+import { seededRandom } from '../reference/index.ts';
+import { throwsFormatError } from './refused.ts';
 
 const assets = process.env.LIMELIGHT_ASSETS;
 const F32: SafetensorsOptions = { dtype: 'F32' };
@@ -416,7 +418,7 @@ test('safetensors: a file cut at any length is refused', (t) => {
 });
 
 test('safetensors: a damaged file is refused or read as it stands', (t) => {
-  const random = randomFrom(20_240_607);
+  const random = seededRandom(20_240_607);
   const pick = <T>(items: readonly T[]): T => items[Math.floor(random() * items.length)]!;
   const whole = mixedFile();
   const dataStart = 8 + Number(whole.readBigUInt64LE());
@@ -747,24 +749,4 @@ function shifted(bytes: Uint8Array, buffer: Buffer, shift: number): Buffer {
   const start = (((shift - buffer.byteOffset) % 4) + 4) % 4;
   buffer.set(bytes, start);
   return buffer.subarray(start, start + bytes.length);
-}
-
-/** mulberry32: numbers in [0, 1) that are the same on every run. */
-function randomFrom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
-function throwsFormatError(t: test.Test, call: () => unknown, message: RegExp, what: string): void {
-  try {
-    call();
-    t.fail(`${what}: nothing was thrown`);
-  } catch (error) {
-    t.ok(error instanceof FormatError && message.test(error.message), `${what}: ${error}`);
-  }
 }
