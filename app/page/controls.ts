@@ -63,7 +63,7 @@ export function listen(current: () => Choices, choose: Choose): void {
     class: () => ({ classes: checkedClasses() }),
     of: (of) => ({ of: of === 'probability' ? 'probability' : 'logit' }),
     signed: (_, signed) => ({ signed }),
-    difference: (_, isOn) => ({ difference: isOn }),
+    difference: (difference) => ({ difference }),
     opacity: (value) => ({ opacity: Number(value) }),
     colours: (name) => ({ colours: colourMaps.find((map) => map === name)! }),
   };
@@ -119,8 +119,7 @@ export function showChoices(chosen: Choices, { network }: Subject): void {
   const wasOpen = document.querySelector<HTMLDetailsElement>('#more-methods')?.open ?? false;
   more.open = wasOpen || chosen.methods.some((name) => methodNames.indexOf(name) >= FIRST_METHODS);
   refill(element('methods'), make('legend', {}, 'Methods'), ...boxes.slice(0, FIRST_METHODS), more);
-  for (const name of ['signed', 'difference'] as const)
-    element<HTMLInputElement>(name).checked = chosen[name];
+  element<HTMLInputElement>('signed').checked = chosen.signed;
   element<HTMLInputElement>('opacity').value = String(chosen.opacity);
   element<HTMLSelectElement>('colours').value = chosen.colours;
   for (const one of document.querySelectorAll<HTMLInputElement>('input[name=of]'))
@@ -134,6 +133,17 @@ function showText({ network, text }: Choices): void {
   if (!reader) return;
   element('text-is').textContent = `It reads ${reader.is}`;
   element<HTMLInputElement>('text').value = text || reader.standard;
+}
+
+/** Asks which two of several maps are subtracted. */
+export function showDifferences(
+  maps: readonly { readonly name: string; readonly title: string }[],
+  chosen: string,
+): void {
+  const pairs = maps.flatMap((a, i) =>
+    maps.slice(i + 1).map((b) => [`${a.name},${b.name}`, `${a.title} − ${b.title}`] as const),
+  );
+  showOptions(element<HTMLSelectElement>('difference'), [['', 'of no two maps'], ...pairs], chosen);
 }
 
 /** Asks which of several outputs is meant. */

@@ -7,7 +7,7 @@ import { showActivity } from './activity.ts';
 import { ask, CancelledError, dropWaiting, listeners, NoDevice, start, TaskError } from './ask.ts';
 import { listenToCamera } from './camera.ts';
 import { showClaims } from './claims.ts';
-import { listen, showChoices, showOutputs, showPrediction } from './controls.ts';
+import { listen, showChoices, showDifferences, showOutputs, showPrediction } from './controls.ts';
 import { element, make } from './dom.ts';
 import { exampleFile, examples } from './examples.ts';
 import { showExport } from './export.ts';
@@ -108,14 +108,21 @@ async function showNewest(chosen: Choices, isNewest: () => boolean): Promise<voi
   const rows = classes.map((classIndex) =>
     chosen.methods.map((method): Asked => ({ subject, method, classIndex, layers, fuse, of: chosen.of })),
   );
-  const cells = rows.flat().map((asked) => ({
-    asked,
-    className: predicted.classes.find(({ index }) => index === asked.classIndex)!.name,
-    method: methodOf(asked.method),
-    answer: remember(['explain', { ...asked, subject: asked.subject.network }], () =>
-      ask('explain', asked, methodOf(asked.method).title),
-    ).catch((error: unknown) => messageOf(error)),
-  }));
+  const cells = rows.flat().map((asked) => {
+    const method = methodOf(asked.method);
+    const className = predicted.classes.find(({ index }) => index === asked.classIndex)!.name;
+    return {
+      asked,
+      method,
+      className,
+      name: `${method.name} ${asked.classIndex}`,
+      title: `${method.title} ${className}`,
+      answer: remember(['explain', { ...asked, subject: asked.subject.network }], () =>
+        ask('explain', asked, method.title),
+      ).catch((error: unknown) => messageOf(error)),
+    };
+  });
+  showDifferences(cells, chosen.difference);
   const truth = remember(['truth', subject.network], () => truthOf(subject, predicted)).catch(
     () => undefined,
   );
@@ -160,6 +167,9 @@ async function begin(): Promise<void> {
 interface Cell {
   readonly method: Method;
   readonly className: string;
+  /** By which the address knows it, and people. */
+  readonly name: string;
+  readonly title: string;
 }
 
 const sentence = ({ title }: Method, { className, milliseconds }: Answer): string =>
@@ -179,19 +189,19 @@ function showMaps(
     if (typeof answer === 'object') return answerFigure(seen, answer, chosen, truth);
     return emptyFigure(method.title, `class ${className}`, answer ?? 'at work …', answer !== undefined);
   });
-  const [a, b] = found;
-  const both =
-    chosen.difference && typeof a === 'object' && typeof b === 'object'
-      ? difference(a, b, chosen.signed)
-      : undefined;
-  const minus =
-    both &&
-    figure(seen, both, chosen, {
-      title: 'Difference',
-      what: `${cells[0]!.method.title} ${cells[0]!.className} − ${cells[1]!.method.title} ${cells[1]!.className}`,
-      lines: ['each map divided by its maximum first'],
-    });
-  element('maps').replaceChildren(pictureFigure(seen, name), ...figures, ...(minus ? [minus] : []));
+  const pair = chosen.difference.split(',').map((one) => cells.findIndex(({ name }) => name === one));
+  const [a, b] = pair.map((i) => found[i]);
+  const minus: HTMLElement[] = [];
+  if (typeof a === 'object' && typeof b === 'object') {
+    const [title, what] = ['Difference', pair.map((i) => cells[i]!.title).join(' − ')];
+    const both = difference(a, b, chosen.signed);
+    minus.push(
+      both
+        ? figure(seen, both, chosen, { title, what, lines: ['each map divided by its maximum first'] })
+        : emptyFigure(title, what, 'their maps are of different sizes', true),
+    );
+  }
+  element('maps').replaceChildren(pictureFigure(seen, name), ...figures, ...minus);
 }
 
 /** One or several lines on what goes on. */

@@ -43,8 +43,8 @@ export interface Choices {
   readonly of: 'logit' | 'probability';
   /** Evidence against is shown too. */
   readonly signed: boolean;
-  /** The first two methods, or classes, are subtracted. */
-  readonly difference: boolean;
+  /** Which two maps are subtracted, each by its method and class, with a comma between; "": none. */
+  readonly difference: string;
   /** In percent. */
   readonly opacity: number;
   readonly colours: ColourMap;
@@ -68,7 +68,7 @@ export const defaults: Choices = {
   fuse: '',
   of: 'logit',
   signed: false,
-  difference: false,
+  difference: '',
   opacity: 70,
   colours: 'viridis',
 };
@@ -92,7 +92,7 @@ const readers: { readonly [Key in keyof Choices]: (text: string) => Choices[Key]
   fuse: (text) => fuses.find((one) => one === text),
   of: (text) => (text === 'probability' || text === 'logit' ? text : undefined),
   signed: (text) => text === 'true',
-  difference: (text) => text === 'true',
+  difference: (text) => text,
   opacity: (text) => (/^\d+$/.test(text) && Number(text) <= 100 ? Number(text) : undefined),
   colours: (text) => colourMaps.find((map) => map === text),
 };

@@ -102,13 +102,15 @@ async function explains(t: Test, page: Page, address: string): Promise<void> {
   await toggle(page, 'class', '7');
   await said(page, /Grad-CAM of class 7 took.*\n.*Grad-CAM\+\+ of class 7 took/);
   t.equal((await page.$$('#maps canvas')).length, 5, 'two classes by two methods');
-  await page.click('#difference');
+  await page.select('#difference', 'grad-cam 3,grad-cam++ 7');
   await page.click('#signed');
   await page.select('#colours', 'cividis');
   await page.select('#layer', 'stage1');
   await said(page, /at stage1\./);
   await page.waitForFunction(() =>
-    /^Difference/.test(document.querySelector('#maps figure:last-child')!.textContent!),
+    /^DifferenceGrad-CAM 3 − Grad-CAM\+\+ 7/.test(
+      document.querySelector('#maps figure:last-child')!.textContent!,
+    ),
   );
   t.match(await textOf(page, '#maps figure:nth-child(2)'), /32 × 32/, 'at a layer of more positions');
   t.match(
@@ -118,7 +120,7 @@ async function explains(t: Test, page: Page, address: string): Promise<void> {
   );
   t.equal(
     new URL(page.url()).search,
-    '?methods=grad-cam,grad-cam%2B%2B&classes=3,7&layers=stage1&signed=true&difference=true&colours=cividis',
+    '?methods=grad-cam,grad-cam%2B%2B&classes=3,7&layers=stage1&signed=true&difference=grad-cam+3,grad-cam%2B%2B+7&colours=cividis',
     'the address says what is chosen',
   );
   await page.reload();
