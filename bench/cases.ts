@@ -74,7 +74,7 @@ export const networkCases: readonly Case[] = [
       (batch): Case => ({
         name: `${title}, batch ${batch}`,
         problem: { op: 'forward', network, batch },
-        bar: 4,
+        bar: batch === 1 ? 5 : 6,
         against: ['ort-webgpu'],
       }),
     ),
