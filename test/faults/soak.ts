@@ -7,10 +7,10 @@
 // Each sample is taken with all devices closed and garbage collected, so that samples are alike. LIMELIGHT_ASSETS adds
 // the real networks, Keras's .h5, which a process of its own reads, among them.
 //
-// What is resident is what glibc's allocator holds, too: by itself it raises the size from which blocks are mapped apart
-// up to 32 MB, and what is freed below lies about between blocks that stay. `npm run soak` fixes that size
-// (MALLOC_MMAP_THRESHOLD_), so that memory which is freed is given back, and what still rises has not been freed.
+// glibc keeps what is freed between blocks that stay, which compilers of kernels leave much of. Before each sample it is made
+// to give all that back (in-use.c, which takes a C compiler), so that what still rises has not been freed.
 
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
@@ -165,6 +165,15 @@ function tally(what: string, key: string): void {
 const wrong: string[] = [];
 let slowest = { seconds: 0, turn: '' };
 const folder = mkdtempSync(join(tmpdir(), 'limelight-soak-'));
+const library = join(folder, '0.node');
+const compiled = spawnSync('cc', [
+  '-shared',
+  '-fPIC',
+  '-o',
+  library,
+  fileURLToPath(new URL('in-use.c', import.meta.url)),
+]);
+if (compiled.status !== 0) throw new Error(`cc: ${compiled.error?.message ?? compiled.stderr}`);
 
 const routes = ['gles', 'swiftshader'];
 const devices = new Map<string, { device: Device; turns: number }>();
@@ -258,7 +267,7 @@ async function turn(): Promise<void> {
   const live = device.memory.liveBytes;
   if (live !== atFirst && !device.commands!.closed)
     wrong.push(`${label}: ${atFirst} live bytes before, ${live} after`);
-  const strange = readdirSync(folder).filter((file) => !/^\d\.png$/.test(file));
+  const strange = readdirSync(folder).filter((file) => !/^\d\.(png|node)$/.test(file));
   if (strange.length > 0) wrong.push(`${label}: left ${strange.join(', ')}`);
 }
 
@@ -270,8 +279,9 @@ interface Sample {
   readonly turns: number;
   /** Devices opened so far. */
   readonly opens: number;
-  /** Megabytes. */
+  /** Megabytes: what the process has, and what of it malloc has given out. */
   readonly resident: number;
+  readonly inUse: number;
   readonly heap: number;
   readonly external: number;
   readonly handles: number;
@@ -284,6 +294,13 @@ const started = performance.now();
 const minutesPassed = () => (performance.now() - started) / 60_000;
 const megabytes = (bytes: number) => Number((bytes / 2 ** 20).toFixed(1));
 
+/** Has glibc give back what was freed; the bytes that are in use. */
+function bytesInUse(): number {
+  const module = { exports: Number.NaN };
+  process.dlopen(module, library);
+  return module.exports;
+}
+
 async function sample(): Promise<Sample> {
   for (const { device } of devices.values()) closeDevice(device);
   devices.clear();
@@ -291,6 +308,7 @@ async function sample(): Promise<Sample> {
     globalThis.gc!();
     await pause(50);
   }
+  const inUse = megabytes(bytesInUse());
   const { rss, heapUsed, external } = process.memoryUsage();
   const tasks = readdirSync('/proc/self/task');
   const children = tasks.flatMap((task) =>
@@ -301,6 +319,7 @@ async function sample(): Promise<Sample> {
     turns: counts.turns,
     opens: counts.opens,
     resident: megabytes(rss),
+    inUse,
     heap: megabytes(heapUsed),
     external: megabytes(external),
     handles: readdirSync('/proc/self/fd').length,
@@ -328,6 +347,7 @@ function rises(samples: readonly Sample[]): Record<string, { readonly rise: numb
   const of = (name: keyof Sample) => mean(half.map((one) => one[name]));
   const may: Partial<Record<keyof Sample, number>> = {
     resident: PER_DEVICE * (half.at(-1)!.opens - half[0]!.opens) + 0.02 * of('resident'),
+    inUse: 0.02 * of('inUse'),
     heap: 0.05 * of('heap'),
     external: 0.05 * of('external'),
     handles: 0.5,
