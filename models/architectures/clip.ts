@@ -16,7 +16,7 @@ import {
   attentionMix,
   attentionProbabilities,
   avgPool,
-  conv,
+  cutIntoPatches,
   layerNorm,
   linear,
   prependToken,
@@ -105,7 +105,7 @@ function visionTransformer({ size, sees, embedding }: ClipOptions & { sees: Towe
   const { width, depth, patch } = sees;
   const side = size / patch;
   return [
-    conv('visual.conv1', 'input', { in: 3, out: width, kernel: patch, stride: patch, bias: false }),
+    cutIntoPatches('visual.conv1', 'input', { in: 3, out: width, patch, bias: false }),
     squareToTokens('visual.patches', 'visual.conv1'),
     prependToken('visual.class_embedding', 'visual.patches', width),
     addPatchPositions('visual.positional_embedding', 'visual.class_embedding', { learnt: 1, side, width }),

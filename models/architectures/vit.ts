@@ -11,7 +11,7 @@ import {
   attentionMix,
   attentionProbabilities,
   concat,
-  conv,
+  cutIntoPatches,
   gelu,
   layerNorm,
   layerScale,
@@ -113,7 +113,6 @@ export function vit(options: VitOptions): Graph {
   const { image, patch, width, depth, channels = 3, stem, distilled, registers = 0 } = options;
   const { positioned = 'all' } = options;
   const before = stem ?? { nodes: [], out: channels, stride: 1 };
-  const kernel = patch / before.stride;
   const classTokens = distilled ? ['dist_token', 'cls_token'] : ['cls_token'];
   const registerTokens = registers > 0 ? ['reg_token'] : [];
   const order = {
@@ -133,11 +132,10 @@ export function vit(options: VitOptions): Graph {
   return {
     nodes: [
       ...before.nodes,
-      conv('patch_embed.proj', before.nodes.at(-1)?.name ?? 'input', {
+      cutIntoPatches('patch_embed.proj', before.nodes.at(-1)?.name ?? 'input', {
         in: before.out,
         out: width,
-        kernel,
-        stride: kernel,
+        patch: patch / before.stride,
       }),
       squareToTokens('patch_embed', 'patch_embed.proj'),
       ...embedded,

@@ -1,9 +1,30 @@
 // Layers of vision transformers: tokens and attention.
 
 import * as ops from '../../engine/index.ts';
+import { ShapeError } from '../../engine/index.ts';
 import { filters, tapsOf } from '../filters.ts';
 import type { GraphNode } from '../graph.ts';
 import { plain } from './node.ts';
+import { type ConvSpec, conv } from './weighted.ts';
+
+/** A feature map of each patch's own pixels, none of which may be left over: [N, in, h, w] -> [N, out, h / patch, w / patch]. */
+export function cutIntoPatches(
+  name: string,
+  input: string,
+  { patch, ...spec }: Pick<ConvSpec, 'in' | 'out' | 'bias'> & { patch: number },
+): GraphNode {
+  const node = conv(name, input, { ...spec, kernel: patch, stride: patch });
+  return {
+    ...node,
+    run([x], context) {
+      const [, , height, width] = x!.shape;
+      if (height! % patch === 0 && width! % patch === 0) return node.run([x!], context);
+      throw new ShapeError(
+        `an input of ${height} x ${width} is no whole number of patches of ${patch} x ${patch}`,
+      );
+    },
+  };
+}
 
 /** A feature map as tokens, row by row: [N, D, h, w] -> [N, h w, D]. */
 export const toTokens = (name: string, input: string) =>
@@ -15,7 +36,7 @@ export const squareToTokens = (name: string, input: string): GraphNode => ({
   run([x], context) {
     const [, , rows, columns] = x!.shape;
     if (rows === columns) return toTokens(name, input).run([x!], context);
-    throw new ops.ShapeError(
+    throw new ShapeError(
       `a picture of ${rows} x ${columns} patches is not square, and the network has positions of a square alone`,
     );
   },

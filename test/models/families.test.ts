@@ -5,9 +5,10 @@ import { readFileSync } from 'node:fs';
 import test from 'tape';
 import { disposeExplanation, explain } from '../../cam/index.ts';
 import { dryDevice, placeholder, scope, type Tensor, tensor } from '../../engine/index.ts';
+import { shapesOf } from '../../models/dry-run.ts';
 import type { HostTensor, StateDict } from '../../models/formats/host-tensor.ts';
 import { evaluate, INPUT } from '../../models/graph.ts';
-import { addPatchPositions, squareToTokens } from '../../models/layers.ts';
+import { addPatchPositions, cutIntoPatches, squareToTokens } from '../../models/layers.ts';
 import { disposeNetwork, loadNetwork } from '../../models/network.ts';
 import { architectureOf } from '../../models/recognise.ts';
 import { device } from '../device.ts';
@@ -253,6 +254,16 @@ test('positions are resampled for another number of patches', async (t) => {
     t.ok(relativeError(await y.data(), sum) < 1e-6, `${side} x ${side} to ${now} x ${now}`);
     for (const made of [x, p, y]) made.dispose();
   }
+});
+
+test('what cannot be cut into whole patches is refused', (t) => {
+  const node = cutIntoPatches('p', INPUT, { in: 3, out: 4, patch: 8 });
+  const run = (height: number, width: number) =>
+    shapesOf({ nodes: [node], output: 'p' }, [1, 3, height, width]).get('p');
+  t.deepEqual(run(64, 24), [1, 4, 8, 3]);
+  t.throws(() => run(60, 64), /an input of 60 x 64 is no whole number of patches of 8 x 8/);
+  t.throws(() => run(64, 7), /64 x 7/);
+  t.end();
 });
 
 test('a picture that is not square has no positions', (t) => {
