@@ -19,6 +19,12 @@ import { nodeMaker } from './nodes.ts';
 import { operators } from './operators.ts';
 import { type Parts, readTensor } from './tensors.ts';
 
+/**
+ * The last version of ONNX's operators that is read, and that of a function that names none, as none of its nodes is one of
+ * them. Older ones than 7 are where they mean the same.
+ */
+export const LAST_OPSET = 28;
+
 /** What became of a file's nodes. */
 export interface Imported {
   readonly nodes: readonly GraphNode[];
@@ -294,7 +300,7 @@ function callOf(scope: Scope, node: NodeProto, wanted: string, inputs: readonly 
   return {
     ...attributes,
     operator: node.operator,
-    opset: scope.opsets.get('') ?? LATEST,
+    opset: scope.opsets.get('') ?? LAST_OPSET,
     batch,
     inputs,
     outputs: node.outputs.length,
@@ -330,9 +336,6 @@ function callOf(scope: Scope, node: NodeProto, wanted: string, inputs: readonly 
     part: (name, ...others) => callOf(scope, node, `${wanted}.${name}`, others),
   };
 }
-
-/** The version for a function that names none, as none of its nodes is one of ONNX's operators. */
-const LATEST = 25;
 
 /** How a step is folded, if it can be. */
 const foldOf = ({ fold, each, type }: Step): Step['fold'] =>

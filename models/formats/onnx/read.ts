@@ -18,13 +18,11 @@ import {
   functionsOf,
   importNodes,
   isStandard,
+  LAST_OPSET,
   type Opsets,
 } from './importer.ts';
 import { decodeModel, type GraphProto, graphsIn, type ModelProto, type ValueProto } from './messages.ts';
 import { ELEMENT_TYPES, openParts, type Parts } from './tensors.ts';
-
-/** The last version of ONNX's operators that is read. Older ones than 7 are where they mean the same. */
-const LAST_OPSET = 25;
 
 /** Sizes to try where the file leaves the size open: most networks take the first, and some only their own. */
 const EXAMPLES = [224, 32, 64, 96, 128, 160, 192, 240, 256, 288, 299, 320, 384, 448, 512, 640] as const;
@@ -321,7 +319,7 @@ function usualSize(said: ReadonlyMap<string, string>): readonly [height: number,
 }
 
 /**
- * Reads an ONNX file (opsets 7 to 25) with a picture [N, C, H, W] among its inputs and a row of class scores among its
+ * Reads an ONNX file (opsets 7 to 28) with a picture [N, C, H, W] among its inputs and a row of class scores among its
  * outputs. What is known when the file is read is folded; every other operator is a node that can be explained. The
  * file's batch counts as any. `openPart` gives the files of external data. Where the file leaves the picture's size open,
  * `size` is what it is read for: sizes to which shapes in the file are tied are found by trying otherwise. `output` names
