@@ -397,7 +397,7 @@ async function notesOf(
   const values = await Promise.all(read.map(({ tensor }) => tensor.data()));
   const maps = values.filter((_, i) => read[i]!.symbol === 'M');
   const total = (of: (map: Float32Array) => number) => maps.reduce((sum, map) => sum + of(map), 0);
-  const lost = total((map) => map.filter((value) => !Number.isFinite(value)).length);
+  const lost = total((map) => map.reduce((n, value) => n + Number(!Number.isFinite(value)), 0));
   if (lost > 0) {
     throw new NotFiniteError(
       `${method.name}: ${lost} of ${total(({ length }) => length)} numbers of the map of class ${classIndex} at ` +
