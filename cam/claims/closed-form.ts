@@ -3,7 +3,7 @@
 // 1 / alpha = 2 + sum A Y''' / Y'', for some elements of large gradient.
 
 import { largest } from '../../engine/extremes.ts';
-import { scopeInSteps, tensor } from '../../engine/index.ts';
+import { scopeInSteps } from '../../engine/index.ts';
 import { diagonal, gradCamPlusPlus } from '../methods/grad-cam-plus-plus.ts';
 import { logit } from '../targets.ts';
 import { type Claim, channelsOf, gap, magnitude, notPiecewise, numbersOf, total } from './claim.ts';
@@ -25,17 +25,12 @@ export const closedForm: Claim = {
     const elements = large.filter((_, i) => i % Math.ceil(large.length / ELEMENTS) === 0);
     if (elements.length === 0) return 0;
     const context = { target: logit(classIndex), classIndex, progress };
-    const most = magnitude(g_k!);
-    const derivatives = await scopeInSteps(
-      diagonal(seen, context, elements, tensor(seen.featureMap.device, [most], [])),
-    );
+    const derivatives = await scopeInSteps(diagonal(seen, context, elements));
     const [Y2, Y3] = await Promise.all(derivatives.map((d) => d.data()));
     for (const d of derivatives) d.dispose();
     const A = channelsOf(await seen.featureMap.data(), seen);
     const channelOf = (element: number) => A[Math.floor((element * A.length) / g_k!.length)]!;
-    const denominators = elements.map(
-      (element, i) => 2 + (total(channelOf(element)) * Math.max(1, most) * Y3![i]!) / Y2![i]!,
-    );
+    const denominators = elements.map((element, i) => 2 + (total(channelOf(element)) * Y3![i]!) / Y2![i]!);
     const sizes = elements.map((element) => 2 + g_k![element]! * total(channelOf(element).map(Math.abs)));
     return gap(
       denominators,

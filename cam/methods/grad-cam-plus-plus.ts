@@ -16,10 +16,10 @@
 // direction an element: phi_n(t) = S(A + t e_n), all n of a chunk at once as rows of a batch, differentiated three
 // times in t. (The gradient of the sum of a gradient would be row sums of the Hessian, not its diagonal.)
 //
-// t is counted in units of 1 / c, c = max(1, max |g|), and S in units of q = min(1, max |g|). With phi so counted
-//   Y''/Y = q c^2 (q phi'^2 + phi'')   and   Y'''/Y = q c^3 (q^2 phi'^3 + 3 q phi' phi'' + phi''')
-// and alpha needs no more of the units than c: squares and cubes of gradients from 1e-30 to 1e30 are neither lost nor
-// beyond f32. Where S is curved, Y'' of small gradients is S'', and alpha what S'' and S''' make of it.
+// They are taken in units in which neither they nor their powers are lost in f32, or beyond it: with a = max |A| and
+// G = a max |g|, which is about what S changes by, c = max(1, G), q = min(1, G) and phi_n(t) = S(A + t a e_n / c) / q,
+//   Y''/Y = u (q phi'^2 + phi'')   and   Y'''/Y = u (c / a) (q^2 phi'^3 + 3 q phi' phi'' + phi'''),   u = q c^2 / a^2
+// and alpha does not depend on u. Where S is curved, Y'' of small gradients is S'', and alpha what S'' and S''' make of it.
 
 import {
   abs,
@@ -117,18 +117,18 @@ export const gradCamPlusPlus: Method = {
   },
 };
 
-/**
- * Y''/Y and Y'''/Y [N] along each of some elements of the feature map, in units of q c^2 and q c^3 (see above); `largest`
- * is max |g| [].
- */
+/** Y''/Y and Y'''/Y [N] along each of some elements of the feature map, in units of u (above). */
 export function* diagonal(
-  { featureMap, score }: TracedLayer,
+  { featureMap, gradient, score }: TracedLayer,
   { target, progress }: MethodContext,
   elements: readonly number[],
-  largest: Tensor,
 ): Steps<[Y2: Tensor, Y3: Tensor]> {
-  const c = atLeast1(largest);
-  const q = div(largest, c);
+  const most = max(abs(featureMap));
+  const a = add(most, affine(step(most), -1, 1)); // any unit will do where all is 0
+  const G = mul(a, max(abs(gradient(target))));
+  const c = maximum(G, full(G.device, [], 1));
+  const q = div(G, c);
+  const unit = div(a, c);
   const parts = yield* chunksInSteps(elements.length, featureMap.size, progress, (start, count) => {
     const directions = concat(
       elements
@@ -137,7 +137,7 @@ export function* diagonal(
       0,
     );
     const copies = broadcastTo(featureMap, directions.shape);
-    const along = div(directions, c);
+    const along = mul(directions, unit);
     const phi = (t: Tensor) => quotient(score(target, add(copies, mul(along, reshape(t, [-1, 1, 1, 1])))), q);
     const [, g, s2, s3] = derivatives(phi, full(featureMap.device, [count], 0), 3) as [
       Tensor,
@@ -146,7 +146,8 @@ export function* diagonal(
       Tensor,
     ];
     const qg = mul(q, g);
-    return [add(mul(qg, g), s2), add(add(mul(mul(qg, qg), g), scale(mul(qg, s2), 3)), s3)];
+    const third = add(add(mul(mul(qg, qg), g), scale(mul(qg, s2), 3)), s3);
+    return [add(mul(qg, g), s2), div(third, unit)];
   });
   return [0, 1].map((which) =>
     concat(
@@ -155,9 +156,6 @@ export function* diagonal(
     ),
   ) as [Tensor, Tensor];
 }
-
-/** c, from max |g|. */
-const atLeast1 = (largest: Tensor): Tensor => maximum(largest, full(largest.device, [], 1));
 
 export const gradCamPlusPlusTrue: Method = {
   name: 'grad-cam++-true',
@@ -169,12 +167,12 @@ export const gradCamPlusPlusTrue: Method = {
     Y2: {
       tex: "Y'' / Y = g^2 + S''",
       equation: 'Chattopadhay 2018, (12)',
-      is: 'second derivative along each element, over Y, in units of max |g| max(1, max |g|) [1, K, h, w]',
+      is: 'second derivative along each element, over Y, in a unit that alpha does not depend on [1, K, h, w]',
     },
     Y3: {
       tex: "Y''' / Y = g^3 + 3 g S'' + S'''",
       equation: 'Chattopadhay 2018, (12)',
-      is: 'third derivative along each element, over Y, in units of max |g| max(1, max |g|)^2 [1, K, h, w]',
+      is: 'third derivative along each element, over Y, in the same unit [1, K, h, w]',
     },
     alpha_k: {
       tex: "\\alpha_k = \\frac{Y''}{2 Y'' + \\sum_{ab} A_k(a, b) Y'''}",
@@ -186,17 +184,15 @@ export const gradCamPlusPlusTrue: Method = {
     const { featureMap, gradient } = seen;
     const [, channels, h, w] = featureMap.shape as [number, number, number, number];
     const g_k = gradient(context.target);
-    const largest = max(abs(g_k));
     const pooled = notPooled(seen) === undefined;
     const elements = Array.from({ length: pooled ? channels : channels * h * w }, (_, i) =>
       pooled ? i * h * w : i,
     );
     const shape = [1, channels, ...(pooled ? [1, 1] : [h, w])];
-    const [Y2, Y3] = (yield* diagonal(seen, context, elements, largest)).map((d) =>
+    const [Y2, Y3] = (yield* diagonal(seen, context, elements)).map((d) =>
       broadcastTo(reshape(d, shape), featureMap.shape),
     ) as [Tensor, Tensor];
-    const sums = mul(sum(featureMap, [2, 3], true), atLeast1(largest));
-    const denominator = add(scale(Y2, 2), mul(sums, Y3));
+    const denominator = add(scale(Y2, 2), mul(sum(featureMap, [2, 3], true), Y3));
     // An element without gradient, or whose denominator vanishes, has no weight.
     const positive = relu(g_k);
     const used = mul(step(positive), step(abs(denominator)));

@@ -595,6 +595,34 @@ for (const tail of ['gapLinear', 'smooth'] as const) {
   });
 }
 
+test('maps of tiny and of huge feature maps are like any other', async (t) => {
+  const on = await device();
+  const x = await image(8, 6, 2);
+  /** The network with another unit of the feature map: its logits stay. */
+  const network = (unit: number): Network => {
+    const scaled = [...randomTensors(graphs.gapLinear, 2)].map(([key, { data, shape }]) => {
+      const by = key === 'classifier.weight' ? 1 / unit : /^conv1|^conv2.bias/.test(key) ? unit : 1;
+      return [key, { shape, data: (data as Float32Array).map((v) => v * by) }] as const;
+    });
+    return { ...randomNetwork(on, graphs.gapLinear, 2), parameters: onDevice(on, new Map(scaled)) };
+  };
+  const [plain, ...others] = [1, 2 ** -100, 2 ** 66, 2 ** 100].map((unit) => [unit, network(unit)] as const);
+  for (const { name, decoder, layerOf } of allMethods.values()) {
+    if (decoder || layerOf || name === 'gae') continue;
+    const upsampled = async (of: Network) => {
+      const [e] = await explain(of, x, { methods: [name], classes: [2], signed: true });
+      const values = await e!.upsampled.data();
+      disposeExplanation(e!);
+      return values;
+    };
+    const expected = await upsampled(plain![1]);
+    for (const [unit, other] of others) {
+      const error = relativeError(await upsampled(other), expected);
+      t.ok(error < 1e-4, `${name}, ${unit}: ${error.toExponential(1)}`);
+    }
+  }
+});
+
 test('Grad-CAM++ of tiny and of huge gradients, in float64', async (t) => {
   const network = randomNetwork(await device(), graphs.smooth, 5);
   const x = await image(4, 3, 5);
