@@ -78,3 +78,22 @@ export const patchColumns = ({ output }: ConvGeometry) => 4 * ceil4(output[0] * 
 
 /** Bytes of the larger of Winograd's two intermediate results, for one image. */
 export const winogradBytes = (g: ConvGeometry) => 36 * 4 * tilesOf(g) * Math.max(g.inChannels, g.outChannels);
+
+/** Fields of the kernels' uniforms that are the geometry's. */
+export const inSize = ({ input: [height, width] }: ConvGeometry) => ({ height, width });
+export const outSize = ({ output: [outHeight, outWidth] }: ConvGeometry) => ({ outHeight, outWidth });
+export const corner = ({ padding: [top, left] }: ConvGeometry) => ({ top, left });
+export const kernelSize = ({ kernel: [kernelY, kernelX] }: ConvGeometry) => ({ kernelY, kernelX });
+export const steps = ([strideY, strideX]: readonly [number, number]) => ({ strideY, strideX });
+
+/** Channels of one group of the convolution whose weights are [O, C/groups, KH, KW], and vec4 of its result. */
+export function packing({ geometry: g }: Convolution) {
+  const [groupIn, groupOut] = [g.inChannels / g.groups, g.outChannels / g.groups];
+  const vectors = ceil4(groupOut);
+  return { groups: g.groups, vectors, groupIn, groupOut };
+}
+
+export type Packing = ReturnType<typeof packing>;
+
+/** Iterations of a part of a convolution by the definition; one tap, or one row, is not cut. */
+export const LONGEST = 32_768;

@@ -7,8 +7,24 @@ import { planMatmul } from '../matmul/variants.ts';
 import { addends, type Plan, type Step } from '../plan.ts';
 import type { Profile } from '../profile.ts';
 import { addedUp, reduce, reduced } from '../reduce/reduce.ts';
-import * as conv from './conv.ts';
 import { type ConvGeometry, type Convolution, outputCount, taps, weightCount } from './geometry.ts';
+import { conv2dInputGradientNaive, conv2dNaive, conv2dWeightGradientNaive } from './naive.ts';
+import {
+  conv2dImplicit,
+  conv2dWeightGradientImplicit,
+  gatherPatches,
+  packPatches,
+  respacePixels,
+} from './products.ts';
+import {
+  conv2dDepthwise,
+  conv2dDirect,
+  conv2dRows,
+  conv2dWeightGradient,
+  packPixels,
+  padForWeightGradient,
+} from './tiles.ts';
+import { conv2dWinograd } from './winograd.ts';
 
 export type ConvPlan = (convolution: Convolution, epilogue: Epilogue, profile: Profile) => Plan;
 export type WeightGradientPlan = (g: ConvGeometry, profile: Profile) => Plan;
@@ -16,9 +32,9 @@ export type WeightGradientPlan = (g: ConvGeometry, profile: Profile) => Plan;
 const result = (g: ConvGeometry) => ({ writes: 'y', elements: outputCount(g) });
 
 export const naive: ConvPlan = ({ geometry: g, adjoint, original }, epilogue) => {
-  if (adjoint) return reduced(conv.conv2dInputGradientNaive(original), ['x', 'w'], 'y');
+  if (adjoint) return reduced(conv2dInputGradientNaive(original), ['x', 'w'], 'y');
   const sides = { rows: g.outChannels, columns: g.output[0] * g.output[1] };
-  return addedUp(conv.conv2dNaive(g, epilogue), ['x', 'w'], 'y', epilogue, sides);
+  return addedUp(conv2dNaive(g, epilogue), ['x', 'w'], 'y', epilogue, sides);
 };
 
 /** A matrix product. A stride goes before it and its adjoint after it, so that the product is over the fewest pixels. */
@@ -32,18 +48,18 @@ export const pointwise: ConvPlan = (convolution, epilogue, profile) => {
   if ([...g.stride, ...spread].every((step) => step === 1))
     return planMatmul(product, epilogue, profile, names);
   if (adjoint) {
-    const respaced = conv.respacePixels(g.batch * m, convolution);
+    const respaced = respacePixels(g.batch * m, convolution);
     const few = planMatmul(product, NO_EPILOGUE, profile, { ...names, y: 'few' });
     return [...few, { ...respaced, reads: ['few'], writes: 'y' }];
   }
-  const respaced = conv.respacePixels(g.batch * k, convolution);
+  const respaced = respacePixels(g.batch * k, convolution);
   const few: Step = { ...respaced, reads: ['x'], writes: 'few' };
   return [few, ...planMatmul(product, epilogue, profile, { ...names, b: 'few' })];
 };
 
 export const depthwise: ConvPlan = (convolution, epilogue, profile) => [
   {
-    launch: conv.conv2dDepthwise(convolution, epilogue, profile),
+    launch: conv2dDepthwise(convolution, epilogue, profile),
     reads: ['x', 'w', ...addends(epilogue, 'w')],
     ...result(convolution.geometry),
   },
@@ -59,11 +75,11 @@ export const patches: ConvPlan = (convolution, epilogue, profile) => {
     const product = { batch: g.batch, m, n, k, a, b };
     return [
       ...planMatmul(product, NO_EPILOGUE, profile, { a: 'w', b: 'x', y: 'products' }),
-      { launch: conv.gatherPatches(convolution), reads: ['products'], ...result(g) },
+      { launch: gatherPatches(convolution), reads: ['products'], ...result(g) },
     ];
   }
   const [m, k, n] = [g.outChannels, g.inChannels * taps(g), g.output[0] * g.output[1]];
-  const { columns, ...pixels } = conv.patches(g);
+  const { columns, ...pixels } = packPatches(g);
   const a = { batch: 0, row: k, column: 1 };
   const b = { batch: k * columns, row: columns, column: 1 };
   const product = { batch: g.batch, m, n, k, a, b };
@@ -77,7 +93,7 @@ export const patches: ConvPlan = (convolution, epilogue, profile) => {
 export const winograd: ConvPlan = (convolution, epilogue, profile) => {
   const { geometry: g } = convolution;
   const [m, k, width] = [g.outChannels, g.inChannels, packedRows({ m: g.outChannels })];
-  const { w, parts } = conv.conv2dWinograd(convolution, width, epilogue);
+  const { w, parts } = conv2dWinograd(convolution, width, epilogue);
   return [
     { ...w, reads: ['w'], writes: 'factor', kept: true },
     ...parts.flatMap(({ x, columns: n, y }, i): Plan => {
@@ -96,11 +112,11 @@ export const winograd: ConvPlan = (convolution, epilogue, profile) => {
 export const implicit: ConvPlan = (convolution, epilogue, profile) => {
   const { geometry: g } = convolution;
   const sides = { rows: g.outChannels, columns: g.output[0] * g.output[1] };
-  return addedUp(conv.conv2dImplicit(convolution, epilogue, profile), ['w', 'x'], 'y', epilogue, sides);
+  return addedUp(conv2dImplicit(convolution, epilogue, profile), ['w', 'x'], 'y', epilogue, sides);
 };
 
 export const direct: ConvPlan = (convolution, epilogue, profile) => {
-  const { w, y } = conv.conv2dDirect(convolution, epilogue, profile);
+  const { w, y } = conv2dDirect(convolution, epilogue, profile);
   return [
     { ...w, reads: ['w'], writes: 'packed', kept: true },
     { launch: y, reads: ['x', 'x', 'packed', ...addends(epilogue, 'w')], ...result(convolution.geometry) },
@@ -108,7 +124,7 @@ export const direct: ConvPlan = (convolution, epilogue, profile) => {
 };
 
 export const rows: ConvPlan = (convolution, epilogue) => {
-  const { x, w, y } = conv.conv2dRows(convolution, epilogue);
+  const { x, w, y } = conv2dRows(convolution, epilogue);
   return [
     { ...x, reads: ['x'], writes: 'padded' },
     { ...w, reads: ['w'], writes: 'packed', kept: true },
@@ -117,23 +133,23 @@ export const rows: ConvPlan = (convolution, epilogue) => {
 };
 
 export const weightGradientNaive: WeightGradientPlan = (g) =>
-  reduced(conv.conv2dWeightGradientNaive(g), ['x', 'dy'], 'y');
+  reduced(conv2dWeightGradientNaive(g), ['x', 'dy'], 'y');
 
 export const weightGradientImplicit: WeightGradientPlan = (g, profile) => {
   const sides = { rows: g.outChannels, columns: weightCount(g) / g.outChannels };
-  return addedUp(conv.conv2dWeightGradientImplicit(g, profile), ['dy', 'x'], 'y', NO_EPILOGUE, sides);
+  return addedUp(conv2dWeightGradientImplicit(g, profile), ['dy', 'x'], 'y', NO_EPILOGUE, sides);
 };
 
 export const weightGradientTiled: WeightGradientPlan = (g, profile) => [
-  { ...conv.padForWeightGradient(g), reads: ['x'], writes: 'padded' },
-  { ...conv.packPixels(g), reads: ['dy'], writes: 'packed' },
-  ...reduced(conv.conv2dWeightGradient(g, profile), ['padded', 'packed'], 'y'),
+  { ...padForWeightGradient(g), reads: ['x'], writes: 'padded' },
+  { ...packPixels(g), reads: ['dy'], writes: 'packed' },
+  ...reduced(conv2dWeightGradient(g, profile), ['padded', 'packed'], 'y'),
 ];
 
 /** A product of dy and the input's patches for each image, and their sum. */
 export const weightGradientOfPatches: WeightGradientPlan = (g, profile) => {
   const [m, n, k] = [g.outChannels, weightCount(g) / g.outChannels, g.output[0] * g.output[1]];
-  const { columns, ...pixels } = conv.patches(g);
+  const { columns, ...pixels } = packPatches(g);
   const a = { batch: m * k, row: k, column: 1 };
   const b = { batch: n * columns, row: 1, column: columns };
   const product = { batch: g.batch, m, n, k, a, b };

@@ -12,7 +12,7 @@ import {
   directConstants,
   rowsConstants,
   weightGradientConstants,
-} from '../../kernels/conv/conv.ts';
+} from '../../kernels/conv/tiles.ts';
 import '../../engine/ops/elementwise.ts';
 import { unaryConstants } from '../../kernels/elementwise/elementwise.ts';
 import { sources } from '../../kernels/index.ts';

@@ -9,8 +9,11 @@ import { rows } from '../../engine/ops/functions.ts';
 import { empty } from '../../engine/tensor.ts';
 import { createUniforms, fill, wordsOf } from '../../engine/uniform.ts';
 import * as attention from '../../kernels/attention/attention.ts';
-import * as conv from '../../kernels/conv/conv.ts';
 import { forward, inputGradient } from '../../kernels/conv/geometry.ts';
+import * as naive from '../../kernels/conv/naive.ts';
+import * as products from '../../kernels/conv/products.ts';
+import * as tiles from '../../kernels/conv/tiles.ts';
+import * as winograd from '../../kernels/conv/winograd.ts';
 import * as elementwise from '../../kernels/elementwise/elementwise.ts';
 import { sources } from '../../kernels/index.ts';
 import { type Launch, MOST_ITERATIONS, NO_EPILOGUE as NONE } from '../../kernels/kernel.ts';
@@ -45,7 +48,7 @@ const { profile } = dryDevice();
 const resampled = { planes: 2, input: [3, 4], output: [5, 6], alignCorners: false } as const;
 const inTwo = { ...reduce.reduce('sum', 1, 9, 9, 1, profile), parts: 2 };
 const summed = reduce.addedUp(inTwo, ['a'], 'y', NONE, { rows: 3, columns: 3 });
-const winograd = conv.conv2dWinograd(c, 16, NONE);
+const winogradLaunches = winograd.conv2dWinograd(c, 16, NONE);
 
 /** A launch of each kernel; those of the widest epilogue where there is one. */
 const launches: readonly Launch[] = [
@@ -84,20 +87,20 @@ const launches: readonly Launch[] = [
   normalise.planeDot(2, 99, 1, profile).launch,
   normalise.standardise(2, 3, 1e-5, 'layerNorm', profile),
   normalise.standardise(2, 99, 1e-5, 'layerNorm', profile),
-  conv.conv2dNaive(g, { bias: 'rows', summand: true, clamp: [0, 6] }).launch,
-  conv.conv2dInputGradientNaive(g).launch,
-  conv.conv2dWeightGradientNaive(g).launch,
-  conv.conv2dRows(c, NONE).x.launch,
-  conv.conv2dRows(c, NONE).w.launch,
-  conv.conv2dRows(c, NONE).y,
-  conv.conv2dDirect(adjoint, NONE, profile).y,
-  conv.conv2dDepthwise(forward({ ...g, outChannels: 4, groups: 4 }), NONE, profile),
-  winograd.w.launch,
-  ...winograd.parts.flatMap(({ x, y }) => [x.launch, y]),
-  conv.patches(g).launch,
-  conv.gatherPatches(adjoint),
-  conv.packPixels(g).launch,
-  conv.conv2dWeightGradient(g, profile).launch,
+  naive.conv2dNaive(g, { bias: 'rows', summand: true, clamp: [0, 6] }).launch,
+  naive.conv2dInputGradientNaive(g).launch,
+  naive.conv2dWeightGradientNaive(g).launch,
+  tiles.conv2dRows(c, NONE).x.launch,
+  tiles.conv2dRows(c, NONE).w.launch,
+  tiles.conv2dRows(c, NONE).y,
+  tiles.conv2dDirect(adjoint, NONE, profile).y,
+  tiles.conv2dDepthwise(forward({ ...g, outChannels: 4, groups: 4 }), NONE, profile),
+  winogradLaunches.w.launch,
+  ...winogradLaunches.parts.flatMap(({ x, y }) => [x.launch, y]),
+  products.packPatches(g).launch,
+  products.gatherPatches(adjoint),
+  tiles.packPixels(g).launch,
+  tiles.conv2dWeightGradient(g, profile).launch,
   matmul.packFactor({ batch: 1, rows: 8, columns: 8, width: 8 }, strides).launch,
   matmul.matmulNaive(product, NONE).launch,
   matmul.matmulDot(product, { bias: 'rows', summand: true }, profile).launch,
@@ -106,8 +109,8 @@ const launches: readonly Launch[] = [
   ...summed.map(({ launch }) => launch),
   attention.attentionMix({ batch: 1, tokens: 5, heads: 2, width: 4 }, profile),
   matmul.matmulShared(matmul.asLines(product), NONE, profile).launch,
-  conv.conv2dImplicit(c, NONE, profile).launch,
-  conv.conv2dWeightGradientImplicit(g, profile).launch,
+  products.conv2dImplicit(c, NONE, profile).launch,
+  products.conv2dWeightGradientImplicit(g, profile).launch,
   mask(2, 3, 9),
 ];
 
