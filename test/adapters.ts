@@ -26,7 +26,7 @@ const lavapipe = {
 const asGpu = { LIMELIGHT_TEST_CLASS: 'gpu' };
 const everything = ['test/engine', 'test/kernels'];
 /** What of it is not about Node's ways to a device. */
-const portable = ['operations', 'variants', 'exact', 'errors', 'memory', 'precision']
+const portable = ['operations', 'variants', 'side-by-side', 'exact', 'errors', 'memory', 'precision']
   .map((name) => `test/engine/${name}.test.ts`)
   .concat('test/kernels');
 
