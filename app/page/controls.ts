@@ -146,9 +146,9 @@ export function showDifferences(
   showOptions(element<HTMLSelectElement>('difference'), [['', 'of no two maps'], ...pairs], chosen);
 }
 
-/** Asks which of several outputs is meant. */
-export function showOutputs(outputs: readonly string[], chosen: string): void {
-  element('output-choice').hidden = outputs.length < 2;
+/** Asks which output is meant, of several, or of one that is explained where it is asked for. */
+export function showOutputs(outputs: readonly string[], chosen: string, asks = outputs.length > 1): void {
+  element('output-choice').hidden = !asks;
   const asking = chosen === '' ? [['', 'the one with the classes'] as const] : [];
   showOptions(
     element<HTMLSelectElement>('output'),

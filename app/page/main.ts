@@ -73,7 +73,8 @@ async function show(): Promise<void> {
     if (!isNewest() || (error instanceof CancelledError && mine !== newest)) return;
     if (error instanceof NoDevice) return showFailure(error.message);
     element('maps').replaceChildren();
-    if (error instanceof TaskError && error.outputs.length > 0) showOutputs(error.outputs, choices.output);
+    if (error instanceof TaskError && error.outputs.length > 0)
+      showOutputs(error.outputs, choices.output, true);
     say(messageOf(error), !(error instanceof CancelledError));
   }
   if (isNewest()) element('result').ariaBusy = 'false';
@@ -99,7 +100,8 @@ async function showNewest(chosen: Choices, isNewest: () => boolean): Promise<voi
   const inRange = chosen.classes.filter((index) => index < predicted.classes.length);
   const classes = inRange.length > 0 ? inRange : [predicted.classes[0]!.index];
   const shown = layers.length > 0 ? layers : [predicted.targetLayer];
-  if (chosen.network === '') showOutputs(predicted.outputs, chosen.output);
+  if (chosen.network === '')
+    showOutputs(predicted.outputs, chosen.output, chosen.output !== '' || predicted.outputs.length > 1);
   showPrediction(predicted, shown, classes, (layer) => {
     const others = shown.filter((one) => one !== layer);
     choose({ layers: chosen.fuse ? (others.length < shown.length ? others : [...shown, layer]) : [layer] });

@@ -3,7 +3,7 @@
 
 import { LimelightError, type Shape, sizeOf } from '../../engine/index.ts';
 import { canonical } from '../canonical.ts';
-import { dryRun } from '../dry-run.ts';
+import { type DryRun, dryRun } from '../dry-run.ts';
 import { eachParameter, type Graph, type GraphNode, INPUT, usersOf } from '../graph.ts';
 import * as layers from '../layers.ts';
 import { presets } from '../preprocess.ts';
@@ -115,17 +115,31 @@ function choose(
       ),
   );
   const detectors = first ? [] : heads.ofDetectors(named);
-  const isAlone = first === undefined && detectors.length === 0 && named.length === 1 && !named[0]!.isWhole;
-  const places = isAlone ? named.flatMap(({ node }) => (node && heads.ofPlaces(node)) || []) : [];
+  const maps =
+    first || detectors.length > 0
+      ? []
+      : named.flatMap(({ name, node, isWhole }) => {
+          const head = node === undefined || isWhole ? undefined : heads.ofPlaces(node);
+          return head ? [{ name, head }] : [];
+        });
+  const places = asked === undefined ? [] : maps.map(({ head }) => head);
   const [head = first && heads.ofRow(first.logits), ...more] = [...detectors, ...places];
-  if (head === undefined)
-    throw named.find(({ chosen }) => chosen)?.chosen?.reason ?? refusal(named, shapeOf, listed);
+  if (head === undefined) {
+    const refused = named.find(({ chosen }) => chosen)?.chosen?.reason ?? refusal(named, shapeOf, listed);
+    const names = maps.map(({ name }) => name);
+    throw names.length === 0 ? refused : new OutputError(refused.message + advice(names), names);
+  }
   if (others.length + more.length === 0) return head;
   throw new OutputError(
     `it has several outputs that could be explained; choose one with --output NAME (the option output):${listed()}`,
     named.map(({ name }) => name),
   );
 }
+
+/** What a map says of classes, if it does, is not for the file's shapes to tell. */
+const advice = (names: readonly string[]): string =>
+  '\nWhat scores classes at each place of the picture, as segmentation does, is explained where it is asked for: --output ' +
+  `${names.slice(0, MOST_LISTED).join(', or ')} (the option output)`;
 
 const SCALES =
   "\nIf these are the scales of a detector: YOLOv8's and v11's are read as they are, from a file that names the classes. Of " +
@@ -142,7 +156,7 @@ function refusal(
     const areScales = named.every((output) => (shapeOf(output)?.length ?? 0) >= 4);
     return new FormatError(
       `none of its outputs is a row of scores [1, classes], which can be explained:${listed()}` +
-        `${areScales ? SCALES : ''}\nIf one of them scores classes at each place of the picture, choose it with --output NAME`,
+        (areScales ? SCALES : ''),
     );
   }
   if (only?.node === undefined)
@@ -152,8 +166,7 @@ function refusal(
   if (only.node === INPUT) return new FormatError(`its output "${only.name}" is its input`);
   return new FormatError(
     `its output "${only.name}" is ${show(shapeOf(only))} for one picture${only.isWhole ? ', of whole numbers' : ''}; ` +
-      '[1, classes] is what can be explained, scores of classes at each place of the picture, or the boxes of a YOLO ' +
-      'detector, all of them and in pixels: [1, boxes, 5 + classes] or [1, 4 + classes, boxes]',
+      '[1, classes] is what can be explained, or the boxes of a YOLO detector, all of them and in pixels: [1, boxes, 5 + classes] or [1, 4 + classes, boxes]',
   );
 }
 
@@ -203,6 +216,17 @@ export function finish(translated: Translated, asked: string | undefined): Finis
   const unique = naming();
   const names = [...inputs.keys(), ...nodes.map(({ name }) => name), ...aliases.keys()];
   for (const name of [...names, ...resolved.map(({ name }) => name)]) unique(name);
+  const shapesOfOthers = new Map(others.map((name) => [name, inputs.get(name)!]));
+  const graphTo = (output: string) => ({
+    nodes,
+    output,
+    ...(others.length > 0 && { inputs: [picture, ...others] }),
+  });
+  let found: DryRun['places'] | undefined;
+  const places = (output: string) => {
+    found ??= dryRun(graphTo(output), inputShape, shapesOfOthers).places;
+    return found;
+  };
   const head = choose(
     resolved,
     asked,
@@ -211,16 +235,10 @@ export function finish(translated: Translated, asked: string | undefined): Finis
       ofRow: ({ node, gives }) => rowHead(rowBefore(node, nodes, shapes), gives, shapes, unique),
       ofDetectors: (named) =>
         detectorHeads(named, { nodes, shapes }, inputShape, translated.classes?.length, unique),
-      ofPlaces: (output) => {
-        if (output === INPUT || shapes.get(output)![0] !== 2) return undefined;
-        const graph = { nodes, output, ...(others.length > 0 && { inputs: [picture, ...others] }) };
-        const { places } = dryRun(
-          graph,
-          inputShape,
-          new Map(others.map((name) => [name, inputs.get(name)!])),
-        );
-        return segmentationHead(output, { nodes, places }, unique);
-      },
+      ofPlaces: (output) =>
+        output === INPUT || shapes.get(output)![0] !== 2
+          ? undefined
+          : segmentationHead(output, { nodes, places: places(output) }, unique),
     },
   );
   const { output, classCount, detection, segmentation, gives } = head;

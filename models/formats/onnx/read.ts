@@ -4,7 +4,7 @@ import type { Shape } from '../../../engine/index.ts';
 import { type GraphNode, INPUT } from '../../graph.ts';
 import { labelsIn } from '../../labels.ts';
 import * as layers from '../../layers.ts';
-import { FormatError, located } from '../errors.ts';
+import { FormatError, located, OutputError } from '../errors.ts';
 import { finish, isSameAt } from '../finish.ts';
 import type { ImportedNetwork, OpenPart, ReadOptions, Translated } from '../imported.ts';
 import { signalRemark, squareOf, takenAs } from '../kit.ts';
@@ -296,7 +296,7 @@ function firstThatReads<T>(
       try {
         return f(one, size);
       } catch (error) {
-        if (!(error instanceof FormatError)) throw error;
+        if (!(error instanceof FormatError) || error instanceof OutputError) throw error;
         first ??= error;
       }
     }
