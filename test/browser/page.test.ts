@@ -289,6 +289,8 @@ async function lessonsHold(t: Test, page: Page, address: string): Promise<void> 
 async function verifies(t: Test, page: Page, address: string): Promise<void> {
   await page.goto(`${address}?network=digit-scenes&methods=grad-cam`);
   await said(page, /took/);
+  // Which stand above the button, and move it when they come.
+  await page.waitForSelector('#terms-body[aria-busy="false"] .channel');
   await page.click('#claims button');
   await page.waitForSelector('#claims table');
   const rows = await page.$$eval('#claims tbody tr', (found) =>
