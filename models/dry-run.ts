@@ -147,12 +147,27 @@ export function seenThrough(
   return passedOn(dry.graph, given, [node]).get(node)!.places;
 }
 
+/** What `firstOtherThan` found before in a dry run: methods ask the same at every explanation. */
+const foundIn = remembered((_: DryRun) => new Map<string, GraphNode | undefined>());
+
 /** The first node on the way from a layer to another at which the value depends on the layer's in another way than these. */
 function firstOtherThan(
   kinds: readonly Dependence[],
   dry: DryRun,
   layer: string,
   to: string = dry.graph.output,
+): GraphNode | undefined {
+  const found = foundIn(dry);
+  const key = JSON.stringify([kinds, layer, to]);
+  if (!found.has(key)) found.set(key, findOtherThan(kinds, dry, layer, to));
+  return found.get(key);
+}
+
+function findOtherThan(
+  kinds: readonly Dependence[],
+  dry: DryRun,
+  layer: string,
+  to: string,
 ): GraphNode | undefined {
   const between = nodesBetween(dry.graph, new Set([layer, ...inputsOf(dry).map(([name]) => name)]), [to]);
   const given = new Map([...inputsOf(dry), [layer, { shape: dry.shapes.get(layer)!, isVariable: true }]] as [
