@@ -123,7 +123,7 @@ const decoders = {
   // Samples of 16 bits and alpha are rounded to 8 bits each before they are put over white.
   png: { other: png, any: anyPng, most: 1.5, stray: 0 },
   // Damage takes blocks far out of range: there libjpeg's numbers turn over, and the other decoder's are cut off.
-  jpeg: { other: jpeg, any: anyJpeg, most: 3, stray: 0.25 },
+  jpeg: { other: jpeg, any: anyJpeg, most: 3, stray: 0.5 },
 } as const;
 
 for (const [name, { other, any, most, stray }] of Object.entries(decoders)) {
