@@ -330,15 +330,21 @@ async function sample(): Promise<Sample> {
 }
 
 const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
+const median = (values: readonly number[]) => [...values].sort((a, b) => a - b)[values.length >> 1]!;
 
-/** By how much `name` rises over the second half of the samples, by the straight line of least squares through them. */
+/**
+ * By how much `name` rises over the second half of the samples: by the median of the slopes between any two of them (Theil
+ * 1950, Sen 1968), so that a device which was not collected in time for a sample counts for nothing.
+ */
 function rise(half: readonly Sample[], name: keyof Sample): number {
-  const [minute, middle] = [mean(half.map((one) => one.minute)), mean(half.map((one) => one[name]))];
-  const away = half.map((one) => one.minute - minute);
-  const slope =
-    half.reduce((sum, one, i) => sum + away[i]! * (one[name] - middle), 0) /
-    away.reduce((sum, x) => sum + x * x, 0);
-  return slope * (half.at(-1)!.minute - half[0]!.minute);
+  const slopes = half.flatMap((one, i) =>
+    half
+      .slice(i + 1)
+      .flatMap((other) =>
+        other.minute > one.minute ? [(other[name] - one[name]) / (other.minute - one.minute)] : [],
+      ),
+  );
+  return median(slopes) * (half.at(-1)!.minute - half[0]!.minute);
 }
 
 /** What rises over the second half, and by how much it may. */
