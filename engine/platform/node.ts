@@ -1,7 +1,7 @@
 // The platform under Node: files, and WebGPU by Dawn from the package `webgpu`.
 
 import { fork } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Worker as Thread } from 'node:worker_threads';
@@ -27,6 +27,8 @@ const reasons: Readonly<Record<string, string>> = {
 
 export const bytes: Platform['bytes'] = async (url) => {
   try {
+    if ((await stat(url)).isCharacterDevice())
+      throw new Error('it is a device, which may never end; give a file');
     return await readFile(url);
   } catch (error) {
     const path = url.protocol === 'file:' ? fileURLToPath(url) : url.href;

@@ -269,6 +269,8 @@ test('platform: text and bytes read files, errors name them', async (t) => {
       t.ok(message.includes(`cannot read ${named}: `), 'names the file');
     }
   }
+  const { message } = await fails(t, () => node.bytes(pathToFileURL('/dev/zero')), FileError, 'without end');
+  t.match(message, /cannot read \/dev\/zero: it is a device/);
 });
 
 test('platform: in browsers text and bytes fetch, errors name the file', async (t) => {

@@ -197,7 +197,7 @@ test('volumes and videos are refused by name', async (t) => {
   const message = await readOnnx(bytes, 'video.onnx', noParts).catch((error: Error) => error.message);
   t.match(
     String(message),
-    /^video\.onnx: its input "x" is float \[1, 3, 8, 16, 16\]; volumes and videos, with three axes besides channels, are not read$/,
+    /^video\.onnx: its input "x" is float \[1, 3, 8, 16, 16\]; volumes and videos, with three axes after the channels, are not read$/,
   );
 });
 
