@@ -128,6 +128,13 @@ function readFrame(marker: number, segment: Uint8Array): Pick<Header, 'width' | 
   checkSize(width, height, DECODING_BYTES.JPEG);
 
   const components = Array.from({ length: count }, (_, i) => view.getUint8(6 + 3 * i));
+  const factors = components.map((_, i) => view.getUint8(7 + 3 * i));
+  // jpeg-js repeats pixels where libjpeg draws lines between them: up to 48 levels apart at edges of colours.
+  if (count === 4 && new Set(factors).size > 1) {
+    throw new ImageError(
+      'this JPEG of four colours has some of them at a lower resolution, which is not decoded as other programs do; save it as RGB',
+    );
+  }
   // jpeg-js keeps coefficients of 4 bytes and samples of 1, then all components at full size, then RGB.
   if (count === 4 && width * height * (5 * count + count + 3) > MAX_PRINT_MB * 2 ** 20) {
     throw new ImageError(

@@ -254,6 +254,13 @@ test('JPEG of every kind', async (t) => {
   );
   const ycck = { width: 8, height: 8, blocks: [[200, 128, 128, 255]], segments: [adobe(2)] };
   await equal(t, jpeg(ycck), { width: 8, height: 8, rgb: fill(8, 8, [[55, 55, 55]]) }, 'YCCK');
+  const coarse = Buffer.from(jpeg(ycck));
+  // Behind marker, length, precision, size, count and the first component's name: its sampling factors.
+  coarse[coarse.indexOf(Buffer.from([0xff, 0xc0])) + 11] = 0x22;
+  await decodeImage(coarse, 'print.jpg').then(
+    () => t.fail('colours of several resolutions are decoded'),
+    (error: Error) => t.match(error.message, /print\.jpg: .*four colours.*lower resolution.*save it as RGB/),
+  );
 });
 
 test('JPEG with texture decodes close to what was encoded', async (t) => {
