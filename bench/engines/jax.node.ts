@@ -49,6 +49,7 @@ const layersOf = ({ numpy: np, lax, nn }: Jax): Layers<Tensor> => ({
     return np.add(np.multiply(x!.ref, scale.reshape([1, -1, 1, 1])), shift.reshape([1, -1, 1, 1]));
   },
   relu: ([x]) => nn.relu(x!.ref),
+  relu6: ([x]) => np.clip(x!.ref, 0, 6),
   clip: ([x], _, { min, max }) => np.clip(x!.ref, min!, max!),
   dropout: ([x]) => x!.ref,
   flatten: ([x]) => flat(x!.shape, () => x!.ref.reshape([x!.shape[0]!, -1])),

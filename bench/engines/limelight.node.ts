@@ -1,6 +1,6 @@
 // Limelight itself: what its users call, and each variant of a kernel to compare with it.
 
-import { disposeExplanation, type ExplainOptions, explain, observe, targets } from '../../cam/index.ts';
+import { disposeExplanation, type ExplainOptions, explain, observe, type Target } from '../../cam/index.ts';
 import { gpuOf } from '../../engine/device.ts';
 import * as ops from '../../engine/index.ts';
 import { type Device, openDevice } from '../../engine/index.ts';
@@ -28,6 +28,9 @@ export function limelightOn(device: Device): Engine {
   };
 }
 
+/** Half the logits' squares, added up: what every engine takes the gradient of. */
+const halfSquares: Target = ({ logits }) => ops.scale(ops.sum(ops.mul(logits, logits), [1]), 0.5);
+
 async function prepareNetwork(device: Device, problem: Exclude<Problem, KernelProblem>): Promise<Prepared> {
   const { description, tensors } = await loadMeasured(problem.network);
   const network = loadNetwork(device, description, new Map(tensors));
@@ -45,7 +48,7 @@ async function prepareNetwork(device: Device, problem: Exclude<Problem, KernelPr
     const gradient = () => {
       const trace = observe(network, input);
       try {
-        return ops.reshape(trace.at().gradient(targets.logit(0)), [-1]);
+        return ops.reshape(trace.at().gradient(halfSquares), [-1]);
       } finally {
         trace.dispose();
       }

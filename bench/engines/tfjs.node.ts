@@ -57,6 +57,7 @@ const layersOf = (tf: Tfjs): Layers<Tensor> => ({
   batchNorm: ([x], { weight, bias, mean, variance }, { epsilon }) =>
     tf.batchNorm(x!, mean!, variance!, bias!, weight!, epsilon!),
   relu: ([x]) => tf.relu(x!),
+  relu6: ([x]) => tf.clipByValue(x!, 0, 6),
   clip: ([x], _, { min, max }) => tf.clipByValue(x!, min!, max!),
   dropout: ([x]) => x!,
   flatten: ([x]) => flat(x!.shape, () => tf.reshape(x!, [x!.shape[0]!, -1])),

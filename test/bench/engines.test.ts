@@ -7,11 +7,13 @@ import { difference, expectedOf, sampleOf } from '../../bench/compare.ts';
 import { flat, interpret, poolPadding } from '../../bench/engines/interpret.ts';
 import { limelightOn } from '../../bench/engines/limelight.node.ts';
 import { prepareKernel } from '../../bench/engines/limelight-kernels.ts';
-import type { KernelProblem } from '../../bench/problems.ts';
+import { loadMeasured } from '../../bench/networks.node.ts';
+import type { KernelProblem, Problem } from '../../bench/problems.ts';
 import { awkward, planOf, type WrittenKernel } from '../../bench/written.ts';
 import { commandsOf } from '../../engine/device.ts';
 import { add, relu } from '../../models/layers.ts';
 import { device } from '../device.ts';
+import { relativeError } from '../reference/index.ts';
 
 const conv = { op: 'conv2d', batch: 1, inChannels: 1, outChannels: 1, size: [1, 1] } as const;
 const problems: readonly KernelProblem[] = [
@@ -32,6 +34,27 @@ test('every variant of a kernel computes what its definition says', async (t) =>
       t.ok(off < 1e-5, `${variant ?? 'what is chosen'}, ${JSON.stringify(problem)}: off by ${off}`);
     }
   }
+});
+
+test('the gradient that is compared with other engines is that of half the logits squared', async (t) => {
+  const engine = limelightOn(await device());
+  const network = 'digit-scenes';
+  const numbers = async (problem: Problem) => {
+    const prepared = await engine.prepare(problem);
+    const found = Array.from(await prepared.run(1));
+    prepared.dispose();
+    return found;
+  };
+  const logits = await numbers({ op: 'forward', network, batch: 1 });
+  const gradient = await numbers({ op: 'gradient', network });
+  const { tensors } = await loadMeasured(network);
+  const head = [...tensors.values()].find(({ shape }) => shape.join() === '10,48')!.data;
+  const z = gradient.length / 48;
+  // Behind a mean and a linear layer: sum over classes of logit times weight, at each of z places.
+  const expected = gradient.map((_, i) =>
+    logits.reduce((sum, logit, c) => sum + (logit * head[c * 48 + Math.floor(i / z)]!) / z, 0),
+  );
+  t.ok(relativeError(gradient, expected) < 1e-5, `off by ${relativeError(gradient, expected)}`);
 });
 
 test('a kernel that is written elsewhere stands alone, or in a variant', async (t) => {
