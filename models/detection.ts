@@ -1,9 +1,4 @@
-// What a network gives that finds objects, or says of each place what is there.
-
-/** The name of a segmentation's output: [N, classes, h, w], the logits at each place. */
-export interface Segmentation {
-  readonly scores: string;
-}
+// What a network that finds objects gives.
 
 /** Names of a detector's outputs: of every box that it proposes, where it lies and what is in it. */
 export interface Detection {

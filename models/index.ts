@@ -8,7 +8,7 @@ export { cifarGap, digitDense, digitScenes, digitVit } from './architectures/shi
 export { vit } from './architectures/vit.ts';
 export { type CatalogEntry, catalog, catalogEntry, ModelError } from './catalog.ts';
 export { describeImported } from './describe.ts';
-export type { Box, Detection, Segmentation } from './detection.ts';
+export type { Box, Detection } from './detection.ts';
 export { type DryRun, dryRun, firstCurved, firstNonlinear, shapesOf } from './dry-run.ts';
 export { type FeatureMapView, featureMapView } from './feature-map.ts';
 export { isNetwork, type Model, readModel, type Weights } from './formats/any.ts';
@@ -49,6 +49,7 @@ export {
   visiblePixels,
 } from './preprocess.ts';
 export { type Fitted, fitted, recognise } from './recognise.ts';
+export type { Segmentation } from './segmentation.ts';
 export { defaultTargetLayer, targetLayers } from './target-layer.ts';
 export type { Tokenizer } from './text.ts';
 // Not as `export * as`, which esbuild keeps with all that it leads to, used or not.

@@ -4,7 +4,7 @@
 import { bytes } from '#platform';
 import { type Device, LimelightError, type Shape, scope, tensor } from '../engine/index.ts';
 import { weightTensor } from '../engine/tensor.ts';
-import type { Detection, Segmentation } from './detection.ts';
+import type { Detection } from './detection.ts';
 import { FormatError } from './formats/errors.ts';
 import type { StateDict } from './formats/host-tensor.ts';
 import { assertFinite, readSafetensors } from './formats/safetensors.ts';
@@ -12,6 +12,7 @@ import type { Graph, Runnable } from './graph.ts';
 import { nearest } from './near.ts';
 import type { Preprocessing } from './preprocess.ts';
 import { disposeFused } from './run.ts';
+import type { Segmentation } from './segmentation.ts';
 
 /** Everything about a network but its numbers. */
 export interface NetworkDescription {

@@ -3,10 +3,11 @@
 
 import type { Shape } from '../../engine/index.ts';
 import * as ops from '../../engine/index.ts';
-import type { Detection, Segmentation } from '../detection.ts';
+import type { Detection } from '../detection.ts';
 import { type GraphNode, INPUT } from '../graph.ts';
 import * as layers from '../layers.ts';
 import { letterbox, type Preprocessing, presets } from '../preprocess.ts';
+import type { Segmentation } from '../segmentation.ts';
 import type { NamedOutput } from './imported.ts';
 import { dependencies } from './kit.ts';
 

@@ -2,9 +2,10 @@
 
 import type { Shape } from '../../engine/index.ts';
 import { messageOf } from '../../engine/platform/errors.ts';
-import type { Detection, Segmentation } from '../detection.ts';
+import type { Detection } from '../detection.ts';
 import type { Graph, GraphNode } from '../graph.ts';
 import type { Preprocessing } from '../preprocess.ts';
+import type { Segmentation } from '../segmentation.ts';
 import { FormatError } from './errors.ts';
 import type { StateDict } from './host-tensor.ts';
 

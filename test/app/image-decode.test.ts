@@ -6,7 +6,7 @@ import jpegJs from 'jpeg-js';
 import test, { type Test } from 'tape';
 import { decodeImage, encodePng, ImageError } from '../../app/image/decode.ts';
 import type { Pixels } from '../../models/pixels.ts';
-import { adobe, chunk, exif, jpeg, type PngFixture, png, random, segment } from './image-fixtures.ts';
+import { ADAM7, adobe, chunk, exif, jpeg, type PngFixture, png, random, segment } from './image-fixtures.ts';
 
 const [GREY, RGB, PALETTE, GREY_ALPHA, RGBA] = [0, 2, 3, 4, 6];
 
@@ -127,17 +127,6 @@ test('PNG of every kind', async (t) => {
 });
 
 test('interlaced PNG of every small size', async (t) => {
-  // The pass of each pixel in an 8 x 8 tile, as the specification draws it.
-  const passes = [
-    '16462646',
-    '77777777',
-    '56565656',
-    '77777777',
-    '36463646',
-    '77777777',
-    '56565656',
-    '77777777',
-  ];
   const wrong: string[] = [];
   for (let width = 1; width <= 9; width++) {
     for (let height = 1; height <= 9; height++) {
@@ -150,7 +139,7 @@ test('interlaced PNG of every small size', async (t) => {
       for (const pass of '1234567') {
         for (let y = 0; y < height; y++) {
           const row: number[] = [];
-          for (let x = 0; x < width; x++) if (passes[y % 8]![x % 8] === pass) row.push(value(x, y));
+          for (let x = 0; x < width; x++) if (ADAM7[y % 8]![x % 8] === pass) row.push(value(x, y));
           if (row.length > 0) scanlines.push(0, ...row);
         }
       }

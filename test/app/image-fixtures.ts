@@ -3,6 +3,18 @@
 
 import { crc32, deflateSync } from 'node:zlib';
 
+/** The pass of each pixel in an 8 x 8 tile of an interlaced PNG, as the specification draws it. */
+export const ADAM7 = [
+  '16462646',
+  '77777777',
+  '56565656',
+  '77777777',
+  '36463646',
+  '77777777',
+  '56565656',
+  '77777777',
+];
+
 export function chunk(type: string, data: Uint8Array): Buffer {
   const body = Buffer.concat([Buffer.from(type), data]);
   const out = Buffer.alloc(body.length + 8);

@@ -2,6 +2,7 @@
 // the specification forbids is refused, whatever decoders put up with.
 
 import { crc32, inflateSync } from 'node:zlib';
+import { ADAM7 } from '../app/image-fixtures.ts';
 
 const CHANNELS: Readonly<Record<number, number>> = { 0: 1, 2: 3, 3: 1, 4: 2, 6: 4 };
 const DEPTHS: Readonly<Record<number, readonly number[]>> = {
@@ -11,17 +12,6 @@ const DEPTHS: Readonly<Record<number, readonly number[]>> = {
   4: [8, 16],
   6: [8, 16],
 };
-const ADAM7 = [
-  '16462646',
-  '77777777',
-  '56565656',
-  '77777777',
-  '36463646',
-  '77777777',
-  '56565656',
-  '77777777',
-];
-
 /** RGBA of each pixel in 0 .. 1, row by row. Throws where the file is no PNG. */
 export function referencePng(bytes: Uint8Array): { width: number; height: number; rgba: Float64Array } {
   const chunks = chunksOf(Buffer.from(bytes));

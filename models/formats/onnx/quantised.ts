@@ -223,7 +223,7 @@ const scaledAlong = (call: Call, axis: number): Value =>
   }) as Value;
 
 /** x times weights that are quantised by columns, and a bias: a float. */
-function productOf(
+function timesQuantised(
   call: Call,
   x: Value,
   at: Readonly<Record<'w' | 'scale' | 'zero' | 'bias', number>>,
@@ -322,14 +322,19 @@ const microsoft: Readonly<Record<string, Builder>> = {
   QLinearLeakyRelu: between(elementwise.LeakyRelu!),
   QLinearConcat: concatenated,
   QGemm: qGemm,
-  DynamicQuantizeMatMul: (call) => productOf(call, dynamically(call), { w: 1, scale: 2, zero: 3, bias: 4 }),
+  DynamicQuantizeMatMul: (call) =>
+    timesQuantised(call, dynamically(call), { w: 1, scale: 2, zero: 3, bias: 4 }),
   MatMulIntegerToFloat: (call) =>
-    productOf(call, dequantize(call.part('x', call.input(0), call.input(2), call.optional(4))) as Value, {
-      w: 1,
-      scale: 3,
-      zero: 5,
-      bias: 6,
-    }),
+    timesQuantised(
+      call,
+      dequantize(call.part('x', call.input(0), call.input(2), call.optional(4))) as Value,
+      {
+        w: 1,
+        scale: 3,
+        zero: 5,
+        bias: 6,
+      },
+    ),
   MatMulNBits: blockwise,
 };
 
